@@ -1,0 +1,62 @@
+"""What travels between data and models: the only module that both sides import.
+
+Every box is `xyxy` in continuous pixels, x to the right and y down: the box of the single pixel (0, 0) is [0, 0, 1, 1].
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """How a photo was placed into a network input, so that detections find their way back.
+
+    `x_input = x_photo * scale + left`, `y_input = y_photo * scale + top`.
+    """
+
+    scale: float
+    left: float  # px, input frame
+    top: float  # px, input frame
+    photo_height: int  # px
+    photo_width: int  # px
+
+
+@dataclass(slots=True)
+class Target:
+    """The truth of one image."""
+
+    boxes_xyxy: Tensor  # (N, 4) float32, px, input frame
+    labels: Tensor  # (N,) int64, 0..C-1
+    image_id: str  # unique within the dataset: the image's path relative to the data root, with "/" between folders
+    letterbox: Letterbox
+
+
+@dataclass(slots=True)
+class Batch:
+    images: Tensor  # (B, 3, H, W) float32 RGB in 0..1
+    targets: list[Target] = field(default_factory=list)  # B of them
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on another device."""
+        targets = [Target(t.boxes_xyxy.to(device), t.labels.to(device), t.image_id, t.letterbox) for t in self.targets]
+        return Batch(self.images.to(device, non_blocking=True), targets)
+
+
+@dataclass(slots=True)
+class Detections:
+    """What a detector found in one image, best first."""
+
+    boxes_xyxy: Tensor  # (N, 4) float32, px; the frame is the one of the image given to `detect`
+    scores: Tensor  # (N,) float32 in 0..1, descending
+    labels: Tensor  # (N,) int64, 0..C-1
+
+    @staticmethod
+    def none(device: torch.device | str = "cpu") -> "Detections":
+        """An image without a finding."""
+        return Detections(
+            torch.zeros(0, 4, device=device),
+            torch.zeros(0, device=device),
+            torch.zeros(0, dtype=torch.int64, device=device),
+        )

@@ -1,0 +1,8 @@
+"""The one exception a person is meant to read."""
+
+
+class LightdetError(Exception):
+    """Bad input or a broken promise, told in one line: what is wrong, where it is, and what to do about it.
+
+    The command line prints the message alone, without a traceback, and exits with code 2.
+    """

@@ -1,0 +1,39 @@
+"""Box arithmetic: the only place where formats change.
+
+`xyxy` = left, top, right, bottom; `cxcywh` = centre x, centre y, width, height; all in the same frame.
+"""
+
+import torch
+from torch import Tensor
+
+
+def xyxy_to_cxcywh(boxes_xyxy: Tensor) -> Tensor:
+    """(..., 4) -> (..., 4)."""
+    left_top, right_bottom = boxes_xyxy.split(2, dim=-1)
+    return torch.cat(((left_top + right_bottom) / 2, right_bottom - left_top), dim=-1)
+
+
+def cxcywh_to_xyxy(boxes_cxcywh: Tensor) -> Tensor:
+    """(..., 4) -> (..., 4)."""
+    centre, size = boxes_cxcywh.split(2, dim=-1)
+    return torch.cat((centre - size / 2, centre + size / 2), dim=-1)
+
+
+def area(boxes_xyxy: Tensor) -> Tensor:
+    """(..., 4) -> (...), square pixels; an inverted box has area 0."""
+    return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).clamp(min=0).prod(dim=-1)
+
+
+def pairwise_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
+    """IoU of every box with every other: (N, 4), (M, 4) -> (N, M)."""
+    left_top = torch.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
+    right_bottom = torch.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])
+    intersection = (right_bottom - left_top).clamp(min=0).prod(dim=-1)
+    union = area(first_xyxy)[:, None] + area(second_xyxy)[None, :] - intersection
+    return intersection / union.clamp(min=1e-9)
+
+
+def clip(boxes_xyxy: Tensor, height: int, width: int) -> Tensor:
+    """Boxes cut at the border of an image of that size (px)."""
+    limit = boxes_xyxy.new_tensor([width, height, width, height])
+    return torch.minimum(boxes_xyxy.clamp(min=0), limit)

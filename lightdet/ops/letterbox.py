@@ -1,0 +1,38 @@
+"""Placing a photo into a square input without bending it, and coming back."""
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from lightdet.batch import Letterbox
+from lightdet.ops.boxes import clip
+
+PADDING_GREY = 114  # the grey level of the border, 0..255
+
+
+def letterbox_image(photo: np.ndarray, image_size: int) -> tuple[np.ndarray, Letterbox]:
+    """Scale a photo (H, W, 3) uint8 so that its longer side is `image_size` px, and pad it to a square with grey."""
+    photo_height, photo_width = photo.shape[:2]
+    scale = image_size / max(photo_height, photo_width)
+    height = max(1, round(photo_height * scale))
+    width = max(1, round(photo_width * scale))
+    if (height, width) != (photo_height, photo_width):
+        photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    top, left = (image_size - height) // 2, (image_size - width) // 2
+    if (height, width) != (image_size, image_size):
+        canvas = np.full((image_size, image_size, 3), PADDING_GREY, dtype=np.uint8)
+        canvas[top : top + height, left : left + width] = photo
+        photo = canvas
+    return photo, Letterbox(scale, float(left), float(top), photo_height, photo_width)
+
+
+def boxes_to_input(boxes_xyxy: Tensor, placed: Letterbox) -> Tensor:
+    """(N, 4), px: photo frame -> input frame."""
+    shift = boxes_xyxy.new_tensor([placed.left, placed.top, placed.left, placed.top])
+    return boxes_xyxy * placed.scale + shift
+
+
+def boxes_to_photo(boxes_xyxy: Tensor, placed: Letterbox) -> Tensor:
+    """(N, 4), px: input frame -> photo frame, cut at the photo's border."""
+    shift = boxes_xyxy.new_tensor([placed.left, placed.top, placed.left, placed.top])
+    return clip((boxes_xyxy - shift) / placed.scale, placed.photo_height, placed.photo_width)
