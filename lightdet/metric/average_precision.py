@@ -1,0 +1,62 @@
+"""COCO-style average precision (Lin et al. 2014, arXiv 1405.0312) through torchmetrics and faster-coco-eval."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torchmetrics.detection import MeanAveragePrecision
+
+from lightdet.batch import Detections, Target
+
+# Spelled out in double precision: torchmetrics' own defaults pass through float32, where 0.1 becomes 0.100000001, and a
+# recall of exactly 0.1 then falls into the next bin.
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALL_POINTS = np.linspace(0.0, 1.0, 101)
+MAX_DETECTIONS = 100  # best ones per image and class, as COCO counts them
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePrecision:
+    """Interpolated precision of the classes that have truth; a class without truth has no AP and is absent."""
+
+    precision: dict[int, np.ndarray]  # label -> (10 IoU thresholds, 101 recall points) float64
+
+    def of_class(self, label: int, iou: float | None = None) -> float | None:
+        """AP of one class at one IoU threshold, or over all ten; None without truth."""
+        table = self.precision.get(label)
+        if table is None:
+            return None
+        return float(table.mean() if iou is None else table[_index(iou)].mean())
+
+    def mean(self, iou: float | None = None) -> float | None:
+        """Mean over the classes that have truth; None if no class has any."""
+        values = [value for label in self.precision if (value := self.of_class(label, iou)) is not None]
+        return float(np.mean(values)) if values else None
+
+
+def _index(iou: float) -> int:
+    return int(np.abs(IOU_THRESHOLDS - iou).argmin())
+
+
+def average_precision(detections: list[Detections], targets: list[Target]) -> AveragePrecision:
+    """Boxes of both in the same frame, one entry per image."""
+    if not any(len(target.labels) for target in targets):
+        return AveragePrecision({})
+    metric = MeanAveragePrecision(
+        box_format="xyxy",
+        iou_type="bbox",
+        iou_thresholds=IOU_THRESHOLDS.tolist(),
+        rec_thresholds=RECALL_POINTS.tolist(),
+        max_detection_thresholds=[1, 10, MAX_DETECTIONS],
+        extended_summary=True,
+        backend="faster_coco_eval",
+    )
+    metric.warn_on_many_detections = False
+    metric.update(
+        [{"boxes": d.boxes_xyxy.double(), "scores": d.scores.double(), "labels": d.labels} for d in detections],
+        [{"boxes": t.boxes_xyxy.double(), "labels": t.labels} for t in targets],
+    )
+    result = metric.compute()
+    # precision: (10 IoU, 101 recall, classes seen, 4 areas, 3 detection limits); -1 where a class has no truth
+    precision = result["precision"].numpy()[:, :, :, 0, -1]
+    labels = result["classes"].tolist()
+    return AveragePrecision({k: precision[:, :, i] for i, k in enumerate(labels) if precision[:, :, i].max() > -1})

@@ -1,0 +1,23 @@
+"""From the network's input back to the photo: metrics, pictures and files all speak photo pixels."""
+
+import torch
+
+from lightdet.batch import Detections, Target
+from lightdet.ops.letterbox import boxes_to_photo
+
+
+def detections_to_photo(detections: Detections, target: Target) -> Detections:
+    """Detections in the photo's own pixels, on the CPU.
+
+    A box that lies in the grey border alone is no finding in the photo and is dropped.
+    """
+    boxes_xyxy = boxes_to_photo(detections.boxes_xyxy.detach().float().cpu(), target.letterbox)
+    inside = (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(dim=1) | boxes_xyxy.isnan().any(dim=1)
+    scores = detections.scores.detach().float().cpu()
+    return Detections(boxes_xyxy[inside], scores[inside], detections.labels.detach().cpu()[inside])
+
+
+def target_to_photo(target: Target) -> Target:
+    """The truth in the photo's own pixels, on the CPU; the letterbox stays as the memory of where it came from."""
+    boxes_xyxy = boxes_to_photo(target.boxes_xyxy.detach().to(torch.float32).cpu(), target.letterbox)
+    return Target(boxes_xyxy, target.labels.detach().cpu(), target.image_id, target.letterbox)
