@@ -1,0 +1,233 @@
+"""The command line: `lightdet train | evaluate | predict | doctor`.
+
+Only Hydra, OmegaConf and the standard library are imported at the top, so that help and a mistyped override answer at
+once; everything that needs torch is imported by the command that uses it.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lightdet.conf_dir import conf_dir
+from lightdet.error import LightdetError
+
+USAGE = """\
+lightdet: train, compare and run light defect detectors
+
+  lightdet train [key=value ...] [-m]               train one detector, or with -m every combination of a sweep
+  lightdet evaluate RUN [split=val] [key=value ...] measure a finished run again, with pictures and curves
+  lightdet predict RUN SOURCE ... [--out DIR]       find defects in a photo, a folder of photos or a glob
+  lightdet doctor [data=NAME] [key=value ...]       look for trouble in a dataset before training on it
+
+`lightdet COMMAND --help` tells more about each.
+"""
+EVALUATE_KEYS = ("split", "threshold", "checkpoint", "device", "out")
+BAD_INPUT = 2  # exit code: something a person gave is wrong, and one line said what
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed in part or in whole, 2 bad input."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "train": train,
+        "evaluate": evaluate,
+        "predict": predict,
+        "doctor": doctor,
+    }
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0 if words else BAD_INPUT
+    if words[0] in ("-V", "--version"):
+        from importlib.metadata import version
+
+        print(f"lightdet {version('lightdet')}")
+        return 0
+    if words[0] not in commands:
+        return complain(f"no command {words[0]!r}; choose one of {', '.join(commands)}")
+    share_import_path()
+    try:
+        return commands[words[0]](words[1:])
+    except KeyboardInterrupt:
+        print("lightdet: stopped; the same command continues", file=sys.stderr)
+        return INTERRUPTED
+    except (LightdetError, HydraException, OmegaConfBaseException) as error:
+        return complain(reason(error))
+
+
+def complain(message: str) -> int:
+    """One line on stderr; the exit code of bad input."""
+    print(f"lightdet: {message}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def reason(error: BaseException) -> str:
+    """What a person should read: one line of the LightdetError underneath, where there is one, or the error's text."""
+    told = told_error(error)
+    return str(error).strip() if told is None else " ".join(str(told).split())
+
+
+def told_error(error: BaseException | None) -> LightdetError | None:
+    """The LightdetError that an exception is, or was raised from: Hydra wraps those of a constructor."""
+    while error is not None and not isinstance(error, LightdetError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def share_import_path() -> None:
+    """Let modules in the working directory be named in a configuration, here and in the processes a launcher starts."""
+    clone = str(Path(__file__).resolve().parent.parent)
+    for folder in (os.getcwd(), clone):
+        if folder not in sys.path:
+            sys.path.append(folder)
+    inherited = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    missing = [folder for folder in (os.getcwd(), clone) if folder not in inherited]
+    os.environ["PYTHONPATH"] = os.pathsep.join(inherited + missing)
+
+
+# ---------------------------------------------------------------- train
+
+
+def train(words: list[str]) -> int:
+    """Compose, train and report one run, or with `-m` a sweep of them; `words` are Hydra's arguments."""
+    sys.argv = [sys.argv[0], *words]  # Hydra reads its arguments there and nowhere else
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    if "lightdet.sweep" not in sys.modules:  # help, --cfg and the like trained nothing
+        return 0
+    from lightdet.sweep import exit_code
+
+    return exit_code()
+
+
+def job(config: DictConfig) -> dict[str, object]:
+    """One row of a sweep, or a single run; what Hydra calls once per job.
+
+    Hydra prints a traceback for every exception. An error that a person caused becomes one line and an exit instead.
+    """
+    try:
+        require_values(config)
+        from lightdet.sweep import run_job
+        from lightdet.training import train as fit
+
+        return run_job(config, list(HydraConfig.get().overrides.task), fit)
+    except (LightdetError, InstantiationException) as error:
+        if told_error(error) is None and "Error locating target" not in str(error):
+            raise  # a defect in somebody's code: the traceback is what helps
+        complain(reason(error))
+        raise SystemExit(BAD_INPUT) from error
+
+
+def require_values(config: DictConfig) -> None:
+    """Raise LightdetError for the values of the data that only a person can give and did not."""
+    missing = sorted(key for key in OmegaConf.missing_keys(config) if key.startswith("data."))
+    if missing:
+        raise LightdetError(f"no value for {', '.join(missing)}: say {missing[0]}=... on the command line")
+
+
+# ---------------------------------------------------------------- doctor
+
+
+def doctor(words: list[str]) -> int:
+    """Examine the data that `lightdet train` would read under the same overrides; 0 when it is fit to train on."""
+    parser = argparse.ArgumentParser("lightdet doctor", description=doctor.__doc__)
+    parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with config groups of your own")
+    parser.add_argument("override", nargs="*", help="as for train: data=neu_det image_size=224 ...")
+    options = parser.parse_intermixed_args(words)
+    config = compose_config(options.override, options.config_dir)
+    require_values(config)
+    from lightdet.data.doctor import run_doctor
+
+    return run_doctor(config)
+
+
+def compose_config(overrides: list[str], config_dir: Path | None = None) -> DictConfig:
+    """The configuration that `lightdet train` would see under these overrides."""
+    if config_dir is not None:
+        if not config_dir.is_dir():
+            raise LightdetError(f"--config-dir {config_dir}: there is no such folder")
+        overrides = [*overrides, f"hydra.searchpath=[file://{config_dir.resolve()}]"]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("train", overrides=overrides)
+
+
+# ---------------------------------------------------------------- evaluate
+
+
+def evaluate(words: list[str]) -> int:
+    """Measure a finished run again on a split of its data: the numbers, the curves and the pictures."""
+    parser = argparse.ArgumentParser(
+        "lightdet evaluate",
+        description=evaluate.__doc__,
+        epilog="keys: split=val|train|test, checkpoint=best|last, threshold=0.5 (default: the best F1), device=cpu, "
+        "out=FOLDER (default: RUN/evaluate-SPLIT), and any key of the run's config, such as data.reader.root=FOLDER",
+    )
+    parser.add_argument("run", type=Path, help="run folder, as printed by train")
+    parser.add_argument("setting", nargs="*", help="key=value")
+    options = parser.parse_args(words)
+    own, overrides = split_settings(options.setting)
+    from lightdet.evaluate_run import evaluate_run
+
+    return evaluate_run(options.run, own, overrides)
+
+
+def split_settings(settings: list[str]) -> tuple[dict[str, str], list[str]]:
+    """`key=value` words -> (ours, those that change the run's config)."""
+    own: dict[str, str] = {}
+    overrides: list[str] = []
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise LightdetError(f"{setting!r} is not of the form key=value")
+        if key in EVALUATE_KEYS:
+            own[key] = value
+        elif "." in key:
+            overrides.append(setting)
+        else:
+            raise LightdetError(f"{key}: choose one of {', '.join(EVALUATE_KEYS)}, or a dotted key of the run's config")
+    return own, overrides
+
+
+# ---------------------------------------------------------------- predict
+
+
+def predict(words: list[str]) -> int:
+    """Find defects in photos: boxes drawn on copies, predictions.json, predictions.coco.json, and the speed."""
+    parser = argparse.ArgumentParser("lightdet predict", description=predict.__doc__)
+    parser.add_argument("run", type=Path, help="run folder, as printed by train")
+    parser.add_argument("source", nargs="+", help="photos, folders of photos, or globs in quotes")
+    parser.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (default: predictions)")
+    parser.add_argument("--threshold", type=share, help="least score of a box (default: the run's best F1, or 0.25)")
+    parser.add_argument("--checkpoint", default="best", choices=("best", "last"))
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    options = parser.parse_args(words)
+    from lightdet.predict import find_photos, predict_run
+
+    photos = find_photos(options.source, options.out)
+    summary = predict_run(options.run, photos, options.out, options.threshold, options.checkpoint, options.device)
+    print(json.dumps(summary.as_json(), indent=1) if options.json else summary.as_text())
+    for line in summary.broken:
+        print(f"lightdet: skipped {line}", file=sys.stderr)
+    return 1 if summary.broken else 0
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
