@@ -1,0 +1,45 @@
+"""Which class is taken for which."""
+
+import numpy as np
+
+from lightdet.batch import Detections, Target
+from lightdet.metric.matching import MATCH_IOU, UNMATCHED, double, greedy, match_image, overlaps
+
+
+def confusion_matrix(
+    detections: list[Detections],
+    targets: list[Target],
+    num_classes: int,
+    threshold: float,
+    minimum_iou: float = MATCH_IOU,
+) -> np.ndarray:
+    """(C + 1, C + 1) int64 counts of boxes; rows are the truth, columns the prediction, the last of each is background.
+
+    First each class is matched for itself, so the diagonal holds exactly the boxes that precision and recall count as
+    found. What is left over is matched regardless of class: a detection on a truth of another class is a mix-up. What
+    is still left is a false alarm (last row) or a miss (last column). So a row sums to the truths of a class, a column
+    to its detections at or above the threshold.
+    """
+    matrix = np.zeros((num_classes + 1, num_classes + 1), dtype=np.int64)
+    for found, target in zip(detections, targets, strict=True):
+        kept = found.scores.double() >= threshold
+        found = Detections(found.boxes_xyxy[kept], found.scores[kept], found.labels[kept])
+        _add_image(matrix, found, target, minimum_iou)
+    return matrix
+
+
+def _add_image(matrix: np.ndarray, found: Detections, target: Target, minimum_iou: float) -> None:
+    background = len(matrix) - 1
+    predicted, true = found.labels.cpu().numpy(), target.labels.cpu().numpy()
+    matched = match_image(found, target, minimum_iou)
+    free_detections = np.flatnonzero(matched == UNMATCHED)
+    free_truths = np.setdiff1d(np.arange(len(true)), matched)
+    leftover_iou = overlaps(found, target)[np.ix_(free_detections, free_truths)]
+    mixed_up = greedy(leftover_iou, double(found.scores)[free_detections], minimum_iou)
+    hit = mixed_up != UNMATCHED
+    matched[free_detections[hit]] = free_truths[mixed_up[hit]]
+
+    true_of_detection = np.where(matched == UNMATCHED, background, true[matched] if len(true) else background)
+    np.add.at(matrix, (true_of_detection, predicted), 1)
+    missed = np.setdiff1d(np.arange(len(true)), matched)
+    np.add.at(matrix, (true[missed], background), 1)

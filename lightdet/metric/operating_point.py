@@ -1,0 +1,101 @@
+"""One score threshold and what it means: right and wrong boxes, defective parts let through, good parts thrown away."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lightdet.metric.matching import Matching
+
+DEFAULT_THRESHOLD = 0.5  # where nothing can be chosen, because no detection of any score is right
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Boxes at a threshold. A ratio whose denominator is zero does not exist and is None."""
+
+    found: int  # truths with a detection of their class
+    false_alarms: int  # detections without a truth of their class
+    missed: int  # truths without a detection
+
+    @property
+    def precision(self) -> float | None:
+        return _ratio(self.found, self.found + self.false_alarms)
+
+    @property
+    def recall(self) -> float | None:
+        return _ratio(self.found, self.found + self.missed)
+
+    @property
+    def f1(self) -> float | None:
+        return _ratio(2 * self.found, 2 * self.found + self.false_alarms + self.missed)
+
+
+def best_f1_threshold(matching: Matching) -> float | None:
+    """The score at which F1 over the boxes of all classes together is highest.
+
+    Chosen on the very images it is then reported for, so precision, recall and F1 there are slightly flattering: for an
+    honest number on new images, choose on one set and give that threshold to another. Of several equally good ones the
+    lowest, which lets fewer defects through. None if no detection of any score is right.
+    """
+    if not matching.correct.any():
+        return None
+    order = np.argsort(-matching.scores, kind="stable")
+    scores = matching.scores[order]
+    found = matching.correct[order].cumsum()
+    last_of_score = np.append(scores[1:] != scores[:-1], True)  # a threshold cannot part equal scores
+    f1 = 2 * found / (np.arange(1, len(scores) + 1) + len(matching.truth_labels))
+    f1 = np.where(last_of_score, f1, -1.0)
+    return float(scores[len(f1) - 1 - f1[::-1].argmax()])
+
+
+def count(matching: Matching, threshold: float, label: int | None = None) -> Counts:
+    """Boxes with a score at or above the threshold, of one class or of all together."""
+    kept = matching.scores >= threshold
+    truths = len(matching.truth_labels)
+    if label is not None:
+        kept &= matching.labels == label
+        truths = int((matching.truth_labels == label).sum())
+    found = int((kept & matching.correct).sum())
+    return Counts(found=found, false_alarms=int(kept.sum()) - found, missed=truths - found)
+
+
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """What a gate would do that rejects every image with a detection at or above the threshold.
+
+    The gate sees images, not boxes: a defective image is caught by any detection anywhere in it, of any class, even if
+    its box or class is wrong. How well the boxes sit is what precision and recall are for.
+    """
+
+    defective_images: int  # at least one truth
+    escaped_images: int  # of these: no detection
+    good_images: int  # no truth
+    rejected_images: int  # of these: at least one detection
+
+    @property
+    def escape_rate(self) -> float | None:
+        """Share of the defective images let through; None without defective images."""
+        return _ratio(self.escaped_images, self.defective_images)
+
+    @property
+    def overkill_rate(self) -> float | None:
+        """Share of the good images rejected; None without good images."""
+        return _ratio(self.rejected_images, self.good_images)
+
+
+def sort_images(matching: Matching, threshold: float) -> Sorting:
+    """Escapes and overkill of a gate at that threshold."""
+    defective = np.zeros(matching.num_images, dtype=bool)
+    defective[matching.truth_images] = True
+    rejected = np.zeros(matching.num_images, dtype=bool)
+    rejected[matching.images[matching.scores >= threshold]] = True
+    return Sorting(
+        defective_images=int(defective.sum()),
+        escaped_images=int((defective & ~rejected).sum()),
+        good_images=int((~defective).sum()),
+        rejected_images=int((~defective & rejected).sum()),
+    )
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
