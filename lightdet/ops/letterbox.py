@@ -10,20 +10,32 @@ from lightdet.ops.boxes import clip
 PADDING_GREY = 114  # the grey level of the border, 0..255
 
 
+def place(photo_height: int, photo_width: int, image_size: int) -> Letterbox:
+    """Where a photo of that size (px) comes to lie: its longer side is `image_size` px, and it stands in the middle."""
+    scale = image_size / max(photo_height, photo_width)
+    height, width = _scaled_size(photo_height, photo_width, scale)
+    top, left = (image_size - height) // 2, (image_size - width) // 2
+    return Letterbox(scale, float(left), float(top), photo_height, photo_width)
+
+
 def letterbox_image(photo: np.ndarray, image_size: int) -> tuple[np.ndarray, Letterbox]:
     """Scale a photo (H, W, 3) uint8 so that its longer side is `image_size` px, and pad it to a square with grey."""
     photo_height, photo_width = photo.shape[:2]
-    scale = image_size / max(photo_height, photo_width)
-    height = max(1, round(photo_height * scale))
-    width = max(1, round(photo_width * scale))
+    placed = place(photo_height, photo_width, image_size)
+    height, width = _scaled_size(photo_height, photo_width, placed.scale)
     if (height, width) != (photo_height, photo_width):
-        photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    top, left = (image_size - height) // 2, (image_size - width) // 2
+        interpolation = cv2.INTER_AREA if placed.scale < 1 else cv2.INTER_LINEAR
+        photo = cv2.resize(photo, (width, height), interpolation=interpolation)
     if (height, width) != (image_size, image_size):
         canvas = np.full((image_size, image_size, 3), PADDING_GREY, dtype=np.uint8)
+        top, left = int(placed.top), int(placed.left)
         canvas[top : top + height, left : left + width] = photo
         photo = canvas
-    return photo, Letterbox(scale, float(left), float(top), photo_height, photo_width)
+    return photo, placed
+
+
+def _scaled_size(photo_height: int, photo_width: int, scale: float) -> tuple[int, int]:
+    return max(1, round(photo_height * scale)), max(1, round(photo_width * scale))
 
 
 def boxes_to_input(boxes_xyxy: Tensor, placed: Letterbox) -> Tensor:

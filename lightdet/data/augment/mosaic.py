@@ -1,0 +1,100 @@
+"""Four images in one (Bochkovskiy et al. 2020, YOLOv4, arXiv 2004.10934, section 3.4).
+
+Differs: drawn straight at the input size, one scale for the four, and each tile shows a random window of its image
+instead of always the corner that meets the others.
+"""
+
+import cv2
+import numpy as np
+
+from lightdet.data.augment.sample import Sample, Source, cut_boxes
+from lightdet.error import LightdetError
+from lightdet.ops.letterbox import PADDING_GREY
+
+
+class Mosaic:
+    """Four images around a random meeting point, at the size of one.
+
+    `probability` of a mosaic for an image; `closing_epochs`: the last epochs of a training go without; `scale`: range
+    of the four images' size in the mosaic; `centre`: range of the meeting point, as a share of the image's side;
+    `min_visible`, `min_side` (px): which boxes stay, see `cut_boxes`.
+    """
+
+    def __init__(
+        self,
+        probability: float = 1.0,
+        closing_epochs: int = 10,
+        scale: tuple[float, float] = (0.5, 1.0),
+        centre: tuple[float, float] = (0.3, 0.7),
+        min_visible: float = 0.2,
+        min_side: float = 2.0,
+    ) -> None:
+        if not 0 < scale[0] <= scale[1]:
+            raise LightdetError(f"augment.mosaic.scale={list(scale)}: give two positive numbers, the smaller first")
+        if not 0 < centre[0] <= centre[1] < 1:
+            raise LightdetError(f"augment.mosaic.centre={list(centre)}: give two shares between 0 and 1, smaller first")
+        self.probability = probability
+        self.closing_epochs = closing_epochs
+        self.scale = tuple(scale)
+        self.centre = tuple(centre)
+        self.min_visible = min_visible
+        self.min_side = min_side
+
+    def __call__(self, source: Source, index: int, generator: np.random.Generator, epochs_left: int) -> Sample | None:
+        """The mosaic that image `index` starts, or None when this image stays alone."""
+        if epochs_left <= self.closing_epochs or generator.random() >= self.probability:
+            return None
+        indices = [index, *generator.integers(len(source), size=3).tolist()]
+        samples = [source.sample(each) for each in indices]
+        side = samples[0].image.shape[0]
+        scaled_side = max(1, round(side * generator.uniform(*self.scale)))
+        meet_x, meet_y = (round(side * share) for share in generator.uniform(*self.centre, size=2))
+        canvas = np.full((side, side, 3), PADDING_GREY, dtype=np.uint8)
+        corners = [
+            (0, 0, meet_x, meet_y),
+            (meet_x, 0, side, meet_y),
+            (0, meet_y, meet_x, side),
+            (meet_x, meet_y, side, side),
+        ]
+        placed = [
+            self._place(canvas, sample, corner, (meet_x, meet_y), scaled_side, generator)
+            for sample, corner in zip(samples, corners, strict=True)
+        ]
+        return Sample(
+            canvas,
+            np.concatenate([sample.boxes_xyxy for sample in placed]),
+            np.concatenate([sample.labels for sample in placed]),
+        )
+
+    def _place(
+        self,
+        canvas: np.ndarray,
+        sample: Sample,
+        tile: tuple[int, int, int, int],
+        meeting_point: tuple[int, int],
+        scaled_side: int,
+        generator: np.random.Generator,
+    ) -> Sample:
+        """Draw a window of `sample`, scaled, into the tile (left, top, right, bottom; px) and return its boxes there.
+
+        An image smaller than the tile touches the meeting point and leaves the rest of the tile grey.
+        """
+        (from_x, left, width), (from_y, top, height) = (
+            _window(tile[axis], tile[axis + 2], meeting_point[axis], scaled_side, generator) for axis in (0, 1)
+        )
+        image = cv2.resize(sample.image, (scaled_side, scaled_side), interpolation=cv2.INTER_LINEAR)
+        window = image[from_y : from_y + height, from_x : from_x + width]
+        canvas[top : top + height, left : left + width] = window
+        boxes = sample.boxes_xyxy * np.float32(scaled_side / sample.image.shape[0])
+        boxes -= np.asarray([from_x, from_y, from_x, from_y], dtype=np.float32)
+        inside = cut_boxes(Sample(window, boxes, sample.labels), self.min_visible, self.min_side)
+        inside.boxes_xyxy = inside.boxes_xyxy + np.asarray([left, top, left, top], dtype=np.float32)
+        return inside
+
+
+def _window(start: int, end: int, meeting: int, length: int, generator: np.random.Generator) -> tuple[int, int, int]:
+    """Along one axis: where the window starts in the scaled image, where in the canvas, and its length (all px)."""
+    room = end - start
+    if length >= room:
+        return int(generator.integers(length - room + 1)), start, room
+    return 0, start if start == meeting else end - length, length

@@ -1,0 +1,62 @@
+"""Batches from a dataset, started at the position where a training stands."""
+
+import multiprocessing
+import sys
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from lightdet.batch import Batch, Target
+from lightdet.data.dataset import DetectionDataset
+from lightdet.data.sampler import EpochBatchSampler
+
+Position = Callable[[], tuple[int, int]]  # -> (epoch, number of its batches that are already done)
+
+
+class BatchLoader:
+    """Iterates over one epoch of batches; its length is that of a whole epoch.
+
+    `position` is asked when the first batch is demanded, not before: Lightning creates the iterator of a resumed
+    epoch while its own counters are still those of the checkpoint, and workers would start to prefetch at once.
+    """
+
+    def __init__(
+        self, dataset: DetectionDataset, sampler: EpochBatchSampler, num_workers: int, position: Position
+    ) -> None:
+        self.dataset = dataset
+        self._sampler = sampler
+        self._position = position
+        self._batches: DataLoader[Batch] = DataLoader(
+            dataset,
+            batch_sampler=sampler,
+            collate_fn=collate,
+            num_workers=num_workers,
+            worker_init_fn=_start_worker,
+            persistent_workers=num_workers > 0,
+            multiprocessing_context=_context() if num_workers > 0 else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        self._sampler.begin(*self._position())
+        yield from self._batches
+
+
+def collate(samples: list[tuple[np.ndarray, Target]]) -> Batch:
+    """Images (S, S, 3) uint8 -> (B, 3, S, S) float32 in 0..1, in channels-last memory format."""
+    stacked = torch.from_numpy(np.stack([image for image, _ in samples]))
+    return Batch(stacked.permute(0, 3, 1, 2).div(255), [target for _, target in samples])
+
+
+def _start_worker(worker: int) -> None:
+    cv2.setNumThreads(0)
+
+
+def _context() -> str | None:
+    """Workers are forked where that is possible and safe, so that they share the cache of images."""
+    return "fork" if "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin" else None

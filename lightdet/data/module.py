@@ -1,0 +1,122 @@
+"""From a reader to batches: what a trainer, an evaluation or a look at the data asks for."""
+
+import cv2
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from lightdet.data.augment.pipeline import Pipeline
+from lightdet.data.cache import MEGABYTE, ImageCache
+from lightdet.data.dataset import DetectionDataset, Photos
+from lightdet.data.loader import BatchLoader
+from lightdet.data.record import Reader, Record
+from lightdet.data.sampler import EpochBatchSampler
+from lightdet.error import LightdetError
+
+
+class DetectionData(LightningDataModule):
+    """Batches of a dataset's splits; those for training are shuffled and augmented.
+
+    A training sample is a pure function of (seed, epoch, index), and the order of (seed, epoch): a training resumed in
+    the middle of an epoch needs nothing from here but the trainer's own counters, with any number of workers.
+    `cache_megabytes` bounds the letterboxed images kept in memory: training images first, then the other splits.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        augment: Pipeline | None,
+        image_size: int,
+        batch_size: int,
+        num_workers: int,
+        cache_megabytes: int,
+        seed: int,
+        max_epochs: int,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("image_size", image_size, 1),
+            ("data.batch_size", batch_size, 1),
+            ("data.num_workers", num_workers, 0),
+            ("data.cache_megabytes", cache_megabytes, 0),
+            ("seed", seed, 0),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise LightdetError(f"{name}={value}: give a whole number, {least} or more")
+        self.reader = reader
+        self.augment = augment
+        self.image_size = image_size
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.cache_megabytes = cache_megabytes
+        self.seed = seed
+        self.max_epochs = max_epochs
+        self.records: dict[str, list[Record]] = {}
+        self._photos: dict[str, Photos] = {}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names by label."""
+        return self.reader.classes
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the records, once. Raises LightdetError for unusable data."""
+        if self.records:
+            return
+        cv2.setNumThreads(0)  # one image costs less than waking OpenCV's threads, which also would not survive a fork
+        records = self.reader.read()
+        for split in ("train", "val"):
+            if not records.get(split):
+                raise LightdetError(f"the dataset has no images to use as '{split}'; check its split files")
+        room = self.cache_megabytes * MEGABYTE
+        for split in sorted(records, key=lambda name: name != "train"):
+            cache = ImageCache(len(records[split]), self.image_size, room)
+            room -= cache.reserved_bytes
+            self._photos[split] = Photos(records[split], self.image_size, cache)
+        self.records = records
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled and augmented. With the trainer's `overfit_batches`: always the same first images, as they are."""
+        if self.trainer is not None and self.trainer.overfit_batches > 0:
+            return self.loader("train")
+        dataset = DetectionDataset(self._split("train"), self.augment, self.seed, self.max_epochs)
+        sampler = EpochBatchSampler(len(dataset), self.batch_size, self.seed, shuffle=True, drop_last=True)
+        return BatchLoader(dataset, sampler, self.num_workers, self._position)
+
+    def val_dataloader(self) -> BatchLoader:
+        """With the trainer's `overfit_batches`: the images that are trained on."""
+        overfit = self.trainer is not None and self.trainer.overfit_batches > 0
+        return self.loader("train" if overfit else "val")
+
+    def loader(self, split: str) -> BatchLoader:
+        """All images of a split, in their order, letterboxed and otherwise as they are; needs no trainer."""
+        dataset = DetectionDataset(self._split(split), None, self.seed, self.max_epochs)
+        sampler = EpochBatchSampler(len(dataset), self.batch_size, self.seed, shuffle=False, drop_last=False)
+        return BatchLoader(dataset, sampler, self.num_workers, position=lambda: (0, 0))
+
+    def box_sizes(self) -> Tensor:
+        """(N, 2) float32: width and height of the training set's boxes, px, input frame. Decodes no image."""
+        photos = self._split("train")
+        sizes = [torch.zeros(0, 2)]
+        for index, record in enumerate(photos.records):
+            boxes = torch.tensor(record.boxes_xyxy, dtype=torch.float32).reshape(-1, 4)
+            if len(boxes):
+                sizes.append((boxes[:, 2:] - boxes[:, :2]) * photos.letterbox(index).scale)
+        return torch.cat(sizes)
+
+    def _split(self, split: str) -> Photos:
+        self.setup()
+        if split not in self._photos:
+            raise LightdetError(f"split={split}: this dataset has {', '.join(self._photos)}")
+        return self._photos[split]
+
+    def _position(self) -> tuple[int, int]:
+        """The epoch in force and how many of its batches the trainer has seen: a prefetched batch does not count."""
+        if self.trainer is None:
+            return 0, 0
+        loop = self.trainer.fit_loop
+        return loop.epoch_progress.current.processed, loop.epoch_loop.batch_progress.current.ready
