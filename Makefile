@@ -1,0 +1,52 @@
+# Every target does its own set-up: Python >= 3.11 and make are all that must be there. ARGS="..." reaches the command:
+# make train ARGS="model=yolov5s trainer.max_epochs=5"
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+ARGS ?=
+
+export OMP_WAIT_POLICY := PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train sweep test lint doctor wheel lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## create .venv from requirements.lock (done by every other target as well)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "lightdet needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@PYTHON=$(RUN) sh .ci/install
+	@touch $(READY)
+
+train: $(READY) ## train the default detector on the embedded synthetic data
+	$(RUN) train.py $(ARGS)
+
+sweep: $(READY) ## the ablation: attention or none, in front of each grid
+	$(RUN) train.py -m attention=cbam,none head=76,38,19 $(ARGS)
+
+test: $(READY) ## run the tests
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(READY) ## style, common mistakes and types
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+doctor: $(READY) ## examine a dataset: make doctor ARGS="data=voc data.reader.root=..."
+	$(RUN) -m lightdet.cli doctor $(ARGS)
+
+wheel: $(READY) ## build dist/*.whl
+	$(RUN) -m hatchling build -t wheel
+
+lock: $(READY) ## pin the newest versions that pyproject.toml allows
+	$(RUN) -m uv --version >/dev/null 2>&1 || $(RUN) -m pip install --quiet uv
+	$(RUN) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --extra dev --extra export pyproject.toml -o requirements.lock
+
+clean: ## remove caches and build results; runs and .venv stay
+	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
