@@ -1,0 +1,106 @@
+"""From what a label file claims to a record that can be trusted."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from lightdet.data.files import DataRoot
+from lightdet.data.record import Record
+from lightdet.error import LightdetError
+
+BORDER_TOLERANCE = 1.0  # px; counting from 1, or rounding, puts a box this far outside: it is cut at the border
+Item = TypeVar("Item")
+
+
+class Claim(NamedTuple):
+    """One object as a label file tells it."""
+
+    place: str  # where in that file: "object 3", "line 7"
+    label: int
+    box_xyxy: tuple[float, float, float, float]  # px, photo frame
+
+
+class DatasetError(LightdetError):
+    """All that is wrong with the files of a dataset; as one line it tells the first problem and counts the rest."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        rest = len(problems) - 1
+        more = f" (and {rest} more problem{'s'[: rest > 1]}; `lightdet doctor` lists them)" if rest else ""
+        super().__init__(problems[0] + more)
+
+
+def read_each(items: Mapping[str, Iterable[Item]], read_one: Callable[[Item], Record]) -> dict[str, list[Record]]:
+    """Read every item of every split; raises one DatasetError about all those that cannot be read."""
+    records: dict[str, list[Record]] = {split: [] for split in items}
+    problems: dict[str, None] = {}
+    for split, wanted in items.items():
+        for item in wanted:
+            try:
+                records[split].append(read_one(item))
+            except LightdetError as error:
+                problems[str(error)] = None
+    if problems:
+        raise DatasetError(list(problems))
+    return records
+
+
+def make_record(root: DataRoot, image: Path, claims: Sequence[Claim], said_by: Path, size: tuple[int, int]) -> Record:
+    """A record of a photo of `size` (height, width) px. Raises LightdetError for a box that is no box of this photo."""
+    boxes = [checked_box(claim, *size, said_by) for claim in claims]
+    return Record(
+        image_id=root.image_id(image),
+        path=image,
+        boxes_xyxy=np.array(boxes, dtype=np.float32).reshape(-1, 4),
+        labels=np.array([claim.label for claim in claims], dtype=np.int64),
+    )
+
+
+def checked_box(claim: Claim, height: int, width: int, said_by: Path) -> tuple[float, float, float, float]:
+    """The box, cut at the photo's border where it lies outside by no more than a pixel. Raises LightdetError."""
+    x1, y1, x2, y2 = claim.box_xyxy
+    told = f"{said_by}: {claim.place}: box ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
+    if not all(map(math.isfinite, claim.box_xyxy)):
+        raise LightdetError(f"{told} is not made of finite numbers; correct or remove it")
+    if x2 <= x1 or y2 <= y1:
+        word = "inverted" if x2 < x1 or y2 < y1 else "empty"
+        raise LightdetError(f"{told} is {word} (left < right and top < bottom must hold); correct or remove it")
+    if min(x1, y1) < -BORDER_TOLERANCE or x2 > width + BORDER_TOLERANCE or y2 > height + BORDER_TOLERANCE:
+        raise LightdetError(f"{told} reaches outside the photo of {width} x {height} px; correct or remove it")
+    cut = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+    if cut[2] <= cut[0] or cut[3] <= cut[1]:
+        raise LightdetError(f"{told} lies outside the photo of {width} x {height} px; correct or remove it")
+    return cut
+
+
+def parse_number(text: str | None, place: str, said_by: Path) -> float:
+    """A number of a label file; NaN and infinity are judged with the box. Raises LightdetError for anything else."""
+    try:
+        return float(text or "")
+    except ValueError as error:
+        shown = repr((text or "")[:40])
+        raise LightdetError(f"{said_by}: {place}: {shown} is not a number; correct or remove it") from error
+
+
+def checked_classes(names: Iterable[object], said_by: Path | str) -> tuple[str, ...]:
+    """Class names in the order of their labels. Raises LightdetError unless they are distinct texts, one at least."""
+    classes = tuple(names)
+    for index, name in enumerate(classes):
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise LightdetError(f"{said_by}: class {index} has no proper name; give a text, in quotes where YAML asks")
+        if name in classes[:index]:
+            raise LightdetError(f"{said_by}: class {name!r} is named twice; every class needs a name of its own")
+    if not classes:
+        raise LightdetError(f"{said_by}: no classes; name one at least")
+    return tuple(str(name) for name in classes)
+
+
+def unknown_class(name: object, classes: Sequence[str], place: str, said_by: Path) -> LightdetError:
+    """The error for a class that nobody announced."""
+    return LightdetError(
+        f"{said_by}: {place}: unknown class {str(name)[:60]!r}; known are {', '.join(classes)}; correct the label, "
+        "or the classes of the dataset"
+    )

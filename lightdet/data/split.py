@@ -1,0 +1,60 @@
+"""Dividing a dataset that comes without a split."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from lightdet.data.record import Record
+from lightdet.error import LightdetError
+
+
+def split(
+    records: Sequence[Record], val_share: float, seed: int, num_classes: int
+) -> tuple[list[Record], list[Record]]:
+    """Divide records into (train, val) so that every class, and the photos without objects, keep their share.
+
+    Whole photos are drawn, the class with the fewest photos first (the greedy idea of Sechidis et al. 2011, "On the
+    stratification of multi-label data"). A class with two photos or more has one at least on either side. The result
+    depends on the seed and the image ids alone, not on the order of the records; both lists are sorted by image id.
+
+    Raises LightdetError for a share outside 0..1 or fewer than two photos.
+    """
+    if not 0 < val_share < 1:
+        raise LightdetError(f"val_share={val_share}: give the share of the photos to validate on, between 0 and 1")
+    if len(records) < 2:
+        raise LightdetError(f"{len(records)} labelled photo(s) cannot be split into training and validation; add more")
+    shuffled = sorted(records, key=lambda record: _ticket(record.image_id, seed))
+    to_val = _choose(_presence(shuffled, num_classes), val_share)
+    train = [record for record, chosen in zip(shuffled, to_val, strict=True) if not chosen]
+    val = [record for record, chosen in zip(shuffled, to_val, strict=True) if chosen]
+    return sorted(train, key=lambda record: record.image_id), sorted(val, key=lambda record: record.image_id)
+
+
+def _ticket(image_id: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed}:{image_id}".encode(), digest_size=16).digest()
+
+
+def _presence(records: Sequence[Record], num_classes: int) -> np.ndarray:
+    """(photos, num_classes + 1) bool: which classes a photo shows; the last column is "none"."""
+    presence = np.zeros((len(records), num_classes + 1), dtype=bool)
+    for row, record in zip(presence, records, strict=True):
+        row[record.labels if len(record.labels) else num_classes] = True
+    return presence
+
+
+def _choose(presence: np.ndarray, val_share: float) -> np.ndarray:
+    """(photos,) bool: the photos to validate on."""
+    photos = len(presence)
+    totals = presence.sum(axis=0)
+    wanted = np.where(totals > 1, np.clip(np.rint(totals * val_share), 1, np.maximum(totals - 1, 1)), 0)
+    to_val = np.zeros(photos, dtype=bool)
+    open_photos = np.ones(photos, dtype=bool)
+    for column in np.argsort(totals, kind="stable"):
+        candidates = np.flatnonzero(presence[:, column] & open_photos)
+        missing = int(wanted[column] - (presence[:, column] & to_val).sum())
+        to_val[candidates[: max(missing, 0)]] = True
+        open_photos[candidates] = False
+    if not to_val.any():  # every class has a single photo
+        to_val[0] = True
+    return to_val
