@@ -1,0 +1,214 @@
+"""A study as a table: one row per job that was asked for, as text, Markdown and CSV.
+
+Everything is read from the files in the study's folder. No torch here.
+"""
+
+import csv
+import io
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lightdet.run import RunFolder, counts, read_json, write_text
+
+
+@dataclass(slots=True)
+class Row:
+    """One job and what became of it."""
+
+    name: str
+    choices: dict[str, str]  # what was said on the command line, seed apart
+    options: dict[str, str]  # every chosen option and plain value, defaults included
+    seed: str
+    state: str  # done, running, queued, killed, failed
+    run: str  # folder of the training, relative to the study
+    shared_with: str = ""  # the first row's name when this row shares its training
+    reason: str = ""
+    traceback: str = ""
+    sweep: str = ""
+    results: dict[str, Any] = field(default_factory=dict)
+
+    def ap50(self, class_name: str) -> float | None:
+        """AP50 of one class, 0..1."""
+        return _number(self.results.get("metrics", {}).get("per_class", {}).get(class_name, {}).get("ap50"))
+
+    def metric(self, name: str) -> float | None:
+        """map50, map75 or map50_95, 0..1."""
+        return _number(self.results.get("metrics", {}).get(name))
+
+    def parameters(self) -> float | None:
+        """How many weights the network has."""
+        return _number(self.results.get("footprint", {}).get("parameters"))
+
+    def classes(self) -> list[str]:
+        """The classes measured."""
+        return list(self.results.get("metrics", {}).get("per_class", {}))
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def read_rows(study_path: Path) -> list[Row]:
+    """Every row asked for in a study, in the order in which its sweep listed them."""
+    jobs = [(path.stem, read_json(path)) for path in sorted((study_path / "jobs").glob("*.json"))]
+    jobs.sort(key=lambda named: (named[1].get("number", 0), named[0]))
+    rows = [_read_row(name, job, study_path) for name, job in jobs]
+    first: dict[str, str] = {}
+    for row in rows:
+        if row.run:
+            row.shared_with = "" if first.setdefault(row.run, row.name) == row.name else first[row.run]
+    return rows
+
+
+def _read_row(name: str, job: dict[str, Any], study_path: Path) -> Row:
+    words = [word.lstrip("+").partition("=") for word in job.get("overrides", [])]
+    row = Row(
+        name=name,
+        choices={key: value for key, _, value in words if counts(key)},
+        options={key: str(value) for key, value in job.get("choices", {}).items()},
+        seed=str(job.get("seed")),
+        state=job.get("state", "queued"),
+        run=job.get("run") or "",
+        reason=job.get("reason") or "",
+        sweep=job.get("sweep") or "",
+    )
+    if row.run:
+        folder = RunFolder(study_path / row.run)
+        status = folder.read_status()
+        row.state = status.get("state", "queued")
+        row.reason, row.traceback = status.get("reason") or "", status.get("traceback") or ""
+        if row.state == "running":
+            holder = folder.holder()
+            row.state, row.reason = ("killed", "") if holder is None else ("running", f"pid {holder}")
+        if row.state == "done":
+            row.results = folder.read_results()
+    return row
+
+
+Column = tuple[str, Callable[[Row], Any]]
+
+
+def _choice_columns(rows: list[Row]) -> list[Column]:
+    """The choices in which the rows differ; all of them when there is nothing to compare."""
+    keys = list(dict.fromkeys(key for row in rows for key in row.choices))
+
+    def value(row: Row, key: str) -> str:
+        return row.choices.get(key, row.options.get(key, "-"))
+
+    varying = [key for key in keys if len({value(row, key) for row in rows}) > 1] or keys
+    columns: list[Column] = [(key, lambda row, key=key: value(row, key)) for key in varying]  # type: ignore[misc]
+    if len({row.seed for row in rows}) > 1:
+        columns.append(("seed", lambda row: row.seed))
+    return columns
+
+
+def _number_columns(rows: list[Row]) -> list[Column]:
+    """AP50 per class, the means and the size."""
+    classes = list(dict.fromkeys(name for row in rows for name in row.classes()))
+    columns: list[Column] = [(name, lambda row, name=name: row.ap50(name)) for name in classes]  # type: ignore[misc]
+    columns.append(("mAP50", lambda row: row.metric("map50")))
+    columns.append(("mAP50-95", lambda row: row.metric("map50_95")))
+    columns.append(("params", lambda row: row.parameters()))
+    return columns
+
+
+def _cell(value: Any, header: str) -> str:
+    if value is None:
+        return "-"
+    if header == "params":
+        return f"{value / 1e6:.2f} M" if value >= 1e4 else f"{value:.0f}"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _where(row: Row) -> str:
+    """The last column: the run, whose training is shared, or why there is none."""
+    if row.shared_with:
+        return f"= {row.shared_with}"
+    return row.run if row.state == "done" else f"{row.state}: {row.reason}" if row.reason else row.state
+
+
+def cells(rows: list[Row]) -> list[list[str]]:
+    """Header and rows as strings; with several seeds also the mean and the sample deviation of each choice."""
+    choices, numbers = _choice_columns(rows), _number_columns(rows)
+    header = [name for name, _ in choices] + [name for name, _ in numbers] + ["run"]
+    table = [header]
+    for row in rows:
+        said = [str(read(row)) for _, read in choices]
+        table.append(said + [_cell(read(row), name) for name, read in numbers] + [_where(row)])
+    return table + _seed_cells(rows, choices, numbers)
+
+
+def _seed_cells(rows: list[Row], choices: list[Column], numbers: list[Column]) -> list[list[str]]:
+    groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+    for row in rows:
+        if row.state == "done":
+            groups.setdefault(tuple(sorted(row.choices.items())), []).append(row)
+    lines = []
+    for members in groups.values():
+        if len({row.seed for row in members}) < 2:
+            continue
+        for title, summarise in (("mean", statistics.fmean), ("spread", statistics.stdev)):
+            line = [title if name == "seed" else str(read(members[0])) for name, read in choices]
+            for name, read in numbers:
+                values = [value for value in map(read, members) if value is not None]
+                enough = len(values) == len(members) and not (name == "params" and title == "spread")
+                line.append(_cell(float(summarise(values)), name) if enough else "-")
+            lines.append([*line, f"{len(members)} seeds"])
+    return lines
+
+
+def to_text(rows: list[Row]) -> str:
+    """Columns padded with spaces, for a terminal."""
+    table = cells(rows)
+    widths = [max(len(line[index]) for line in table) for index in range(len(table[0]))]
+    left = len(_choice_columns(rows))
+
+    def padded(line: list[str]) -> str:
+        ends = (0, len(line) - 1)
+        return "  ".join(
+            cell.ljust(width) if index < left or index in ends else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+
+    return "\n".join([padded(table[0]), "  ".join("-" * width for width in widths), *map(padded, table[1:])])
+
+
+def to_markdown(rows: list[Row]) -> str:
+    """A Markdown table, with the failed jobs named under it."""
+    header, *body = [[cell.replace("|", "\\|") for cell in line] for line in cells(rows)]
+    left = len(_choice_columns(rows))
+    rule = ["---" if index < left or index == len(header) - 1 else "---:" for index in range(len(header))]
+    lines = ["| " + " | ".join(line) + " |" for line in (header, rule, *body)]
+    notes = failures([row for row in rows if row.state == "failed"])
+    return "\n".join([*lines, "", *(f"- {note}" for note in notes)]).rstrip() + "\n"
+
+
+def to_csv(rows: list[Row]) -> str:
+    """One line per job at full precision; its state and the reason of a failure too."""
+    choices, numbers = _choice_columns(rows), _number_columns(rows)
+    if all(name != "seed" for name, _ in choices):
+        choices.append(("seed", lambda row: row.seed))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names = [name for name, _ in (*choices, *numbers)]
+    writer.writerow([*names, "state", "run", "shared_with", "reason"])
+    for row in rows:
+        values = [read(row) for _, read in (*choices, *numbers)]
+        writer.writerow([*values, row.state, row.run, row.shared_with, row.reason])
+    return out.getvalue()
+
+
+def write_tables(study_path: Path, rows: list[Row]) -> None:
+    """table.md and table.csv in the study's folder."""
+    write_text(study_path / "table.md", to_markdown(rows))
+    write_text(study_path / "table.csv", to_csv(rows))
+
+
+def failures(rows: list[Row]) -> list[str]:
+    """One line per failed job: its name, the reason, and where the traceback is."""
+    return [
+        f"FAILED {row.name}: {row.reason}" + (f" (traceback: {row.traceback})" if row.traceback else "") for row in rows
+    ]
