@@ -107,7 +107,7 @@ def read_text(path: Path) -> str:
 
 
 def read_list(path: Path) -> list[str]:
-    """The lines of a list file, stripped, without empty ones and comments (#). Raises LightdetError for a repetition."""
+    """The stripped lines of a list, without empty ones and comments (#). Raises LightdetError for a repeated one."""
     lines = [line for line in map(str.strip, read_text(path).splitlines()) if line and not line.startswith("#")]
     repeated, times = Counter(lines).most_common(1)[0] if lines else ("", 0)
     if times > 1:

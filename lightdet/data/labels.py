@@ -42,7 +42,7 @@ def read_each(items: Mapping[str, Iterable[Item]], read_one: Callable[[Item], Re
             try:
                 records[split].append(read_one(item))
             except LightdetError as error:
-                problems[str(error)] = None
+                problems[" ".join(str(error).split())] = None
     if problems:
         raise DatasetError(list(problems))
     return records

@@ -51,8 +51,8 @@ class DeepPcb:
         else:
             if not 1 <= self._val_count < len(lines):
                 raise LightdetError(
-                    f"{self._trainval_list}: {len(lines)} pairs, of which data.reader.val_count={self._val_count} are for "
-                    "validation; leave one at least on either side"
+                    f"{self._trainval_list}: {len(lines)} pairs, {self._val_count} of them for validation; "
+                    "set data.reader.val_count so that one at least is left on either side"
                 )
             train, val = lines[: -self._val_count], lines[-self._val_count :]
         for name, some in (("train", train), ("val", val)):
