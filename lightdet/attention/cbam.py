@@ -1,0 +1,26 @@
+"""Convolutional block attention, Woo et al. 2018, arXiv 1807.06521; Huang 2024 eq. 2 and 3.
+
+Differs: the hidden width is at least 4. Huang's text speaks of mean and standard deviation before the MLP, its
+formula of average and maximum: the formula is what is built.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lightdet.nn.blocks import batch_norm
+
+
+class Cbam(nn.Module):
+    """Channel gate, then spatial gate: (B, C, H, W) -> same shape. `reduction` narrows the shared MLP."""
+
+    def __init__(self, channels: int, reduction: int = 16, kernel: int = 7) -> None:
+        super().__init__()
+        hidden = max(4, channels // reduction)
+        self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
+        self.spatial = nn.Sequential(nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False), batch_norm(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        channel = self.mlp(x.mean(dim=(2, 3))) + self.mlp(x.amax(dim=(2, 3)))
+        x = x * torch.sigmoid(channel)[:, :, None, None]
+        pooled = torch.cat((x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)), dim=1)
+        return x * torch.sigmoid(self.spatial(pooled))

@@ -1,0 +1,20 @@
+"""Efficient channel attention, Wang et al. 2020, arXiv 1910.03151. Differs: the kernel is a knob, not derived from C."""
+
+import torch
+from torch import Tensor, nn
+
+from lightdet.error import LightdetError
+
+
+class Eca(nn.Module):
+    """Channel gate from a 1-D convolution over the averaged channels: (B, C, H, W) -> same shape."""
+
+    def __init__(self, channels: int, kernel: int = 3) -> None:
+        super().__init__()
+        if kernel % 2 == 0:
+            raise LightdetError(f"attention: kernel={kernel} must be odd, or the gates shift against their channels")
+        self.conv = nn.Conv1d(1, 1, kernel, padding=kernel // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.conv(x.mean(dim=(2, 3))[:, None])  # (B, 1, C)
+        return x * torch.sigmoid(gate.transpose(1, 2))[..., None]

@@ -1,0 +1,16 @@
+"""Squeeze and excitation, Hu et al. 2018, arXiv 1709.01507."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Se(nn.Module):
+    """Channel gate from a two-layer MLP over the averaged channels: (B, C, H, W) -> same shape."""
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        hidden = max(4, channels // reduction)
+        self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.mlp(x.mean(dim=(2, 3))))[:, :, None, None]

@@ -1,0 +1,48 @@
+"""Any feature extractor of timm, by its name there.
+
+Weights: `pretrained=true` asks timm for them; where they cannot be fetched the error says so and how to go on.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from lightdet.error import LightdetError
+
+STRIDES = (8, 16, 32)
+
+
+class Timm(nn.Module):
+    """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each."""
+
+    strides = STRIDES
+
+    def __init__(self, name: str, pretrained: bool = False) -> None:
+        super().__init__()
+        self.features, levels = _features(name, pretrained)
+        self.channels = tuple(self.features.feature_info.channels()[level] for level in levels)
+        self.levels = levels
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        maps = self.features(images)
+        return [maps[level] for level in self.levels]
+
+
+def _features(name: str, pretrained: bool) -> tuple[Any, list[int]]:
+    import timm  # 11 s cold: only those who name it pay for it
+
+    try:
+        features = timm.create_model(name, features_only=True, pretrained=pretrained)
+    except OSError as error:  # hub, network and cache faults all arrive as OSError
+        raise LightdetError(
+            f"backbone.name={name}: its pretrained weights are neither cached nor reachable ({type(error).__name__}); "
+            "go online once, or train from scratch with model.network.backbone.pretrained=false"
+        ) from error
+    except RuntimeError as error:
+        close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:6]) or "see timm.list_models()"
+        raise LightdetError(f"backbone.name={name}: timm has no such feature extractor; close: {close}") from error
+    reductions = features.feature_info.reduction()
+    missing = [stride for stride in STRIDES if stride not in reductions]
+    if missing:
+        raise LightdetError(f"backbone.name={name}: gives strides {reductions}, needs {STRIDES}; take another one")
+    return features, [len(reductions) - 1 - reductions[::-1].index(stride) for stride in STRIDES]

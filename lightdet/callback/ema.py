@@ -1,0 +1,66 @@
+"""Exponential moving average of the weights: what is validated, saved as the result, and deployed."""
+
+import math
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+CHECKPOINT_KEY = "ema"
+
+
+class Ema(Callback):
+    """Averages the detector after every optimizer step and lends the average to each validation.
+
+    The memory lengthens with the steps: decay * (1 - exp(-step / ramp_steps)), so that early weights are forgotten.
+    The checkpoint holds the average under "ema": {"weights": state of the detector, "steps": int}.
+    """
+
+    def __init__(self, decay: float, ramp_steps: int) -> None:
+        self.decay = decay
+        self.ramp_steps = ramp_steps
+        self.weights: dict[str, Tensor] = {}
+        self.steps = 0
+        self._lent: dict[str, Tensor] | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        live = pl_module.detector.state_dict()
+        if not self.weights:
+            self.weights = {name: value.detach().clone() for name, value in live.items()}
+        self.weights = {name: value.to(live[name].device) for name, value in self.weights.items()}
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        if trainer.global_step == self.steps:  # a batch that only accumulated
+            return
+        self.steps = trainer.global_step
+        keep = self.decay * (1 - math.exp(-self.steps / self.ramp_steps))
+        live = pl_module.detector.state_dict()
+        floating = [name for name, value in live.items() if value.is_floating_point()]
+        with torch.no_grad():
+            torch._foreach_lerp_([self.weights[n] for n in floating], [live[n] for n in floating], 1 - keep)
+            for name, value in live.items():
+                if not value.is_floating_point():
+                    self.weights[name].copy_(value)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self.weights:  # validation outside a fit
+            return
+        live = pl_module.detector.state_dict()
+        self._lent = {name: value.clone() for name, value in live.items()}
+        pl_module.detector.load_state_dict(self.weights)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._lent is not None:
+            pl_module.detector.load_state_dict(self._lent)
+            self._lent = None
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self.on_validation_end(trainer, pl_module)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[CHECKPOINT_KEY] = {"weights": self.weights, "steps": self.steps}
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.weights = checkpoint[CHECKPOINT_KEY]["weights"]
+        self.steps = checkpoint[CHECKPOINT_KEY]["steps"]

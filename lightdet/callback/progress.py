@@ -1,0 +1,40 @@
+"""One line per epoch, for logs and pipes where a progress bar would be noise."""
+
+import time
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+
+class EpochLines(Callback):
+    """Prints epoch, losses, mean average precision, seconds and time left."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._first_epoch = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._began = time.monotonic()
+        self._first_epoch = trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        values: dict[str, Any] = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        done = trainer.current_epoch + 1
+        per_epoch = (time.monotonic() - self._began) / max(1, done - self._first_epoch)
+        left = per_epoch * ((trainer.max_epochs or done) - done)
+        losses = "  ".join(f"{n.removeprefix('train/')} {v:.4f}" for n, v in values.items() if n.startswith("train/"))
+        scores = "  ".join(
+            f"{label} {values[name]:.3f}"
+            for name, label in (("val/map50", "mAP50"), ("val/map50_95", "mAP50-95"))
+            if name in values
+        )
+        print(
+            f"epoch {done}/{trainer.max_epochs}  {losses}  {scores}  {per_epoch:.1f} s/epoch  {_clock(left)} left",
+            flush=True,
+        )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,13 @@
+"""No branch: the neck's feature goes on as it is."""
+
+from torch import Tensor, nn
+
+
+class Plain(nn.Module):
+    """(deep, shallow), both (B, C, H, W) -> deep."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        return deep

@@ -1,0 +1,26 @@
+"""Weighted residual branch, Huang 2024 eq. 4-7: ADD = D(a) J + a (1 - J), J = sigmoid(H), H = Q T.
+
+D(a) is the neck's feature before the branch, a the backbone's of the same stride. The paper does not say what T is;
+here it is the constant 1, so H is one learnable number per branch (or per channel), and J starts at `initial_gate`.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lightdet.error import LightdetError
+
+
+class WeightedResidual(nn.Module):
+    """(deep, shallow), both (B, C, H, W) -> their convex combination, same shape."""
+
+    def __init__(self, channels: int, per_channel: bool = False, initial_gate: float = 0.5) -> None:
+        super().__init__()
+        if not 0 < initial_gate < 1:
+            raise LightdetError(f"fusion: initial_gate={initial_gate}: a share of the deep feature between 0 and 1")
+        logit = math.log(initial_gate / (1 - initial_gate))
+        self.gate_logit = nn.Parameter(torch.full((1, channels if per_channel else 1, 1, 1), logit))
+
+    def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        return torch.lerp(shallow, deep, torch.sigmoid(self.gate_logit).to(deep.dtype))

@@ -1,0 +1,42 @@
+"""From scored boxes to detections: threshold, non-maximum suppression per class, the best of what is left."""
+
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+from lightdet.batch import Detections
+from lightdet.ops.boxes import clip
+
+MOST_CANDIDATES = 3000  # per image, before suppression
+
+
+def select(
+    boxes_xyxy: Tensor,
+    scores: Tensor,
+    score_threshold: float,
+    nms_iou: float,
+    max_detections: int,
+    image_shape: tuple[int, int],
+) -> list[Detections]:
+    """boxes (B, N, 4) px, scores (B, N, C), image_shape (height, width) px -> B detections, best first.
+
+    A box may be kept for several classes: the mean AP wants every scored answer.
+    """
+    return [
+        _one_image(boxes, score, score_threshold, nms_iou, max_detections, image_shape)
+        for boxes, score in zip(boxes_xyxy, scores, strict=True)
+    ]
+
+
+def _one_image(
+    boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou: float, limit: int, image_shape: tuple[int, int]
+) -> Detections:
+    place, labels = (scores > score_threshold).nonzero(as_tuple=True)
+    score = scores[place, labels]
+    if len(score) > MOST_CANDIDATES:
+        score, best = score.topk(MOST_CANDIDATES)
+        place, labels = place[best], labels[best]
+    candidates = clip(boxes[place], *image_shape)
+    apart = labels[:, None] * (2.0 * max(image_shape))  # classes do not suppress each other
+    kept = nms(candidates + apart, score, nms_iou)[:limit]
+    return Detections(candidates[kept], score[kept], labels[kept].to(torch.int64))

@@ -1,0 +1,30 @@
+"""The contract between detectors and everything that trains, evaluates or runs them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from lightdet.batch import Detections, Target
+
+
+class Detector(nn.Module, ABC):
+    """Two verbs; neither changes its meaning with `self.training`."""
+
+    @abstractmethod
+    def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+        """images (B, 3, H, W) RGB 0..1, targets in input px -> named scalar terms whose sum is the objective."""
+
+    @abstractmethod
+    def detect(self, images: Tensor) -> list[Detections]:
+        """images (B, 3, H, W) RGB 0..1 -> B detections, boxes in input px."""
+
+    network: nn.Module  # the part that turns images into raw maps: what is counted, timed and exported
+
+    def fit_to(self, box_sizes: Tensor) -> str:
+        """Adapt what may depend on the training set's box sizes (N, 2) px, before training; says what was done."""
+        return ""
+
+    def placement(self) -> str:
+        """Where the attention stands, for the line printed at the start."""
+        return "none"

@@ -1,0 +1,102 @@
+"""The YOLO family: a network that knows no target, and the detector that teaches and decodes it."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from lightdet.assigner.anchors import best_possible_recall, cluster_anchors
+from lightdet.batch import Detections, Target
+from lightdet.loss.yolo import AnchorCriterion
+from lightdet.model.decode import select
+from lightdet.model.detector import Detector
+from lightdet.ops.grid import GRIDS, parse_head
+
+POOR_RECALL = 0.98  # below it the anchors are clustered anew
+
+
+class Yolo(nn.Module):
+    """images (B, 3, H, W) -> raw maps, finest grid first; H and W multiples of the coarsest stride.
+
+    `neck(channels, fusion=)`, `attention(channels)` and `predictor(channels, strides, num_classes)` are built here
+    from the channels of what stands before them. `head` names the grids in front of whose predictor the attention
+    stands; None for `attention` leaves it out.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        neck: Callable[..., nn.Module],
+        fusion: Callable[[int], nn.Module],
+        predictor: Callable[..., nn.Module],
+        num_classes: int,
+        attention: Callable[[int], nn.Module] | None = None,
+        head: str | int = "none",
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck(backbone.channels, fusion=fusion)
+        grids = parse_head(head) if attention else ()
+        self.attention = nn.ModuleDict(
+            {grid: attention(c) for grid, c in zip(GRIDS, self.neck.channels, strict=True) if grid in grids}
+            if attention
+            else {}
+        )
+        self.predictor = predictor(self.neck.channels, backbone.strides, num_classes)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        features = self.neck(self.backbone(images))
+        return self.predictor(
+            [
+                self.attention[grid](feature) if grid in self.attention else feature
+                for grid, feature in zip(GRIDS, features, strict=True)
+            ]
+        )
+
+
+class YoloDetector(Detector):
+    """A `Yolo` network behind the detector contract."""
+
+    def __init__(
+        self,
+        network: Yolo,
+        criterion: AnchorCriterion,
+        score_threshold: float = 0.001,
+        nms_iou: float = 0.6,
+        max_detections: int = 100,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.criterion = criterion
+        self.score_threshold = score_threshold
+        self.nms_iou = nms_iou
+        self.max_detections = max_detections
+
+    def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+        return self.criterion(self.network(images), targets, self.network.predictor)
+
+    def detect(self, images: Tensor) -> list[Detections]:
+        boxes, scores = self.network.predictor.decode(self.network(images))
+        height, width = images.shape[-2:]
+        return select(boxes, scores, self.score_threshold, self.nms_iou, self.max_detections, (height, width))
+
+    def fit_to(self, box_sizes: Tensor) -> str:
+        predictor, max_ratio = self.network.predictor, self.criterion.assigner.max_ratio
+        before = best_possible_recall(box_sizes, predictor.anchors_wh.view(-1, 2), max_ratio)
+        if before >= POOR_RECALL:
+            return f"anchors kept, best possible recall {before:.3f}"
+        grids, per_grid, _ = predictor.anchors_wh.shape
+        try:
+            anchors = cluster_anchors(box_sizes, grids, per_grid)
+        except ValueError as reason:
+            return f"anchors kept, best possible recall {before:.3f}: {reason}"
+        after = best_possible_recall(box_sizes, anchors.view(-1, 2), max_ratio)
+        if after <= before:
+            return f"anchors kept, best possible recall {before:.3f}; clustering gave {after:.3f}"
+        predictor.anchors_wh.copy_(anchors)
+        return f"anchors clustered from the training set, best possible recall {before:.3f} -> {after:.3f}"
+
+    def placement(self) -> str:
+        return (
+            ", ".join(f"{type(module).__name__} before grid {grid}" for grid, module in self.network.attention.items())
+            or super().placement()
+        )

@@ -1,0 +1,117 @@
+"""Bricks used in two rooms or more. Shapes are (B, C, H, W)."""
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+BATCH_NORM_EPSILON = 1e-3
+BATCH_NORM_MOMENTUM = 0.03
+
+
+def divisible(channels: float, divisor: int = 8) -> int:
+    """The next multiple of `divisor` that is not below `channels`: how a width multiplier rounds."""
+    return max(divisor, math.ceil(channels / divisor) * divisor)
+
+
+def repeats(count: int, depth: float) -> int:
+    """How often a block repeats under a depth multiplier; at least once."""
+    return max(1, round(count * depth))
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """BatchNorm with the YOLO family's constants."""
+    return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM)
+
+
+class ConvBnAct(nn.Module):
+    """Convolution without bias, BatchNorm, Hardswish: (B, in, H, W) -> (B, out, H / stride, W / stride)."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, padding: int | None = None
+    ) -> None:
+        super().__init__()
+        padding = kernel // 2 if padding is None else padding
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False)
+        self.norm = batch_norm(out_channels)
+        self.act = nn.Hardswish()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.norm(self.conv(x)))
+
+
+class Focus(nn.Module):
+    """Space to depth, then a 3x3 convolution: (B, in, H, W) -> (B, out, H / 2, W / 2).
+
+    Written as the one 6x6 convolution of stride 2 that is the same linear map (each of its 36 taps is one tap of
+    the 3x3 kernel on one of the four phases), because it needs no slicing and no concatenation.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = ConvBnAct(in_channels, out_channels, kernel=6, stride=2, padding=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class Bottleneck(nn.Module):
+    """1x1 then 3x3, with or without the identity beside it: (B, C, H, W) -> same shape."""
+
+    def __init__(self, channels: int, shortcut: bool) -> None:
+        super().__init__()
+        self.reduce = ConvBnAct(channels, channels)
+        self.expand = ConvBnAct(channels, channels, kernel=3)
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.expand(self.reduce(x))
+        return x + y if self.shortcut else y
+
+
+class BottleneckCsp(nn.Module):
+    """Cross-stage partial block of YOLOv5 v2/v3: CSP1_X with `shortcut`, CSP2_X without.
+
+    (B, in, H, W) -> (B, out, H, W). Wang et al. 2019, arXiv 1911.11929; half the channels pass X bottlenecks.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, count: int = 1, shortcut: bool = True) -> None:
+        super().__init__()
+        hidden = out_channels // 2
+        self.enter = ConvBnAct(in_channels, hidden)
+        self.bottlenecks = nn.Sequential(*(Bottleneck(hidden, shortcut) for _ in range(count)))
+        self.leave = nn.Conv2d(hidden, hidden, 1, bias=False)
+        self.bypass = nn.Conv2d(in_channels, hidden, 1, bias=False)
+        self.norm = batch_norm(2 * hidden)
+        self.act = nn.LeakyReLU(0.1)
+        self.merge = ConvBnAct(2 * hidden, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        deep = self.leave(self.bottlenecks(self.enter(x)))
+        return self.merge(self.act(self.norm(torch.cat((deep, self.bypass(x)), dim=1))))
+
+
+def max_pool_5(x: Tensor) -> Tensor:
+    """5x5 max-pool of stride 1 that keeps the size, as a row pool and a column pool: the same values, fewer reads."""
+    return F.max_pool2d(F.max_pool2d(x, (1, 5), 1, (0, 2)), (5, 1), 1, (2, 0))
+
+
+class Spp(nn.Module):
+    """Spatial pyramid pooling, Huang 2024 eq. 1: CAT(a, pool5(a), pool9(a), pool13(a)) between two 1x1 convolutions.
+
+    (B, in, H, W) -> (B, out, H, W). The pools of 9 and 13 are the pool of 5 applied twice and three times, which is
+    exact for maxima and several times faster than three pools side by side.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        hidden = in_channels // 2
+        self.reduce = ConvBnAct(in_channels, hidden)
+        self.restore = ConvBnAct(4 * hidden, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.reduce(x)
+        pool_5 = max_pool_5(x)
+        pool_9 = max_pool_5(pool_5)
+        return self.restore(torch.cat((x, pool_5, pool_9, max_pool_5(pool_9)), dim=1))

@@ -1,0 +1,83 @@
+"""Which number format and memory layout train fastest on this machine, found by a short measurement."""
+
+import copy
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+CLEARLY_FASTER = 0.87  # share of the time of the plain choice below which another one is taken
+ROUNDS = 3
+BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A way to train."""
+
+    precision: str  # Lightning's name: 32-true or bf16-mixed
+    channels_last: bool
+
+    def __str__(self) -> str:
+        return f"{self.precision}{', channels last' if self.channels_last else ''}"
+
+
+def candidates(device: torch.device, precision: str, channels_last: bool | str) -> list[Choice]:
+    """What is worth measuring, the plain choice first; "auto" opens both values, anything else is kept."""
+    precisions = [precision] if precision != "auto" else ["32-true"] + ["bf16-mixed"] * has_bf16(device)
+    layouts = [bool(channels_last)] if channels_last != "auto" else [False, True]
+    return [Choice(p, layout) for p in precisions for layout in layouts]
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 natively; emulated, it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    try:
+        with open("/proc/cpuinfo") as file:
+            flags = next((line for line in file if line.startswith(("flags", "Features"))), "").split()
+    except OSError:
+        return False
+    return any(flag in flags for flag in BF16_FLAGS)
+
+
+def fastest(network: nn.Module, images: torch.Tensor, choices: Sequence[Choice]) -> tuple[Choice, dict[str, float]]:
+    """The choice with the shortest training step (forward and backward) and the milliseconds of each.
+
+    Rounds are interleaved, medians compared; the plain choice stays unless another one is clearly faster.
+    """
+    if len(choices) == 1:
+        return choices[0], {}
+    steps = {choice: _step(network, images, choice) for choice in choices}
+    times: dict[Choice, list[float]] = {choice: [] for choice in choices}
+    for step in steps.values():
+        step()
+    for _ in range(ROUNDS):
+        for choice, step in steps.items():
+            began = time.perf_counter()
+            step()
+            times[choice].append((time.perf_counter() - began) * 1e3)
+    medians = {choice: statistics.median(values) for choice, values in times.items()}
+    best = min(choices, key=lambda choice: medians[choice])
+    if medians[best] > CLEARLY_FASTER * medians[choices[0]]:
+        best = choices[0]
+    return best, {str(choice): round(value, 1) for choice, value in medians.items()}
+
+
+def _step(network: nn.Module, images: torch.Tensor, choice: Choice) -> Any:
+    layout = torch.channels_last if choice.channels_last else torch.contiguous_format
+    model = copy.deepcopy(network).train().to(memory_format=layout)
+    batch = images.contiguous(memory_format=layout)
+
+    def step() -> None:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=choice.precision == "bf16-mixed"):
+            total = sum(output.float().square().mean() for output in model(batch))
+        total.backward()
+        if images.device.type == "cuda":
+            torch.cuda.synchronize(images.device)
+
+    return step

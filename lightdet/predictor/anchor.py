@@ -1,0 +1,73 @@
+"""Anchor predictor of the YOLOv3-v5 lineage: one 1x1 convolution per grid, decoded as YOLOv5 does.
+
+centre = (2 sigmoid(t_xy) - 0.5 + cell) * stride, size = (2 sigmoid(t_wh))^2 * anchor, all in input pixels.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lightdet.ops.boxes import cxcywh_to_xyxy
+from lightdet.ops.grid import cell_indices
+
+DEFAULT_ANCHORS = (  # px (width, height) at 640, per grid from fine to coarse; the published COCO anchors
+    ((10, 13), (16, 30), (33, 23)),
+    ((30, 61), (62, 45), (59, 119)),
+    ((116, 90), (156, 198), (373, 326)),
+)
+PRIOR_OBJECTS = 8  # objects an untrained grid expects in a 640 px image
+PRIOR_CLASS = 0.6  # share of the class probability an untrained cell spreads over the classes
+
+
+class Anchor(nn.Module):
+    """[(B, C_i, H_i, W_i)] -> raw maps [(B, A * (5 + num_classes), H_i, W_i)]; per anchor: x, y, w, h, objectness, classes.
+
+    `anchors_wh` (grids, A, 2), px of the input frame, is a buffer: it travels with the weights.
+    """
+
+    anchors_wh: Tensor
+
+    def __init__(self, channels: Sequence[int], strides: Sequence[int], num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.strides = tuple(strides)
+        self.register_buffer("anchors_wh", torch.tensor(DEFAULT_ANCHORS, dtype=torch.float32))
+        self.outputs = 5 + num_classes
+        anchors_per_cell = self.anchors_wh.shape[1]
+        self.convs = nn.ModuleList(nn.Conv2d(c, anchors_per_cell * self.outputs, 1) for c in channels)
+        for conv, stride in zip(self.convs, self.strides, strict=True):
+            self._start_from_priors(conv, stride)
+
+    def _start_from_priors(self, conv: nn.Conv2d, stride: int) -> None:
+        with torch.no_grad():
+            bias = conv.bias.view(-1, self.outputs)
+            bias[:, 4] += math.log(PRIOR_OBJECTS / (640 / stride) ** 2)
+            bias[:, 5:] += math.log(PRIOR_CLASS / (self.num_classes - 0.99))
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        return [conv(feature) for conv, feature in zip(self.convs, features, strict=True)]
+
+    def flatten(self, raw: Tensor) -> Tensor:
+        """(B, A * outputs, H, W) -> (B, A, H, W, outputs), float32."""
+        batch, _, height, width = raw.shape
+        return raw.view(batch, -1, self.outputs, height, width).permute(0, 1, 3, 4, 2).float()
+
+    def decode(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Raw maps -> boxes_xyxy (B, N, 4) in input px, scores (B, N, num_classes) = objectness x class."""
+        boxes, scores = [], []
+        for raw, stride, anchors in zip(raw_maps, self.strides, self.anchors_wh, strict=True):
+            cells = cell_indices(*raw.shape[-2:], device=raw.device)
+            probability = self.flatten(raw).sigmoid()
+            box = boxes_from_offsets(probability[..., :4], cells, anchors[:, None, None], stride)
+            boxes.append(cxcywh_to_xyxy(box).flatten(1, 3))
+            scores.append((probability[..., 4:5] * probability[..., 5:]).flatten(1, 3))
+        return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)
+
+
+def boxes_from_offsets(probability: Tensor, cells: Tensor, anchors_wh: Tensor, stride: int) -> Tensor:
+    """Sigmoid outputs (..., 4), cells (..., 2), anchors (..., 2) px -> boxes_cxcywh (..., 4) px."""
+    centre = (2 * probability[..., :2] - 0.5 + cells) * stride
+    size = (2 * probability[..., 2:]) ** 2 * anchors_wh
+    return torch.cat((centre, size), dim=-1)

@@ -1,0 +1,110 @@
+"""Teaching a detector: knows the `Detector` contract and nothing about any model."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lightdet.batch import Batch
+from lightdet.error import LightdetError
+from lightdet.metric.detection import DetectionMetric
+from lightdet.metric.frame import detections_to_photo, target_to_photo
+from lightdet.model.detector import Detector
+from lightdet.optim.groups import parameter_groups
+from lightdet.optim.schedule import WarmupCosine
+
+EXPLODED = 1e4  # a loss above this is no longer learning
+
+
+class DetectionTask(LightningModule):
+    """Adds up the detector's loss terms, logs them by name, and measures mean average precision in photo pixels.
+
+    `optimizer(groups)` builds the optimizer; `failure_folder` receives the batch that broke
+    a training.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        classes: Sequence[str],
+        optimizer: Callable[..., Optimizer],
+        schedule: WarmupCosine,
+        failure_folder: Path,
+    ) -> None:
+        super().__init__()
+        self.detector = detector
+        self.build_optimizer = optimizer
+        self.schedule = schedule
+        self.failure_folder = failure_folder
+        self.metric = DetectionMetric(tuple(classes))
+        self.sums: dict[str, float] = {}
+        self.batches = 0
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.build_optimizer(parameter_groups(self.detector))
+        total = int(self.trainer.estimated_stepping_batches)
+        per_epoch = math.ceil(total / (self.trainer.max_epochs or 1))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.schedule(optimizer, per_epoch, total), "interval": "step"},
+        }
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch.to(device)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        terms = self.detector.losses(batch.images, batch.targets)
+        loss = torch.stack(tuple(terms.values())).sum()
+        values = {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}
+        if not math.isfinite(values["loss"]) or values["loss"] > EXPLODED:
+            raise self._broken(batch, values)
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.batches += 1
+        self.log("loss", values["loss"], prog_bar=True, logger=False, batch_size=len(batch.targets))
+        return loss
+
+    def _broken(self, batch: Batch, values: dict[str, float]) -> LightdetError:
+        path = self.failure_folder / "broken_batch.pt"
+        names = [target.image_id for target in batch.targets]
+        torch.save({"images": batch.images, "image_ids": names, "values": values}, path)
+        terms = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+        return LightdetError(
+            f"the loss broke at epoch {self.current_epoch}, step {self.global_step} ({terms}); the batch with "
+            f"{names[0]} and {len(names) - 1} more is in {path}; try a lower optimizer.lr or look at its labels"
+        )
+
+    def on_train_epoch_end(self) -> None:
+        for name, total in self.sums.items():
+            self.log(f"train/{name}", total / self.batches)
+        self.log("lr", self.optimizers().param_groups[0]["lr"])
+        self.sums, self.batches = {}, 0
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        found = self.detector.detect(batch.images)
+        self.metric.update(
+            [detections_to_photo(one, target) for one, target in zip(found, batch.targets, strict=True)],
+            [target_to_photo(target) for target in batch.targets],
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        report = self.metric.compute(full=False)
+        self.metric.reset()
+        for name in ("map50", "map75", "map50_95"):
+            self.log(f"val/{name}", report[name] or 0.0, prog_bar=name == "map50")
+        for name, row in report["per_class"].items():
+            if row["ap50"] is not None:
+                self.log(f"val/ap50/{name}", row["ap50"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["lightdet"] = {"sums": self.sums, "batches": self.batches, "rng": torch.get_rng_state()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["lightdet"]
+        self.sums, self.batches = dict(state["sums"]), state["batches"]
+        torch.set_rng_state(state["rng"].cpu())

@@ -1,0 +1,85 @@
+"""Lightning's trainer as a configuration asks for it."""
+
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import Logger
+
+from lightdet.callback.ema import Ema
+from lightdet.callback.metrics_csv import MetricsCsv
+from lightdet.callback.progress import EpochLines
+from lightdet.error import LightdetError
+from lightdet.optim.precision import Choice
+from lightdet.run import RunFolder
+
+PROGRESS = ("auto", "bar", "lines", "none")
+NEVER_BY_STEP = 10**9
+
+
+def pick_device(name: str) -> torch.device:
+    """The device a name stands for; "auto" prefers cuda. Raises LightdetError for one that is not here."""
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise LightdetError(f"trainer.device={name}: one of auto, cpu, cuda, mps")
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = "cuda" if here["cuda"] else "cpu"
+    if not here[name]:
+        raise LightdetError(f"trainer.device={name}: torch sees no such device here; take auto or cpu")
+    return torch.device(name)
+
+
+def build_trainer(
+    settings: DictConfig, folder: RunFolder, device: torch.device, choice: Choice, logger: Logger | bool
+) -> pl.Trainer:
+    """The trainer of one run. `settings` is the configuration's `trainer`."""
+    return pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        devices=1,
+        precision=choice.precision,
+        max_epochs=settings.max_epochs,
+        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=settings.clip_norm,
+        limit_train_batches=settings.limit_train_batches,
+        limit_val_batches=settings.limit_val_batches,
+        overfit_batches=settings.overfit_batches,
+        check_val_every_n_epoch=settings.validate_every,
+        callbacks=_callbacks(settings, folder),
+        logger=logger,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        enable_progress_bar=_wants_bar(settings.progress),
+        log_every_n_steps=NEVER_BY_STEP,
+        deterministic=True if device.type == "cpu" else "warn",
+        default_root_dir=folder.path,
+        use_distributed_sampler=False,
+    )
+
+
+def _callbacks(settings: DictConfig, folder: RunFolder) -> list[pl.Callback]:
+    last: dict[str, Any] = {"dirpath": folder.checkpoints, "filename": "last", "enable_version_counter": False}
+    pause = timedelta(seconds=settings.checkpoint_seconds)
+    callbacks: list[pl.Callback] = [
+        Ema(settings.ema_decay, settings.ema_ramp_steps),
+        MetricsCsv(folder.metrics_csv),
+        ModelCheckpoint(
+            folder.checkpoints, filename="best", monitor=settings.monitor, mode="max", enable_version_counter=False
+        ),
+        ModelCheckpoint(**last, every_n_epochs=1, save_on_train_epoch_end=True),
+        ModelCheckpoint(**last, train_time_interval=pause),
+    ]
+    if settings.patience is not None:
+        callbacks.append(EarlyStopping(settings.monitor, patience=settings.patience, mode="max"))
+    if settings.progress != "none":
+        callbacks.append(RichProgressBar(leave=True) if _wants_bar(settings.progress) else EpochLines())
+    return callbacks
+
+
+def _wants_bar(progress: str) -> bool:
+    if progress not in PROGRESS:
+        raise LightdetError(f"trainer.progress={progress}: one of {', '.join(PROGRESS)}")
+    return progress == "bar" or (progress == "auto" and sys.stdout.isatty())
