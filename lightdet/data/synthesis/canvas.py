@@ -77,9 +77,19 @@ def lay(under: Grey, over: Grey | Number, cover: Grey) -> Grey:
 def clouds(rng: np.random.Generator, size: int, cells: int) -> Grey:
     """Smooth noise with about `cells` hills a side, mean 0, standard deviation about 1."""
     seeds = rng.standard_normal((cells + 3, cells + 3), dtype=np.float32)
-    large = cv2.resize(seeds, None, fx=size / cells, fy=size / cells, interpolation=cv2.INTER_CUBIC)
-    edge = (large.shape[0] - size) // 2
-    return np.ascontiguousarray(large[edge : edge + size, edge : edge + size]) * np.float32(1.4)
+    weights = _spline(size, cells)
+    return weights @ seeds @ weights.T
+
+
+@lru_cache(maxsize=32)
+def _spline(size: int, cells: int) -> Grey:
+    """Cubic B-spline weights, (size, cells + 3), scaled so that unit noise keeps its strength in the mean."""
+    place = (np.arange(size) + 0.5) * cells / size + 1
+    distance = np.abs(place[:, None] - np.arange(cells + 3)[None, :])
+    near = 2 / 3 - distance**2 + distance**3 / 2
+    far = np.clip(2 - distance, 0, None) ** 3 / 6
+    weights = np.where(distance < 1, near, far)
+    return (weights / np.sqrt((weights**2).sum(axis=1).mean())).astype(np.float32)
 
 
 def grain(rng: np.random.Generator, size: int, sigma: float) -> Grey:
