@@ -1,5 +1,6 @@
 """From records to samples: photos read, letterboxed, kept in memory, augmented."""
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,7 +52,7 @@ class Photos:
 class DetectionDataset(Dataset[tuple[np.ndarray, Target]]):
     """Samples by (epoch, index), each a pure function of these two and of the seed.
 
-    Without `augment` the epoch changes nothing. `max_epochs` tells augmentations how near the end is.
+    Without `augment` the epoch changes nothing. `max_epochs` tells augmentations how near the end is; -1 = no end.
     """
 
     def __init__(self, photos: Photos, augment: Pipeline | None, seed: int, max_epochs: int) -> None:
@@ -70,7 +71,8 @@ class DetectionDataset(Dataset[tuple[np.ndarray, Target]]):
             sample = self.photos.sample(index)
         else:
             generator = np.random.default_rng([self.seed, epoch, index])
-            sample = self.augment(self.photos, index, generator, self.max_epochs - epoch)
+            epochs_left = self.max_epochs - epoch if self.max_epochs >= 0 else sys.maxsize
+            sample = self.augment(self.photos, index, generator, epochs_left)
         target = Target(
             boxes_xyxy=_tensor(sample.boxes_xyxy, torch.float32).reshape(-1, 4),
             labels=_tensor(sample.labels, torch.int64).reshape(-1),

@@ -3,6 +3,7 @@
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 from lightdet.batch import Batch, Target
 from lightdet.data.dataset import DetectionDataset
 from lightdet.data.sampler import EpochBatchSampler
+from lightdet.error import LightdetError
 
 Position = Callable[[], tuple[int, int]]  # -> (epoch, number of its batches that are already done)
 
@@ -29,7 +31,7 @@ class BatchLoader:
         self.dataset = dataset
         self._sampler = sampler
         self._position = position
-        self._batches: DataLoader[Batch] = DataLoader(
+        self._batches: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=sampler,
             collate_fn=collate,
@@ -41,6 +43,22 @@ class BatchLoader:
 
     def __len__(self) -> int:
         return len(self._sampler)
+
+    def state_dict(self) -> dict[str, int]:
+        """What the order of the images depends on; where it stands is known to the trainer alone."""
+        sampler = self._sampler
+        return {"images": sampler.count, "batch_size": sampler.batch_size, "seed": sampler.seed}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Raises LightdetError when a training of other data is to be resumed: its order could not be kept."""
+        changed = [
+            f"{name} {state.get(name)} -> {now}" for name, now in self.state_dict().items() if state.get(name) != now
+        ]
+        if changed:
+            raise LightdetError(
+                f"cannot resume, the training data is not what it was ({', '.join(changed)}); "
+                "put it back, or start a new run under another study"
+            )
 
     def __iter__(self) -> Iterator[Batch]:
         self._sampler.begin(*self._position())

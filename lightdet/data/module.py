@@ -3,6 +3,7 @@
 import cv2
 import torch
 from pytorch_lightning import LightningDataModule
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightdet.data.augment.pipeline import Pipeline
@@ -43,6 +44,11 @@ class DetectionData(LightningDataModule):
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise LightdetError(f"{name}={value}: give a whole number, {least} or more")
+        if augment is not None and augment.mosaic is not None and 0 <= max_epochs <= augment.mosaic.closing_epochs:
+            rank_zero_warn(
+                f"no mosaic will be drawn: augment.mosaic.closing_epochs={augment.mosaic.closing_epochs} covers all "
+                f"{max_epochs} epochs"
+            )
         self.reader = reader
         self.augment = augment
         self.image_size = image_size
@@ -81,7 +87,7 @@ class DetectionData(LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled and augmented. With the trainer's `overfit_batches`: always the same first images, as they are."""
-        if self.trainer is not None and self.trainer.overfit_batches > 0:
+        if self._overfits():
             return self.loader("train")
         dataset = DetectionDataset(self._split("train"), self.augment, self.seed, self.max_epochs)
         sampler = EpochBatchSampler(len(dataset), self.batch_size, self.seed, shuffle=True, drop_last=True)
@@ -89,8 +95,7 @@ class DetectionData(LightningDataModule):
 
     def val_dataloader(self) -> BatchLoader:
         """With the trainer's `overfit_batches`: the images that are trained on."""
-        overfit = self.trainer is not None and self.trainer.overfit_batches > 0
-        return self.loader("train" if overfit else "val")
+        return self.loader("train" if self._overfits() else "val")
 
     def loader(self, split: str) -> BatchLoader:
         """All images of a split, in their order, letterboxed and otherwise as they are; needs no trainer."""
@@ -114,9 +119,13 @@ class DetectionData(LightningDataModule):
             raise LightdetError(f"split={split}: this dataset has {', '.join(self._photos)}")
         return self._photos[split]
 
+    def _overfits(self) -> bool:
+        return self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
+
     def _position(self) -> tuple[int, int]:
         """The epoch in force and how many of its batches the trainer has seen: a prefetched batch does not count."""
         if self.trainer is None:
             return 0, 0
         loop = self.trainer.fit_loop
-        return loop.epoch_progress.current.processed, loop.epoch_loop.batch_progress.current.ready
+        epoch: int = loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        return epoch, loop.epoch_loop.batch_progress.current.ready

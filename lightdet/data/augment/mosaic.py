@@ -35,8 +35,8 @@ class Mosaic:
             raise LightdetError(f"augment.mosaic.centre={list(centre)}: give two shares between 0 and 1, smaller first")
         self.probability = probability
         self.closing_epochs = closing_epochs
-        self.scale = tuple(scale)
-        self.centre = tuple(centre)
+        self.scale = (scale[0], scale[1])
+        self.centre = (centre[0], centre[1])
         self.min_visible = min_visible
         self.min_side = min_side
 
@@ -47,8 +47,8 @@ class Mosaic:
         indices = [index, *generator.integers(len(source), size=3).tolist()]
         samples = [source.sample(each) for each in indices]
         side = samples[0].image.shape[0]
-        scaled_side = max(1, round(side * generator.uniform(*self.scale)))
-        meet_x, meet_y = (round(side * share) for share in generator.uniform(*self.centre, size=2))
+        scaled_side = max(1, round(side * generator.uniform(self.scale[0], self.scale[1])))
+        meet_x, meet_y = (round(side * share) for share in generator.uniform(self.centre[0], self.centre[1], size=2))
         canvas = np.full((side, side, 3), PADDING_GREY, dtype=np.uint8)
         corners = [
             (0, 0, meet_x, meet_y),

@@ -1,0 +1,275 @@
+"""From records to batches: order, keys, memory, and a training resumed in the middle of an epoch."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from torch import Tensor, nn
+
+from lightdet.batch import Batch
+from lightdet.data.augment.pipeline import Pipeline
+from lightdet.data.cache import MEGABYTE, ImageCache
+from lightdet.data.module import DetectionData
+from lightdet.data.record import Record
+from lightdet.data.sampler import EpochBatchSampler
+from lightdet.error import LightdetError
+
+SIZE = 32  # px
+TRAIN, VAL, BATCH = 22, 5, 4  # 5 whole batches an epoch, 2 images left out
+
+
+class PaintedReader:
+    """Photos (24, 48) of noise with a box on two of three."""
+
+    classes = ("scratch", "patch")
+
+    def __init__(self, root: Path, train: int = TRAIN, val: int = VAL) -> None:
+        self.root = root
+        self.counts = {"train": train, "val": val}
+
+    def read(self) -> dict[str, list[Record]]:
+        return {split: [self._record(split, index) for index in range(n)] for split, n in self.counts.items()}
+
+    def _record(self, split: str, index: int) -> Record:
+        path = self.root / f"{split}{index:03d}.png"
+        if not path.exists():
+            pixels = np.random.default_rng(index).integers(0, 255, (24, 48, 3), dtype=np.uint8)
+            cv2.imwrite(str(path), pixels)
+        count = 0 if index % 3 == 0 else 1
+        boxes = np.asarray([[4, 6, 10, 14]] * count, dtype=np.float32).reshape(-1, 4)
+        return Record(path.name, path, boxes, np.full(count, index % 2, dtype=np.int64))
+
+
+class Brightness:
+    """A transform with the interface of albumentations: the whole image a random amount brighter."""
+
+    random_generator: np.random.Generator
+
+    def __call__(self, image: np.ndarray, bboxes: np.ndarray) -> dict[str, np.ndarray]:
+        return {"image": image // 2 + np.uint8(self.random_generator.integers(100)), "bboxes": bboxes}
+
+
+def make_data(root: Path, num_workers: int = 0, cache_megabytes: int = 1, **counts: int) -> DetectionData:
+    return DetectionData(
+        reader=PaintedReader(root, **counts),
+        augment=Pipeline([Brightness()]),
+        image_size=SIZE,
+        batch_size=BATCH,
+        num_workers=num_workers,
+        cache_megabytes=cache_megabytes,
+        seed=3,
+        max_epochs=3,
+    )
+
+
+class Linear(LightningModule):
+    """Predicts nothing useful, but its weights remember every image and the order in which they came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 1)
+        self.seen: list[tuple[int, int, tuple[str, ...]]] = []
+        self.validated: list[tuple[int, int]] = []
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        self.seen.append((self.current_epoch, batch_idx, tuple(target.image_id for target in batch.targets)))
+        boxes = sum(len(target.boxes_xyxy) for target in batch.targets)
+        return (self.layer(batch.images.mean(dim=(2, 3))) - boxes).square().mean()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.validated.append((self.current_epoch, self.global_step))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
+
+
+class PowerCutError(Exception):
+    pass
+
+
+class StopAfter(Callback):
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_batch_start(self, trainer: Trainer, *_: object) -> None:
+        if trainer.global_step == self.steps:
+            raise PowerCutError
+
+
+def fit(
+    root: Path, folder: Path, every: int, num_workers: int = 0, stop: int = -1, resume: str | None = None
+) -> Linear:
+    """`every` steps a checkpoint; before step `stop` the power goes."""
+    torch.manual_seed(0)
+    model = Linear()
+    checkpoint = ModelCheckpoint(folder, every_n_train_steps=every, save_last=True, save_top_k=-1)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=3,
+        num_sanity_val_steps=0,
+        callbacks=[checkpoint, StopAfter(stop)],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    try:
+        trainer.fit(model, datamodule=make_data(root, num_workers), ckpt_path=resume)
+    except PowerCutError:
+        assert stop >= 0
+    return model
+
+
+@pytest.mark.parametrize(("num_workers", "every", "stop"), [(0, 1, 7), (0, 3, 7), (0, 3, 4), (2, 1, 7), (0, 1, 11)])
+def test_resumed_training_equals_the_uninterrupted_one(tmp_path: Path, num_workers: int, every: int, stop: int) -> None:
+    whole = fit(tmp_path, tmp_path / "whole", every)
+    first = fit(tmp_path, tmp_path / "parts", every, num_workers, stop=stop)
+    rest = fit(tmp_path, tmp_path / "parts", every, num_workers, resume=str(tmp_path / "parts" / "last.ckpt"))
+
+    assert [epoch for epoch, _, _ in whole.seen] == [0] * 5 + [1] * 5 + [2] * 5
+    saved = stop // every * every  # steps in the last checkpoint
+    assert first.seen == whole.seen[:stop]
+    assert rest.seen == whole.seen[saved:]
+    assert torch.equal(rest.layer.weight, whole.layer.weight)
+    assert torch.equal(rest.layer.bias, whole.layer.bias)
+    assert rest.validated == [entry for entry in whole.validated if entry[1] > saved]
+
+
+def test_other_data_is_not_resumed(tmp_path: Path) -> None:
+    state = make_data(tmp_path).train_dataloader().state_dict()
+    make_data(tmp_path).train_dataloader().load_state_dict(state)
+    with pytest.raises(LightdetError, match="images 22 -> 23"):
+        make_data(tmp_path, train=23).train_dataloader().load_state_dict(state)
+
+
+def test_order_depends_on_seed_and_epoch_alone() -> None:
+    def keys(seed: int, epoch: int, start: int = 0) -> list[list[tuple[int, int]]]:
+        sampler = EpochBatchSampler(10, 4, seed, shuffle=True, drop_last=False)
+        sampler.begin(epoch, start)
+        return list(sampler)
+
+    assert keys(0, 0) == keys(0, 0)
+    assert keys(0, 0) != [[(0, index) for _, index in batch] for batch in keys(0, 1)]
+    assert keys(0, 0) != keys(1, 0)
+    assert keys(0, 2, start=1) == keys(0, 2)[1:]
+    assert sorted(index for batch in keys(5, 3) for _, index in batch) == list(range(10))
+    assert {epoch for batch in keys(5, 3) for epoch, _ in batch} == {3}
+
+
+@pytest.mark.parametrize(("count", "drop_last", "sizes"), [(10, True, [4, 4]), (10, False, [4, 4, 2]), (3, True, [3])])
+def test_incomplete_batches(count: int, drop_last: bool, sizes: list[int]) -> None:
+    sampler = EpochBatchSampler(count, 4, seed=0, shuffle=True, drop_last=drop_last)
+    assert [len(batch) for batch in sampler] == sizes
+    assert len(sampler) == len(sizes)
+
+
+def test_batch_contract(tmp_path: Path) -> None:
+    data = make_data(tmp_path)
+    batches = list(data.loader("val"))
+    assert [len(batch.targets) for batch in batches] == [4, 1]
+    assert [t.image_id for batch in batches for t in batch.targets] == [f"val{index:03d}.png" for index in range(VAL)]
+    images = batches[0].images
+    assert images.shape == (4, 3, SIZE, SIZE)
+    assert images.dtype == torch.float32
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert float(images.max()) <= 1 and float(images.min()) >= 0
+    # The 24 x 48 photo is scaled by 2/3 to 16 x 32 and stands 8 px below the top.
+    empty, target = batches[0].targets[:2]
+    assert torch.allclose(target.boxes_xyxy, torch.tensor([[4 * 2 / 3, 12.0, 10 * 2 / 3, 14 * 2 / 3 + 8]]))
+    assert target.labels.tolist() == [1]
+    assert empty.boxes_xyxy.shape == (0, 4) and empty.boxes_xyxy.dtype == torch.float32
+    assert empty.labels.shape == (0,) and empty.labels.dtype == torch.int64
+    photo = cv2.cvtColor(cv2.imread(str(tmp_path / "val000.png")), cv2.COLOR_BGR2RGB)
+    assert torch.allclose(images[0, :, 0, 0], torch.full((3,), 114 / 255))
+    assert abs(float(images[0, 0, 8:24].mean()) * 255 - photo[..., 0].mean()) < 1
+
+
+def test_training_epochs_differ_and_repeat(tmp_path: Path) -> None:
+    data = make_data(tmp_path)
+    dataset = data.train_dataloader().dataset
+    image, again, later = (dataset[key][0] for key in [(0, 5), (0, 5), (1, 5)])
+    assert np.array_equal(image, again)
+    assert not np.array_equal(image, later)
+
+
+def test_workers_change_nothing(tmp_path: Path) -> None:
+    alone, shared = (list(make_data(tmp_path, workers).train_dataloader()) for workers in (0, 2))
+    assert len(alone) == len(shared) == 5
+    for one, other in zip(alone, shared, strict=True):
+        assert torch.equal(one.images, other.images)
+        assert [t.image_id for t in one.targets] == [t.image_id for t in other.targets]
+
+
+def test_cache_keeps_its_bound_and_the_pixels(tmp_path: Path) -> None:
+    cache = ImageCache(count=10, image_size=SIZE, limit_bytes=4 * SIZE * SIZE * 3 + 100)
+    assert cache.places == 4
+    image = np.full((SIZE, SIZE, 3), 7, dtype=np.uint8)
+    for index in range(10):
+        cache.put(index, image)
+    assert cache.stored == 4
+    assert cache.reserved_bytes <= 4 * SIZE * SIZE * 3 + 100
+    kept = cache.get(3)
+    assert kept is not None and np.array_equal(kept, image) and not kept.flags.writeable
+    assert cache.get(4) is None
+
+
+def test_cache_is_read_instead_of_the_file(tmp_path: Path) -> None:
+    data = make_data(tmp_path)
+    before = [batch.images for batch in data.loader("val")]
+    for path in tmp_path.glob("val*.png"):
+        path.unlink()
+    assert all(torch.equal(a, b.images) for a, b in zip(before, data.loader("val"), strict=True))
+
+
+def test_workers_fill_the_cache_of_the_parent(tmp_path: Path) -> None:
+    data = make_data(tmp_path, num_workers=2)
+    list(data.loader("train"))
+    assert data._photos["train"].cache.stored == TRAIN
+
+
+def test_splits_share_the_bound(tmp_path: Path) -> None:
+    image_bytes = SIZE * SIZE * 3
+    data = make_data(tmp_path, train=400, val=5)
+    data.setup()
+    train, val = (data._photos[split].cache for split in ("train", "val"))
+    assert (train.places, val.places) == (MEGABYTE // image_bytes, 0)
+
+
+def test_box_sizes_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_data(tmp_path)
+    data.setup()
+    monkeypatch.setattr("lightdet.data.dataset.read_photo", lambda path: pytest.fail(f"decoded {path}"))
+    sizes = data.box_sizes()
+    assert sizes.shape == (14, 2)  # 22 images, two of three with a box
+    assert torch.allclose(sizes, torch.tensor([4.0, 16 / 3]).expand(14, 2))
+
+
+def test_errors_a_person_caused(tmp_path: Path) -> None:
+    with pytest.raises(LightdetError, match=r"batch_size=0"):
+        DetectionData(PaintedReader(tmp_path), None, SIZE, 0, 0, 1, 0, 3)
+    with pytest.raises(LightdetError, match="no images to use as 'val'"):
+        make_data(tmp_path, val=0).setup()
+    with pytest.raises(LightdetError, match="split=test: this dataset has train, val"):
+        make_data(tmp_path).loader("test")
+
+
+def test_overfit_sees_the_same_plain_images(tmp_path: Path) -> None:
+    model = Linear()
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        overfit_batches=2,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(model, datamodule=make_data(tmp_path))
+    first, second = model.seen[:2], model.seen[2:]
+    assert [ids for _, _, ids in first] == [ids for _, _, ids in second]
+    assert first[0][2] == tuple(f"train{index:03d}.png" for index in range(BATCH))
