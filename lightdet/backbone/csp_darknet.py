@@ -6,15 +6,14 @@ Source: the published structure of YOLOv5 v3.x (the baseline that Huang 2024 sta
 from torch import Tensor, nn
 
 from lightdet.nn.blocks import BottleneckCsp, ConvBnAct, Focus, Spp, divisible, repeats
+from lightdet.nn.contracts import Backbone
 
 
-class CspDarknet(nn.Module):
+class CspDarknet(Backbone):
     """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
 
     `width` multiplies the channels 64..1024, `depth` the repeats 3, 9, 9, 3.
     """
-
-    strides = (8, 16, 32)
 
     def __init__(self, width: float, depth: float) -> None:
         super().__init__()

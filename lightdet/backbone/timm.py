@@ -5,22 +5,20 @@ Weights: `pretrained=true` asks timm for them; where they cannot be fetched the 
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightdet.error import LightdetError
+from lightdet.nn.contracts import Backbone
 
-STRIDES = (8, 16, 32)
 
-
-class Timm(nn.Module):
+class Timm(Backbone):
     """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each."""
-
-    strides = STRIDES
 
     def __init__(self, name: str, pretrained: bool = False) -> None:
         super().__init__()
-        self.features, levels = _features(name, pretrained)
-        self.channels = tuple(self.features.feature_info.channels()[level] for level in levels)
+        features, levels = _features(name, pretrained)
+        self.features = features
+        self.channels = tuple(features.feature_info.channels()[level] for level in levels)
         self.levels = levels
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -31,6 +29,7 @@ class Timm(nn.Module):
 def _features(name: str, pretrained: bool) -> tuple[Any, list[int]]:
     import timm  # 11 s cold: only those who name it pay for it
 
+    features: Any
     try:
         features = timm.create_model(name, features_only=True, pretrained=pretrained)
     except OSError as error:  # hub, network and cache faults all arrive as OSError
@@ -42,7 +41,7 @@ def _features(name: str, pretrained: bool) -> tuple[Any, list[int]]:
         close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:6]) or "see timm.list_models()"
         raise LightdetError(f"backbone.name={name}: timm has no such feature extractor; close: {close}") from error
     reductions = features.feature_info.reduction()
-    missing = [stride for stride in STRIDES if stride not in reductions]
+    missing = [stride for stride in Backbone.strides if stride not in reductions]
     if missing:
-        raise LightdetError(f"backbone.name={name}: gives strides {reductions}, needs {STRIDES}; take another one")
-    return features, [len(reductions) - 1 - reductions[::-1].index(stride) for stride in STRIDES]
+        raise LightdetError(f"backbone.name={name}: gives strides {reductions}, needs {Backbone.strides}; take another one")
+    return features, [len(reductions) - 1 - reductions[::-1].index(stride) for stride in Backbone.strides]

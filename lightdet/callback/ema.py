@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 CHECKPOINT_KEY = "ema"
 
@@ -25,7 +25,7 @@ class Ema(Callback):
         self._lent: dict[str, Tensor] | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        live = pl_module.detector.state_dict()
+        live = _detector(pl_module).state_dict()
         if not self.weights:
             self.weights = {name: value.detach().clone() for name, value in live.items()}
         self.weights = {name: value.to(live[name].device) for name, value in self.weights.items()}
@@ -35,7 +35,7 @@ class Ema(Callback):
             return
         self.steps = trainer.global_step
         keep = self.decay * (1 - math.exp(-self.steps / self.ramp_steps))
-        live = pl_module.detector.state_dict()
+        live = _detector(pl_module).state_dict()
         floating = [name for name, value in live.items() if value.is_floating_point()]
         with torch.no_grad():
             torch._foreach_lerp_([self.weights[n] for n in floating], [live[n] for n in floating], 1 - keep)
@@ -46,13 +46,13 @@ class Ema(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.weights:  # validation outside a fit
             return
-        live = pl_module.detector.state_dict()
+        live = _detector(pl_module).state_dict()
         self._lent = {name: value.clone() for name, value in live.items()}
-        pl_module.detector.load_state_dict(self.weights)
+        _detector(pl_module).load_state_dict(self.weights)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._lent is not None:
-            pl_module.detector.load_state_dict(self._lent)
+            _detector(pl_module).load_state_dict(self._lent)
             self._lent = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -64,3 +64,9 @@ class Ema(Callback):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self.weights = checkpoint[CHECKPOINT_KEY]["weights"]
         self.steps = checkpoint[CHECKPOINT_KEY]["steps"]
+
+
+def _detector(task: LightningModule) -> nn.Module:
+    detector = task.detector
+    assert isinstance(detector, nn.Module)
+    return detector

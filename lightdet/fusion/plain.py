@@ -1,9 +1,11 @@
 """No branch: the neck's feature goes on as it is."""
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from lightdet.nn.contracts import Fusion
 
 
-class Plain(nn.Module):
+class Plain(Fusion):
     """(deep, shallow), both (B, C, H, W) -> deep."""
 
     def __init__(self, channels: int) -> None:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.error import LightdetError
+from lightdet.nn.contracts import Fusion
 
 
-class WeightedResidual(nn.Module):
+class WeightedResidual(Fusion):
     """(deep, shallow), both (B, C, H, W) -> their convex combination, same shape."""
 
     def __init__(self, channels: int, per_channel: bool = False, initial_gate: float = 0.5) -> None:

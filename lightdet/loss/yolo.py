@@ -11,19 +11,22 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from lightdet.assigner.anchors import best_possible_recall, cluster_anchors
 from lightdet.assigner.ratio import Positives, Ratio
 from lightdet.batch import Target
 from lightdet.loss.box.overlap import overlap
+from lightdet.loss.criterion import Criterion
 from lightdet.ops.boxes import cxcywh_to_xyxy
 from lightdet.predictor.anchor import Anchor, boxes_from_offsets
 
 OBJECTNESS_BALANCE = {8: 4.0, 16: 1.0, 32: 0.4}  # by stride
+POOR_RECALL = 0.98  # below it the anchors are clustered anew
 
 
-class AnchorCriterion:
-    """Raw maps of an `Anchor` predictor and targets -> {"box", "objectness", "class"}, scalars that sum to the objective.
+class AnchorCriterion(Criterion):
+    """Raw maps of an `Anchor` predictor and targets -> {"box", "objectness", "class"}.
 
-    `box_loss`: (K, 4), (K, 4) px -> (K,).
+    Scalars that sum to the objective. `box_loss`: (K, 4), (K, 4) px -> (K,).
     """
 
     def __init__(
@@ -49,6 +52,21 @@ class AnchorCriterion:
             for name, value in self._one_grid(raw, found, predictor, level).items():
                 terms[name] = terms[name] + value
         return terms
+
+    def fit_to(self, box_sizes: Tensor, predictor: Anchor) -> str:
+        recall = best_possible_recall(box_sizes, predictor.anchors_wh.view(-1, 2), self.assigner.max_ratio)
+        if recall >= POOR_RECALL:
+            return f"anchors kept, best possible recall {recall:.3f}"
+        grids, per_grid, _ = predictor.anchors_wh.shape
+        try:
+            anchors = cluster_anchors(box_sizes, grids, per_grid)
+        except ValueError as reason:
+            return f"anchors kept, best possible recall {recall:.3f}: {reason}"
+        after = best_possible_recall(box_sizes, anchors.view(-1, 2), self.assigner.max_ratio)
+        if after <= recall:
+            return f"anchors kept, best possible recall {recall:.3f}; clustering gave {after:.3f}"
+        predictor.anchors_wh.copy_(anchors)
+        return f"anchors clustered from the training set, best possible recall {recall:.3f} -> {after:.3f}"
 
     def _one_grid(self, raw: Tensor, found: Positives, predictor: Anchor, level: int) -> dict[str, Tensor]:
         stride, anchors = predictor.strides[level], predictor.anchors_wh[level]

@@ -4,14 +4,12 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from lightdet.assigner.anchors import best_possible_recall, cluster_anchors
 from lightdet.batch import Detections, Target
-from lightdet.loss.yolo import AnchorCriterion
+from lightdet.loss.criterion import Criterion
 from lightdet.model.decode import select
 from lightdet.model.detector import Detector
+from lightdet.nn.contracts import Backbone, Fusion, Neck, Predictor
 from lightdet.ops.grid import GRIDS, parse_head
-
-POOR_RECALL = 0.98  # below it the anchors are clustered anew
 
 
 class Yolo(nn.Module):
@@ -24,10 +22,10 @@ class Yolo(nn.Module):
 
     def __init__(
         self,
-        backbone: nn.Module,
-        neck: Callable[..., nn.Module],
-        fusion: Callable[[int], nn.Module],
-        predictor: Callable[..., nn.Module],
+        backbone: Backbone,
+        neck: Callable[..., Neck],
+        fusion: Callable[[int], Fusion],
+        predictor: Callable[..., Predictor],
         num_classes: int,
         attention: Callable[[int], nn.Module] | None = None,
         head: str | int = "none",
@@ -36,7 +34,7 @@ class Yolo(nn.Module):
         self.backbone = backbone
         self.neck = neck(backbone.channels, fusion=fusion)
         grids = parse_head(head) if attention else ()
-        self.attention = nn.ModuleDict(
+        self.attention: nn.ModuleDict = nn.ModuleDict(
             {grid: attention(c) for grid, c in zip(GRIDS, self.neck.channels, strict=True) if grid in grids}
             if attention
             else {}
@@ -56,10 +54,12 @@ class Yolo(nn.Module):
 class YoloDetector(Detector):
     """A `Yolo` network behind the detector contract."""
 
+    network: Yolo
+
     def __init__(
         self,
         network: Yolo,
-        criterion: AnchorCriterion,
+        criterion: Criterion,
         score_threshold: float = 0.001,
         nms_iou: float = 0.6,
         max_detections: int = 100,
@@ -80,20 +80,7 @@ class YoloDetector(Detector):
         return select(boxes, scores, self.score_threshold, self.nms_iou, self.max_detections, (height, width))
 
     def fit_to(self, box_sizes: Tensor) -> str:
-        predictor, max_ratio = self.network.predictor, self.criterion.assigner.max_ratio
-        before = best_possible_recall(box_sizes, predictor.anchors_wh.view(-1, 2), max_ratio)
-        if before >= POOR_RECALL:
-            return f"anchors kept, best possible recall {before:.3f}"
-        grids, per_grid, _ = predictor.anchors_wh.shape
-        try:
-            anchors = cluster_anchors(box_sizes, grids, per_grid)
-        except ValueError as reason:
-            return f"anchors kept, best possible recall {before:.3f}: {reason}"
-        after = best_possible_recall(box_sizes, anchors.view(-1, 2), max_ratio)
-        if after <= before:
-            return f"anchors kept, best possible recall {before:.3f}; clustering gave {after:.3f}"
-        predictor.anchors_wh.copy_(anchors)
-        return f"anchors clustered from the training set, best possible recall {before:.3f} -> {after:.3f}"
+        return self.criterion.fit_to(box_sizes, self.network.predictor)
 
     def placement(self) -> str:
         return (

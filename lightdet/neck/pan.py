@@ -16,9 +16,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lightdet.nn.blocks import BottleneckCsp, ConvBnAct, divisible, repeats
+from lightdet.nn.contracts import Fusion, Neck
 
 
-class Pan(nn.Module):
+class Pan(Neck):
     """[C3, C4, C5] -> [P3, P4, P5], `.channels` = (256, 512, 1024) x width.
 
     `fusion(channels)` builds a module (deep, shallow) -> fused, placed where the bottom-up path has just been
@@ -26,7 +27,7 @@ class Pan(nn.Module):
     A backbone with other channels is brought to the neck's by a 1x1 convolution first.
     """
 
-    def __init__(self, channels: Sequence[int], fusion: Callable[[int], nn.Module], width: float, depth: float) -> None:
+    def __init__(self, channels: Sequence[int], fusion: Callable[[int], Fusion], width: float, depth: float) -> None:
         super().__init__()
         count = repeats(3, depth)
         c3, c4, c5 = self.channels = (divisible(256 * width), 2 * divisible(256 * width), 4 * divisible(256 * width))

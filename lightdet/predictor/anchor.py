@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lightdet.nn.contracts import Predictor
 from lightdet.ops.boxes import cxcywh_to_xyxy
 from lightdet.ops.grid import cell_indices
 
@@ -21,8 +22,10 @@ PRIOR_OBJECTS = 8  # objects an untrained grid expects in a 640 px image
 PRIOR_CLASS = 0.6  # share of the class probability an untrained cell spreads over the classes
 
 
-class Anchor(nn.Module):
-    """[(B, C_i, H_i, W_i)] -> raw maps [(B, A * (5 + num_classes), H_i, W_i)]; per anchor: x, y, w, h, objectness, classes.
+class Anchor(Predictor):
+    """[(B, C_i, H_i, W_i)] -> raw maps [(B, A * (5 + num_classes), H_i, W_i)].
+
+    Per anchor: x, y, w, h, objectness, classes.
 
     `anchors_wh` (grids, A, 2), px of the input frame, is a buffer: it travels with the weights.
     """
@@ -36,12 +39,14 @@ class Anchor(nn.Module):
         self.register_buffer("anchors_wh", torch.tensor(DEFAULT_ANCHORS, dtype=torch.float32))
         self.outputs = 5 + num_classes
         anchors_per_cell = self.anchors_wh.shape[1]
-        self.convs = nn.ModuleList(nn.Conv2d(c, anchors_per_cell * self.outputs, 1) for c in channels)
-        for conv, stride in zip(self.convs, self.strides, strict=True):
+        convs = [nn.Conv2d(c, anchors_per_cell * self.outputs, 1) for c in channels]
+        for conv, stride in zip(convs, self.strides, strict=True):
             self._start_from_priors(conv, stride)
+        self.convs = nn.ModuleList(convs)
 
     def _start_from_priors(self, conv: nn.Conv2d, stride: int) -> None:
         with torch.no_grad():
+            assert conv.bias is not None
             bias = conv.bias.view(-1, self.outputs)
             bias[:, 4] += math.log(PRIOR_OBJECTS / (640 / stride) ** 2)
             bias[:, 5:] += math.log(PRIOR_CLASS / (self.num_classes - 0.99))
@@ -58,7 +63,7 @@ class Anchor(nn.Module):
         """Raw maps -> boxes_xyxy (B, N, 4) in input px, scores (B, N, num_classes) = objectness x class."""
         boxes, scores = [], []
         for raw, stride, anchors in zip(raw_maps, self.strides, self.anchors_wh, strict=True):
-            cells = cell_indices(*raw.shape[-2:], device=raw.device)
+            cells = cell_indices(raw.shape[-2], raw.shape[-1], raw.device)
             probability = self.flatten(raw).sigmoid()
             box = boxes_from_offsets(probability[..., :4], cells, anchors[:, None, None], stride)
             boxes.append(cxcywh_to_xyxy(box).flatten(1, 3))

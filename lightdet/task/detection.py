@@ -82,7 +82,7 @@ class DetectionTask(LightningModule):
     def on_train_epoch_end(self) -> None:
         for name, total in self.sums.items():
             self.log(f"train/{name}", total / self.batches)
-        self.log("lr", self.optimizers().param_groups[0]["lr"])
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         self.sums, self.batches = {}, 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -40,7 +40,7 @@ def build_trainer(
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=1,
-        precision=choice.precision,
+        precision=choice.precision,  # type: ignore[arg-type]  # our two names are among Lightning's literals
         max_epochs=settings.max_epochs,
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.clip_norm,
