@@ -1,0 +1,67 @@
+"""The numbers of every epoch in one CSV file, whatever tracker is or is not in use."""
+
+import csv
+import io
+from pathlib import Path
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+
+from lightdet.run import write_text
+
+VALIDATED, TRAINED = ("val/",), ("train/", "lr")  # prefixes of what is known after validation, after the epoch
+
+
+class MetricsCsv(Checkpoint):
+    """Writes a row per epoch: epoch, step, lr, train/..., val/...
+
+    On resume the rows of the epoch that training goes on from, and of later ones, are dropped first: none is doubled,
+    none is lost. The file is replaced as a whole, so a reader never sees half a row. A Checkpoint to Lightning, which
+    calls those last, after the module has logged its epoch; put it before the ModelCheckpoints.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, str]] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up the rows of earlier epochs."""
+        self.rows = [row for row in read_metrics(self.path) if int(row["epoch"]) < trainer.current_epoch]
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the validation of this epoch."""
+        if not trainer.sanity_checking and trainer.state.fn == "fit":
+            self._note(trainer, VALIDATED)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the training of this epoch."""
+        self._note(trainer, TRAINED)
+
+    def _note(self, trainer: Trainer, prefixes: tuple[str, ...]) -> None:
+        epoch = str(trainer.current_epoch)
+        if not self.rows or self.rows[-1]["epoch"] != epoch:
+            self.rows.append({"epoch": epoch})
+        values = trainer.callback_metrics.items()
+        self.rows[-1]["step"] = str(trainer.global_step)
+        self.rows[-1] |= {name: f"{float(value):.8g}" for name, value in values if name.startswith(prefixes)}
+        if trainer.is_global_zero:
+            write_text(self.path, _as_csv(self.rows))
+
+
+def _as_csv(rows: list[dict[str, str]]) -> str:
+    names = {name for row in rows for name in row}
+    order = {"epoch": 0, "step": 1, "lr": 2}
+    columns = sorted(names, key=lambda name: (order.get(name, 3), name))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """The rows of such a file; [] where there is none. An empty string: not measured in that epoch."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
