@@ -1,0 +1,94 @@
+"""Measuring a detector on labelled photos, in the photos' own pixels."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightdet.batch import Batch, Detections, Target
+from lightdet.data.image import read_photo
+from lightdet.data.record import Record
+from lightdet.metric.detection import DetectionMetric
+from lightdet.metric.frame import detections_to_photo, target_to_photo
+from lightdet.model.detector import Detector
+from lightdet.report.curves import plot_confusion, plot_precision_recall
+from lightdet.report.pictures import compare, write_samples
+
+MAX_PICTURES = 24
+Measured = tuple[str, Detections, Target]  # image_id, both in photo px on the CPU
+
+
+@torch.inference_mode()
+def run_detector(detector: Detector, loader: Iterable[Batch], device: torch.device | str = "cpu") -> list[Measured]:
+    """Detections and truth of every image the loader gives, an image without any finding included.
+
+    The detector, already on `device`, runs in eval mode and is left in the mode it came in.
+    """
+    was_training = detector.training
+    detector.eval()
+    measured: list[Measured] = []
+    try:
+        for batch in loader:
+            found = detector.detect(batch.images.to(device, non_blocking=True))
+            for detections, target in zip(found, batch.targets, strict=True):
+                placed = detections_to_photo(detections, target)
+                measured.append((target.image_id, placed, target_to_photo(target)))
+    finally:
+        detector.train(was_training)
+    return measured
+
+
+def evaluate(
+    detector: Detector,
+    loader: Iterable[Batch],
+    classes: Sequence[str],
+    records: Sequence[Record],
+    folder: Path | None,
+    device: torch.device | str = "cpu",
+    threshold: float | None = None,
+    max_pictures: int = MAX_PICTURES,
+) -> dict[str, Any]:
+    """The full report of `DetectionMetric.compute`, with images_without_finding: the ids of the images in which nothing
+    reaches the threshold.
+
+    threshold: least score for everything that counts boxes; None: the one with the best F1 on these images.
+    folder: where pictures/, pr_curve.png and confusion.png go; None: nothing is written. The photos of the pictures are
+    read from `records`.
+    """
+    measured = run_detector(detector, loader, device)
+    metric = DetectionMetric(tuple(classes))
+    metric.update([detections for _, detections, _ in measured], [target for _, _, target in measured])
+    report = metric.compute(full=True, threshold=threshold)
+    chosen = report["operating_point"]["threshold"]
+    report["images_without_finding"] = [
+        image_id for image_id, detections, _ in measured if not (detections.scores.double() >= chosen).any()
+    ]
+    if folder is not None:
+        write_report(Path(folder), report, measured, classes, records, max_pictures)
+    return report
+
+
+def write_report(
+    folder: Path,
+    report: dict[str, Any],
+    measured: Sequence[Measured],
+    classes: Sequence[str],
+    records: Sequence[Record],
+    max_pictures: int = MAX_PICTURES,
+) -> None:
+    """The curves and the worst images, as files under `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plot_precision_recall(report, folder / "pr_curve.png")
+    plot_confusion(report, classes, folder / "confusion.png")
+    paths = {record.image_id: record.path for record in records}
+    threshold = report["operating_point"]["threshold"]
+    samples = [compare(detections, target, threshold) for image_id, detections, target in measured if image_id in paths]
+    write_samples(
+        folder / "pictures",
+        samples,
+        lambda image_id: read_photo(paths[image_id]),
+        classes,
+        threshold,
+        max_pictures,
+    )
