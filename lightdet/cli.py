@@ -10,11 +10,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -109,7 +111,7 @@ def train(words: list[str]) -> int:
     return exit_code()
 
 
-def job(config: DictConfig) -> dict[str, object]:
+def job(config: DictConfig) -> dict[str, Any]:
     """One row of a sweep, or a single run; what Hydra calls once per job.
 
     Hydra prints a traceback for every exception. An error that a person caused becomes one line and an exit instead.
@@ -119,12 +121,17 @@ def job(config: DictConfig) -> dict[str, object]:
         from lightdet.sweep import run_job
         from lightdet.training import train as fit
 
-        return run_job(config, list(HydraConfig.get().overrides.task), fit)
+        results = run_job(config, list(HydraConfig.get().overrides.task), fit)
     except (LightdetError, InstantiationException) as error:
         if told_error(error) is None and "Error locating target" not in str(error):
             raise  # a defect in somebody's code: the traceback is what helps
         complain(reason(error))
         raise SystemExit(BAD_INPUT) from error
+    if HydraConfig.get().mode == RunMode.RUN and "metrics" in results:  # a sweep ends with a table of its own
+        from lightdet.report.numbers import metrics_text
+
+        print(metrics_text(results["metrics"]))
+    return results
 
 
 def require_values(config: DictConfig) -> None:
@@ -141,13 +148,14 @@ def doctor(words: list[str]) -> int:
     """Examine the data that `lightdet train` would read under the same overrides; 0 when it is fit to train on."""
     parser = argparse.ArgumentParser("lightdet doctor", description=doctor.__doc__)
     parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with config groups of your own")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("override", nargs="*", help="as for train: data=neu_det image_size=224 ...")
     options = parser.parse_intermixed_args(words)
     config = compose_config(options.override, options.config_dir)
     require_values(config)
     from lightdet.data.doctor import run_doctor
 
-    return run_doctor(config)
+    return run_doctor(config, options.json)
 
 
 def compose_config(overrides: list[str], config_dir: Path | None = None) -> DictConfig:

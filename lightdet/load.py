@@ -69,8 +69,9 @@ def read_checkpoint(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:
 def load_detector(run_path: Path, checkpoint: str = "best", device: str = "cpu") -> LoadedRun:
     """The detector of a finished or interrupted run, with its averaged weights, ready to detect.
 
-    `checkpoint` is "best" or "last". Raises LightdetError for a folder that is no run.
+    `checkpoint` is "best" or "last". Raises LightdetError for a folder that is no run and a device that is not here.
     """
+    require_device(device)
     folder = RunFolder(run_path)
     if not folder.config_path.exists():
         raise LightdetError(f"{run_path}: no run here (config.yaml is missing); name a folder .../s<seed>")
@@ -83,3 +84,12 @@ def load_detector(run_path: Path, checkpoint: str = "best", device: str = "cpu")
     detector = build_detector(config, len(classes))
     epoch = load_weights(detector, folder.checkpoints / (BEST if checkpoint == "best" else LAST), device)
     return LoadedRun(detector.to(device).eval(), classes, int(config.image_size), config, epoch)
+
+
+def require_device(name: str) -> None:
+    """Raises LightdetError for a device that torch cannot compute on here."""
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise LightdetError(f"device={name}: torch sees no such device here ({reason[:120]}); take cpu") from error

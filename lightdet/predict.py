@@ -21,10 +21,10 @@ from torch import Tensor
 from lightdet.batch import Detections
 from lightdet.data.image import IMAGE_SUFFIXES, read_photo
 from lightdet.error import LightdetError
+from lightdet.load import load_detector
 from lightdet.ops.letterbox import boxes_to_photo, letterbox_image
 from lightdet.report.pictures import draw
 from lightdet.run import RunFolder, write_json, write_text
-from lightdet.training import load_detector
 
 DEFAULT_THRESHOLD = 0.25  # where a run did not measure its own
 STEPS = {"read": "read", "letterbox": "letterbox", "detect": "network and NMS", "draw": "draw"}

@@ -1,0 +1,60 @@
+"""Measuring a run folder again: another split, another threshold, data that has moved."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from lightdet.data.module import DetectionData
+from lightdet.error import LightdetError
+from lightdet.evaluate import evaluate
+from lightdet.load import load_detector
+from lightdet.report.numbers import metrics_text
+from lightdet.run import write_json
+
+
+def evaluate_run(run: Path, settings: Mapping[str, str], overrides: Sequence[str]) -> int:
+    """Measure, print the table, and write metrics.json, curves and pictures; 0 when done.
+
+    `settings`: split, threshold, checkpoint, device and out, as text. `overrides` change values of the run's config.
+    Raises LightdetError for a folder that is no run, an unknown split or key, and data of other classes.
+    """
+    split = settings.get("split", "val")
+    threshold = _threshold(settings.get("threshold"))
+    device = settings.get("device", "cpu")
+    loaded = load_detector(run, settings.get("checkpoint", "best"), device)
+    data: DetectionData = instantiate(changed(loaded.config, overrides).data, _convert_="all")
+    if tuple(data.classes) != tuple(loaded.classes):
+        raise LightdetError(f"{run} was trained on {', '.join(loaded.classes)}; the data has {', '.join(data.classes)}")
+    loader = data.loader(split)
+    folder = Path(settings.get("out") or run / f"evaluate-{split}")
+    report = evaluate(loaded.detector, loader, data.classes, data.records[split], folder, device, threshold)
+    write_json(folder / "metrics.json", report)
+    print(metrics_text(report))
+    print(f"written to {folder}")
+    return 0
+
+
+def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The run's config with some of its values replaced. Raises LightdetError for a key that it does not have."""
+    result = config.copy()
+    OmegaConf.set_struct(result, True)
+    for override in overrides:
+        try:
+            result.merge_with_dotlist([override])
+        except (OmegaConfBaseException, YAMLError) as error:
+            reason = " ".join(str(error).split("full_key")[0].split())
+            raise LightdetError(f"{override}: not a value of the run's config ({reason})") from error
+    return result
+
+
+def _threshold(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise LightdetError(f"threshold={text}: give a number from 0 to 1") from None

@@ -1,0 +1,154 @@
+"""What a person meets at the prompt: help at once, one line for a mistake, and the exit code that goes with it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+import lightdet.cli as cli
+from lightdet.error import LightdetError
+
+ROOT = Path(__file__).resolve().parent.parent
+README_FILES = (("python", "# mine.py\n"), ("yaml", "# attention/mine.yaml\n"))
+
+
+def shell(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """`lightdet WORDS` as the console script runs it, without an installation."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    script = "import sys; from lightdet.cli import main; sys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", script, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_help_is_quick_and_does_without_torch(tmp_path: Path) -> None:
+    script = (
+        "import runpy, sys\n"
+        "sys.argv = ['train.py', '--help']\n"
+        "try:\n"
+        f"    runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')\n"
+        "except SystemExit as stop:\n"
+        "    assert not stop.code, stop.code\n"
+        "assert 'torch' not in sys.modules and 'pytorch_lightning' not in sys.modules\n"
+    )
+    before = os.times()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    after = os.times()
+    seconds = after.children_user - before.children_user + after.children_system - before.children_system
+    assert done.returncode == 0, done.stderr
+    assert "attention" in done.stdout
+    assert seconds < 4, "of processor time, which a busy machine does not stretch"
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"lightdet {command}" in shown for command in ("train", "evaluate", "predict", "doctor"))
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "doctor"])
+def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert stop.value.code == 0
+    assert f"lightdet {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["trian"]])
+def test_no_such_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 2
+    shown = "".join(capsys.readouterr())
+    assert "train" in shown
+    assert "evaluate" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["train", "image_sise=224"], "image_sise"),
+        (["train", "attention=cbma"], "cbam"),  # the choices are told
+        (["train", "-m", "attention=cbma,none"], "cbam"),
+        (["doctor", "attention=cbma"], "cbam"),
+        (["doctor", "image_sise=224"], "image_sise"),
+    ],
+)
+def test_a_mistyped_override_is_told_without_a_traceback(words: list[str], named: str, tmp_path: Path) -> None:
+    done = shell(*words, cwd=tmp_path)
+    assert done.returncode in (1, 2)
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("status.json")), "a run was begun"
+
+
+def test_an_error_of_ours_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    done = shell("train", "data=voc", "logger=none", f"runs_dir={tmp_path}/runs", cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("lightdet: ")
+    assert "data.reader.root" in line
+
+
+def test_an_error_inside_an_error_of_hydra_is_the_one_told() -> None:
+    try:
+        try:
+            raise LightdetError("no such\nfolder")
+        except LightdetError as inner:
+            raise RuntimeError("Error in call to target") from inner
+    except RuntimeError as outer:
+        assert cli.reason(outer) == "no such folder"
+    assert cli.told_error(RuntimeError("other")) is None
+
+
+def test_missing_values_of_the_data_are_named() -> None:
+    config = OmegaConf.create({"data": {"reader": {"root": "???", "other": 1}}, "model": {"num_classes": "???"}})
+    with pytest.raises(LightdetError, match=r"data\.reader\.root=\.\.\."):
+        cli.require_values(config)
+    config.data.reader.root = "here"
+    cli.require_values(config)
+
+
+def test_evaluate_settings() -> None:
+    own, overrides = cli.split_settings(["split=test", "threshold=0", "data.reader.root=/x=y"])
+    assert own == {"split": "test", "threshold": "0"}
+    assert overrides == ["data.reader.root=/x=y"]
+    for word in ("splitt=val", "val"):
+        with pytest.raises(LightdetError):
+            cli.split_settings([word])
+
+
+def test_doctor_sees_what_train_would_see(tmp_path: Path) -> None:
+    (tmp_path / "conf/data").mkdir(parents=True)
+    (tmp_path / "conf/data/mine.yaml").write_text("defaults: [synthetic]\nbatch_size: 3\n")
+    config = cli.compose_config(["data=mine", "seed=7"], tmp_path / "conf")
+    assert (config.data.batch_size, config.seed) == (3, 7)
+    with pytest.raises(LightdetError, match="no such folder"):
+        cli.compose_config([], tmp_path / "nowhere")
+
+
+def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> None:
+    """The README's module and option file, neither of them in this project, and the same from a launcher's child."""
+    readme = (ROOT / "README.md").read_text()
+    module, option = (readme.split(f"```{kind}\n{start}")[1].split("```")[0] for kind, start in README_FILES)
+    (tmp_path / "mine.py").write_text(module)
+    (tmp_path / "options/attention").mkdir(parents=True)
+    (tmp_path / "options/attention/mine.yaml").write_text(f"{option}")
+    shown = shell("train", "--config-dir", "options", "attention=mine", "--cfg", "job", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert OmegaConf.create(shown.stdout).model.network.attention == {
+        "_target_": "mine.Mine",
+        "_partial_": True,
+        "start": 1.0,
+    }
+    script = (
+        "import lightdet.cli as c, os, subprocess, sys; c.share_import_path(); import mine, torch;"
+        "assert mine.Mine(8)(torch.ones(1, 8, 2, 2)).shape == (1, 8, 2, 2);"
+        "subprocess.run([sys.executable, '-c', 'import mine, lightdet'], cwd='/', check=True)"
+    )
+    command = [sys.executable, "-P", "-c", script]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)

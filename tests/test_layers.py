@@ -1,0 +1,73 @@
+"""Imports flow downhill: what stands in a later row of LAYERS may import from its own row and from those before it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "lightdet"
+LAYERS = (
+    ("batch", "error", "paths", "conf_dir"),
+    ("ops",),
+    ("nn",),
+    ("backbone", "neck", "fusion", "attention", "predictor"),
+    ("loss", "assigner", "data", "metric", "optim"),
+    ("model",),
+    ("run",),
+    ("task", "callback", "logger"),
+    ("load", "report", "sweep", "training", "evaluate", "evaluate_run", "predict"),
+    ("cli",),
+)
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+LEARNS = {"nn", "backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner", "optim", "model"}
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+
+
+def room_of(path: Path) -> str:
+    """lightdet/data/image.py -> data; lightdet/run.py -> run."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """Rooms of this package that a file imports from, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            module = node.module or ""
+            names.update([f"lightdet.{alias.name}" for alias in node.names] if module == "lightdet" else [module])
+    return {name.split(".")[1] for name in names if name.startswith("lightdet.")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_flow_downhill(path: Path) -> None:
+    room = room_of(path)
+    assert room in LEVEL, f"{room} has no place in LAYERS and in docs/architecture.md yet"
+    uphill = {other for other in rooms_imported(path) if LEVEL[other] > LEVEL[room]}
+    assert not uphill, f"{path.relative_to(ROOT)} imports uphill from {sorted(uphill)}"
+
+
+def test_data_and_model_meet_only_in_the_batch() -> None:
+    for path in FILES:
+        room, others = room_of(path), rooms_imported(path)
+        if room == "data":
+            assert not others & LEARNS, f"{path.relative_to(ROOT)} knows of {sorted(others & LEARNS)}"
+        elif room in LEARNS:
+            assert "data" not in others, f"{path.relative_to(ROOT)} knows of the data"
+
+
+def test_option_folders_list_nothing() -> None:
+    """A new option is a new file: no `__init__` knows the options."""
+    for path in PACKAGE.glob("*/**/__init__.py"):
+        assert not ast.parse(path.read_text(encoding="utf-8")).body, f"{path.relative_to(ROOT)} is not empty"
+
+
+@pytest.mark.parametrize("module", ["lightdet.cli", "lightdet.run", "lightdet.sweep"])
+def test_what_runs_before_training_does_without_torch(module: str) -> None:
+    script = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

@@ -1,0 +1,79 @@
+"""What leaves the clone: a wheel that carries its configuration, and pins that anyone can install."""
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lightdet.conf_dir import conf_dir
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCK = (ROOT / "requirements.lock").read_text()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Names in the wheel; it is built from here, without a network."""
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    (path,) = folder.glob("lightdet-*.whl")
+    with zipfile.ZipFile(path) as archive:
+        return set(archive.namelist())
+
+
+def test_wheel_carries_every_option(wheel: set[str]) -> None:
+    options = {f"lightdet/conf/{path.relative_to(ROOT / 'conf').as_posix()}" for path in ROOT.glob("conf/**/*.yaml")}
+    modules = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("lightdet/**/*.py")}
+    assert "lightdet/conf/train.yaml" in options
+    assert options | modules <= wheel
+
+
+def test_wheel_carries_nothing_else(wheel: set[str]) -> None:
+    tops = {name.split("/")[0] for name in wheel}
+    assert {top for top in tops if not top.startswith("lightdet-")} == {"lightdet"}
+    assert not [name for name in wheel if re.search(r"test|\.pyc$|runs/|wandb/.*\.wandb$", name)]
+
+
+def test_wheel_has_the_command_and_the_licence(wheel: set[str]) -> None:
+    assert any(name.endswith(".dist-info/entry_points.txt") for name in wheel)
+    assert any(name.endswith("licenses/LICENSE") for name in wheel)
+    assert PROJECT["scripts"] == {"lightdet": "lightdet.cli:main"}
+
+
+def test_configuration_is_found() -> None:
+    assert conf_dir().is_absolute()
+    assert (conf_dir() / "train.yaml").is_file()
+
+
+def test_lock_pins_every_dependency_with_hashes_and_names_no_host() -> None:
+    pins = dict(re.findall(r"^([a-z0-9._-]+)==([^ \\;]+)", LOCK, flags=re.MULTILINE))
+    extras = PROJECT["optional-dependencies"]
+    asked = [*PROJECT["dependencies"], *extras["dev"], *extras["export"]]
+    names = {re.split(r"[<>=!~ ;\[]", each)[0].lower() for each in asked}
+    assert names <= set(pins)
+    assert "://" not in LOCK
+    for block in re.split(r"\n(?=[a-z0-9])", LOCK.strip()):
+        assert "--hash=sha256:" in block, block.splitlines()[0]
+
+
+def test_lock_agrees_with_the_bounds() -> None:
+    requirements = pytest.importorskip("packaging.requirements")
+    pins = dict(re.findall(r"^([a-z0-9._-]+)==([^ \\;]+)", LOCK, flags=re.MULTILINE))
+    extras = PROJECT["optional-dependencies"]
+    for each in [*PROJECT["dependencies"], *extras["dev"], *extras["export"]]:
+        asked = requirements.Requirement(each)
+        assert asked.specifier.contains(pins[asked.name.lower()], prereleases=True), f"{each}: {pins[asked.name]}"
+
+
+def test_every_make_target_tells_what_it_does() -> None:
+    text = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([a-z]+):(.*)$", text, flags=re.MULTILINE)
+    assert {"help", "setup", "train", "test", "lint", "sweep", "clean"} <= {name for name, _ in targets}
+    assert all("## " in rest for _, rest in targets)
