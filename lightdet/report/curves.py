@@ -39,28 +39,22 @@ def plot_precision_recall(report: dict[str, Any], path: Path) -> Path:
         mean = np.mean([curve["precision"] for curve in curves], axis=0)
         label = f"mean  {report['map50']:.3f}"
         axes.plot(curves[0]["recall"], mean, color=_hex(INK), linewidth=2.8, label=label)
-        _legend(axes, "class and AP50")
     else:
         _note(axes, "no truth, no curve")
-    point = report["operating_point"]
-    if point["precision"] is not None and point["recall"] is not None:
-        axes.plot(point["recall"], point["precision"], "o", color=_hex(INK), markersize=7, markerfacecolor="white")
-        text = f"score at least {point['threshold']:.2f}"
-        below = point["precision"] > 0.15
-        axes.annotate(
-            text,
-            (point["recall"], point["precision"]),
-            (0, -11 if below else 11),
-            textcoords="offset points",
-            fontsize=9,
-            color=_hex(INK),
-            ha="right" if point["recall"] > 0.75 else "left" if point["recall"] < 0.25 else "center",
-            va="top" if below else "bottom",
-            bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
-        )
+    _operating_point(axes, report["operating_point"])
+    if axes.lines:
+        _legend(axes, "class and AP50")
     axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     _dress(axes, f"Precision and recall at IoU 0.5, {report['images']} images")
     return _save(figure, path)
+
+
+def _operating_point(axes: Axes, point: dict[str, Any]) -> None:
+    """The chosen threshold: all classes together, so a point that lies on no class's curve."""
+    if point["precision"] is None or point["recall"] is None:
+        return
+    label = f"score at least {point['threshold']:.2f}, F1 {point['f1']:.2f}"
+    axes.plot(point["recall"], point["precision"], "o", color=_hex(INK), markerfacecolor="white", label=label)
 
 
 def plot_confusion(report: dict[str, Any], classes: Sequence[str], path: Path) -> Path:
@@ -79,9 +73,8 @@ def plot_confusion(report: dict[str, Any], classes: Sequence[str], path: Path) -
     axes.set_xticks(range(len(matrix)), [*classes, "missed"], rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(matrix)), [*classes, "false alarm"])
     axes.tick_params(length=0, labelsize=small, labelcolor=_hex(INK))
-    for edge in (len(classes) - 0.5,):
-        axes.axhline(edge, color=_hex(FAINT), linewidth=1)
-        axes.axvline(edge, color=_hex(FAINT), linewidth=1)
+    axes.axhline(len(classes) - 0.5, color=_hex(FAINT), linewidth=1)
+    axes.axvline(len(classes) - 0.5, color=_hex(FAINT), linewidth=1)
     axes.set_xlabel("predicted as")
     axes.set_ylabel("truth")
     title = f"Boxes at IoU {report['confusion']['iou']}, score at least {report['confusion']['threshold']:.2f}"
@@ -121,7 +114,7 @@ def plot_training(metrics_csv: Path, path: Path) -> Path:
     for axes, title in ((left, "Training loss"), (right, "Validation")):
         _dress(axes, title)
         if axes.lines:
-            axes.legend(frameon=False, fontsize=9, labelcolor=_hex(INK))
+            axes.legend(loc="best", framealpha=0.85, edgecolor="none", fontsize=9, labelcolor=_hex(INK))
         else:
             _note(axes, "nothing recorded")
     return _save(figure, path)

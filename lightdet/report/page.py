@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw
 from lightdet.report.palette import ALARM, FAINT, INK, PAPER, Colour, font, shorten
 
 GAP = 12  # px between panels and around the page
-LEAST_WIDTH = 460  # px; narrower panels get paper beside them so that the header can be read
+LEAST_WIDTH = 640  # px; narrower panels get paper beside them so that the header can be read
 WIDE = 1.7  # panels wider than this times their height stand above each other
 COLUMNS = 3  # of a contact sheet
+DASHED = "dashed: missed in the truth, false alarm in the prediction"
 Legend = Sequence[tuple[str, Colour]]
 
 
@@ -28,16 +29,17 @@ class Cell:
 def beside(first: np.ndarray, second: np.ndarray, captions: tuple[str, str] | None = None) -> np.ndarray:
     """Two panels of equal size (H, W, 3), left and right, or above each other if they are wide; captions over them."""
     height, width = first.shape[:2]
-    size = max(14, height // 60)
-    head = size + GAP if captions else 0
     stacked = width > WIDE * height
-    page_size = (width, 2 * (height + head) + GAP) if stacked else (2 * width + GAP, height + head)
+    pitch = max(width, LEAST_WIDTH // 2) if captions else width  # a narrow panel leaves paper for its caption
+    size = max(14, pitch // (80 if stacked else 45))
+    head = size + GAP if captions else 0
+    page_size = (pitch, 2 * (height + head) + GAP) if stacked else (2 * pitch + GAP, height + head)
     page = Image.new("RGB", page_size, PAPER)
     canvas = ImageDraw.Draw(page)
     for index, panel in enumerate((first, second)):
-        left, top = (0, index * (height + head + GAP)) if stacked else (index * (width + GAP), 0)
+        left, top = (0, index * (height + head + GAP)) if stacked else (index * (pitch + GAP), 0)
         if captions:
-            _text(canvas, (left, top + head / 2), captions[index], size, INK, width, bold=True)
+            _text(canvas, (left, top + head / 2), captions[index], size, INK, pitch, bold=True)
         page.paste(Image.fromarray(panel), (left, top + head))
     return np.asarray(page)
 
@@ -74,7 +76,7 @@ def contact_sheet(cells: Sequence[Cell], title: str, legend: Legend) -> np.ndarr
             _text(canvas, (left, top + size), cell.headline, size, colour, width, bold=True)
             _text(canvas, (left, top + 2.3 * size), cell.detail, size - 2, FAINT, width, keep_end=True)
             page.paste(Image.fromarray(cell.picture), (left, top + head))
-    return with_header(np.asarray(page), title, "truth left, prediction right", False, legend)
+    return with_header(np.asarray(page), title, f"truth left, prediction right; {DASHED}", False, legend)
 
 
 def legend_strip(legend: Legend, width: int, size: int) -> np.ndarray:

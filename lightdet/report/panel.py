@@ -1,19 +1,19 @@
 """One photo with boxes and labels on it: where each label goes so that all of them can be read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lightdet.report.palette import Colour, font, ink_on, shorten
+from lightdet.report.palette import PAPER, Colour, font, ink_on, shorten
 
 SIDE = 640  # px; a smaller photo is enlarged until its longer side is this, so that labels are small on it
 LEAST_SHORT_SIDE = 160  # px; for a strip, the shorter side decides
 MOST_LONG_SIDE = 1600  # px; no strip is enlarged beyond this
 PANEL_LIMIT = 900  # px; a panel made smaller has at most this longer side, unless it is a strip
+DASH = 8  # line widths from one dash to the next
 Rectangle = tuple[float, float, float, float]  # left, top, right, bottom, px
 
 
@@ -60,21 +60,19 @@ def draw_marks(photo: np.ndarray, marks: Sequence[Mark], scale: float, labelled:
     height, width = pixels.shape[:2]
     picture = Image.fromarray(pixels)
     canvas = ImageDraw.Draw(picture)
-    line = max(2, round(max(height, width) / 320))
+    line = max(2, round(min(max(height, width) / 210, min(height, width) / 80)))
     boxes = [_inside(mark, scale, height, width) for mark in marks]
     for mark, box in zip(marks, boxes, strict=True):
         _outline(canvas, box, mark, line)
-    taken: list[Rectangle] = []
-    size = letter_size(height, width)
-    for index in sorted(range(len(marks)), key=lambda i: -marks[i].weight):
-        if labelled:
-            _label(canvas, boxes[index], marks[index], size, taken, (width, height))
+    if labelled:
+        by_weight = sorted(zip(boxes, marks, strict=True), key=lambda pair: -pair[1].weight)
+        _write_labels(canvas, [box for box, _ in by_weight], [mark for _, mark in by_weight], (width, height))
     return np.asarray(picture)
 
 
 def letter_size(height: int, width: int) -> int:
     """Height of a label's letters (px) on a picture of that size."""
-    return max(13, round(max(height, width) / 45))
+    return max(13, round(min(max(height, width) / 45, min(height, width) / 10)))
 
 
 def _inside(mark: Mark, scale: float, height: int, width: int) -> Rectangle:
@@ -85,48 +83,52 @@ def _inside(mark: Mark, scale: float, height: int, width: int) -> Rectangle:
 
 
 def _outline(canvas: ImageDraw.ImageDraw, box: Rectangle, mark: Mark, line: int) -> None:
-    if not mark.dashed:
-        canvas.rectangle(box, outline=mark.colour, width=line)
-        return
+    """The box in its colour on a thin white edge, which keeps it visible on dark and on busy photos."""
     left, top, right, bottom = box
-    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
-    for start, end in pairwise(corners):
-        _dashes(canvas, start, end, mark.colour, line)
+    strokes = [
+        *_strokes(left, right, line, mark.dashed, lambda near, far: (near, top, far, top)),
+        *_strokes(top, bottom, line, mark.dashed, lambda near, far: (right, near, right, far)),
+        *_strokes(right, left, line, mark.dashed, lambda near, far: (far, bottom, near, bottom)),
+        *_strokes(bottom, top, line, mark.dashed, lambda near, far: (left, far, left, near)),
+    ]
+    half = (line - 1) / 2
+    for reach, colour in ((half + 1, PAPER), (half, mark.colour)):
+        for x0, y0, x1, y1 in strokes:
+            canvas.rectangle((x0 - reach, y0 - reach, x1 + reach, y1 + reach), fill=colour)
 
 
-def _dashes(
-    canvas: ImageDraw.ImageDraw, start: tuple[float, float], end: tuple[float, float], colour: Colour, line: int
+def _strokes(
+    start: float, end: float, line: int, dashed: bool, side: Callable[[float, float], Rectangle]
+) -> list[Rectangle]:
+    """The pieces of one side of a box, walked from start to end; dashes begin at the corner."""
+    if not dashed:
+        return [side(start, end)]
+    count = max(1, round(abs(end - start) / (line * DASH)))
+    step = (end - start) / count
+    return [side(start + step * index, start + step * (index + 0.55)) for index in range(count)]
+
+
+def _write_labels(
+    canvas: ImageDraw.ImageDraw, boxes: Sequence[Rectangle], marks: Sequence[Mark], limits: tuple[int, int]
 ) -> None:
-    length = max(abs(end[0] - start[0]), abs(end[1] - start[1]))
-    count = max(1, round(length / (line * 9)))
-    for step in range(count):
-        near, far = (step + 0.0) / count, (step + 0.6) / count
-        points = [(start[0] + (end[0] - start[0]) * t, start[1] + (end[1] - start[1]) * t) for t in (near, far)]
-        ordered = [min(p[i] for p in points) for i in (0, 1)] + [max(p[i] for p in points) for i in (0, 1)]
-        half = (line - 1) / 2
-        canvas.rectangle((ordered[0] - half, ordered[1] - half, ordered[2] + half, ordered[3] + half), fill=colour)
-
-
-def _label(
-    canvas: ImageDraw.ImageDraw,
-    box: Rectangle,
-    mark: Mark,
-    size: int,
-    taken: list[Rectangle],
-    limits: tuple[int, int],
-) -> None:
+    """A label per box, the first ones choosing their place first; a thin line leads back to a box that is far away."""
+    size = letter_size(limits[1], limits[0])
     letters, margin = font(size), max(2, size // 4)
-    text = shorten(mark.text, size, limits[0] - 2 * margin)
-    width, height = letters.getlength(text) + 2 * margin, size + 2 * margin
-    chip = _place(box, width, height, taken, limits)
-    if chip is None or not text:
-        return
-    taken.append(chip)
-    if _apart(chip, box, size):
-        anchor = min(max(chip[0], box[0]), box[2]), min(max(chip[1], box[1]), box[3])
-        canvas.line((chip[0] + width / 2, chip[1] + height / 2, *anchor), fill=mark.colour, width=1)
-    canvas.rectangle(chip, fill=mark.colour)
-    canvas.text((chip[0] + margin, chip[1] + height / 2), text, font=letters, fill=ink_on(mark.colour), anchor="lm")
+    chips: list[tuple[Rectangle, str, Mark]] = []
+    for box, mark in zip(boxes, marks, strict=True):
+        text = shorten(mark.text, size, limits[0] - 1 - 2 * margin)
+        chip = _place(box, letters.getlength(text) + 2 * margin, size + 2 * margin, [c for c, *_ in chips], limits)
+        if chip is None or not text:
+            continue
+        chips.append((chip, text, mark))
+        if _apart(chip, box, size):
+            middle = (chip[0] + chip[2]) / 2, (chip[1] + chip[3]) / 2
+            anchor = min(max(middle[0], box[0]), box[2]), min(max(middle[1], box[1]), box[3])
+            canvas.line((*middle, *anchor), fill=mark.colour, width=2)
+    for chip, text, mark in chips:
+        canvas.rectangle(chip, fill=mark.colour)
+        middle_left = chip[0] + margin, (chip[1] + chip[3]) / 2
+        canvas.text(middle_left, text, font=letters, fill=ink_on(mark.colour), anchor="lm")
 
 
 def _place(

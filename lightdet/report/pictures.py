@@ -143,7 +143,7 @@ def write_samples(
 def _page(photo: np.ndarray, sample: Sample, classes: Sequence[str], scale: float, threshold: float) -> np.ndarray:
     truth = draw_marks(photo, truth_marks(sample.target, classes, sample.found), scale)
     prediction = draw_marks(photo, detection_marks(sample.detections, classes, sample.right), scale)
-    captions = f"truth: {len(sample.found)}", f"prediction: {len(sample.right)} with score at least {threshold:.2f}"
+    captions = f"truth: {len(sample.found)}", f"prediction: {len(sample.right)}, score at least {threshold:.2f}"
     body = beside(truth, prediction, captions)
     legend = _legend([sample], classes)
     return with_header(body, sample.target.image_id, sample.in_words(), not sample.perfect, legend)
