@@ -7,15 +7,18 @@ import hashlib
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lightdet.data.image import read_photo
 from lightdet.logger.run_logger import RunLogger
 from lightdet.logger.wandb_mode import decide, without_mode
 from lightdet.run import RunFolder
 
 ROWS_PER_STEP = 4  # rows of W&B's history for one optimizer step, at most
 PICTURES = 16  # of each kind, at most
+PATIENCE = 3  # exceptions after which W&B is let go
 _open: list["WandbLogger"] = []  # W&B knows one current run per process
 
 
@@ -55,6 +58,7 @@ class WandbLogger(RunLogger):
         self.finish_seconds = finish_seconds
         self.run: Any = None
         self.row = -1
+        self.failures = 0
         self._guard(self._start)
 
     @property
@@ -77,13 +81,15 @@ class WandbLogger(RunLogger):
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """A row of the history; its x axis in W&B is `epoch`."""
-        self._guard(lambda: self._log(dict(metrics), step))
+        if self.run is not None and self.failures < PATIENCE:
+            self._guard(lambda: self._log(dict(metrics), step))
 
     def log_results(self, results: dict[str, Any], folder: RunFolder) -> None:
         """Summary, curves and pictures."""
-        self._guard(lambda: self.run.summary.update(summary(results)))
-        self._guard(lambda: self._log(curves(results), None))
-        self._guard(lambda: self._log(pictures(results, folder), None))
+        if self.run is not None:
+            self._guard(lambda: self.run.summary.update(summary(results)))
+            self._guard(lambda: self._log(curves(results), None))
+            self._guard(lambda: self._log(pictures(results, folder), None))
 
     def finalize(self, status: str) -> None:
         """Nothing yet: results come after Lightning is through. `finish` ends the run."""
@@ -92,14 +98,15 @@ class WandbLogger(RunLogger):
         """End the run, waiting at most `finish_seconds` for the upload."""
         if self in _open:
             _open.remove(self)
-        self._guard(lambda: self.run.finish(exit_code=exit_code))
-        self.run = None
+        run, self.run = self.run, None
+        if run is not None:
+            self._guard(lambda: run.finish(exit_code=exit_code))
 
     def _start(self) -> None:
         with without_mode():
             import wandb
 
-            known = wandb.setup().settings
+            known = wandb.setup(wandb.Settings(silent=True)).settings
             asked = known.mode if known.mode in ("offline", "disabled") and self.asked_mode == "auto" else None
         mode, reason = decide(asked or self.asked_mode, os.environ, known.base_url, known.api_key)
         if mode == "disabled":
@@ -109,9 +116,9 @@ class WandbLogger(RunLogger):
         try:
             self.run = self._init(mode)
         except Exception as error:
-            if mode == "offline":
-                raise
-            reason = f"it refused: {_line(error)}"
+            reason = f"online it refused: {_line(error)}" if mode == "online" else reason
+            with suppress(Exception):  # what is left of the first try would still hold our id
+                wandb.teardown(exit_code=0)
             self.run = self._init("offline")
         if reason:
             print(
@@ -133,7 +140,7 @@ class WandbLogger(RunLogger):
             disable_code=True,
             save_code=False,
             x_disable_stats=True,
-            init_timeout=20,
+            init_timeout=15,
             login_timeout=10,
             finish_timeout=self.finish_seconds,
         )
@@ -160,14 +167,14 @@ class WandbLogger(RunLogger):
             self.run.log(values, step=self.row, commit=True)
 
     def _guard(self, action: Callable[[], Any]) -> None:
-        """Do it; at the first exception warn once and let go of W&B."""
-        if self.run is None and action != self._start:
-            return
+        """Do it; whatever W&B raises becomes a warning, once."""
         try:
             action()
         except Exception as error:
-            warnings.warn(f"W&B stopped ({_line(error)}); the training goes on without it", stacklevel=3)
-            self.run = None
+            self.failures += 1
+            if self.failures == 1:
+                message = f"W&B failed ({_line(error)}); the training goes on, its numbers are in {self.folder.path}"
+                warnings.warn(message, stacklevel=3)
 
 
 def _line(error: Exception) -> str:
@@ -223,13 +230,14 @@ def curves(results: dict[str, Any]) -> dict[str, Any]:
 def pictures(results: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Photos with boxes to switch on and off, and the pictures that the evaluation drew.
 
-    `results["samples"]`: at most 16 dicts of image_id, path, boxes [[x1, y1, x2, y2, score, label]] and truth
-    [[x1, y1, x2, y2, label]], px in the photo's frame.
+    `results["metrics"]["samples"]`: dicts of image_id, path, boxes [[x1, y1, x2, y2, score, label]] and truth
+    [[x1, y1, x2, y2, label]], px in the photo's frame; worst first.
     """
     import wandb
 
     classes = dict(enumerate(results.get("classes") or results.get("metrics", {}).get("per_class", {})))
-    samples = [sample for sample in results.get("samples", [])[:PICTURES] if Path(sample["path"]).is_file()]
+    samples = results.get("metrics", {}).get("samples", [])[:PICTURES]
+    samples = [sample for sample in samples if Path(sample["path"]).is_file()]
     logged: dict[str, Any] = {}
     if samples:
         logged["predictions"] = [boxed(sample, classes) for sample in samples]
@@ -259,4 +267,4 @@ def boxed(sample: dict[str, Any], classes: dict[int, str]) -> Any:
         return {"box_data": boxes, "class_labels": classes}
 
     layers = {"predictions": layer(sample["boxes"]), "truth": layer(sample["truth"])}
-    return wandb.Image(sample["path"], boxes=layers, caption=sample["image_id"])
+    return wandb.Image(read_photo(Path(sample["path"])), boxes=layers, caption=sample["image_id"], file_type="jpg")

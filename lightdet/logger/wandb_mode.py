@@ -16,6 +16,8 @@ from urllib.parse import urlparse
 
 ANSWER_SECONDS = 5.0
 SPELLINGS = {"run": "online", "shared": "online", "dryrun": "offline"}
+CLOUD = "api.wandb.ai"  # the netrc entry that W&B accepts for its cloud, whatever the cloud's present name
+CLOUD_ALIASES = ("https://api.wandb.ai", "https://api.forge.coreweave.com")
 MODES = ("auto", "online", "offline", "disabled")
 
 
@@ -42,11 +44,11 @@ def has_key(environment: Mapping[str, str], base_url: str) -> bool:
     """Whether W&B would find a key without asking: in the environment or in a netrc file."""
     if environment.get("WANDB_API_KEY", "").strip() or environment.get("WANDB_IDENTITY_TOKEN_FILE", "").strip():
         return True
-    host = urlparse(base_url).hostname or ""
+    hosts = {urlparse(base_url).netloc, CLOUD if base_url in CLOUD_ALIASES else ""} - {""}
     home = Path.home()
     for path in (environment.get("NETRC"), home / ".netrc", home / "_netrc"):
         try:
-            if path and Path(path).is_file() and netrc.netrc(path).authenticators(host):
+            if path and Path(path).is_file() and any(map(netrc.netrc(path).authenticators, hosts)):
                 return True
         except (OSError, netrc.NetrcParseError):
             continue
