@@ -170,13 +170,29 @@ def test_what_a_killed_process_left_is_ignored_and_swept_when_old(tmp_path):
     assert fresh.exists() and not old.exists()
 
 
-def test_processes_at_once_share_one_folder(tmp_path):
+def reading_process(cache: Path, train_images: int) -> subprocess.Popen[str]:
     code = f"""
 from lightdet.data.reader.synthetic import Synthetic
-print(len(Synthetic(train_images=30, val_images=6, size=96, cache={str(tmp_path)!r}).read()["train"]))
+print(len(Synthetic(train_images={train_images}, val_images=6, size=96, cache={str(cache)!r}).read()["train"]))
 """
-    command = [sys.executable, "-c", code]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+
+
+def test_after_a_kill_in_the_middle_the_next_reading_finishes(tmp_path):
+    process = reading_process(tmp_path, 300)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("train/00005.png")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    assert process.returncode != 0
+    reader = small(tmp_path, train_images=300, val_images=6)
+    assert not reader.folder.exists()
+    assert len(reader.read()["train"]) == 300
+
+
+def test_processes_at_once_share_one_folder(tmp_path):
+    running = [reading_process(tmp_path, 30) for _ in range(2)]
     assert [process.communicate(timeout=60)[0].strip() for process in running] == ["30", "30"]
     assert len(list(tmp_path.iterdir())) == 1
 
