@@ -149,15 +149,19 @@ def _candidates(box: Rectangle, width: float, height: float, limits: tuple[int, 
     if top >= height:
         yield left, top - height
         yield right - width, top - height
-    yield left, top
+    if bottom - top > 2 * height:  # a label inside a low box would hide what it names
+        yield left, top
+        yield right - width, top
     if bottom + height < limits[1]:
         yield left, bottom
         yield right - width, bottom
-    yield right - width, top
-    yield left, bottom - height
-    yield right - width, bottom - height
-    yield right, top
-    yield left - width, top
+    if right + width < limits[0]:
+        yield right, top
+    if left >= width:
+        yield left - width, top
+    if bottom - top > 2 * height:
+        yield left, bottom - height
+        yield right - width, bottom - height
     columns = np.arange(0, max(1, limits[0] - width), max(8, width / 4))
     rows = np.arange(0, max(1, limits[1] - height), max(4, height / 2))
     grid = [(float(x), float(y)) for y in rows for x in columns]
