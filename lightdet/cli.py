@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra import compose, initialize_config_dir
@@ -22,6 +22,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError
+
+if TYPE_CHECKING:
+    from lightdet.run import RunFolder
 
 USAGE = """\
 lightdet: train, compare and run light defect detectors
@@ -119,7 +122,6 @@ def job(config: DictConfig) -> dict[str, Any]:
     try:
         require_values(config)
         from lightdet.sweep import run_job
-        from lightdet.training import train as fit
 
         results = run_job(config, list(HydraConfig.get().overrides.task), fit)
     except (LightdetError, InstantiationException) as error:
@@ -132,6 +134,13 @@ def job(config: DictConfig) -> dict[str, Any]:
 
         print(metrics_text(results["metrics"]))
     return results
+
+
+def fit(config: DictConfig, folder: "RunFolder") -> dict[str, Any]:
+    """The training itself; torch is loaded here, so a run that is done already is told without it."""
+    from lightdet.training import train as train_one
+
+    return train_one(config, folder)
 
 
 def require_values(config: DictConfig) -> None:

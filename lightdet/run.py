@@ -33,14 +33,9 @@ NOT_SCIENCE_GROUPS = ("hydra", "logger", "paths")
 NOT_SCIENCE_KEYS = (
     "data.num_workers",
     "data.cache_megabytes",
-    "trainer.accelerator",
+    "trainer.checkpoint_seconds",
     "trainer.device",
-    "trainer.devices",
     "trainer.progress",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
-    "trainer.log_every_n_steps",
-    "trainer.threads",
 )
 NOT_IN_SLUG = ("seed", "study", "runs_dir", "logger", "hydra", *NOT_SCIENCE_KEYS)
 ENVIRONMENT = re.compile(r"\$\{oc\.env:([^{}]*)\}")
@@ -205,13 +200,24 @@ def design(cfg: DictConfig) -> dict[str, Any]:
     science = {
         key: value
         for key, value in resolved.items()
-        if key not in NOT_SCIENCE_GROUPS and (isinstance(value, dict) or key in READ_AT_TOP)
+        if key not in NOT_SCIENCE_GROUPS and value != {} and (isinstance(value, dict) or key in READ_AT_TOP)
     }
     for dotted in NOT_SCIENCE_KEYS:
         group, _, name = dotted.partition(".")
         if isinstance(science.get(group), dict):
             science[group].pop(name, None)
     return science
+
+
+def unused(cfg: DictConfig) -> list[str]:
+    """The plain values at the top that nothing in the config takes up: head, where there is no attention."""
+    tree = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(tree, dict)
+    tree.pop("hydra", None)
+    marks = {key: f"<<{key}>>" for key, value in tree.items() if not isinstance(value, dict) and key not in READ_AT_TOP}
+    groups = [value for value in resolve(OmegaConf.create({**tree, **marks})).values() if isinstance(value, dict)]
+    text = json.dumps(_plain(groups))
+    return [key for key, mark in marks.items() if mark not in text]
 
 
 def resolve(cfg: DictConfig) -> dict[str, Any]:

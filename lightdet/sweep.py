@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.error import LightdetError
 from lightdet.report.table import Row, failures, read_rows, to_text, write_tables
-from lightdet.run import RunFolder, fingerprint, locked, now, resolve, slug, write_json, write_text
+from lightdet.run import RunFolder, fingerprint, locked, now, resolve, slug, unused, write_json, write_text
 
 Train = Callable[[DictConfig, RunFolder], dict[str, Any]]
 STUDY = "_LIGHTDET_STUDY"  # environment: the running sweep's study, for jobs in this process and in launched ones
@@ -64,7 +64,7 @@ class Job:
         hydra_config = HydraConfig.get() if HydraConfig.initialized() else None
         self.sweeping = hydra_config is not None and hydra_config.mode == RunMode.MULTIRUN
         self.number = int(hydra_config.job.num) if self.sweeping and hydra_config is not None else 0
-        self.choices = chosen(cfg)
+        self.choices: dict[str, Any] = {}
         self.slug = slug(overrides)
         self.name = f"{self.slug}__s{cfg.seed}"
         self.study = study_name(cfg.study or os.environ.get(STUDY) or "single")
@@ -73,11 +73,15 @@ class Job:
     def run(self, train: Train) -> dict[str, Any]:
         """Skip, leave or train; returns the results."""
         identity = fingerprint(self.cfg)
+        self.choices = chosen(self.cfg)
         folder = self.claim(identity)
         self.note(fingerprint=identity, run=folder.path.relative_to(self.study_path).as_posix())
         if folder.is_done(identity):
             print(f"lightdet: job {self.name} is done already, in {folder.path}", flush=True)
             return folder.read_results()
+        if self.sweeping and self.failed_in_this_sweep(folder):
+            print(f"lightdet: job {self.name} shares the training that failed in {folder.path}", flush=True)
+            return {}
         with folder.lock() as holder:
             if holder is None:
                 return self.train(train, folder)
@@ -86,6 +90,11 @@ class Job:
             raise LightdetError(f"{message}; wait for it, or end it and give the same command again")
         print(f"lightdet: job {self.name} left alone: {message}", flush=True)
         return {}
+
+    def failed_in_this_sweep(self, folder: RunFolder) -> bool:
+        """Whether an earlier row of the same sweep has tried this training; the next sweep tries again."""
+        status = folder.read_status()
+        return status.get("state") == "failed" and status.get("sweep") == os.environ.get(SWEEP)
 
     def claim(self, identity: str) -> RunFolder:
         """The folder of this training in the study, made where there is none; never one of another training."""
@@ -119,7 +128,9 @@ class Job:
         """Train in a folder that is locked for us; `status.json` says done only after everything else is written."""
         write_text(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(resolve(self.cfg))))
         write_text(folder.overrides_path, OmegaConf.to_yaml(OmegaConf.create(self.overrides)))
-        folder.write_status("running", pid=os.getpid(), host=socket.gethostname(), started=now())
+        folder.write_status(
+            "running", pid=os.getpid(), host=socket.gethostname(), started=now(), sweep=os.environ.get(SWEEP)
+        )
         print(f"lightdet: job {self.name} trains in {folder.path}", flush=True)
         try:
             results = train(self.cfg, folder)
@@ -148,19 +159,27 @@ def close_trackers() -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """Why it failed, as one line of at most 300 characters."""
+    """Why it failed, as one line of at most 300 characters; what a person can mend is said without the wrapping."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, LightdetError):
+        cause = cause.__cause__ or cause.__context__
+    error = cause or error
     text = " ".join(str(error).split()) or "no message"
     return (text if isinstance(error, LightdetError) else f"{type(error).__name__}: {text}")[:300]
 
 
 def chosen(cfg: DictConfig) -> dict[str, Any]:
-    """The chosen option of each group and the plain values at the top: {"attention": "cbam", "head": 76, ...}."""
+    """The chosen option of each group and the plain values at the top: {"attention": "cbam", "head": 76, ...}.
+
+    A plain value that nothing takes up is "-", whatever it says.
+    """
     names: dict[str, Any] = {}
     if HydraConfig.initialized():
         options = HydraConfig.get().runtime.choices
         names = {str(key).split("@")[0]: value for key, value in options.items() if not str(key).startswith("hydra/")}
-    plain = {str(key): cfg[key] for key in cfg if not OmegaConf.is_config(cfg[key])}
-    return {**names, **{key: value for key, value in plain.items() if key not in ("study", "runs_dir")}}
+    idle = unused(cfg)
+    plain = {str(key): "-" if key in idle else cfg[key] for key in cfg if not OmegaConf.is_config(cfg[key])}
+    return {**names, **{key: value for key, value in plain.items() if key not in ("study", "runs_dir", "num_classes")}}
 
 
 def study_name(name: str) -> str:

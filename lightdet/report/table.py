@@ -5,6 +5,7 @@ Everything is read from the files in the study's folder. No torch here.
 
 import csv
 import io
+import re
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,9 +39,10 @@ class Row:
         """map50, map75 or map50_95, 0..1."""
         return _number(self.results.get("metrics", {}).get(name))
 
-    def parameters(self) -> float | None:
+    def parameters(self) -> int | None:
         """How many weights the network has."""
-        return _number(self.results.get("footprint", {}).get("parameters"))
+        value = _number(self.results.get("footprint", {}).get("parameters"))
+        return None if value is None else round(value)
 
     def classes(self) -> list[str]:
         """The classes measured."""
@@ -123,21 +125,32 @@ def _cell(value: Any, header: str) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _where(row: Row) -> str:
-    """The last column: the run, whose training is shared, or why there is none."""
+def _where(row: Row, brief: bool) -> str:
+    """The last column: the run, or why there is none; `brief` leaves out the obvious folder."""
     if row.shared_with:
-        return f"= {row.shared_with}"
-    return row.run if row.state == "done" else f"{row.state}: {row.reason}" if row.reason else row.state
+        return f"= {row.run}"
+    if row.state == "done":
+        return "" if brief else row.run
+    return f"{row.state}: {row.reason}" if row.reason and not brief else row.state
 
 
-def cells(rows: list[Row]) -> list[list[str]]:
+def _broken(header: str, width: int = 9) -> list[str]:
+    """A long header in lines: "pitted_surface" -> ["pitted_", "surface"]."""
+    lines = [""]
+    for part in re.findall(r"[^_\s-]+[_\s-]?|.", header):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return lines
+
+
+def cells(rows: list[Row], brief: bool = False) -> list[list[str]]:
     """Header and rows as strings; with several seeds also the mean and the sample deviation of each choice."""
     choices, numbers = _choice_columns(rows), _number_columns(rows)
-    header = [name for name, _ in choices] + [name for name, _ in numbers] + ["run"]
-    table = [header]
+    table = [[*(name for name, _ in choices), *(name for name, _ in numbers), "" if brief else "run"]]
     for row in rows:
         said = [str(read(row)) for _, read in choices]
-        table.append(said + [_cell(read(row), name) for name, read in numbers] + [_where(row)])
+        table.append([*said, *(_cell(read(row), name) for name, read in numbers), _where(row, brief)])
     return table + _seed_cells(rows, choices, numbers)
 
 
@@ -161,19 +174,23 @@ def _seed_cells(rows: list[Row], choices: list[Column], numbers: list[Column]) -
 
 
 def to_text(rows: list[Row]) -> str:
-    """Columns padded with spaces, for a terminal."""
-    table = cells(rows)
-    widths = [max(len(line[index]) for line in table) for index in range(len(table[0]))]
+    """Columns padded with spaces, for a terminal: long class names are broken, and a run is named where it is news."""
+    header, *body = cells(rows, brief=True)
     left = len(_choice_columns(rows))
+    heads = [_broken(cell) if left <= index < len(header) - 1 else [cell] for index, cell in enumerate(header)]
+    height = max(map(len, heads))
+    heads = [[""] * (height - len(head)) + head for head in heads]
+    lines = [[head[level] for head in heads] for level in range(height)]
+    lines += body
+    widths = [max(len(line[index]) for line in lines) for index in range(len(header))]
 
     def padded(line: list[str]) -> str:
-        ends = (0, len(line) - 1)
-        return "  ".join(
-            cell.ljust(width) if index < left or index in ends else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
+        said = [cell.ljust(width) for cell, width in zip(line[:left], widths, strict=False)]
+        numbers = [cell.rjust(width) for cell, width in zip(line[left:-1], widths[left:], strict=False)]
+        return "  ".join([*said, *numbers, line[-1]]).rstrip()
 
-    return "\n".join([padded(table[0]), "  ".join("-" * width for width in widths), *map(padded, table[1:])])
+    rule = "  ".join("-" * width for width in widths[:-1])
+    return "\n".join([*map(padded, lines[:height]), rule, *map(padded, lines[height:])])
 
 
 def to_markdown(rows: list[Row]) -> str:
