@@ -17,6 +17,7 @@ from lightdet.data.module import DetectionData
 from lightdet.error import LightdetError
 from lightdet.evaluate import evaluate
 from lightdet.load import BEST, LAST, build_detector, load_weights
+from lightdet.logger.run_logger import build_logger
 from lightdet.metric.footprint import footprint
 from lightdet.model.detector import Detector
 from lightdet.ops.grid import STRIDES
@@ -52,8 +53,8 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     _announce(cfg, data, detector, cost, (anchors, f"{device.type}, {choice}"), folder)
     if choice.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
-    logger = instantiate(cfg.logger, run_folder=folder, config=cfg) if "_target_" in cfg.logger else False
-    trainer = build_trainer(cfg.trainer, folder, device, choice, logger)
+    tracker = build_logger(cfg, folder)
+    trainer = build_trainer(cfg.trainer, folder, device, choice, tracker or False)
     task = DetectionTask(
         detector, data.classes, instantiate(cfg.optimizer, _convert_="all"), instantiate(cfg.schedule), folder.path
     )
@@ -73,8 +74,8 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         "classes": list(data.classes),
         "precision": str(choice),
     }
-    if logger:
-        logger.log_results(results, folder)
+    if tracker is not None:
+        tracker.log_results(results, folder)
     return results
 
 

@@ -1,0 +1,122 @@
+"""Every option of the model groups, found by looking into conf/, is trained one step and read back."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig
+
+from lightdet.batch import Letterbox, Target
+from lightdet.conf_dir import conf_dir
+from lightdet.error import LightdetError
+from lightdet.load import build_detector
+from lightdet.metric.footprint import footprint
+from lightdet.model.decode import select
+from lightdet.model.yolo import YoloDetector
+from lightdet.ops.grid import parse_head
+
+CONF = Path(conf_dir())
+GROUPS = ("model", "backbone", "neck", "fusion", "attention", "predictor", "loss", "loss/box", "assigner")
+OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+def detector(*overrides: str, num_classes: int = 6) -> YoloDetector:
+    torch.manual_seed(0)
+    built = build_detector(composed(*overrides), num_classes)
+    assert isinstance(built, YoloDetector)
+    return built
+
+
+def batch(size: int = 64) -> tuple[torch.Tensor, list[Target]]:
+    torch.manual_seed(1)
+    placed = Letterbox(1.0, 0.0, 0.0, size, size)
+    full = Target(torch.tensor([[5.0, 5, 40, 30], [20, 20, 62, 60]]), torch.tensor([0, 5]), "a", placed)
+    empty = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), "b", placed)
+    return torch.rand(2, 3, size, size), [full, empty]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_gradient_reaches_every_parameter_of_every_option(option: str) -> None:
+    small = [] if option.startswith("model=") else ["model=proposed"]
+    model = detector(*small, option, "head=all", "width=0.125").train()
+    images, targets = batch()
+    terms = model.losses(images, targets)
+    assert all(term.isfinite() and term.ndim == 0 for term in terms.values())
+    torch.stack(tuple(terms.values())).sum().backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not silent
+
+
+@pytest.mark.parametrize("model", sorted(path.stem for path in (CONF / "model").glob("*.yaml")))
+def test_weights_read_back_detect_the_same(model: str, tmp_path: Path) -> None:
+    first = detector(f"model={model}").eval()
+    torch.save(first.state_dict(), tmp_path / "weights.pt")
+    second = detector(f"model={model}", "seed=1").eval()
+    second.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    images, _ = batch()
+    with torch.inference_mode():
+        for one, other in zip(first.detect(images), second.detect(images), strict=True):
+            assert torch.equal(one.boxes_xyxy, other.boxes_xyxy) and torch.equal(one.scores, other.scores)
+            assert (one.scores.diff() <= 0).all()
+            assert one.boxes_xyxy.min() >= 0 and one.boxes_xyxy.max() <= 64
+
+
+def test_parameters_and_operations_are_those_of_the_papers_rows() -> None:
+    baseline, proposed = (footprint(detector(f"model={m}").network, 608) for m in ("yolov5s", "proposed"))
+    assert baseline["parameters"] == 7_268_579  # 7.26 M in Table 3
+    assert baseline["gflops"] == pytest.approx(15.11, abs=0.01)
+    assert proposed["parameters"] <= 1_560_000 and proposed["gflops"] <= 3.6  # Table 3's budget
+    literal = footprint(detector("model=proposed_literal").network, 608)
+    assert literal["parameters"] == 1_679_053
+
+
+def test_attention_stands_where_head_says() -> None:
+    for head, grids in (("76", ["76"]), ("76-19", ["76", "19"]), ("all", ["76", "38", "19"])):
+        assert list(detector("model=proposed", f"head={head}").network.attention) == grids
+    none = detector("model=proposed", "attention=none", "head=38")
+    assert len(none.network.attention) == 0 and none.placement() == "none"
+
+
+@pytest.mark.parametrize("head", ["75", "7638", "76-76", "76-38-20", "everywhere"])
+def test_a_grid_that_does_not_exist_is_refused_with_the_choices(head: str) -> None:
+    with pytest.raises(LightdetError, match="76, 38, 19"):
+        parse_head(head)
+
+
+def test_attention_without_an_effect_on_the_map_is_seen_in_the_output() -> None:
+    images, _ = batch()
+    plain = detector("model=proposed", "attention=none").eval()
+    for name in ("cbam", "se", "eca", "coord"):
+        gated = detector("model=proposed", f"attention={name}").eval()
+        gated.load_state_dict(plain.state_dict(), strict=False)
+        with torch.inference_mode():
+            fine_plain, *coarse_plain = plain.network(images)
+            fine_gated, *coarse_gated = gated.network(images)
+        assert not torch.allclose(fine_plain, fine_gated)  # grid 76 is gated
+        assert all(torch.equal(a, b) for a, b in zip(coarse_plain, coarse_gated, strict=True))  # 38 and 19 are not
+
+
+def test_a_typo_is_refused_by_hydra() -> None:
+    with pytest.raises(ConfigCompositionException, match="no_such_knob"):
+        composed("model.network.backbone.no_such_knob=1")
+
+
+def test_unknown_timm_backbone_is_named() -> None:
+    with pytest.raises(Exception, match="mobilenet_v9"):
+        detector("backbone=timm", "model.network.backbone.name=mobilenet_v9")
+
+
+def test_suppression_is_per_class_and_by_score() -> None:
+    boxes = torch.tensor([[[10.0, 10, 30, 30], [11, 11, 31, 31], [50, 50, 60, 60], [-9, 0, 5, 5]]])
+    scores = torch.tensor([[[0.9, 0.0], [0.8, 0.7], [0.0, 0.3], [0.0005, 0.0]]])
+    found = select(boxes, scores, 0.001, 0.6, 100, (64, 64))[0]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.7, 0.3])  # 0.8 falls to 0.9, of the same class
+    assert found.labels.tolist() == [0, 1, 1]
+    assert len(select(boxes, scores, 0.001, 0.6, 2, (64, 64))[0].scores) == 2
