@@ -49,6 +49,7 @@ def average_precision(detections: list[Detections], targets: list[Target]) -> Av
         max_detection_thresholds=[1, 10, MAX_DETECTIONS],
         extended_summary=True,
         backend="faster_coco_eval",
+        sync_on_compute=False,  # the caller has gathered the images of all processes
     )
     metric.warn_on_many_detections = False
     metric.update(
@@ -58,5 +59,5 @@ def average_precision(detections: list[Detections], targets: list[Target]) -> Av
     result = metric.compute()
     # precision: (10 IoU, 101 recall, classes seen, 4 areas, 3 detection limits); -1 where a class has no truth
     precision = result["precision"].numpy()[:, :, :, 0, -1]
-    labels = result["classes"].tolist()
+    labels = result["classes"].reshape(-1).tolist()  # torchmetrics squeezes the list of a single class
     return AveragePrecision({k: precision[:, :, i] for i, k in enumerate(labels) if precision[:, :, i].max() > -1})
