@@ -1,5 +1,6 @@
 """From records to batches: order, keys, memory, and a training resumed in the middle of an epoch."""
 
+import multiprocessing
 from pathlib import Path
 
 import cv2
@@ -273,3 +274,9 @@ def test_overfit_sees_the_same_plain_images(tmp_path: Path) -> None:
     first, second = model.seen[:2], model.seen[2:]
     assert [ids for _, _, ids in first] == [ids for _, _, ids in second]
     assert first[0][2] == tuple(f"train{index:03d}.png" for index in range(BATCH))
+
+
+def test_workers_stop_with_the_training(tmp_path: Path) -> None:
+    before = set(multiprocessing.active_children())
+    fit(tmp_path, tmp_path / "checkpoints", every=5, num_workers=2, stop=7)
+    assert set(multiprocessing.active_children()) == before

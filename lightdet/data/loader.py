@@ -44,6 +44,15 @@ class BatchLoader:
     def __len__(self) -> int:
         return len(self._sampler)
 
+    @property
+    def _iterator(self) -> Any:
+        """The running iterator: under this name Lightning looks for workers to stop when a training ends or fails."""
+        return self._batches._iterator
+
+    @_iterator.setter
+    def _iterator(self, iterator: Any) -> None:
+        self._batches._iterator = iterator
+
     def state_dict(self) -> dict[str, int]:
         """What the order of the images depends on; where it stands is known to the trainer alone."""
         sampler = self._sampler
