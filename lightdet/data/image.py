@@ -32,10 +32,10 @@ def read_photo(path: Path) -> np.ndarray:
     content = _read_bytes(path)
     try:
         with _open(content) as image:
+            upright = _orientation(image) == 1
             image.load()
             if _is_deep_colour_png(content):
                 return _read_deep_colour(content, path)
-            upright = image.getexif().get(EXIF_ORIENTATION, 1) == 1  # asked first: transposing copies in any case
             return _to_rgb(image if upright else ImageOps.exif_transpose(image), path)
     except Image.UnidentifiedImageError as error:
         if content[:4] in (b"II*\0", b"MM\0*"):  # a TIFF of 16-bit colour: Pillow has no mode for it
@@ -53,7 +53,7 @@ def photo_size(path: Path) -> tuple[int, int]:
     try:
         with path.open("rb") as file, _open(file) as image:
             width, height = image.size
-            turned = image.getexif().get(EXIF_ORIENTATION) in TURNED
+            turned = _orientation(image) in TURNED
     except FileNotFoundError as error:
         raise LightdetError(f"{path}: no such image; restore it or remove its label") from error
     except UNREADABLE:
@@ -78,6 +78,14 @@ def _open(source: io.BufferedReader | bytes) -> Image.Image:
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
 
 
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1..8, of an image that is not loaded yet; Pillow would load a PNG to look behind its pixels."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1
+    orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+    return orientation if isinstance(orientation, int) else 1
+
+
 def _to_rgb(image: Image.Image, path: Path) -> np.ndarray:
     if image.mode == "F":
         raise LightdetError(f"{path}: floating-point pixels have no known range; save it with 8 or 16 bits per channel")
@@ -94,7 +102,7 @@ def _to_eight_bits(values: np.ndarray) -> np.ndarray:
 
 
 def _is_deep_colour_png(content: bytes) -> bool:
-    """PNG with 16 bits per channel in colour type 2 (RGB), 4 (LA) or 6 (RGBA): Pillow would keep only the high bytes."""
+    """PNG of 16 bits per channel in colour type 2 (RGB), 4 (LA) or 6 (RGBA): Pillow would keep only the high bytes."""
     return content.startswith(b"\x89PNG") and content[24:25] == b"\x10" and content[25:26] in (b"\2", b"\4", b"\6")
 
 

@@ -106,9 +106,10 @@ class Yolo:
         """Lines are relative to the list's own folder or, failing that, to the one of data.yaml."""
         images = []
         for line in read_list(list_file):
-            here = self._root.locate(line, list_file.parent, list_file)
-            there = self._root.locate(line, self._yaml_path.parent, list_file)
-            images.append(there if there.is_file() and not here.is_file() else here)
+            image = self._root.locate(line, list_file.parent, list_file)
+            if not image.is_file() and (self._yaml_path.parent / line).is_file():
+                image = self._root.locate(line, self._yaml_path.parent, list_file)
+            images.append(image)
         return images
 
     @staticmethod
