@@ -96,10 +96,11 @@ def test_a_second_detection_of_the_same_truth_is_a_false_alarm() -> None:
 
 
 def test_recall_bins_are_not_moved_by_float32() -> None:
-    # 10 truths, one found, the rest missed: recall is exactly 0.1, so 11 of 101 points (0..0.10) have precision 1.
-    boxes = [[50.0 * k, 0, 50.0 * k + 10, 10] for k in range(10)]
-    numbers = report([found((boxes[0], 0, 0.9))], [truth(*((box, 0) for box in boxes))])
-    assert numbers["per_class"]["scratch"]["ap50"] == pytest.approx(11 / 101, abs=1e-12)
+    # 3 of 5 truths found: recall is exactly 0.6, so 61 of 101 points (0..0.60) have precision 1. The float32 nearest to
+    # 0.6 is 0.60000002, which would make it 60.
+    boxes = [[50.0 * k, 0, 50.0 * k + 10, 10] for k in range(5)]
+    numbers = report([found(*((box, 0, 0.9) for box in boxes[:3]))], [truth(*((box, 0) for box in boxes))])
+    assert numbers["per_class"]["scratch"]["ap50"] == pytest.approx(61 / 101, abs=1e-12)
 
 
 def test_a_class_without_truth_has_no_ap_and_its_false_alarms_are_told() -> None:

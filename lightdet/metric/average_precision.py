@@ -7,8 +7,8 @@ from torchmetrics.detection import MeanAveragePrecision
 
 from lightdet.batch import Detections, Target
 
-# Spelled out in double precision: torchmetrics' own defaults pass through float32, where 0.1 becomes 0.100000001, and a
-# recall of exactly 0.1 then falls into the next bin.
+# Spelled out in double precision: torchmetrics' own defaults pass through float32, where 0.6 becomes 0.60000002, and a
+# recall of exactly 0.6 then misses its bin.
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 MAX_DETECTIONS = 100  # best ones per image and class, as COCO counts them

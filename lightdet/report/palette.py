@@ -1,6 +1,7 @@
 """Colours and letters shared by pictures and plots, so that a class looks the same everywhere."""
 
 import colorsys
+from bisect import bisect_right
 from functools import lru_cache
 from pathlib import Path
 
@@ -54,8 +55,9 @@ def shorten(text: str, size: int, width: float, bold: bool = False, keep_end: bo
     letters = font(size, bold)
     if letters.getlength(text) <= width:
         return text
-    for length in range(len(text) - 1, 0, -1):
-        cut = "…" + text[-length:] if keep_end else text[:length] + "…"
-        if letters.getlength(cut) <= width:
-            return cut
-    return ""
+
+    def cut(length: int) -> str:
+        return "…" + text[len(text) - length :] if keep_end else text[:length] + "…"
+
+    fitting = bisect_right(range(len(text)), width, key=lambda length: letters.getlength(cut(length))) - 1
+    return cut(fitting) if fitting > 0 else ""
