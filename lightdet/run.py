@@ -214,8 +214,11 @@ def unused(cfg: DictConfig) -> list[str]:
     tree = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(tree, dict)
     tree.pop("hydra", None)
-    marks = {key: f"<<{key}>>" for key, value in tree.items() if not isinstance(value, dict) and key not in READ_AT_TOP}
-    groups = [value for value in resolve(OmegaConf.create({**tree, **marks})).values() if isinstance(value, dict)]
+    named = {str(key): value for key, value in tree.items()}
+    marks = {
+        key: f"<<{key}>>" for key, value in named.items() if not isinstance(value, dict) and key not in READ_AT_TOP
+    }
+    groups = [value for value in resolve(OmegaConf.create({**named, **marks})).values() if isinstance(value, dict)]
     text = json.dumps(_plain(groups))
     return [key for key, mark in marks.items() if mark not in text]
 

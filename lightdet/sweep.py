@@ -83,6 +83,8 @@ class Job:
             print(f"lightdet: job {self.name} shares the training that failed in {folder.path}", flush=True)
             return {}
         with folder.lock() as holder:
+            if holder is None and folder.is_done(identity):  # by another sweep, just now
+                return folder.read_results()
             if holder is None:
                 return self.train(train, folder)
         message = f"{folder.path} is being trained by another process (pid {holder or 'unknown'})"
