@@ -304,14 +304,16 @@ def test_one_bit_and_twelve_bit_photos(tmp_path: Path) -> None:
     assert read_photo(tmp_path / "twelve.png")[0, :, 2].tolist() == [0, 128, 255]
 
 
-def test_the_exif_orientation_is_applied(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+def test_the_exif_orientation_is_applied(suffix: str, tmp_path: Path) -> None:
     pixels = np.zeros((8, 16, 3), np.uint8)
     pixels[:, 8:] = 255
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise to see it upright
-    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
-    photo = read_photo(tmp_path / "turned.png")
-    assert photo.shape == (16, 8, 3) and photo_size(tmp_path / "turned.png") == (16, 8)
+    path = tmp_path / f"turned.{suffix}"
+    Image.fromarray(pixels).save(path, exif=exif, lossless=True)
+    photo = read_photo(path)
+    assert photo.shape == (16, 8, 3) and photo_size(path) == (16, 8)
     assert photo[:8].max() == 0 and photo[8:].min() == 255
 
 

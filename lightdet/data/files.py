@@ -7,6 +7,8 @@ from pathlib import Path
 from lightdet.data.image import IMAGE_SUFFIXES
 from lightdet.error import LightdetError
 
+LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes; what the file systems in use take
+
 
 class DataRoot:
     """The folder of a dataset; no file that a list or label names may lie outside it.
@@ -30,6 +32,8 @@ class DataRoot:
         if not name.isprintable():
             raise LightdetError(f"{said_by}: {name[:80]!r} is not a file name; is this a text file in UTF-8?")
         path = Path(os.path.normpath(base / name.replace("\\", "/")))
+        if len(os.fsencode(path)) > LONGEST_PATH or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
+            raise LightdetError(f"{said_by}: {name[:40]!r}... is too long for a file name; correct it")
         if not path.is_relative_to(self.path):
             raise LightdetError(
                 f"{said_by}: {name!r} leads outside the dataset folder {self.path}; use paths inside it"

@@ -79,8 +79,10 @@ def _open(source: io.BufferedReader | bytes) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1..8, of an image that is not loaded yet; Pillow would load a PNG to look behind its pixels."""
-    if image.format == "PNG" and "exif" not in image.info:
+    """EXIF orientation, 1..8, that is still to be applied to an image which is not loaded yet."""
+    if image.format == "TIFF":  # Pillow turns it as it loads it, and tells the size as turned
+        return 1
+    if image.format == "PNG" and "exif" not in image.info:  # Pillow would load it to look behind its pixels
         return 1
     orientation = image.getexif().get(EXIF_ORIENTATION, 1)
     return orientation if isinstance(orientation, int) else 1
@@ -107,10 +109,13 @@ def _is_deep_colour_png(content: bytes) -> bool:
 
 
 def _read_deep_colour(content: bytes, path: Path) -> np.ndarray:
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # we say what is wrong, in one line
     try:
         values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise LightdetError(f"{path}: broken image; replace or remove it") from error
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if values is None or values.dtype not in (np.uint8, np.uint16):
         raise LightdetError(f"{path}: broken or unsupported image; save it with 8 or 16 bits per channel")
     values = np.ascontiguousarray(values[..., ::-1])

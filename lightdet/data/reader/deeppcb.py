@@ -34,6 +34,7 @@ class DeepPcb:
         self._val_list = self._root.locate(val_list, self._root.path, "data.reader.val_list")
         self._test_list = self._root.locate(test_list, self._root.path, "data.reader.test_list")
         self._val_count = val_count
+        self._labels = {str(number): number - 1 for number in range(1, len(self.classes) + 1)}
 
     def read(self) -> dict[str, list[Record]]:
         """Records by split. Raises LightdetError about every file that is missing, broken or contradictory."""
@@ -79,9 +80,9 @@ class DeepPcb:
             raise LightdetError(
                 f"{path}: {place}: {len(words)} values where `x1 y1 x2 y2 class` is expected; correct it"
             )
-        known = {str(number): number - 1 for number in range(1, len(self.classes) + 1)}
-        if words[4] not in known:
+        label = self._labels.get(words[4])
+        if label is None:
             numbered = [f"{number} ({name})" for number, name in enumerate(self.classes, start=1)]
             raise unknown_class(words[4], numbered, place, path)
         x1, y1, x2, y2 = (parse_number(word, place, path) for word in words[:4])
-        return Claim(place, known[words[4]], (x1, y1, x2, y2))
+        return Claim(place, label, (x1, y1, x2, y2))

@@ -38,6 +38,7 @@ class Yolo:
         self._yaml_path = self._root.locate(data_yaml, self._root.path, "data.reader.data_yaml")
         self._config = load_yaml(self._yaml_path)
         self.classes = _class_names(self._config, self._yaml_path)
+        self._labels = {str(label): label for label in range(len(self.classes))}
         self._val_share = val_share
         self._seed = seed
 
@@ -133,8 +134,9 @@ class Yolo:
         words = row.split()
         if len(words) != 5 and (len(words) < 7 or len(words) % 2 == 0):
             raise LightdetError(f"{path}: {place}: {len(words)} values where `class cx cy w h` is expected; correct it")
-        if not words[0].isdecimal() or int(words[0]) >= len(self.classes):
-            numbered = [f"{label} ({name})" for label, name in enumerate(self.classes)]
+        label = self._labels.get(words[0])
+        if label is None:
+            numbered = [f"{known} ({name})" for known, name in enumerate(self.classes)]
             raise unknown_class(words[0], numbered, place, path)
         height, width = size
         numbers = [parse_number(word, place, path) for word in words[1:]]
@@ -144,7 +146,7 @@ class Yolo:
         else:
             xs, ys = numbers[::2], numbers[1::2]
             box = (min(xs) * width, min(ys) * height, max(xs) * width, max(ys) * height)
-        return Claim(place, int(words[0]), box)
+        return Claim(place, label, box)
 
 
 class _StrictLoader(yaml.SafeLoader):
