@@ -20,7 +20,7 @@ from lightdet.data.synthesis.scene import CLASSES, compose
 from lightdet.error import LightdetError
 
 LOG = logging.getLogger(__name__)
-GENERATOR_VERSION = 2  # raise it whenever a photo or a label of the same seed changes
+GENERATOR_VERSION = 3  # raise it whenever a photo or a label of the same seed changes
 VAL_START = 1_000_000  # number of the first validation photo: it does not move when train_images grows
 LABELS_FILE = "labels.json"  # written last
 ABANDONED_SECONDS = 6 * 3600  # a half-written folder untouched for that long belongs to nobody

@@ -92,8 +92,8 @@ def _plan(rng: np.random.Generator, label: int | None, piece: Workpiece) -> list
     if label is None:
         return []
     extra = ON_METAL if piece.metal else ON_PLASTIC
-    more = int(rng.choice(3, p=[0.45, 0.37, 0.18]))
-    return [label] + [label if rng.random() < 0.55 else int(rng.choice(extra)) for _ in range(more)]
+    more = int(rng.choice(3, p=[0.2, 0.4, 0.4]))
+    return [label] + [label if rng.random() < 0.65 else int(rng.choice(extra)) for _ in range(more)]
 
 
 def _spoil(

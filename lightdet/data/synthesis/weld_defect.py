@@ -39,7 +39,7 @@ def _gap(piece: Workpiece, seam: Seam, place: tuple[float, float], rng: np.rando
     half = float(rng.uniform(8, 15)) * piece.unit
     ends = np.abs(_along(piece, seam, place)) - np.float32(half)
     hollow = ends + np.float32(0.35) * seam.half_width * (1 - (seam.across / seam.half_width) ** 2)
-    beside = np.abs(seam.across) - seam.half_width - np.float32(5)
+    beside = np.abs(seam.across) - seam.half_width - np.float32(5 * piece.unit)
     cover = coverage(np.maximum(hollow, beside), 1.5)
     crater = np.exp(-((hollow / np.float32(2.0)) ** 2)) * coverage(np.abs(seam.across) - seam.half_width)
     return lay(piece.image, piece.bare, cover) - np.float32(35) * crater
