@@ -24,6 +24,7 @@ class Photos:
         self.records = list(records)
         self.image_size = image_size
         self.cache = cache
+        self._boxes: dict[int, np.ndarray] = {}  # (N, 4) float32, px, input frame
         self._photo_sizes = shared_zeros((len(self.records), 2), np.int32)  # height, width, px; 0 = not known yet
 
     def __len__(self) -> int:
@@ -38,8 +39,10 @@ class Photos:
             self._photo_sizes[index] = photo.shape[:2]
             image, _ = letterbox_image(photo, self.image_size)
             self.cache.put(index, image)
-        boxes = torch.tensor(record.boxes_xyxy, dtype=torch.float32).reshape(-1, 4)
-        return Sample(image, boxes_to_input(boxes, self.letterbox(index)).numpy(), record.labels)
+        if index not in self._boxes:
+            boxes = torch.tensor(record.boxes_xyxy, dtype=torch.float32).reshape(-1, 4)
+            self._boxes[index] = boxes_to_input(boxes, self.letterbox(index)).numpy()
+        return Sample(image, self._boxes[index], record.labels)
 
     def letterbox(self, index: int) -> Letterbox:
         """How photo `index` is placed in the input; at most its file's header is read."""
