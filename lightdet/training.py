@@ -41,6 +41,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     _quiet()
     check_image_size(cfg.image_size)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a pass over every map
     data: DetectionData = instantiate(cfg.data, _convert_="all")
     data.setup("fit")
     quick_check(data.records, data.classes, cfg.image_size)
@@ -144,5 +145,10 @@ def _quiet() -> None:
     """Lightning's advertisements, and its advice that does not apply here."""
     for name in ("pytorch_lightning", "lightning.pytorch", "pytorch_lightning.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for told in (".*does not have many workers.*", ".*exists and is not empty.*", ".*log_every_n_steps.*"):
+    for told in (
+        ".*does not have many workers.*",
+        ".*exists and is not empty.*",
+        ".*log_every_n_steps.*",
+        ".*treespec.*",
+    ):
         warnings.filterwarnings("ignore", told)

@@ -6,6 +6,7 @@ from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
+from lightdet.batch import Batch
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.dataset import DetectionDataset, Photos
@@ -96,6 +97,10 @@ class DetectionData(LightningDataModule):
     def val_dataloader(self) -> BatchLoader:
         """With the trainer's `overfit_batches`: the images that are trained on."""
         return self.loader("train" if self._overfits() else "val")
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Lightning's hook: a batch knows how to move."""
+        return batch.to(device)
 
     def loader(self, split: str) -> BatchLoader:
         """All images of a split, in their order, letterboxed and otherwise as they are; needs no trainer."""

@@ -54,9 +54,6 @@ class DetectionTask(LightningModule):
             "lr_scheduler": {"scheduler": self.schedule(optimizer, per_epoch, total), "interval": "step"},
         }
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        return batch.to(device)
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         terms = self.detector.losses(batch.images, batch.targets)
         loss = torch.stack(tuple(terms.values())).sum()

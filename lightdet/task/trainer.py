@@ -1,8 +1,6 @@
 """Lightning's trainer as a configuration asks for it."""
 
 import sys
-from datetime import timedelta
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -10,6 +8,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger
 
+from lightdet.callback.checkpoint_by_time import CheckpointByTime
 from lightdet.callback.ema import Ema
 from lightdet.callback.metrics_csv import MetricsCsv
 from lightdet.callback.progress import EpochLines
@@ -61,16 +60,20 @@ def build_trainer(
 
 
 def _callbacks(settings: DictConfig, folder: RunFolder) -> list[pl.Callback]:
-    last: dict[str, Any] = {"dirpath": folder.checkpoints, "filename": "last", "enable_version_counter": False}
-    pause = timedelta(seconds=settings.checkpoint_seconds)
     callbacks: list[pl.Callback] = [
         Ema(settings.ema_decay, settings.ema_ramp_steps),
         MetricsCsv(folder.metrics_csv),
         ModelCheckpoint(
             folder.checkpoints, filename="best", monitor=settings.monitor, mode="max", enable_version_counter=False
         ),
-        ModelCheckpoint(**last, every_n_epochs=1, save_on_train_epoch_end=True),
-        ModelCheckpoint(**last, train_time_interval=pause),
+        ModelCheckpoint(
+            folder.checkpoints,
+            filename="last",
+            every_n_epochs=1,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        ),
+        CheckpointByTime(folder.checkpoints, "last", settings.checkpoint_seconds),
     ]
     if settings.patience is not None:
         callbacks.append(EarlyStopping(settings.monitor, patience=settings.patience, mode="max"))
