@@ -274,10 +274,11 @@ def test_best_threshold_is_the_best_of_all_scores() -> None:
 
 
 def test_a_threshold_never_parts_equal_scores() -> None:
-    # Alone, the first 0.5 would give F1 = 1; but the false alarm has the same score.
-    matching = match([found((A, 0, 0.5), (FAR, 0, 0.5), (B, 0, 0.4))], [truth((A, 0))])
-    assert best_f1_threshold(matching) == 0.5
-    assert count(matching, 0.5).f1 == pytest.approx(2 / 3)
+    # F1 at 0.875: 2/3. If the right one of the four boxes at 0.5 could be had alone, it would be 1; with them, 4/7.
+    strays = [([500.0 + 50 * k, 0, 540.0 + 50 * k, 40], 0, 0.5) for k in range(3)]
+    matching = match([found((A, 0, 0.875), (B, 0, 0.5), *strays)], [truth((A, 0), (B, 0))])
+    assert best_f1_threshold(matching) == 0.875
+    assert count(matching, 0.5).f1 == pytest.approx(4 / 7)
 
 
 def test_a_given_threshold_is_obeyed_and_includes_its_own_score() -> None:
