@@ -13,9 +13,10 @@ from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.frame import detections_to_photo, target_to_photo
 from lightdet.model.detector import Detector
 from lightdet.report.curves import plot_confusion, plot_precision_recall
-from lightdet.report.pictures import compare, write_samples
+from lightdet.report.pictures import Sample, compare, write_samples
 
 MAX_PICTURES = 24
+MAX_SAMPLES = 16  # images whose boxes a tracker shows
 Measured = tuple[str, Detections, Target]  # image_id, both in photo px on the CPU
 
 
@@ -50,7 +51,8 @@ def evaluate(
     max_pictures: int = MAX_PICTURES,
 ) -> dict[str, Any]:
     """The full report of `DetectionMetric.compute`, with images_without_finding: the ids of the images in which nothing
-    reaches the threshold.
+    reaches the threshold; and, where there is a folder, samples: the worst images as dicts of image_id, path,
+    boxes [[x1, y1, x2, y2, score, label]] and truth [[x1, y1, x2, y2, label]], px in the photo's frame.
 
     threshold: least score for everything that counts boxes; None: the one with the best F1 on these images.
     folder: where pictures/, pr_curve.png and confusion.png go; None: nothing is written. The photos of the pictures are
@@ -77,13 +79,15 @@ def write_report(
     records: Sequence[Record],
     max_pictures: int = MAX_PICTURES,
 ) -> None:
-    """The curves and the worst images, as files under `folder`."""
+    """The curves and the worst images, as files under `folder`, and report["samples"]."""
     folder.mkdir(parents=True, exist_ok=True)
     plot_precision_recall(report, folder / "pr_curve.png")
     plot_confusion(report, classes, folder / "confusion.png")
     paths = {record.image_id: record.path for record in records}
     threshold = report["operating_point"]["threshold"]
     samples = [compare(detections, target, threshold) for image_id, detections, target in measured if image_id in paths]
+    worst = sorted(samples, key=lambda sample: sample.badness)[:MAX_SAMPLES]
+    report["samples"] = [boxes_of(sample, paths[sample.target.image_id]) for sample in worst]
     write_samples(
         folder / "pictures",
         samples,
@@ -92,3 +96,16 @@ def write_report(
         threshold,
         max_pictures,
     )
+
+
+def boxes_of(sample: Sample, path: Path) -> dict[str, Any]:
+    """One image with its boxes as plain numbers."""
+    found, target = sample.detections, sample.target
+    scored = torch.cat((found.boxes_xyxy, found.scores[:, None], found.labels[:, None].float()), dim=1)
+    truth = torch.cat((target.boxes_xyxy, target.labels[:, None].float()), dim=1)
+    return {
+        "image_id": target.image_id,
+        "path": str(path),
+        "boxes": [[round(value, 3) for value in row] for row in scored.tolist()],
+        "truth": [[round(value, 3) for value in row] for row in truth.tolist()],
+    }

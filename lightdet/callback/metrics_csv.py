@@ -43,7 +43,7 @@ class MetricsCsv(Checkpoint):
             self.rows.append({"epoch": epoch})
         values = trainer.callback_metrics.items()
         self.rows[-1]["step"] = str(trainer.global_step)
-        self.rows[-1] |= {name: f"{float(value):.8g}" for name, value in values if name.startswith(prefixes)}
+        self.rows[-1] |= {name: f"{float(value):.7g}" for name, value in values if name.startswith(prefixes)}
         if trainer.is_global_zero:
             write_text(self.path, _as_csv(self.rows))
 
