@@ -1,5 +1,6 @@
 """Measuring a run folder again: another split, another threshold, data that has moved."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from lightdet.error import LightdetError
 from lightdet.evaluate import evaluate
 from lightdet.load import load_detector
 from lightdet.report.numbers import metrics_text
-from lightdet.run import write_json
+from lightdet.run import read_json, write_json
 
 
 def evaluate_run(run: Path, settings: Mapping[str, str], overrides: Sequence[str]) -> int:
@@ -30,12 +31,25 @@ def evaluate_run(run: Path, settings: Mapping[str, str], overrides: Sequence[str
     if tuple(data.classes) != tuple(loaded.classes):
         raise LightdetError(f"{run} was trained on {', '.join(loaded.classes)}; the data has {', '.join(data.classes)}")
     loader = data.loader(split)
+    warn_of_trained_images(run, split, [record.image_id for record in data.records[split]])
     folder = Path(settings.get("out") or run / f"evaluate-{split}")
     report = evaluate(loaded.detector, loader, data.classes, data.records[split], folder, device, threshold)
     write_json(folder / "metrics.json", report)
     print(metrics_text(report))
     print(f"written to {folder}")
     return 0
+
+
+def warn_of_trained_images(run: Path, split: str, image_ids: Sequence[str]) -> None:
+    """Say on stderr when a split now holds images that the run was trained on, as after files were added."""
+    trained = set(read_json(run / "splits.json").get("train", ()))
+    shared = sum(image_id in trained for image_id in image_ids)
+    if split != "train" and shared:
+        print(
+            f"lightdet: {shared} of the {len(image_ids)} images in '{split}' have the names of images that this run "
+            "was trained on: if they are the same ones, these numbers flatter it",
+            file=sys.stderr,
+        )
 
 
 def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -55,6 +69,9 @@ def _threshold(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise LightdetError(f"threshold={text}: give a number from 0 to 1") from None
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise LightdetError(f"threshold={text}: give a number from 0 to 1")
+    return number

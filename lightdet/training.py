@@ -41,10 +41,11 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     _quiet()
     check_image_size(cfg.image_size)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a pass over every map
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # saves a pass per map
     data: DetectionData = instantiate(cfg.data, _convert_="all")
     data.setup("fit")
-    quick_check(data.records, data.classes, cfg.image_size)
+    for warning in quick_check(data.records, data.classes, cfg.image_size):
+        print(f"  data       {warning}")
     detector = build_detector(cfg, data.num_classes)
     anchors = detector.fit_to(data.box_sizes())
     device = pick_device(cfg.trainer.device)

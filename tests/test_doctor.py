@@ -12,11 +12,11 @@ from PIL import Image
 from tiny_datasets import BOX, Settings, voc_object, voc_xml, write_photo, write_voc
 
 from lightdet.data.doctor import Examination, examine, quick_check, run_doctor
-from lightdet.data.doctor_checks import reachable
 from lightdet.data.doctor_report import as_dict, as_text
 from lightdet.data.reader.voc import Voc
 from lightdet.data.record import Record
 from lightdet.error import LightdetError
+from lightdet.ops.anchors import reachable
 
 NEU_DET = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
 

@@ -5,6 +5,8 @@ import torch
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
+from lightdet.ops.anchors import reachable
+
 SMALLEST_BOX = 2.0  # px; smaller boxes say nothing about anchors
 
 
@@ -12,9 +14,7 @@ def best_possible_recall(box_sizes: Tensor, anchors_wh: Tensor, max_ratio: float
     """Share of boxes (N, 2) px that at least one anchor (A, 2) px may be assigned to; 1 when there are none."""
     if len(box_sizes) == 0:
         return 1.0
-    ratio = box_sizes[:, None] / anchors_wh[None]
-    worst_side = torch.maximum(ratio, 1 / ratio).amax(dim=-1)
-    return float((worst_side.amin(dim=1) < max_ratio).float().mean())
+    return float(reachable(box_sizes.double().numpy(), anchors_wh.double().cpu().numpy(), max_ratio).mean())
 
 
 def cluster_anchors(box_sizes: Tensor, grids: int, per_grid: int, seed: int = 0) -> Tensor:

@@ -1,4 +1,7 @@
-"""Efficient channel attention, Wang et al. 2020, arXiv 1910.03151. Differs: the kernel is a knob, not derived from C."""
+"""Efficient channel attention, Wang et al. 2020, arXiv 1910.03151.
+
+Differs: the kernel is a knob, not derived from C.
+"""
 
 import torch
 from torch import Tensor, nn

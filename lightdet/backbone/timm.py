@@ -43,5 +43,6 @@ def _features(name: str, pretrained: bool) -> tuple[Any, list[int]]:
     reductions = features.feature_info.reduction()
     missing = [stride for stride in Backbone.strides if stride not in reductions]
     if missing:
-        raise LightdetError(f"backbone.name={name}: gives strides {reductions}, needs {Backbone.strides}; take another one")
+        needed = Backbone.strides
+        raise LightdetError(f"backbone.name={name}: gives strides {reductions}, needs {needed}; take another one")
     return features, [len(reductions) - 1 - reductions[::-1].index(stride) for stride in Backbone.strides]

@@ -25,15 +25,13 @@ from lightdet.data.doctor_checks import (
     check_sizes,
     check_splits,
     look_at_photos,
-    reachable,
 )
 from lightdet.data.image import photo_size
 from lightdet.data.labels import DatasetError
 from lightdet.data.record import Reader
 from lightdet.error import LightdetError
+from lightdet.ops.anchors import DEFAULT_ANCHORS, reachable
 
-COCO_ANCHORS = ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326))
-COCO_ANCHORS_SIZE = 640  # px; the input size for which these anchors were published (YOLOv5)
 QUICK_SAMPLE = 500  # photos whose headers the quick check opens
 
 
@@ -59,7 +57,7 @@ class Examination:
 def examine(reader: Reader, image_size: int, anchors: Sequence[Any] | np.ndarray | None = None) -> Examination:
     """Read and decode everything once.
 
-    `anchors`: width and height in px of the input frame, in any nesting; None: the COCO anchors scaled to this size.
+    `anchors`: width and height in px of the input frame, in any nesting; None: those that training starts from.
     Raises LightdetError when labels cannot be read at all.
     """
     splits = reader.read()
@@ -70,7 +68,7 @@ def examine(reader: Reader, image_size: int, anchors: Sequence[Any] | np.ndarray
     findings = check_splits(splits) + check_classes(splits, classes) + check_photos(splits, facts)
     findings += check_boxes(splits, classes) + check_sizes(boxes, classes, image_size)
     trained_on = InputBoxes.of(splits.get("train", ()), _sizes_of(facts), image_size)
-    anchors_wh = _anchors(anchors, image_size)
+    anchors_wh = np.asarray(DEFAULT_ANCHORS if anchors is None else anchors, dtype=np.float64).reshape(-1, 2)
     fits = reachable(trained_on.sizes, anchors_wh)
     recall = float(fits.mean()) if len(fits) else 1.0
     per_class = {classes[k]: float(fits[trained_on.labels == k].mean()) for k in np.unique(trained_on.labels)}
@@ -142,12 +140,6 @@ def _dataset_name(cfg: DictConfig) -> str:
     kind = str(cfg.data.reader._target_).rpartition(".")[2].lower()
     root = Path(str(cfg.data.reader.get("root") or "")).name
     return f"{kind}-{root}" if root else kind
-
-
-def _anchors(anchors: Sequence[Any] | np.ndarray | None, image_size: int) -> np.ndarray:
-    if anchors is not None:
-        return np.asarray(anchors, dtype=np.float64).reshape(-1, 2)
-    return np.array(COCO_ANCHORS, dtype=np.float64) * (image_size / COCO_ANCHORS_SIZE)
 
 
 def _sizes_of(facts: Mapping[Path, PhotoFacts]) -> dict[Path, tuple[int, int]]:

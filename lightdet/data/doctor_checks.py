@@ -14,14 +14,13 @@ import torch
 from lightdet.data.image import read_photo
 from lightdet.data.record import Record
 from lightdet.error import LightdetError
+from lightdet.ops.anchors import POOR_RECALL
 from lightdet.ops.boxes import pairwise_iou
 
 Splits = Mapping[str, Sequence[Record]]
 SMALLEST_SIDE = 2.0  # px, input frame; below this nothing is left of an object after the first two convolutions
 LARGEST_INPUT = 2048  # px; where more would be needed, cutting photos into tiles is the better advice
 SAME_PLACE_IOU = 0.95
-ANCHOR_RATIO = 4.0  # an anchor may be stretched by less than this, per side (the rule of YOLOv5's assignment)
-POOR_RECALL = 0.98
 IMBALANCE = 20.0
 NAMED = 3  # photos that a message names; the JSON report has them all
 
@@ -208,12 +207,6 @@ def check_sizes(boxes: InputBoxes, classes: Sequence[str], image_size: int) -> l
         )
         found.append(Finding("warning", "unlearnable boxes", text, where))
     return found
-
-
-def reachable(sizes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """(N,) bool: boxes (N, 2) px that at least one anchor (A, 2) px may be assigned to."""
-    ratio = np.maximum(sizes, 1e-6)[:, None] / anchors[None]
-    return np.asarray((np.maximum(ratio, 1 / ratio).max(axis=2) < ANCHOR_RATIO).any(axis=1))
 
 
 def check_anchors(recall: float, per_class: Mapping[str, float]) -> list[Finding]:

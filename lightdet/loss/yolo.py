@@ -16,11 +16,11 @@ from lightdet.assigner.ratio import Positives, Ratio
 from lightdet.batch import Target
 from lightdet.loss.box.overlap import overlap
 from lightdet.loss.criterion import Criterion
+from lightdet.ops.anchors import POOR_RECALL
 from lightdet.ops.boxes import cxcywh_to_xyxy
 from lightdet.predictor.anchor import Anchor, boxes_from_offsets
 
 OBJECTNESS_BALANCE = {8: 4.0, 16: 1.0, 32: 0.4}  # by stride
-POOR_RECALL = 0.98  # below it the anchors are clustered anew
 
 
 class AnchorCriterion(Criterion):

@@ -1,4 +1,7 @@
-"""What the rooms of a detector promise each other. Shapes are (B, C, H, W); H and W multiples of the coarsest stride."""
+"""What the rooms of a detector promise each other.
+
+Shapes are (B, C, H, W); H and W of images are multiples of the coarsest stride.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

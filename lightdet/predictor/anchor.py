@@ -10,14 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.nn.contracts import Predictor
+from lightdet.ops.anchors import DEFAULT_ANCHORS
 from lightdet.ops.boxes import cxcywh_to_xyxy
 from lightdet.ops.grid import cell_indices
 
-DEFAULT_ANCHORS = (  # px (width, height) at 640, per grid from fine to coarse; the published COCO anchors
-    ((10, 13), (16, 30), (33, 23)),
-    ((30, 61), (62, 45), (59, 119)),
-    ((116, 90), (156, 198), (373, 326)),
-)
 PRIOR_OBJECTS = 8  # objects an untrained grid expects in a 640 px image
 PRIOR_CLASS = 0.6  # share of the class probability an untrained cell spreads over the classes
 

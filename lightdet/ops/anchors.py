@@ -1,0 +1,17 @@
+"""Anchor boxes: the published ones, and whether they reach the boxes of a dataset."""
+
+import numpy as np
+
+DEFAULT_ANCHORS = (  # px of the input frame (width, height), per grid from fine to coarse; published for COCO (YOLOv5)
+    ((10, 13), (16, 30), (33, 23)),
+    ((30, 61), (62, 45), (59, 119)),
+    ((116, 90), (156, 198), (373, 326)),
+)
+MAX_RATIO = 4.0  # an anchor answers for boxes whose sides are less than this many times its own, or it theirs
+POOR_RECALL = 0.98  # best possible recall below which the anchors are clustered anew
+
+
+def reachable(sizes: np.ndarray, anchors: np.ndarray, max_ratio: float = MAX_RATIO) -> np.ndarray:
+    """(N,) bool: boxes (N, 2) px that at least one anchor (A, 2) px may be assigned to."""
+    ratio = np.maximum(sizes, 1e-6)[:, None] / anchors[None]
+    return np.asarray((np.maximum(ratio, 1 / ratio).max(axis=2) < max_ratio).any(axis=1))
