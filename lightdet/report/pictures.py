@@ -136,7 +136,9 @@ def write_samples(
         cells.append(_cell(photo, sample, classes, rank))
     if cells:
         title = f"{len(cells)} of {len(samples)} images, worst first; score at least {threshold:.2f}"
-        Image.fromarray(contact_sheet(cells, title, _legend(worst, classes))).save(folder / OVERVIEW, compress_level=COMPRESSION)
+        Image.fromarray(contact_sheet(cells, title, _legend(worst, classes))).save(
+            folder / OVERVIEW, compress_level=COMPRESSION
+        )
         paths.append(folder / OVERVIEW)
     return paths
 
