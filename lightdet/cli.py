@@ -105,9 +105,15 @@ def share_import_path() -> None:
 
 def train(words: list[str]) -> int:
     """Compose, train and report one run, or with `-m` a sweep of them; `words` are Hydra's arguments."""
-    sys.argv = [sys.argv[0], *words]  # Hydra reads its arguments there and nowhere else
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
-    if "lightdet.sweep" not in sys.modules:  # help, --cfg and the like trained nothing
+    given = sys.argv
+    sys.argv = [given[0], *words]  # Hydra reads its arguments there and nowhere else
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    except SystemExit as stop:  # Hydra's way of saying that it is done, or that it is not
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    finally:
+        sys.argv = given
+    if "lightdet.sweep" not in sys.modules:  # --cfg and the like trained nothing
         return 0
     from lightdet.sweep import exit_code
 

@@ -23,6 +23,7 @@ from lightdet.model.detector import Detector
 from lightdet.ops.grid import STRIDES
 from lightdet.optim.precision import Choice, candidates, fastest
 from lightdet.paths import cache_folder
+from lightdet.report.curves import plot_training
 from lightdet.run import RunFolder, digest, read_json, resolve, write_json, write_text
 from lightdet.task.detection import DetectionTask
 from lightdet.task.trainer import build_trainer, pick_device
@@ -67,6 +68,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     best_epoch = load_weights(detector, folder.checkpoints / BEST)
     split = "train" if cfg.trainer.overfit_batches else "val"
     metrics = evaluate(detector.to(device), data.loader(split), data.classes, data.records[split], folder.path, device)
+    plot_training(folder.metrics_csv, folder.path / "training.png")
     results = {
         "metrics": metrics,
         "best_epoch": best_epoch,
