@@ -122,7 +122,7 @@ class WandbLogger(RunLogger):
             self.run = self._init("offline")
         if reason:
             print(
-                f"lightdet: W&B writes offline, {reason}; `wandb sync {self.folder.path}/wandb/offline-run-*` sends it"
+                f"lightdet: W&B writes offline, {reason}; in the run folder, `wandb sync wandb/offline-run-*` sends it"
             )
         else:
             print(f"lightdet: W&B run {self.run.url}")
