@@ -1,0 +1,115 @@
+"""One small training from the prompt, and everything that can be done with its folder afterwards."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lightdet.cli import main
+
+TINY = (
+    "data.reader.train_images=16",
+    "data.reader.val_images=12",
+    "data.reader.size=96",
+    "data.batch_size=8",
+    "image_size=64",
+    "trainer.max_epochs=1",
+    "trainer.precision=32-true",
+    "trainer.channels_last=false",
+    "trainer.device=cpu",
+    "trainer.progress=none",
+    "logger=none",
+    "width=0.125",
+)
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command; a cache of its own keeps the drawn photos out of the user's."""
+    folder = tmp_path_factory.mktemp("end")
+    return ["train", *TINY, f"data.reader.cache={folder}/cache", f"runs_dir={folder}/runs"]
+
+
+@pytest.fixture(scope="module")
+def run(words: list[str]) -> Path:
+    assert main(words) == 0
+    (results,) = Path(words[-1].partition("=")[2]).glob("*/*/s0/results.json")
+    return results.parent
+
+
+def test_a_run_leaves_what_the_readme_promises(run: Path) -> None:
+    for name in ("config.yaml", "overrides.yaml", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+        assert (run / name).stat().st_size > 0, name
+    assert json.loads((run / "status.json").read_text())["state"] == "done"
+    assert list((run / "pictures").iterdir())
+
+
+def test_the_same_command_again_trains_nothing(run: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = run / "checkpoints/last.ckpt"
+    before = checkpoint.stat().st_mtime_ns
+    assert main(words) == 0
+    assert "done already" in capsys.readouterr().out
+    assert checkpoint.stat().st_mtime_ns == before
+
+
+def test_evaluating_again_gives_the_numbers_of_the_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(run)]) == 0
+    trained = json.loads((run / "results.json").read_text())["metrics"]
+    again = json.loads((run / "evaluate-val/metrics.json").read_text())
+    assert again == trained
+    assert sum(row["predictions"] for row in again["per_class"].values()) > 0
+    assert "AP50" in capsys.readouterr().out
+
+
+def test_another_split_and_threshold(run: Path, tmp_path: Path) -> None:
+    assert main(["evaluate", str(run), "split=train", "threshold=0.9", f"out={tmp_path}/there"]) == 0
+    measured = json.loads((tmp_path / "there/metrics.json").read_text())
+    assert (measured["images"], measured["operating_point"]["threshold"]) == (16, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("words_after_run", "named"),
+    [
+        (["split=tst"], "train, val"),
+        (["threshold=high"], "threshold=high"),
+        (["threshold=7"], "threshold=7"),
+        (["checkpoint=first"], "best, last"),
+        (["device=abacus"], "device=abacus"),
+        (["data.batch_sise=3"], "data.batch_sise"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    run: Path, words_after_run: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run), *words_after_run]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert named in line
+
+
+def test_images_that_were_trained_on_are_not_measured_in_silence(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    splits = run / "splits.json"
+    before = splits.read_text()
+    known = json.loads(before)
+    splits.write_text(json.dumps(known | {"train": known["train"] + known["val"][:5]}))
+    try:
+        assert main(["evaluate", str(run)]) == 0
+    finally:
+        splits.write_text(before)
+    assert "5 of the 12 images" in capsys.readouterr().err
+
+
+def test_predicting_from_the_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = sorted(next((run.parents[3] / "cache").rglob("*.png")).parent.glob("*.png"))[:2]
+    names = [str(photo) for photo in photos]
+    assert main(["predict", str(run), *names, "--out", str(tmp_path), "--threshold", "0", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["photos"] == 2
+    assert sum(facts["boxes"].values()) > 0
+    assert json.loads((tmp_path / "predictions.coco.json").read_text())
+
+
+def test_predicting_from_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    assert main(["predict", str(tmp_path), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 2
+    assert "no run here" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
