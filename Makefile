@@ -9,7 +9,7 @@ ARGS ?=
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep test lint doctor wheel lock clean
+.PHONY: help setup train sweep bench test lint doctor wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ train: $(READY) ## train the default detector on the embedded synthetic data
 
 sweep: $(READY) ## the ablation: attention or none, in front of each grid
 	$(RUN) train.py -m attention=cbam,none head=76,38,19 $(ARGS)
+
+bench: $(READY) ## parameters, operations and CPU latency of the detectors
+	$(RUN) experiments/bench_latency.py $(ARGS)
 
 test: $(READY) ## run the tests
 	$(RUN) -m pytest $(ARGS)

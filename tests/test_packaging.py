@@ -75,5 +75,5 @@ def test_lock_agrees_with_the_bounds() -> None:
 def test_every_make_target_tells_what_it_does() -> None:
     text = (ROOT / "Makefile").read_text()
     targets = re.findall(r"^([a-z]+):(.*)$", text, flags=re.MULTILINE)
-    assert {"help", "setup", "train", "test", "lint", "sweep", "clean"} <= {name for name, _ in targets}
+    assert {"help", "setup", "train", "test", "lint", "sweep", "bench", "clean"} <= {name for name, _ in targets}
     assert all("## " in rest for _, rest in targets)
