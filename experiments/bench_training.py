@@ -1,0 +1,231 @@
+"""Images per second of training, beside Ultralytics' own trainer in its own environment.
+
+Both train on the same photos, at the same size and batch, with the same number of threads; loader, augmentation, loss,
+optimizer step and averaging of the weights are all inside the clock, validation and checkpoints are not. They take
+turns, an epoch each, and what is compared is the ratio within a round. Without `--rival-python` only ours is measured.
+
+    uv venv RIVAL && uv pip install --python RIVAL ultralytics
+    RIVAL_PYTHON=RIVAL/bin/python python experiments/bench_training.py
+"""
+
+import os
+
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # before torch is imported: waiting threads sleep, they do not disturb
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a bare clone works too
+
+import pytorch_lightning as pl
+import torch
+from bench.machine import command, fingerprint, publish, ratio_cell, spread, table
+from bench.rival import Rival, export_yolo
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from lightdet.conf_dir import conf_dir
+from lightdet.data.module import DetectionData
+from lightdet.data.record import Reader, Record
+from lightdet.load import build_detector
+from lightdet.optim.precision import candidates, fastest
+from lightdet.run import RunFolder
+from lightdet.task.detection import DetectionTask
+from lightdet.task.trainer import build_trainer
+
+PACKAGES = ("torch", "pytorch-lightning", "albumentations", "opencv-python-headless")
+WARM_UP = 2  # rounds that are not counted: caches fill, the first steps allocate
+
+
+class Some(Reader):
+    """A reader that keeps `count` photos of the training set, evenly chosen."""
+
+    def __init__(self, reader: Reader, count: int) -> None:
+        self.classes = reader.classes
+        records = reader.read()["train"]
+        step = max(1, len(records) // count)
+        self.records: list[Record] = records[::step][:count]
+
+    def read(self) -> dict[str, list[Record]]:
+        return {"train": self.records, "val": self.records[:1]}
+
+
+class Turns(pl.Callback):
+    """Times our epochs, and lets the other one train after each."""
+
+    def __init__(self, images: int, other: Callable[[], float] | None) -> None:
+        self.images = images
+        self.other = other
+        self.rounds: list[tuple[float, float]] = []  # images per second, ours and theirs
+        self._began = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        ours = self.images / (time.perf_counter() - self._began)
+        theirs = self.other() if self.other else float("nan")
+        self.rounds.append((ours, theirs))
+        print(f"  round {len(self.rounds)}: {ours:.1f} {theirs:.1f} images/s", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    asked = arguments()
+    torch.set_num_threads(asked.threads)
+    machine = fingerprint(PACKAGES)
+    cfg = configuration(asked)
+    reader = Some(instantiate(cfg.data.reader, _convert_="all"), asked.images)
+    with tempfile.TemporaryDirectory() as folder:
+        rival = start_rival(asked, reader, Path(folder))
+        try:
+            rounds, ours = train(cfg, reader, Path(folder), rival)
+        finally:
+            if rival:
+                rival.close()
+    rounds = rounds[WARM_UP:]
+    theirs = rival.facts if rival else {}
+    facts = {"command": shown_command(asked), "machine": machine, "ours": ours, "rival": theirs, "rounds": rounds}
+    publish(asked.section, report(asked, machine, ours, theirs, rounds), facts, asked.json, asked.keep)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rival-python", type=Path, default=os.environ.get("RIVAL_PYTHON"))
+    parser.add_argument("--rival-model", default="yolov5n.yaml")
+    parser.add_argument("--rival-set", nargs="*", default=[], metavar="KEY=VALUE", help="more of its train arguments")
+    parser.add_argument("--set", nargs="*", default=[], metavar="OVERRIDE", help="more of our Hydra overrides")
+    parser.add_argument("--data", default="synthetic", help="an option of conf/data")
+    parser.add_argument("--images", type=int, default=320, help="photos in an epoch")
+    parser.add_argument("--image-size", type=int, default=224, help="px")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--json", type=Path, help="write all numbers to this file")
+    parser.add_argument("--keep", action="store_true", help="replace the section in experiments/bench/README.md")
+    parser.add_argument("--section", default="training", help="name of that section")
+    return parser.parse_args()
+
+
+def configuration(asked: argparse.Namespace) -> DictConfig:
+    overrides = [f"data={asked.data}", f"image_size={asked.image_size}", f"data.batch_size={asked.batch}"]
+    overrides += [f"trainer.max_epochs={asked.rounds + WARM_UP}", "trainer.limit_val_batches=0"]
+    overrides += ["trainer.progress=none", "trainer.device=cpu", *asked.set]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("train", overrides=overrides)
+
+
+def start_rival(asked: argparse.Namespace, reader: Some, folder: Path) -> Rival | None:
+    if asked.rival_python is None:
+        return None
+    settings: dict[str, Any] = {
+        "data": str(export_yolo(reader.records, reader.classes, folder / "photos")),
+        "imgsz": asked.image_size,
+        "batch": asked.batch,
+        "epochs": 1000,  # it is stopped long before, and its closing epochs are not reached
+        "device": "cpu",
+        "cache": "ram",
+        "project": str(folder / "rival"),
+        **dict.fromkeys(("val", "plots", "save", "pretrained", "verbose"), False),
+    }
+    settings |= {key: float(value) for key, value in (pair.split("=", 1) for pair in asked.rival_set)}
+    home = folder / "home"
+    home.mkdir()
+    return Rival(asked.rival_python.absolute(), asked.rival_model, asked.threads, settings, home)
+
+
+def train(
+    cfg: DictConfig, reader: Some, folder: Path, rival: Rival | None
+) -> tuple[list[tuple[float, float]], dict[str, Any]]:
+    """The rounds (images per second: ours, theirs), and what there is to say about our side."""
+    pl.seed_everything(cfg.seed, verbose=False)
+    data = DetectionData(
+        reader,
+        instantiate(cfg.augment, _convert_="all"),
+        cfg.image_size,
+        cfg.data.batch_size,
+        cfg.data.num_workers,
+        cfg.data.cache_megabytes,
+        cfg.seed,
+        cfg.trainer.max_epochs,
+    )
+    data.setup()
+    detector = build_detector(cfg, data.num_classes)
+    detector.fit_to(data.box_sizes())
+    device = torch.device("cpu")
+    sample = torch.rand(8, 3, cfg.image_size, cfg.image_size)
+    choices = candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)
+    choice, _ = fastest(detector.network, sample, choices)
+    if choice.channels_last:
+        detector = detector.to(memory_format=torch.channels_last)
+    trainer = build_trainer(cfg.trainer, RunFolder(folder / "ours"), device, choice, False)
+    images = len(reader.records) // cfg.data.batch_size * cfg.data.batch_size
+    turns = Turns(images, rival.images_per_second if rival else None)
+    trainer.callbacks.insert(0, turns)  # type: ignore[attr-defined]  # the first to hear of an epoch's start and end
+    task = DetectionTask(
+        detector, data.classes, instantiate(cfg.optimizer, _convert_="all"), instantiate(cfg.schedule), folder
+    )
+    trainer.fit(task, datamodule=data)
+    about = {
+        "precision": str(choice),
+        "threads": torch.get_num_threads(),
+        "workers": cfg.data.num_workers,
+        "parameters": sum(parameter.numel() for parameter in detector.network.parameters()),
+        "images": images,
+    }
+    return turns.rounds, about
+
+
+def shown_command(asked: argparse.Namespace) -> str:
+    return command({str(asked.rival_python): "$RIVAL_PYTHON"})
+
+
+def report(
+    asked: argparse.Namespace,
+    machine: dict[str, str],
+    ours: dict[str, Any],
+    theirs: dict[str, Any],
+    rounds: Sequence[tuple[float, float]],
+) -> str:
+    speeds = [spread([pair[side] for pair in rounds]) for side in (0, 1)]
+    ratio = ratio_cell([a / b for a, b in rounds])
+    rival_name = f"{asked.rival_model} (Ultralytics {theirs.get('version', 'not measured')})"
+    more = f" with {', '.join(asked.rival_set)}" if asked.rival_set else ""
+    rows = [
+        ["model=proposed", f"{ours['parameters']:,}", *_speed(speeds[0]), ratio],
+        [rival_name + more, f"{theirs.get('parameters', 0):,}", *_speed(speeds[1]), "1"],
+    ]
+    each = [[str(n), f"{a:.1f}", f"{b:.1f}", f"{a / b:.2f}"] for n, (a, b) in enumerate(rounds, 1)]
+    lines = [
+        f"## Training at {asked.image_size} px, batch {asked.batch}",
+        "",
+        "Question: how many images per second does a CPU train, everything but validation included?",
+        "",
+        f"    {shown_command(asked)}",
+        "",
+        table(["model", "parameters", "median images/s", "quartiles", "ratio in a round"], rows),
+        "",
+        table(["round", "ours, images/s", "theirs, images/s", "ratio"], each),
+        "",
+        f"Data: {asked.data}, {asked.images} photos in memory. Ours: {ours['precision']}, augment=light, "
+        f"{ours['workers']} loader workers, {ours['threads']} threads. Theirs: its default recipe{more}, float32 on a "
+        f"CPU, {theirs.get('workers')} loader workers (it forces that), {theirs.get('threads')} threads, torch "
+        f"{theirs.get('torch')}. OMP_WAIT_POLICY=PASSIVE for both; an epoch each in turn, {WARM_UP} warm-up rounds "
+        "left out. Ratio: median (quartiles) over the rounds.",
+        "",
+        "; ".join(f"{key}: {value}" for key, value in machine.items()) + ".",
+    ]
+    return "\n".join(lines)
+
+
+def _speed(found: dict[str, float]) -> list[str]:
+    return [f"{found['median']:.1f}", f"{found['q25']:.1f} - {found['q75']:.1f}"]
+
+
+if __name__ == "__main__":
+    main()
