@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -258,7 +259,7 @@ class Study(Callback):
         _failed.clear()
         words = list(config.hydra.overrides.task)
         os.environ[STUDY] = study_name(config.study or sweep_slug(words))
-        os.environ[SWEEP] = f"{socket.gethostname()}-{os.getpid()}-{now()}"
+        os.environ[SWEEP] = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}"
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """The table of the whole study; failed jobs of this sweep by name."""
