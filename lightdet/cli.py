@@ -32,7 +32,7 @@ lightdet: train, compare and run light defect detectors
   lightdet train [key=value ...] [-m]               train one detector, or with -m every combination of a sweep
   lightdet evaluate RUN [split=val] [key=value ...] measure a finished run again, with pictures and curves
   lightdet predict RUN SOURCE ... [--out DIR]       find defects in a photo, a folder of photos or a glob
-  lightdet doctor [data=NAME] [key=value ...]       look for trouble in a dataset before training on it
+  lightdet doctor [data=NAME] [key=value ...]       look for trouble in a dataset
 
 `lightdet COMMAND --help` tells more about each.
 """
@@ -160,7 +160,7 @@ def require_values(config: DictConfig) -> None:
 
 
 def doctor(words: list[str]) -> int:
-    """Examine the data that `lightdet train` would read under the same overrides; 0 when it is fit to train on."""
+    """Examine the data that `lightdet train` would read; the exit code is 0 when clean, 1 for warnings, 2 for errors."""
     parser = argparse.ArgumentParser("lightdet doctor", description=doctor.__doc__)
     parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with config groups of your own")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
