@@ -160,7 +160,7 @@ def require_values(config: DictConfig) -> None:
 
 
 def doctor(words: list[str]) -> int:
-    """Examine the data that `lightdet train` would read; the exit code is 0 when clean, 1 for warnings, 2 for errors."""
+    """Examine the data that `lightdet train` would read; exit code 0 when clean, 1 for warnings, 2 for errors."""
     parser = argparse.ArgumentParser("lightdet doctor", description=doctor.__doc__)
     parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with config groups of your own")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
