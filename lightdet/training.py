@@ -92,13 +92,12 @@ def check_image_size(image_size: int) -> None:
 
 
 def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device, folder: RunFolder) -> Choice:
-    """Measured once per machine, model, input and settings and remembered, so that equal commands train equally."""
+    """Measured once per machine, input and settings, then remembered: rows that are compared train alike."""
     choices = candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)
     if len(choices) == 1:
         return choices[0]
     asked = {
         "machine": [platform.processor(), platform.machine(), torch.__version__, torch.get_num_threads(), str(device)],
-        "model": resolve(cfg)["model"],
         "image_size": cfg.image_size,
         "choices": [str(choice) for choice in choices],
     }
