@@ -19,7 +19,7 @@ from lightdet.report.table import Row, read_rows
 from lightdet.run import RunFolder, write_text
 
 PLOTS = ("training.png", "pr_curve.png", "confusion.png")
-OVERVIEW_WIDTH = 1200  # px
+OVERVIEW_WIDTH = 800  # px
 MARKS = re.compile(r"<!-- table -->.*?<!-- /table -->", re.DOTALL)
 
 
