@@ -20,6 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lightdet.allocator import keep_memory
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError
 
@@ -41,9 +42,15 @@ BAD_INPUT = 2  # exit code: something a person gave is wrong, and one line said 
 INTERRUPTED = 130
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def program(*command: str) -> int:
+    """What a shell starts: `command`, and the shell's words, in a process whose memory is set up for training."""
+    keep_memory()
+    return main([*command, *sys.argv[1:]])
+
+
+def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: 0 done, 1 failed in part or in whole, 2 bad input."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(arguments)
     commands: dict[str, Callable[[list[str]], int]] = {
         "train": train,
         "evaluate": evaluate,
@@ -253,4 +260,4 @@ def share(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

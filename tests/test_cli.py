@@ -18,7 +18,7 @@ README_FILES = (("python", "# mine.py\n"), ("yaml", "# attention/mine.yaml\n"))
 def shell(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """`lightdet WORDS` as the console script runs it, without an installation."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    script = "import sys; from lightdet.cli import main; sys.exit(main())"
+    script = "import sys; from lightdet.cli import program; sys.exit(program())"
     return subprocess.run(
         [sys.executable, "-c", script, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
     )

@@ -44,7 +44,7 @@ def test_wheel_carries_nothing_else(wheel: set[str]) -> None:
 def test_wheel_has_the_command_and_the_licence(wheel: set[str]) -> None:
     assert any(name.endswith(".dist-info/entry_points.txt") for name in wheel)
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
-    assert PROJECT["scripts"] == {"lightdet": "lightdet.cli:main"}
+    assert PROJECT["scripts"] == {"lightdet": "lightdet.cli:program"}
 
 
 def test_configuration_is_found() -> None:
