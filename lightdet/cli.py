@@ -237,6 +237,7 @@ def predict(words: list[str]) -> int:
     parser.add_argument("source", nargs="+", help="photos, folders of photos, or globs in quotes")
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (default: predictions)")
     parser.add_argument("--threshold", type=share, help="least score of a box (default: the run's best F1, or 0.25)")
+    parser.add_argument("--overlap", type=share, default=0.5, help="IoU above which two boxes are one (default: 0.5)")
     parser.add_argument("--checkpoint", default="best", choices=("best", "last"))
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
@@ -244,7 +245,9 @@ def predict(words: list[str]) -> int:
     from lightdet.predict import find_photos, predict_run
 
     photos = find_photos(options.source, options.out)
-    summary = predict_run(options.run, photos, options.out, options.threshold, options.checkpoint, options.device)
+    summary = predict_run(
+        options.run, photos, options.out, options.threshold, options.checkpoint, options.device, options.overlap
+    )
     print(json.dumps(summary.as_json(), indent=1) if options.json else summary.as_text())
     for line in summary.broken:
         print(f"lightdet: skipped {line}", file=sys.stderr)

@@ -22,11 +22,13 @@ from lightdet.batch import Detections
 from lightdet.data.image import IMAGE_SUFFIXES, read_photo
 from lightdet.error import LightdetError
 from lightdet.load import load_detector
+from lightdet.model.decode import best_of_overlapping
 from lightdet.ops.letterbox import boxes_to_photo, letterbox_image
 from lightdet.report.pictures import draw
 from lightdet.run import RunFolder, write_json, write_text
 
 DEFAULT_THRESHOLD = 0.25  # where a run did not measure its own
+DEFAULT_OVERLAP = 0.5  # IoU of two boxes, of any class, that count as one finding
 STEPS = {"read": "read", "letterbox": "letterbox", "detect": "network and NMS", "draw": "draw"}
 DRAWN_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})  # others are saved as PNG
 
@@ -52,6 +54,7 @@ class Summary:
     out: Path
     threshold: float
     device: str
+    overlap: float = DEFAULT_OVERLAP
     found: list[dict[str, Any]] = field(default_factory=list)  # one entry per photo that could be read
     broken: list[str] = field(default_factory=list)  # one line per photo that could not
     milliseconds: dict[str, list[float]] = field(default_factory=lambda: {step: [] for step in STEPS})
@@ -63,6 +66,7 @@ class Summary:
             "broken": self.broken,
             "boxes": self.per_class(),
             "threshold": self.threshold,
+            "overlap": self.overlap,
             "out": str(self.out),
             "median_ms": {step: round(median(times), 3) for step, times in self.milliseconds.items() if times},
             "device": self.device,
@@ -113,13 +117,19 @@ def _expand(source: str) -> list[Path]:
 
 
 def predict_run(
-    run: Path, photos: Sequence[Photo], out: Path, threshold: float | None, checkpoint: str, device: str
+    run: Path,
+    photos: Sequence[Photo],
+    out: Path,
+    threshold: float | None,
+    checkpoint: str,
+    device: str,
+    overlap: float = DEFAULT_OVERLAP,
 ) -> Summary:
     """`predict` with the detector, the input size and, unless it is given, the threshold of a run folder."""
     loaded = load_detector(run, checkpoint, device)
     if threshold is None:
         threshold = run_threshold(RunFolder(run).read_results())
-    return predict(loaded.detector, loaded.classes, loaded.image_size, photos, out, threshold, device)
+    return predict(loaded.detector, loaded.classes, loaded.image_size, photos, out, threshold, device, overlap)
 
 
 def run_threshold(results: dict[str, Any]) -> float:
@@ -137,13 +147,15 @@ def predict(
     out: Path,
     threshold: float,
     device: str = "cpu",
+    overlap: float = DEFAULT_OVERLAP,
 ) -> Summary:
     """Detect in every photo, one at a time, and write under `out`: pictures/, predictions.json, predictions.coco.json.
 
+    Boxes below `threshold` are left out; of two that overlap by more than `overlap` (IoU), the better scored one stays.
     A photo that cannot be read is named in `Summary.broken`, and the others go on.
     """
     out.mkdir(parents=True, exist_ok=True)
-    summary = Summary(out, threshold, device)
+    summary = Summary(out, threshold, device, overlap)
     with torch.inference_mode():
         detector.detect(torch.full((1, 3, image_size, image_size), 0.5, device=device))  # the first call is not typical
         for photo in photos:
@@ -169,6 +181,7 @@ def _predict_one(detector: Detects, classes: Sequence[str], image_size: int, pho
     keep = found.scores >= summary.threshold
     boxes_xyxy = boxes_to_photo(found.boxes_xyxy[keep], letterbox).cpu()
     found = Detections(boxes_xyxy, found.scores[keep].cpu(), found.labels[keep].cpu())
+    found = best_of_overlapping(found, summary.overlap)
     with _timed(times["draw"], "cpu"):
         drawn = draw(pixels, found, None, classes)
     picture = _save(drawn, summary.out / "pictures" / photo.name)

@@ -63,6 +63,18 @@ def test_boxes_come_back_to_the_photo(tmp_path: Path) -> None:
     assert box["box_xyxy"] == pytest.approx(BOX_PHOTO, abs=0.01)
 
 
+def test_one_place_gets_one_box_unless_all_are_asked_for(tmp_path: Path) -> None:
+    class Twice:
+        def detect(self, images: Tensor) -> list[Detections]:
+            boxes = torch.tensor([[10.0, 20, 30, 40], [10, 20, 30, 38], [31, 20, 50, 40]])  # IoU .9, 0
+            return [Detections(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0, 1, 1])) for _ in images]
+
+    photos = find_photos([str(save(tmp_path / "a.png"))], tmp_path / "out")
+    for overlap, scores in ((0.5, [0.9, 0.7]), (0.95, [0.9, 0.8, 0.7])):
+        summary = predict(Twice(), CLASSES, 64, photos, tmp_path / "out", 0.5, overlap=overlap)
+        assert [box["score"] for box in summary.found[0]["boxes"]] == pytest.approx(scores, abs=1e-4)
+
+
 def test_coco_results_say_the_same(tmp_path: Path) -> None:
     run(save(tmp_path / "a.png"), tmp_path / "out", threshold=0.1)
     scratch, dent = json.loads((tmp_path / "out/predictions.coco.json").read_text())

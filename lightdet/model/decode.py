@@ -28,6 +28,12 @@ def select(
     ]
 
 
+def best_of_overlapping(found: Detections, iou: float) -> Detections:
+    """Of boxes that overlap by more than `iou`, whatever their classes, only the best scored: one finding per place."""
+    kept = nms(found.boxes_xyxy, found.scores, iou)
+    return Detections(found.boxes_xyxy[kept], found.scores[kept], found.labels[kept])
+
+
 def _one_image(
     boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou: float, limit: int, image_shape: tuple[int, int]
 ) -> Detections:
