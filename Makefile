@@ -29,8 +29,8 @@ train: $(READY) ## train the default detector on the embedded synthetic data
 sweep: $(READY) ## the ablation: attention or none, in front of each grid
 	$(RUN) train.py -m attention=cbam,none head=76,38,19 $(ARGS)
 
-bench: $(READY) ## parameters, operations and CPU latency of the detectors
-	$(RUN) experiments/bench_latency.py $(ARGS)
+bench: $(READY) ## parameters, operations and latency: make bench ARGS="model=yolov5s,proposed --out FOLDER"
+	$(RUN) -m lightdet.cli benchmark $(or $(ARGS),model=yolov5s,proposed --rounds 60)
 
 test: $(READY) ## run the tests
 	$(RUN) -m pytest $(ARGS)

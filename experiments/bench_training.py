@@ -24,12 +24,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a bare clone 
 
 import pytorch_lightning as pl
 import torch
-from bench.machine import command, fingerprint, publish, ratio_cell, spread, table
+from bench.publish import command, publish
 from bench.rival import Rival, export_yolo
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from lightdet.benchmark.machine import fingerprint, load
+from lightdet.benchmark.measure import paired_ratio, spread
+from lightdet.benchmark.report import markdown_table, ratio_cell
 from lightdet.conf_dir import conf_dir
 from lightdet.data.module import DetectionData
 from lightdet.data.record import Reader, Record
@@ -78,7 +81,7 @@ class Turns(pl.Callback):
 def main() -> None:
     asked = arguments()
     torch.set_num_threads(asked.threads)
-    machine = fingerprint(PACKAGES)
+    machine = {**fingerprint(PACKAGES), "load before": load()}
     cfg = configuration(asked)
     reader = Some(instantiate(cfg.data.reader, _convert_="all"), asked.images)
     with tempfile.TemporaryDirectory() as folder:
@@ -193,7 +196,7 @@ def report(
     rounds: Sequence[tuple[float, float]],
 ) -> str:
     speeds = [spread([pair[side] for pair in rounds]) for side in (0, 1)]
-    ratio = ratio_cell([a / b for a, b in rounds])
+    ratio = ratio_cell(paired_ratio(*zip(*rounds, strict=True)))
     rival_name = f"{asked.rival_model} (Ultralytics {theirs.get('version', 'not measured')})"
     more = f" with {', '.join(asked.rival_set)}" if asked.rival_set else ""
     rows = [
@@ -208,15 +211,16 @@ def report(
         "",
         f"    {shown_command(asked)}",
         "",
-        table(["model", "parameters", "median images/s", "quartiles", "ratio in a round"], rows),
+        markdown_table([["model", "parameters", "median images/s", "quartiles", "ratio in a round"], *rows]),
         "",
-        table(["round", "ours, images/s", "theirs, images/s", "ratio"], each),
+        markdown_table([["round", "ours, images/s", "theirs, images/s", "ratio"], *each]),
         "",
         f"Data: {asked.data}, {asked.images} photos in memory. Ours: {ours['precision']}, augment=light, "
-        f"{ours['workers']} loader workers, {ours['threads']} threads. Theirs: its default recipe{more}, float32 on a "
-        f"CPU, {theirs.get('workers')} loader workers (it forces that), {theirs.get('threads')} threads, torch "
-        f"{theirs.get('torch')}. OMP_WAIT_POLICY=PASSIVE for both; an epoch each in turn, {WARM_UP} warm-up rounds "
-        "left out. Ratio: median (quartiles) over the rounds.",
+        f"{ours['workers']} loader workers, {ours['threads']} threads, the allocator as `lightdet train` sets it. "
+        f"Theirs: its default recipe{more}, float32 on a CPU, {theirs.get('workers')} loader workers (it forces that), "
+        f"{theirs.get('threads')} threads, torch {theirs.get('torch')}, the allocator as it comes. "
+        f"OMP_WAIT_POLICY=PASSIVE for both; an epoch each in turn, {WARM_UP} warm-up rounds left out. Ratio: median "
+        "(quartiles) over the rounds.",
         "",
         "; ".join(f"{key}: {value}" for key, value in machine.items()) + ".",
     ]

@@ -1,4 +1,4 @@
-"""The command line: `lightdet train | evaluate | predict | doctor`.
+"""The command line: `lightdet train | evaluate | predict | doctor | benchmark`.
 
 Only Hydra, OmegaConf and the standard library are imported at the top, so that help and a mistyped override answer at
 once; everything that needs torch is imported by the command that uses it.
@@ -34,6 +34,7 @@ lightdet: train, compare and run light defect detectors
   lightdet evaluate RUN [split=val] [key=value ...] measure a finished run again, with pictures and curves
   lightdet predict RUN SOURCE ... [--out DIR]       find defects in a photo, a folder of photos or a glob
   lightdet doctor [data=NAME] [key=value ...]       look for trouble in a dataset
+  lightdet benchmark [model=A,B ...] [RUN ...]      parameters, operations, memory and time of detectors
 
 `lightdet COMMAND --help` tells more about each.
 """
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         "evaluate": evaluate,
         "predict": predict,
         "doctor": doctor,
+        "benchmark": benchmark,
     }
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
@@ -252,6 +254,16 @@ def predict(words: list[str]) -> int:
     for line in summary.broken:
         print(f"lightdet: skipped {line}", file=sys.stderr)
     return 1 if summary.broken else 0
+
+
+# ---------------------------------------------------------------- benchmark
+
+
+def benchmark(words: list[str]) -> int:
+    """Measure detectors beside each other."""
+    from lightdet.benchmark.command import benchmark as measure
+
+    return measure(words)
 
 
 def share(text: str) -> float:

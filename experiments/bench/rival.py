@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightdet.allocator import VARIABLE
 from lightdet.data.image import photo_size
 from lightdet.data.record import Record
 
@@ -15,12 +16,16 @@ DRIVER = Path(__file__).resolve().parent / "rival_driver.py"
 
 
 class Rival:
-    """A subprocess of `python` that trains `model`; `facts` is what it last said about itself."""
+    """A subprocess of `python` that trains `model`; `facts` is what it last said about itself.
+
+    Its memory allocator is as the system has it: our settings of it are part of our side.
+    """
 
     def __init__(self, python: Path, model: str, threads: int, settings: dict[str, Any], home: Path) -> None:
         asked = json.dumps({"model": model, "threads": threads, "train": settings})
         quiet = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(home)}
-        environment = os.environ | quiet | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+        inherited = {name: value for name, value in os.environ.items() if name != VARIABLE}
+        environment = inherited | quiet | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
         self.log = home / "rival.log"
         self._process = subprocess.Popen(
             [python, "-u", DRIVER, asked],

@@ -1,0 +1,169 @@
+"""`lightdet benchmark`: parameters, operations, memory and time of detectors, measured in turns in one process."""
+
+import argparse
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from lightdet.benchmark.contender import Contender, contenders
+from lightdet.benchmark.machine import fingerprint, load
+from lightdet.benchmark.measure import WARM_UP, interleaved, paired_ratio, peak_bytes, spread
+from lightdet.benchmark.report import conditions, cost_cells, machine_line, markdown, terminal_table, time_cells
+from lightdet.benchmark.way import WAYS, Call, Prepared, network_maps
+from lightdet.error import LightdetError
+from lightdet.load import require_device
+from lightdet.metric.footprint import footprint
+from lightdet.ops.grid import STRIDES
+from lightdet.run import read_json, write_json, write_text
+
+USUAL_WAYS = ("eager", "channels-last", "onnxruntime")
+DETECT = "detect"  # the way of a trained run that goes on to boxes and suppression, in eager PyTorch, batch 1
+IMAGE_SIZE = 608  # px
+TRIAL_ERRORS = (RuntimeError, ImportError, ValueError, TypeError, NotImplementedError, LightdetError)
+
+
+def benchmark(words: list[str]) -> int:
+    """Measure detectors beside each other; 0 when every way worked for every one, else 1."""
+    asked = parse(words)
+    torch.set_num_threads(asked.threads)
+    require_device(asked.device)
+    overrides, image_size = _image_size(asked.what)
+    taking_part = contenders(overrides, image_size)
+    names = [contender.name for contender in taking_part]
+    against = asked.against or names[0]
+    if against not in names:
+        raise LightdetError(f"--against {against}: not one of {', '.join(names)}")
+    facts: dict[str, Any] = {
+        "command": shlex.join(["lightdet", "benchmark", *words]),
+        "machine": fingerprint(),
+        "load": load(),
+        "settings": {
+            "image_size": image_size,
+            "batches": asked.batch,
+            "threads": asked.threads,
+            "rounds": asked.rounds,
+            "warm_up": WARM_UP,
+            "device": asked.device,
+            "ways": [*asked.ways, DETECT],
+            "against": against,
+        },
+        "rows": [_row(contender, image_size, asked.device) for contender in taking_part],
+    }
+    for batch in asked.batch:
+        _measure(facts, taking_part, batch, asked)
+    _show(facts)
+    if asked.out is not None:
+        _keep(facts, asked.out)
+    return int(
+        any("reason" in found for row in facts["rows"] for ways in row["batches"].values() for found in ways.values())
+    )
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The words of a shell as settings."""
+    parser = argparse.ArgumentParser(
+        "lightdet benchmark",
+        description=__doc__,
+        epilog="example: lightdet benchmark model=yolov5s,proposed attention=cbam,none image_size=640 --batch 1 16",
+    )
+    parser.add_argument("what", nargs="*", help="overrides as for `train -m`, run folders, study folders")
+    parser.add_argument("--against", help="the contender whose time the ratios divide by (default: the first)")
+    parser.add_argument(
+        "--ways", nargs="+", choices=list(WAYS), default=list(USUAL_WAYS), metavar="WAY", help=", ".join(WAYS)
+    )
+    parser.add_argument("--batch", nargs="+", type=int, default=[1], help="images per call (default: 1)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: what torch takes")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, help="folder for benchmark.json and benchmark.md")
+    asked = parser.parse_intermixed_args(words)
+    for name, values in (("--batch", asked.batch), ("--threads", [asked.threads]), ("--rounds", [asked.rounds])):
+        if min(values) < 1:
+            raise LightdetError(f"{name} {min(values)}: at least 1")
+    return asked
+
+
+def _image_size(words: Sequence[str]) -> tuple[list[str], int]:
+    """The words without `image_size=`, and its value."""
+    said = [word.partition("=")[2] for word in words if word.startswith("image_size=")]
+    size = said[-1] if said else str(IMAGE_SIZE)
+    if not size.isdigit() or not int(size) or int(size) % STRIDES[-1]:
+        raise LightdetError(f"image_size={size}: one multiple of {STRIDES[-1]}")
+    return [word for word in words if not word.startswith("image_size=")], int(size)
+
+
+def _row(contender: Contender, image_size: int, device: str) -> dict[str, Any]:
+    example = torch.rand(1, 3, image_size, image_size)
+    cost = footprint(contender.network, image_size) | {"parameters": contender.parameters}
+    peak = peak_bytes(lambda: network_maps(contender.network, example))
+    contender.detector.to(device)
+    return {"name": contender.name, "run": contender.run, "footprint": cost, "peak_bytes": peak, "batches": {}}
+
+
+def _measure(facts: dict[str, Any], taking_part: Sequence[Contender], batch: int, asked: argparse.Namespace) -> None:
+    """Fill the rows' results for one batch size; a way that fails keeps its reason instead of a number."""
+    size = facts["settings"]["image_size"]
+    torch.manual_seed(0)
+    images = torch.rand(batch, 3, size, size, device=asked.device)
+    calls: dict[tuple[str, int], Call] = {}
+    for place, contender in enumerate(taking_part):
+        results = facts["rows"][place]["batches"].setdefault(str(batch), {})
+        for way in asked.ways:
+            try:
+                prepared = WAYS[way](contender.network, images, asked.threads)
+            except TRIAL_ERRORS as error:
+                text = str(error).strip().splitlines() or [type(error).__name__]
+                results[way] = {"reason": text[0][:160]}
+                continue
+            calls[way, place] = prepared.call
+            results[way] = {"difference": prepared.difference}
+        if contender.photos is not None and batch == 1:
+            prepared = _detect(contender, asked.device)
+            calls[DETECT, place] = prepared.call
+            results[DETECT] = {"difference": None}
+    _fill(facts, interleaved(calls, asked.rounds), batch)
+
+
+def _detect(contender: Contender, device: str) -> Prepared:
+    assert contender.photos is not None
+    photo, detector = contender.photos.to(device), contender.detector
+
+    def call() -> Any:
+        with torch.inference_mode():
+            return detector.detect(photo)
+
+    return Prepared(call)
+
+
+def _fill(facts: dict[str, Any], times: Mapping[tuple[str, int], Sequence[float]], batch: int) -> None:
+    names = [row["name"] for row in facts["rows"]]
+    reference = names.index(facts["settings"]["against"])
+    for (way, place), values in times.items():
+        found = facts["rows"][place]["batches"][str(batch)][way]
+        found["ms"] = spread(values)
+        if (way, reference) in times:
+            found["ratio"] = paired_ratio(values, times[way, reference])
+
+
+def _show(facts: Mapping[str, Any]) -> None:
+    console = Console(width=None if Console().is_terminal else 140)
+    console.print(terminal_table(cost_cells(facts)))
+    for batch in facts["settings"]["batches"]:
+        console.print(f"\nbatch {batch}")
+        console.print(terminal_table(time_cells(facts, batch), text_columns=2))
+    console.print(f"\n{conditions(facts)}\n{machine_line(facts)}", highlight=False)
+
+
+def _keep(facts: Mapping[str, Any], folder: Path) -> None:
+    """benchmark.json and benchmark.md. Raises LightdetError where those of another machine lie."""
+    before = read_json(folder / "benchmark.json").get("machine")
+    if before is not None and before != facts["machine"]:
+        raise LightdetError(f"{folder}/benchmark.json is of another machine or other versions: take another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "benchmark.json", dict(facts))
+    write_text(folder / "benchmark.md", markdown(facts))
+    print(f"written to {folder}")

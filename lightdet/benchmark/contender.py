@@ -1,0 +1,138 @@
+"""Who takes part in a benchmark: presets under swept overrides, finished runs, or all runs of a study."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from lightdet.conf_dir import conf_dir
+from lightdet.error import LightdetError
+from lightdet.load import BEST, build_detector, load_weights
+from lightdet.model.detector import Detector
+from lightdet.nn.fuse import fuse
+from lightdet.report.table import Row, read_rows
+from lightdet.run import RunFolder, design, digest
+
+PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data
+
+
+@dataclass(slots=True)
+class Contender:
+    """A detector that is measured."""
+
+    name: str
+    detector: Detector  # in eval mode, BatchNorm folded
+    parameters: int
+    run: str = ""  # the run folder it was read from
+    photos: Tensor | None = (
+        None  # (1, 3, H, W) RGB 0..1: a photo of the run's validation set, for suppression to work on
+    )
+
+    @property
+    def network(self) -> nn.Module:
+        """What turns images into raw maps."""
+        return self.detector.network
+
+
+def contenders(words: Sequence[str], image_size: int) -> list[Contender]:
+    """`key=value` words compose presets, with commas as in a sweep; any other word is a run or study folder.
+
+    Runs of one architecture that differ in weights alone are measured once. Raises LightdetError for a folder without
+    runs.
+    """
+    overrides = [word for word in words if "=" in word]
+    folders = [Path(word) for word in words if "=" not in word]
+    found = [_from_run(name, folder, image_size) for name, folder in _runs(folders)]
+    if overrides or not folders:
+        found += [_preset(name, each, image_size) for name, each in combinations(overrides)]
+    unique: dict[str, Contender] = {}
+    for key, contender in found:
+        unique.setdefault(key, contender)
+    return list(unique.values())
+
+
+def combinations(overrides: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Every combination of swept values, with a name that says what differs: "proposed", "attention=cbam head=76"."""
+    parsed = OverridesParser.create().parse_overrides(overrides=list(overrides))
+    choices = [
+        [f"{each.get_key_element()}={value}" for value in each.sweep_string_iterator()]
+        if each.is_sweep_override()
+        else [str(each.input_line)]
+        for each in parsed
+    ]
+    named = []
+    for words in product(*choices):
+        swept = [word for word, values in zip(words, choices, strict=True) if len(values) > 1] or list(words)
+        only = swept[0].partition("=")[2] if len(swept) == 1 and swept[0].startswith("model=") else ""
+        named.append((only or " ".join(swept) or "default", list(words)))
+    return named
+
+
+def _preset(name: str, overrides: list[str], image_size: int) -> tuple[str, Contender]:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = compose("train", overrides=[*overrides, f"image_size={image_size}"])
+    torch.manual_seed(int(config.seed))
+    detector = build_detector(config, PLACEHOLDER_CLASSES)
+    return _contend(name, config, detector)
+
+
+def _runs(folders: Sequence[Path]) -> list[tuple[str, Path]]:
+    named: list[tuple[str, Path]] = []
+    for folder in folders:
+        if RunFolder(folder).config_path.exists():
+            named.append((f"{folder.parent.name}/{folder.name}", folder))
+            continue
+        rows = [row for row in read_rows(folder) if row.state == "done" and not row.shared_with]
+        if not rows:
+            raise LightdetError(f"{folder}: neither a run (config.yaml is missing) nor a study with finished runs")
+        named += [(name, folder / row.run) for name, row in zip(_names(rows), rows, strict=True)]
+    return named
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    """The choices in which the rows of a study differ; their model where they differ in nothing but the seed."""
+    keys = dict.fromkeys(key for row in rows for key in row.choices)
+    said = [{key: row.choices.get(key, row.options.get(key, "-")) for key in keys} for row in rows]
+    differing = [key for key in keys if len({each[key] for each in said}) > 1]
+    if differing in ([], ["model"]):
+        return [row.options.get("model", row.name) for row in rows]
+    return [" ".join(f"{key}={each[key]}" for key in differing) for each in said]
+
+
+def _from_run(name: str, path: Path, image_size: int) -> tuple[str, Contender]:
+    config = OmegaConf.load(RunFolder(path).config_path)
+    if not isinstance(config, DictConfig) or "classes" not in config:
+        raise LightdetError(f"{path}: not a run that began training")
+    config.image_size = image_size
+    detector = build_detector(config, len(config.classes))
+    load_weights(detector, RunFolder(path).checkpoints / BEST)
+    key, contender = _contend(name, config, detector)
+    contender.run, contender.photos = str(path), _photo(config)
+    return key, contender
+
+
+def _contend(name: str, config: DictConfig, detector: Detector) -> tuple[str, Contender]:
+    parameters = sum(parameter.numel() for parameter in detector.network.parameters())
+    folded = fuse(detector)
+    assert isinstance(folded, Detector)
+    classes = len(config.get("classes") or ()) or PLACEHOLDER_CLASSES
+    return digest({"model": design(config).get("model"), "classes": classes}), Contender(name, folded, parameters)
+
+
+def _photo(config: DictConfig) -> Tensor | None:
+    """The first validation photo of a run at the size of the benchmark; None where its data is not here."""
+    try:
+        data: Any = instantiate(config.data, _convert_="all")
+        data.setup("fit")
+        images: Tensor = next(iter(data.loader("val"))).images[:1]
+    except (LightdetError, OSError):
+        return None
+    return images

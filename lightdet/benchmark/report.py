@@ -1,0 +1,101 @@
+"""What a benchmark prints and leaves behind."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+Cells = list[list[str]]
+
+
+def cost_cells(facts: Mapping[str, Any]) -> Cells:
+    """Header and rows: what every contender has to compute and to hold."""
+    size = f"{facts['settings']['image_size']} px"
+    header = ["model", "parameters", f"GMAC at {size}", f"GFLOPs at {size} (2 x MAC)", "activations, MB"]
+    return [header] + [
+        [
+            row["name"],
+            f"{row['footprint']['parameters']:,}",
+            f"{row['footprint']['macs'] / 1e9:.3f}",
+            f"{row['footprint']['gflops']:.2f}",
+            f"{row['peak_bytes'] / 1e6:.1f}",
+        ]
+        for row in facts["rows"]
+    ]
+
+
+def time_cells(facts: Mapping[str, Any], batch: int) -> Cells:
+    """Header and rows: milliseconds of a batch, way by way; the ratio is to `against`, within a round."""
+    against = facts["settings"]["against"]
+    header = ["way", "model", "p50 ms", "p95 ms", "images/s", f"ratio to {against}", "largest difference"]
+    rows: Cells = []
+    for way in facts["settings"]["ways"]:
+        for row in facts["rows"]:
+            found = row["batches"][str(batch)].get(way)
+            if found is None:
+                continue
+            if "reason" in found:
+                rows.append([way, row["name"], *["-"] * 4, found["reason"]])
+                continue
+            rows.append(
+                [
+                    way,
+                    row["name"],
+                    f"{found['ms']['median']:.1f}",
+                    f"{found['ms']['p95']:.1f}",
+                    f"{batch / found['ms']['median'] * 1e3:.1f}",
+                    ratio_cell(found.get("ratio")),
+                    "-" if found["difference"] is None else f"{found['difference']:.1e}",
+                ]
+            )
+    return [header, *rows]
+
+
+def ratio_cell(ratio: Mapping[str, float] | None) -> str:
+    """A paired ratio: median and quartiles over the rounds."""
+    return "-" if ratio is None else f"{ratio['median']:.3f} ({ratio['q25']:.3f}-{ratio['q75']:.3f})"
+
+
+def conditions(facts: Mapping[str, Any]) -> str:
+    """What has to be known to read the numbers."""
+    asked = facts["settings"]
+    return (
+        f"{asked['image_size']} px on {asked['device']}, {asked['threads']} threads, {asked['rounds']} interleaved "
+        f"rounds in one process, {asked['warm_up']} warm-up calls of each before. BatchNorm folded into convolutions. "
+        "The network alone, without letterbox and suppression, unless the way says detect: raw maps, boxes and "
+        "suppression on a validation photo of the run. Ratios are taken within a round; median (quartiles). "
+        "Activations: the most bytes that eager tensors hold at one moment, batch 1, weights apart."
+    )
+
+
+def machine_line(facts: Mapping[str, Any]) -> str:
+    """The machine in one line."""
+    return (
+        "; ".join(f"{key}: {value}" for key, value in {**facts["machine"], "load before": facts["load"]}.items()) + "."
+    )
+
+
+def markdown(facts: Mapping[str, Any]) -> str:
+    """The whole benchmark as Markdown."""
+    parts = [f"    {facts['command']}", markdown_table(cost_cells(facts))]
+    for batch in facts["settings"]["batches"]:
+        parts += [f"Batch {batch}:", markdown_table(time_cells(facts, batch), text_columns=2)]
+    return "\n\n".join([*parts, conditions(facts), machine_line(facts)]) + "\n"
+
+
+def markdown_table(cells: Sequence[Sequence[str]], text_columns: int = 1) -> str:
+    """A Markdown table whose first columns are text and the others numbers."""
+    header, *body = [[cell.replace("|", "\\|") for cell in row] for row in cells]
+    rule = ["---" if place < text_columns else "---:" for place in range(len(header))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *body])
+
+
+def terminal_table(cells: Sequence[Sequence[str]], text_columns: int = 1) -> Table:
+    """The same for a terminal."""
+    header, *body = cells
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for place, name in enumerate(header):
+        shown.add_column(name, justify="left" if place < text_columns else "right", overflow="fold")
+    for row in body:
+        shown.add_row(*row)
+    return shown

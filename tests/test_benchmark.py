@@ -1,0 +1,126 @@
+"""Detectors measured beside each other: who takes part, what is counted, and what is said when a way fails."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightdet.benchmark import command
+from lightdet.benchmark.contender import combinations, contenders
+from lightdet.benchmark.measure import interleaved, paired_ratio, peak_bytes
+from lightdet.benchmark.way import WAYS, Prepared
+from lightdet.cli import main
+from lightdet.error import LightdetError
+
+SMALL = ["width=0.125", "image_size=64"]
+
+
+def test_a_benchmark_is_a_sweep_of_overrides_and_names_what_differs() -> None:
+    assert [name for name, _ in combinations(["model=yolov5s,proposed", "depth=1"])] == ["yolov5s", "proposed"]
+    crossed = combinations(["model=proposed", "attention=cbam,none", "head=76,38"])
+    assert [name for name, _ in crossed][:2] == ["attention=cbam head=76", "attention=cbam head=38"]
+    assert crossed[3][1] == ["model=proposed", "attention=none", "head=38"]
+
+
+def test_jobs_that_are_one_network_are_measured_once() -> None:
+    found = contenders(["attention=cbam,none", "head=76,38", "width=0.125"], 64)
+    assert [each.name for each in found] == [
+        "attention=cbam head=76",
+        "attention=cbam head=38",
+        "attention=none head=76",
+    ]
+
+
+def test_rounds_take_turns_and_ratios_are_paired() -> None:
+    order: list[str] = []
+    times = interleaved({name: lambda name=name: order.append(name) for name in "abc"}, rounds=3, warm_up=0)
+    assert "".join(order) == "abcbcacab"
+    assert all(len(values) == 3 for values in times.values())
+    assert paired_ratio([1.0, 4.0, 9.0], [2.0, 4.0, 3.0])["median"] == 1.0  # of 0.5, 1 and 3, not 4 / 3
+
+
+def test_peak_memory_is_what_lives_at_one_moment() -> None:
+    x = torch.zeros(256)  # made outside: not counted
+
+    def call() -> Tensor:
+        once = torch.relu(x)  # 1024 bytes
+        twice = torch.cat((once, once))  # and 2048
+        del once
+        return twice + 1  # 2048 + 2048
+
+    assert peak_bytes(call) == 4096
+    assert peak_bytes(lambda: x.view(16, 16).mul_(1)) == 0, "views and changes in place hold nothing new"
+
+
+class Maps(nn.Module):
+    """A network in the small: one convolution, two maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        fine = self.conv(images)
+        return [fine, fine[..., ::2, ::2] * 2]
+
+
+@pytest.mark.parametrize("way", ["eager", "channels-last", "onnxruntime", "openvino-f32"])
+def test_every_way_gives_the_networks_own_numbers(way: str) -> None:
+    pytest.importorskip({"onnxruntime": "onnxruntime", "openvino-f32": "openvino"}.get(way, "torch"))
+    network, images = Maps().eval(), torch.rand(2, 3, 8, 8)
+    prepared = WAYS[way](network, images, 1)
+    with torch.inference_mode():
+        expected = network(images)
+    for one, other in zip(expected, prepared.call(), strict=True):
+        assert torch.allclose(one, torch.as_tensor(other), atol=1e-5)
+    if way != "eager":
+        assert prepared.difference is not None and prepared.difference < 1e-5
+
+
+def test_the_command_leaves_its_numbers_with_the_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["benchmark", "model=proposed,yolov5s", *SMALL, "--against", "yolov5s", "--rounds", "2", "--threads", "1"]
+    assert main([*words, "--ways", "eager", "channels-last", "--batch", "1", "2", "--out", str(tmp_path)]) == 0
+    facts = json.loads((tmp_path / "benchmark.json").read_text())
+    assert facts["machine"]["torch"] == torch.__version__.split("+")[0] and facts["settings"]["threads"] == 1
+    ours, theirs = facts["rows"]
+    assert [ours["name"], theirs["name"]] == ["proposed", "yolov5s"]
+    assert ours["footprint"]["gflops"] == pytest.approx(2 * ours["footprint"]["macs"] / 1e9)
+    assert theirs["batches"]["2"]["channels-last"]["ratio"]["median"] == 1
+    assert ours["batches"]["1"]["channels-last"]["difference"] < 1e-3
+    written = (tmp_path / "benchmark.md").read_text()
+    assert "GFLOPs at 64 px (2 x MAC)" in written and facts["machine"]["processor"] in written
+    assert "proposed" in capsys.readouterr().out
+
+    facts["machine"]["processor"] = "another"
+    (tmp_path / "benchmark.json").write_text(json.dumps(facts))
+    assert main([*words, "--ways", "eager", "--out", str(tmp_path)]) == 2, "machines are not mixed"
+    assert "another machine" in capsys.readouterr().err
+
+
+def test_a_way_that_fails_says_why_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(network: nn.Module, images: Tensor, threads: int) -> Prepared:
+        raise RuntimeError("no such operator\nand a long story")
+
+    monkeypatch.setitem(WAYS, "compiled", broken)
+    words = ["model=proposed", *SMALL, "--ways", "eager", "compiled", "--rounds", "1", "--threads", "1"]
+    assert command.benchmark(words) == 1
+    shown = capsys.readouterr().out
+    assert "no such operator" in shown and "long story" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["image_size=100"], "multiple of 32"),
+        (["model=proposed", "--against", "yolov9"], "yolov9"),
+        (["model=proposed", "--batch", "0"], "--batch"),
+        (["no/such/folder"], "no/such/folder"),
+    ],
+)
+def test_bad_input_is_one_line(words: list[str], said: str) -> None:
+    with pytest.raises(LightdetError, match=said):
+        command.benchmark(words)
