@@ -6,7 +6,7 @@ from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from lightdet.batch import Batch
+from lightdet.batch import Batch, TrainingFacts
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.dataset import DetectionDataset, Photos
@@ -107,6 +107,11 @@ class DetectionData(LightningDataModule):
         dataset = DetectionDataset(self._split(split), None, self.seed, self.max_epochs)
         sampler = EpochBatchSampler(len(dataset), self.batch_size, self.seed, shuffle=False, drop_last=False)
         return BatchLoader(dataset, sampler, self.num_workers, position=lambda: (0, 0))
+
+    def facts(self) -> TrainingFacts:
+        """What a detector may know of the training set before its first step. Decodes no image."""
+        labels = torch.cat([torch.as_tensor(record.labels) for record in self._split("train").records])
+        return TrainingFacts(self.box_sizes(), torch.bincount(labels.long(), minlength=self.num_classes))
 
     def box_sizes(self) -> Tensor:
         """(N, 2) float32: width and height of the training set's boxes, px, input frame. Decodes no image."""

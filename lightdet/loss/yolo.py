@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightdet.assigner.anchors import best_possible_recall, cluster_anchors
 from lightdet.assigner.ratio import Positives, Ratio
-from lightdet.batch import Target
+from lightdet.batch import Target, TrainingFacts
 from lightdet.loss.box.overlap import overlap
 from lightdet.loss.criterion import Criterion
 from lightdet.ops.anchors import POOR_RECALL
@@ -37,13 +37,14 @@ class AnchorCriterion(Criterion):
         objectness_gain: float,
         class_gain: float,
     ) -> None:
+        super().__init__()
         self.assigner = assigner
         self.box_loss = box_loss
         self.box_gain = box_gain
         self.objectness_gain = objectness_gain
         self.class_gain = class_gain
 
-    def __call__(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Anchor) -> dict[str, Tensor]:
+    def forward(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Anchor) -> dict[str, Tensor]:
         shapes = [(raw.shape[-2], raw.shape[-1]) for raw in raw_maps]
         positives = self.assigner(targets, predictor.anchors_wh, predictor.strides, shapes)
         zero = raw_maps[0].new_zeros((), dtype=torch.float32)
@@ -53,7 +54,8 @@ class AnchorCriterion(Criterion):
                 terms[name] = terms[name] + value
         return terms
 
-    def fit_to(self, box_sizes: Tensor, predictor: Anchor) -> str:
+    def fit_to(self, facts: TrainingFacts, predictor: Anchor) -> str:
+        box_sizes = facts.box_sizes
         recall = best_possible_recall(box_sizes, predictor.anchors_wh.view(-1, 2), self.assigner.max_ratio)
         if recall >= POOR_RECALL:
             return f"anchors kept, best possible recall {recall:.3f}"
