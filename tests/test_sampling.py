@@ -6,7 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 
+from lightdet.conf_dir import conf_dir
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.module import DetectionData
 from lightdet.data.record import Record
@@ -30,6 +33,14 @@ def test_factors_by_hand() -> None:
 def test_a_threshold_that_is_no_share_is_refused(threshold: float) -> None:
     with pytest.raises(LightdetError, match=r"data\.sampling\.threshold"):
         RepeatFactor(threshold)
+
+
+def test_the_option_and_its_knob() -> None:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        assert compose("train").data.sampling is None
+        for data in ("synthetic", "neu_det", "yolo"):
+            words = [f"data={data}", "data/sampling=repeat_factor", "data.sampling.threshold=0.1"]
+            assert instantiate(compose("train", overrides=words).data.sampling).threshold == 0.1
 
 
 def epoch_of(sampler: EpochBatchSampler, epoch: int, start: int = 0) -> list[list[tuple[int, int]]]:

@@ -103,6 +103,12 @@ def test_anchors_are_judged_by_shape() -> None:
         assert assigner.recall(sizes[:0], ANCHORS.view(-1, 2)) == 1
 
 
+def test_a_threshold_that_is_no_overlap_is_refused() -> None:
+    for build in (BestAnchor, IouThreshold):
+        with pytest.raises(LightdetError, match="shape IoU"):
+            build(2.0)
+
+
 # Predictor
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightdet.assigner.positives import AnchorAssigner, Positives, Truths
 from lightdet.batch import Target
+from lightdet.error import LightdetError
 from lightdet.ops.boxes import shape_iou
 
 
@@ -18,9 +19,12 @@ class BestAnchor(AnchorAssigner):
     """Targets and anchors -> the positives of each grid, one for each truth.
 
     `reach_iou`: shape IoU with its best anchor below which a box counts as badly reached when anchors are judged.
+    Raises LightdetError for one outside 0..1.
     """
 
     def __init__(self, reach_iou: float = 0.25) -> None:
+        if not 0 <= reach_iou <= 1:
+            raise LightdetError(f"assigner: {reach_iou} is no shape IoU; give one between 0 and 1")
         self.reach_iou = reach_iou
 
     def __call__(

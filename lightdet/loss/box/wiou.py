@@ -17,16 +17,19 @@ class Wiou(nn.Module):
 
     `mean_loss`, the running mean, is a buffer: it lies in the checkpoint beside the weights, so that a resumed training
     weighs as the undisturbed one does. It moves by `momentum` at every call in which a gradient is wanted (of the
-    anchor criteria: once per grid that has positives); a call without one only reads it. Raises LightdetError for a
-    momentum outside 0..1.
+    anchor criteria: once per grid that has positives); a call without one only reads it. Raises LightdetError for
+    settings without a meaning.
     """
 
     mean_loss: Tensor
 
     def __init__(self, alpha: float = 1.9, delta: float = 3.0, momentum: float = 0.01) -> None:
         super().__init__()
-        if not 0 <= momentum <= 1:
-            raise LightdetError(f"loss/box=wiou: momentum={momentum}: a share between 0 and 1")
+        if not 0 <= momentum <= 1 or alpha <= 0 or delta <= 0:
+            raise LightdetError(
+                f"loss/box=wiou: momentum={momentum}, alpha={alpha}, delta={delta}: "
+                "momentum is a share between 0 and 1, the others are above 0"
+            )
         self.alpha = alpha
         self.delta = delta
         self.momentum = momentum
