@@ -159,7 +159,7 @@ def train(
     )
     data.setup()
     detector = build_detector(cfg, data.num_classes)
-    detector.fit_to(data.box_sizes())
+    detector.fit_to(data.facts())
     device = torch.device("cpu")
     sample = torch.rand(8, 3, cfg.image_size, cfg.image_size)
     choices = candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)

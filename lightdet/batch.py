@@ -44,6 +44,14 @@ class Batch:
         return Batch(self.images.to(device, non_blocking=True), targets)
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingFacts:
+    """What a detector may know of the training set before its first step."""
+
+    box_sizes: Tensor  # (N, 2) float32 px, input frame: width and height of every box
+    class_counts: Tensor  # (C,) int64: boxes of each class
+
+
 @dataclass(slots=True)
 class Detections:
     """What a detector found in one image, best first."""

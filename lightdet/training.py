@@ -48,12 +48,12 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     for warning in quick_check(data.records, data.classes, cfg.image_size):
         print(f"  data       {warning}")
     detector = build_detector(cfg, data.num_classes)
-    anchors = detector.fit_to(data.box_sizes())
+    fitted = detector.fit_to(data.facts())
     device = pick_device(cfg.trainer.device)
     choice = _choose_precision(cfg, detector, device, folder)
     cost = footprint(detector.network, cfg.image_size)
     _write_config(cfg, data, folder)
-    _announce(cfg, data, detector, cost, (anchors, f"{device.type}, {choice}"), folder)
+    _announce(cfg, data, detector, cost, (fitted, f"{device.type}, {choice}"), folder)
     if choice.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
     tracker = build_logger(cfg, folder)
@@ -135,10 +135,10 @@ def _announce(
 ) -> None:
     """What will be trained, before the first step."""
     counts = ", ".join(f"{len(records)} {name}" for name, records in data.records.items())
-    anchors, machine = notes
+    fitted, machine = notes
     print(f"  model      {cost['parameters']:,} parameters, {cost['gflops']:.2f} GFLOPs at {cfg.image_size} px")
     print(f"  attention  {detector.placement()}")
-    print(f"  data       {counts} images, {data.num_classes} classes; {anchors}")
+    print(f"  data       {counts} images, {data.num_classes} classes; {fitted}")
     print(f"  training   {cfg.trainer.max_epochs} epochs on {machine}, seed {cfg.seed}")
     print(f"  folder     {folder.path}", flush=True)
 

@@ -55,7 +55,8 @@ class Photos:
 class DetectionDataset(Dataset[tuple[np.ndarray, Target]]):
     """Samples by (epoch, index), each a pure function of these two and of the seed.
 
-    Without `augment` the epoch changes nothing. `max_epochs` tells augmentations how near the end is; -1 = no end.
+    Without `augment` the epoch changes nothing. An index beyond the photos is a further copy of photo `index % count`,
+    augmented in its own way. `max_epochs` tells augmentations how near the end is; -1 = no end.
     """
 
     def __init__(self, photos: Photos, augment: Pipeline | None, seed: int, max_epochs: int) -> None:
@@ -69,11 +70,12 @@ class DetectionDataset(Dataset[tuple[np.ndarray, Target]]):
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, Target]:
         """(S, S, 3) uint8 RGB and its target in the same frame."""
-        epoch, index = key
+        epoch, copy = key
+        index = copy % len(self.photos)
         if self.augment is None:
             sample = self.photos.sample(index)
         else:
-            generator = np.random.default_rng([self.seed, epoch, index])
+            generator = np.random.default_rng([self.seed, epoch, copy])
             epochs_left = self.max_epochs - epoch if self.max_epochs >= 0 else sys.maxsize
             sample = self.augment(self.photos, index, generator, epochs_left)
         target = Target(

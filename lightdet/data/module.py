@@ -1,12 +1,15 @@
 """From a reader to batches: what a trainer, an evaluation or a look at the data asks for."""
 
+from collections.abc import Callable, Sequence
+
 import cv2
+import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from lightdet.batch import Batch
+from lightdet.batch import Batch, TrainingFacts
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.dataset import DetectionDataset, Photos
@@ -15,12 +18,15 @@ from lightdet.data.record import Reader, Record
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.error import LightdetError
 
+Sampling = Callable[[Sequence[np.ndarray]], np.ndarray]  # labels of each photo -> how often it comes in an epoch
+
 
 class DetectionData(LightningDataModule):
     """Batches of a dataset's splits; those for training are shuffled and augmented.
 
     A training sample is a pure function of (seed, epoch, index), and the order of (seed, epoch): a training resumed in
     the middle of an epoch needs nothing from here but the trainer's own counters, with any number of workers.
+    `sampling` says how often each photo comes in an epoch of training; None: once.
     `cache_megabytes` bounds the letterboxed images kept in memory: training images first, then the other splits.
     """
 
@@ -34,6 +40,7 @@ class DetectionData(LightningDataModule):
         cache_megabytes: int,
         seed: int,
         max_epochs: int,
+        sampling: Sampling | None = None,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -58,6 +65,7 @@ class DetectionData(LightningDataModule):
         self.cache_megabytes = cache_megabytes
         self.seed = seed
         self.max_epochs = max_epochs
+        self.sampling = sampling
         self.records: dict[str, list[Record]] = {}
         self._photos: dict[str, Photos] = {}
 
@@ -91,7 +99,12 @@ class DetectionData(LightningDataModule):
         if self._overfits():
             return self.loader("train")
         dataset = DetectionDataset(self._split("train"), self.augment, self.seed, self.max_epochs)
-        sampler = EpochBatchSampler(len(dataset), self.batch_size, self.seed, shuffle=True, drop_last=True)
+        repeats = self.sampling([record.labels for record in dataset.photos.records]) if self.sampling else None
+        if repeats is not None and (repeats == 1).all():
+            rank_zero_warn("data/sampling repeats no photo: no class is rarer than its threshold; raise it")
+        sampler = EpochBatchSampler(
+            len(dataset), self.batch_size, self.seed, shuffle=True, drop_last=True, repeats=repeats
+        )
         return BatchLoader(dataset, sampler, self.num_workers, self._position)
 
     def val_dataloader(self) -> BatchLoader:
@@ -107,6 +120,11 @@ class DetectionData(LightningDataModule):
         dataset = DetectionDataset(self._split(split), None, self.seed, self.max_epochs)
         sampler = EpochBatchSampler(len(dataset), self.batch_size, self.seed, shuffle=False, drop_last=False)
         return BatchLoader(dataset, sampler, self.num_workers, position=lambda: (0, 0))
+
+    def facts(self) -> TrainingFacts:
+        """What a detector may know of the training set before its first step. Decodes no image."""
+        labels = torch.cat([torch.as_tensor(record.labels) for record in self._split("train").records])
+        return TrainingFacts(self.box_sizes(), torch.bincount(labels.long(), minlength=self.num_classes))
 
     def box_sizes(self) -> Tensor:
         """(N, 2) float32: width and height of the training set's boxes, px, input frame. Decodes no image."""

@@ -9,11 +9,25 @@ from torch.utils.data import Sampler
 class EpochBatchSampler(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, index) keys.
 
-    `drop_last` leaves out an incomplete last batch, unless it is the only one.
+    `drop_last` leaves out an incomplete last batch, unless it is the only one. `repeats` (count,), 1 or more each, says
+    how often an image comes in an epoch on average; its copy k = 1, 2, ... has the index `image + k * count`, so that
+    it is augmented in a way of its own. None: every image once.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, shuffle: bool, drop_last: bool) -> None:
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        seed: int,
+        shuffle: bool,
+        drop_last: bool,
+        repeats: np.ndarray | None = None,
+    ) -> None:
         self.count = count
+        self.repeats = repeats
+        self.drawn = (
+            count if repeats is None else int(repeats.cumsum()[-1])
+        )  # images of an epoch, the same in every one
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
@@ -28,7 +42,7 @@ class EpochBatchSampler(Sampler[list[tuple[int, int]]]):
 
     def __len__(self) -> int:
         """Batches of a whole epoch, wherever the next one starts."""
-        whole, rest = divmod(self.count, self.batch_size)
+        whole, rest = divmod(self.drawn, self.batch_size)
         return whole if self.drop_last and whole else whole + (rest > 0)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
@@ -40,4 +54,19 @@ class EpochBatchSampler(Sampler[list[tuple[int, int]]]):
     def _order(self, epoch: int) -> list[int]:
         if not self.shuffle:
             return list(range(self.count))
-        return np.random.default_rng([self.seed, epoch]).permutation(self.count).tolist()
+        generator = np.random.default_rng([self.seed, epoch])
+        if self.repeats is None:
+            return generator.permutation(self.count).tolist()
+        return generator.permutation(_copies(self.repeats, generator.random()))[: self.drawn].tolist()
+
+
+def _copies(repeats: np.ndarray, offset: float) -> np.ndarray:
+    """Indices of all copies of an epoch.
+
+    Systematic sampling: an image of factor r comes floor(r) or ceil(r) times, r times on average over the offsets in
+    0..1, and the total is that of the factors, but for one image at most.
+    """
+    ends = np.floor(repeats.cumsum() + offset).astype(np.int64)
+    times = np.diff(ends, prepend=0)
+    first = np.repeat(ends - times, times)
+    return np.repeat(np.arange(len(repeats)), times) + (np.arange(times.sum()) - first) * len(repeats)

@@ -4,18 +4,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from lightdet.batch import Target
+from lightdet.batch import Target, TrainingFacts
 
 
-class Criterion(ABC):
-    """Belongs to one kind of predictor, whose raw maps it understands."""
+class Criterion(nn.Module, ABC):
+    """Belongs to one kind of predictor, whose raw maps it understands.
+
+    A module without parameters: what a loss has to remember from step to step is a buffer and lies in the checkpoint.
+    """
 
     @abstractmethod
-    def __call__(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Any) -> dict[str, Tensor]:
+    def forward(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Any) -> dict[str, Tensor]:
         """Named scalar terms whose sum is the objective."""
 
-    def fit_to(self, box_sizes: Tensor, predictor: Any) -> str:
-        """Adapt the predictor to the training set's box sizes (N, 2), input px; says what was done."""
+    def fit_to(self, facts: TrainingFacts, predictor: Any) -> str:
+        """Adapt loss and predictor to the training set; says what was done."""
         return "nothing to fit"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from lightdet.batch import Detections, Target
+from lightdet.batch import Detections, Target, TrainingFacts
 
 
 class Detector(nn.Module, ABC):
@@ -21,8 +21,8 @@ class Detector(nn.Module, ABC):
 
     network: nn.Module  # the part that turns images into raw maps: what is counted, timed and exported
 
-    def fit_to(self, box_sizes: Tensor) -> str:
-        """Adapt what may depend on the training set's box sizes (N, 2) px, before training; says what was done."""
+    def fit_to(self, facts: TrainingFacts) -> str:
+        """Adapt what may depend on the training set, before training; says what was done."""
         return ""
 
     def placement(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from lightdet.batch import Detections, Target
+from lightdet.batch import Detections, Target, TrainingFacts
 from lightdet.loss.criterion import Criterion
 from lightdet.model.decode import select
 from lightdet.model.detector import Detector
@@ -79,8 +79,8 @@ class YoloDetector(Detector):
         height, width = images.shape[-2:]
         return select(boxes, scores, self.score_threshold, self.nms_iou, self.max_detections, (height, width))
 
-    def fit_to(self, box_sizes: Tensor) -> str:
-        return self.criterion.fit_to(box_sizes, self.network.predictor)
+    def fit_to(self, facts: TrainingFacts) -> str:
+        return self.criterion.fit_to(facts, self.network.predictor)
 
     def placement(self) -> str:
         return (

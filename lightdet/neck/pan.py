@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
+from lightdet.neck.bricks import adapters
 from lightdet.nn.blocks import BottleneckCsp, ConvBnAct, divisible, repeats
 from lightdet.nn.contracts import Fusion, Neck
 
@@ -31,10 +32,7 @@ class Pan(Neck):
         super().__init__()
         count = repeats(3, depth)
         c3, c4, c5 = self.channels = (divisible(256 * width), 2 * divisible(256 * width), 4 * divisible(256 * width))
-        self.enter = nn.ModuleList(
-            nn.Identity() if have == want else ConvBnAct(have, want)
-            for have, want in zip(channels, self.channels, strict=True)
-        )
+        self.enter = adapters(channels, self.channels)
         self.reduce5 = ConvBnAct(c5, c4)
         self.top_down4 = BottleneckCsp(2 * c4, c4, count, shortcut=False)
         self.reduce4 = ConvBnAct(c4, c3)

@@ -1,6 +1,7 @@
 """Bricks used in two rooms or more. Shapes are (B, C, H, W)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -25,17 +26,28 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM)
 
 
+def leaky_relu() -> nn.Module:
+    """The activation of the Darknet models."""
+    return nn.LeakyReLU(0.1)
+
+
 class ConvBnAct(nn.Module):
-    """Convolution without bias, BatchNorm, Hardswish: (B, in, H, W) -> (B, out, H / stride, W / stride)."""
+    """Convolution without bias, BatchNorm, activation: (B, in, H, W) -> (B, out, H / stride, W / stride)."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, padding: int | None = None
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        stride: int = 1,
+        padding: int | None = None,
+        act: Callable[[], nn.Module] = nn.Hardswish,
     ) -> None:
         super().__init__()
         padding = kernel // 2 if padding is None else padding
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False)
         self.norm: nn.Module = batch_norm(out_channels)
-        self.act = nn.Hardswish()
+        self.act = act()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.norm(self.conv(x)))
@@ -57,12 +69,22 @@ class Focus(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1 then 3x3, with or without the identity beside it: (B, C, H, W) -> same shape."""
+    """1x1 to `hidden` channels (None: C) then 3x3 to C, with or without the identity beside it.
 
-    def __init__(self, channels: int, shortcut: bool) -> None:
+    (B, C, H, W) -> same shape.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        shortcut: bool,
+        hidden: int | None = None,
+        act: Callable[[], nn.Module] = nn.Hardswish,
+    ) -> None:
         super().__init__()
-        self.reduce = ConvBnAct(channels, channels)
-        self.expand = ConvBnAct(channels, channels, kernel=3)
+        hidden = channels if hidden is None else hidden
+        self.reduce = ConvBnAct(channels, hidden, act=act)
+        self.expand = ConvBnAct(hidden, channels, kernel=3, act=act)
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
@@ -84,7 +106,7 @@ class BottleneckCsp(nn.Module):
         self.leave = nn.Conv2d(hidden, hidden, 1, bias=False)
         self.bypass = nn.Conv2d(in_channels, hidden, 1, bias=False)
         self.norm: nn.Module = batch_norm(2 * hidden)
-        self.act = nn.LeakyReLU(0.1)
+        self.act = leaky_relu()
         self.merge = ConvBnAct(2 * hidden, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,11 +143,11 @@ class Spp(nn.Module):
     exact for maxima and several times faster than three pools side by side.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, act: Callable[[], nn.Module] = nn.Hardswish) -> None:
         super().__init__()
         hidden = in_channels // 2
-        self.reduce = ConvBnAct(in_channels, hidden)
-        self.restore = ConvBnAct(4 * hidden, out_channels)
+        self.reduce = ConvBnAct(in_channels, hidden, act=act)
+        self.restore = ConvBnAct(4 * hidden, out_channels, act=act)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.reduce(x)

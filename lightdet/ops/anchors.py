@@ -1,11 +1,19 @@
 """Anchor boxes: the published ones, and whether they reach the boxes of a dataset."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-DEFAULT_ANCHORS = (  # px of the input frame (width, height), per grid from fine to coarse; published for COCO (YOLOv5)
+Anchors = Sequence[Sequence[Sequence[float]]]  # px of the input frame (width, height), per grid from fine to coarse
+DEFAULT_ANCHORS: Anchors = (  # published for COCO: YOLOv3 at 416 px, kept by YOLOv5
     ((10, 13), (16, 30), (33, 23)),
     ((30, 61), (62, 45), (59, 119)),
     ((116, 90), (156, 198), (373, 326)),
+)
+YOLOV4_ANCHORS: Anchors = (  # published for COCO with YOLOv4
+    ((12, 16), (19, 36), (40, 28)),
+    ((36, 75), (76, 55), (72, 146)),
+    ((142, 110), (192, 243), (459, 401)),
 )
 MAX_RATIO = 4.0  # an anchor answers for boxes whose sides are less than this many times its own, or it theirs
 POOR_RECALL = 0.98  # best possible recall below which the anchors are clustered anew

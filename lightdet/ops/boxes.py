@@ -33,6 +33,13 @@ def pairwise_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
     return intersection / union.clamp(min=1e-9)
 
 
+def shape_iou(first_wh: Tensor, second_wh: Tensor) -> Tensor:
+    """IoU of boxes laid upon each other, so that shape alone counts: (N, 2), (M, 2) -> (N, M)."""
+    intersection = torch.minimum(first_wh[:, None], second_wh[None]).prod(dim=-1)
+    union = first_wh.prod(dim=-1)[:, None] + second_wh.prod(dim=-1)[None] - intersection
+    return intersection / union.clamp(min=1e-9)
+
+
 def clip(boxes_xyxy: Tensor, height: int, width: int) -> Tensor:
     """Boxes cut at the border of an image of that size (px)."""
     limit = boxes_xyxy.new_tensor([width, height, width, height])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.nn.contracts import Predictor
-from lightdet.ops.anchors import DEFAULT_ANCHORS
+from lightdet.ops.anchors import DEFAULT_ANCHORS, Anchors
 from lightdet.ops.boxes import cxcywh_to_xyxy
 from lightdet.ops.grid import cell_indices
 
@@ -28,11 +28,13 @@ class Anchor(Predictor):
 
     anchors_wh: Tensor
 
-    def __init__(self, channels: Sequence[int], strides: Sequence[int], num_classes: int) -> None:
+    def __init__(
+        self, channels: Sequence[int], strides: Sequence[int], num_classes: int, anchors: Anchors = DEFAULT_ANCHORS
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.strides = tuple(strides)
-        self.register_buffer("anchors_wh", torch.tensor(DEFAULT_ANCHORS, dtype=torch.float32))
+        self.register_buffer("anchors_wh", torch.tensor(anchors, dtype=torch.float32))
         self.outputs = 5 + num_classes
         anchors_per_cell = self.anchors_wh.shape[1]
         convs = [nn.Conv2d(c, anchors_per_cell * self.outputs, 1) for c in channels]
@@ -58,17 +60,20 @@ class Anchor(Predictor):
     def decode(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Raw maps -> boxes_xyxy (B, N, 4) in input px, scores (B, N, num_classes) = objectness x class."""
         boxes, scores = [], []
-        for raw, stride, anchors in zip(raw_maps, self.strides, self.anchors_wh, strict=True):
+        for level, (raw, anchors) in enumerate(zip(raw_maps, self.anchors_wh, strict=True)):
             cells = cell_indices(raw.shape[-2], raw.shape[-1], raw.device)
-            probability = self.flatten(raw).sigmoid()
-            box = boxes_from_offsets(probability[..., :4], cells, anchors[:, None, None], stride)
+            active = self.activate(self.flatten(raw))
+            box = self.boxes(active[..., :4], cells, anchors[:, None, None], level)
             boxes.append(cxcywh_to_xyxy(box).flatten(1, 3))
-            scores.append((probability[..., 4:5] * probability[..., 5:]).flatten(1, 3))
+            scores.append((active[..., 4:5] * active[..., 5:]).flatten(1, 3))
         return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)
 
+    def activate(self, raw: Tensor) -> Tensor:
+        """Raw outputs (..., 4 or more), x, y, w, h first -> the same after their activations; probabilities from 4."""
+        return raw.sigmoid()
 
-def boxes_from_offsets(probability: Tensor, cells: Tensor, anchors_wh: Tensor, stride: int) -> Tensor:
-    """Sigmoid outputs (..., 4), cells (..., 2), anchors (..., 2) px -> boxes_cxcywh (..., 4) px."""
-    centre = (2 * probability[..., :2] - 0.5 + cells) * stride
-    size = (2 * probability[..., 2:]) ** 2 * anchors_wh
-    return torch.cat((centre, size), dim=-1)
+    def boxes(self, active: Tensor, cells: Tensor, anchors_wh: Tensor, level: int) -> Tensor:
+        """Activated outputs (..., 4) of a grid, cells (..., 2), anchors (..., 2) px -> boxes_cxcywh (..., 4) px."""
+        centre = (2 * active[..., :2] - 0.5 + cells) * self.strides[level]
+        size = (2 * active[..., 2:]) ** 2 * anchors_wh
+        return torch.cat((centre, size), dim=-1)

@@ -1,0 +1,50 @@
+"""YOLOv3 assignment: of all anchors of all grids, the one of the most similar shape answers for a truth.
+
+It does so in the cell of the truth's centre. Source: Redmon and Farhadi 2018, arXiv 1804.02767, section 2.1. Two truths
+that meet in one place are both taught there.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lightdet.assigner.positives import AnchorAssigner, Positives, Truths
+from lightdet.batch import Target
+from lightdet.error import LightdetError
+from lightdet.ops.boxes import shape_iou
+
+
+class BestAnchor(AnchorAssigner):
+    """Targets and anchors -> the positives of each grid, one for each truth.
+
+    `reach_iou`: shape IoU with its best anchor below which a box counts as badly reached when anchors are judged.
+    Raises LightdetError for one outside 0..1.
+    """
+
+    def __init__(self, reach_iou: float = 0.25) -> None:
+        if not 0 <= reach_iou <= 1:
+            raise LightdetError(f"assigner: {reach_iou} is no shape IoU; give one between 0 and 1")
+        self.reach_iou = reach_iou
+
+    def __call__(
+        self, targets: Sequence[Target], anchors_wh: Tensor, strides: Sequence[int], shapes: Sequence[tuple[int, int]]
+    ) -> list[Positives]:
+        truths = Truths.of(targets)
+        chosen = self.chosen(shape_iou(truths.boxes_cxcywh[:, 2:], anchors_wh.flatten(0, 1)))
+        found = []
+        for of_grid, stride, shape in zip(chosen.split(anchors_wh.shape[1], dim=1), strides, shapes, strict=True):
+            truth, anchor = of_grid.nonzero(as_tuple=True)
+            centre = truths.boxes_cxcywh[truth, :2] / stride
+            cell = torch.minimum(centre.floor(), centre.new_tensor([shape[1], shape[0]]) - 1).long()
+            found.append(truths.at(truth, anchor, cell))
+        return found
+
+    def chosen(self, iou: Tensor) -> Tensor:
+        """Shape IoU (N, anchors of all grids) -> bool of the same shape: which anchors answer."""
+        return torch.zeros_like(iou, dtype=torch.bool).scatter_(1, iou.argmax(dim=1, keepdim=True), True)
+
+    def recall(self, box_sizes: Tensor, anchors_wh: Tensor) -> float:
+        if len(box_sizes) == 0:
+            return 1.0
+        return float((shape_iou(box_sizes, anchors_wh.to(box_sizes)).amax(dim=1) > self.reach_iou).float().mean())

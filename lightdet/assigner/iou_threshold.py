@@ -1,0 +1,18 @@
+"""YOLOv4 assignment: every anchor of a sufficiently similar shape answers for a truth, and the best one in any case.
+
+Source: Bochkovskiy et al. 2020, arXiv 2004.10934, section 4.3 ("IoU threshold"); 0.213 is that of the published model.
+"""
+
+from torch import Tensor
+
+from lightdet.assigner.best_anchor import BestAnchor
+
+
+class IouThreshold(BestAnchor):
+    """Targets and anchors -> the positives of each grid, one or more for each truth, in the cell of its centre."""
+
+    def __init__(self, iou_threshold: float = 0.213) -> None:
+        super().__init__(reach_iou=iou_threshold)
+
+    def chosen(self, iou: Tensor) -> Tensor:
+        return super().chosen(iou) | (iou > self.reach_iou)

@@ -1,0 +1,59 @@
+"""What every assignment of truths to anchors gives."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lightdet.batch import Target
+from lightdet.ops.boxes import xyxy_to_cxcywh
+
+
+@dataclass(slots=True)
+class Positives:
+    """K places of one grid that must answer for a truth."""
+
+    image: Tensor  # (K,) int64, index in the batch
+    anchor: Tensor  # (K,) int64
+    row: Tensor  # (K,) int64
+    column: Tensor  # (K,) int64
+    boxes_cxcywh: Tensor  # (K, 4) px, input frame: the truth
+    labels: Tensor  # (K,) int64
+
+
+@dataclass(slots=True)
+class Truths:
+    """All N truths of a batch."""
+
+    image: Tensor  # (N,) int64, index in the batch
+    boxes_cxcywh: Tensor  # (N, 4) px, input frame
+    labels: Tensor  # (N,) int64
+
+    @staticmethod
+    def of(targets: Sequence[Target]) -> "Truths":
+        labels = torch.cat([target.labels for target in targets])
+        counts = torch.tensor([len(target.labels) for target in targets], device=labels.device)
+        image = torch.repeat_interleave(torch.arange(len(targets), device=labels.device), counts)
+        return Truths(image, xyxy_to_cxcywh(torch.cat([target.boxes_xyxy for target in targets])), labels)
+
+    def at(self, truth: Tensor, anchor: Tensor, cell: Tensor) -> Positives:
+        """Truths (K,), anchors (K,) and cells (K, 2), column and row, as the positives of a grid."""
+        return Positives(
+            self.image[truth], anchor, cell[:, 1], cell[:, 0], self.boxes_cxcywh[truth], self.labels[truth]
+        )
+
+
+class AnchorAssigner(ABC):
+    """Targets and anchors -> the positives of each grid."""
+
+    @abstractmethod
+    def __call__(
+        self, targets: Sequence[Target], anchors_wh: Tensor, strides: Sequence[int], shapes: Sequence[tuple[int, int]]
+    ) -> list[Positives]:
+        """anchors_wh (grids, A, 2) px; shapes = (height, width) of each grid -> one `Positives` per grid."""
+
+    @abstractmethod
+    def recall(self, box_sizes: Tensor, anchors_wh: Tensor) -> float:
+        """Share of boxes (N, 2) px that some anchor (A, 2) px can well answer for; 1 when there are none."""

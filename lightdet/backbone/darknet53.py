@@ -1,0 +1,46 @@
+"""The YOLOv3 backbone: five stages of residual units, each begun by a convolution of stride 2.
+
+Source: Redmon and Farhadi 2018, arXiv 1804.02767, section 2.4.
+"""
+
+from torch import Tensor, nn
+
+from lightdet.nn.blocks import Bottleneck, ConvBnAct, divisible, leaky_relu, repeats
+from lightdet.nn.contracts import Backbone
+
+
+class Darknet53(Backbone):
+    """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
+
+    `width` multiplies the channels 32..1024, `depth` the repeats 1, 2, 8, 8, 4.
+    """
+
+    def __init__(self, width: float, depth: float) -> None:
+        super().__init__()
+        c0, c1, c2, c3, c4, c5 = (divisible(channels * width) for channels in (32, 64, 128, 256, 512, 1024))
+        self.channels = (c3, c4, c5)
+        first = nn.Sequential(ConvBnAct(3, c0, 3, act=self.activation), self.down(c0, c1))
+        self.stem = nn.Sequential(first, self.first_stage(c1), self.down(c1, c2), self.stage(c2, repeats(2, depth)))
+        self.stage3 = nn.Sequential(self.down(c2, c3), self.stage(c3, repeats(8, depth)))
+        self.stage4 = nn.Sequential(self.down(c3, c4), self.stage(c4, repeats(8, depth)))
+        self.stage5 = nn.Sequential(self.down(c4, c5), self.stage(c5, repeats(4, depth)))
+
+    def activation(self) -> nn.Module:
+        """What follows every BatchNorm."""
+        return leaky_relu()
+
+    def down(self, in_channels: int, out_channels: int) -> nn.Module:
+        return ConvBnAct(in_channels, out_channels, 3, 2, act=self.activation)
+
+    def first_stage(self, channels: int) -> nn.Module:
+        """The single unit at stride 2."""
+        return self.stage(channels, 1)
+
+    def stage(self, channels: int, count: int) -> nn.Module:
+        """What a strided convolution is followed by."""
+        return nn.Sequential(*(Bottleneck(channels, True, channels // 2, self.activation) for _ in range(count)))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        c3 = self.stage3(self.stem(images))
+        c4 = self.stage4(c3)
+        return [c3, c4, self.stage5(c4)]

@@ -1,0 +1,19 @@
+"""Cost-sensitive weights: a class counts as many times more as it is rarer, w_c = N_max / N_c with mean 1.
+
+After the cost-sensitive layer of CS-ResNet (Zhang et al. 2021, Expert Systems with Applications 185, 115673), whose
+formula is not readable to us; this is the usual form.
+"""
+
+import torch
+from torch import Tensor
+
+
+class InverseFrequency:
+    """Boxes of each class (C,) -> weights (C,) float32. A class without a box gets 1 and counts in no mean."""
+
+    def __call__(self, class_counts: Tensor) -> Tensor:
+        weights = torch.ones(len(class_counts))
+        present = class_counts > 0
+        rarity = class_counts.max() / class_counts[present].float()
+        weights[present] = rarity / rarity.mean()
+        return weights

@@ -1,0 +1,72 @@
+"""The loss of YOLOv3 and YOLOv4: sums over an image, and predictions that lie well are not taught as background.
+
+Sources: Redmon and Farhadi 2018, arXiv 1804.02767, section 2.1; Bochkovskiy et al. 2020, arXiv 2004.10934. Chosen: the
+confidence of a positive is taught 1; whether a place is ignored is asked of its predicted box, as in the published
+implementation (the paper's sentence speaks of its prior); objectness and class are binary cross-entropies. Differs: the
+box term is one of this framework's box losses, where YOLOv3 has squared errors of the offsets.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from lightdet.assigner.positives import AnchorAssigner
+from lightdet.batch import Target
+from lightdet.error import LightdetError
+from lightdet.loss.classification.contract import ClassLoss
+from lightdet.loss.yolo import AnchorCriterion
+from lightdet.ops.boxes import cxcywh_to_xyxy, pairwise_iou
+from lightdet.ops.grid import cell_indices
+from lightdet.predictor.anchor import Anchor
+
+
+class Yolov3Criterion(AnchorCriterion):
+    """Raw maps of an `Anchor` predictor and targets -> {"box", "objectness", "class"}.
+
+    Box and class (the mean over the classes) are sums over positives, objectness over places, each divided by the
+    number of images. A place whose predicted box has an IoU above `ignore_iou` with a truth of its image is taught as
+    object or not at all. Raises LightdetError for an `ignore_iou` outside 0..1.
+    """
+
+    def __init__(
+        self,
+        assigner: AnchorAssigner,
+        box_loss: Callable[[Tensor, Tensor], Tensor],
+        box_gain: float,
+        objectness_gain: float,
+        class_gain: float,
+        ignore_iou: float,
+        class_loss: ClassLoss | None = None,
+        class_weights: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        super().__init__(assigner, box_loss, box_gain, objectness_gain, class_gain, class_loss, class_weights)
+        if not 0 <= ignore_iou <= 1:
+            raise LightdetError(f"model.criterion.ignore_iou={ignore_iou}: an IoU between 0 and 1; 1 ignores nothing")
+        self.ignore_iou = ignore_iou
+
+    def confidence(self, iou: Tensor) -> Tensor:
+        return torch.ones_like(iou)
+
+    def share(self, positives: int, images: int) -> float:
+        return positives / images
+
+    def objectness(
+        self, maps: Tensor, target: Tensor, targets: Sequence[Target], predictor: Anchor, level: int
+    ) -> Tensor:
+        counts = (target > 0) | ~self.well_placed(maps.detach(), targets, predictor, level)
+        values = F.binary_cross_entropy_with_logits(maps[..., 4].reshape(-1), target, reduction="none")
+        return self.objectness_gain * (values * counts).sum() / len(targets)
+
+    def well_placed(self, maps: Tensor, targets: Sequence[Target], predictor: Anchor, level: int) -> Tensor:
+        """maps (B, A, H, W, outputs) -> (B * A * H * W,) bool: predictions that overlap a truth of their image."""
+        cells = cell_indices(maps.shape[2], maps.shape[3], maps.device)
+        anchors = predictor.anchors_wh[level][:, None, None]
+        boxes = cxcywh_to_xyxy(predictor.boxes(predictor.activate(maps[..., :4]), cells, anchors, level)).flatten(1, 3)
+        return torch.cat(
+            [
+                (pairwise_iou(predicted, target.boxes_xyxy) > self.ignore_iou).any(dim=1)
+                for predicted, target in zip(boxes, targets, strict=True)
+            ]
+        )
