@@ -7,15 +7,34 @@ from typing import Any
 from torch import Tensor
 
 from lightdet.batch import Target
+from lightdet.error import LightdetError
 
 
 class Criterion(ABC):
     """Belongs to one kind of predictor, whose raw maps it understands."""
 
+    teaches: type = object  # that kind of predictor
+
+    def check(self, predictor: object) -> None:
+        """Raises LightdetError for a predictor of another kind."""
+        require(predictor, self.teaches, "predictor", type(self).__name__)
+
     @abstractmethod
     def __call__(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Any) -> dict[str, Tensor]:
         """Named scalar terms whose sum is the objective."""
 
+    def at(self, progress: float) -> None:  # noqa: B027  # nothing changes unless a criterion says so
+        """The share of the training that is over, 0 <= progress < 1, before each step; see `Detector.at`."""
+
     def fit_to(self, box_sizes: Tensor, predictor: Any) -> str:
         """Adapt the predictor to the training set's box sizes (N, 2), input px; says what was done."""
         return "nothing to fit"
+
+
+def require(part: object, kind: type, room: str, criterion: str) -> None:
+    """Raises LightdetError where the option of `room` is not of the kind that the criterion works with."""
+    if not isinstance(part, kind):
+        raise LightdetError(
+            f"{room}: {criterion} works with {kind.__name__}, not {type(part).__name__}; choose predictor=, loss= and "
+            "assigner= that belong together, as the presets in conf/model do"
+        )

@@ -15,7 +15,7 @@ from lightdet.assigner.anchors import best_possible_recall, cluster_anchors
 from lightdet.assigner.ratio import Positives, Ratio
 from lightdet.batch import Target
 from lightdet.loss.box.overlap import overlap
-from lightdet.loss.criterion import Criterion
+from lightdet.loss.criterion import Criterion, require
 from lightdet.ops.anchors import POOR_RECALL
 from lightdet.ops.boxes import cxcywh_to_xyxy
 from lightdet.predictor.anchor import Anchor, boxes_from_offsets
@@ -26,8 +26,11 @@ OBJECTNESS_BALANCE = {8: 4.0, 16: 1.0, 32: 0.4}  # by stride
 class AnchorCriterion(Criterion):
     """Raw maps of an `Anchor` predictor and targets -> {"box", "objectness", "class"}.
 
-    Scalars that sum to the objective. `box_loss`: (K, 4), (K, 4) px -> (K,).
+    Scalars that sum to the objective. `box_loss`: (K, 4), (K, 4) px -> (K,). Raises LightdetError for an assigner of
+    another kind.
     """
+
+    teaches = Anchor
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class AnchorCriterion(Criterion):
         objectness_gain: float,
         class_gain: float,
     ) -> None:
+        require(assigner, Ratio, "assigner", type(self).__name__)
         self.assigner = assigner
         self.box_loss = box_loss
         self.box_gain = box_gain
