@@ -174,12 +174,13 @@ def one_line(error: BaseException) -> str:
 def chosen(cfg: DictConfig) -> dict[str, Any]:
     """The chosen option of each group and the plain values at the top: {"attention": "cbam", "head": 76, ...}.
 
-    A plain value that nothing takes up is "-", whatever it says.
+    A group that is chosen a second time inside another option keeps the place in its name ("attention@model..."), and
+    a plain value that nothing takes up is "-", whatever it says.
     """
     names: dict[str, Any] = {}
     if HydraConfig.initialized():
         options = HydraConfig.get().runtime.choices
-        names = {str(key).split("@")[0]: value for key, value in options.items() if not str(key).startswith("hydra/")}
+        names = {str(key): value for key, value in options.items() if not str(key).startswith("hydra/")}
     idle = unused(cfg)
     plain = {str(key): "-" if key in idle else cfg[key] for key in cfg if not OmegaConf.is_config(cfg[key])}
     return {**names, **{key: value for key, value in plain.items() if key not in ("study", "runs_dir", "num_classes")}}

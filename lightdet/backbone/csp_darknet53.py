@@ -19,11 +19,11 @@ class CspStage(nn.Module):
 
     def __init__(self, channels: int, hidden: int, narrow: int, count: int) -> None:
         super().__init__()
-        self.enter = ConvBnAct(channels, hidden, act=nn.Mish)
-        self.bypass = ConvBnAct(channels, hidden, act=nn.Mish)
-        self.units = nn.Sequential(*(Bottleneck(hidden, True, narrow, nn.Mish) for _ in range(count)))
-        self.leave = ConvBnAct(hidden, hidden, act=nn.Mish)
-        self.merge = ConvBnAct(2 * hidden, channels, act=nn.Mish)
+        self.enter = ConvBnAct(channels, hidden, activation=nn.Mish)
+        self.bypass = ConvBnAct(channels, hidden, activation=nn.Mish)
+        self.units = nn.Sequential(*(Bottleneck(hidden, True, nn.Mish, hidden=narrow) for _ in range(count)))
+        self.leave = ConvBnAct(hidden, hidden, activation=nn.Mish)
+        self.merge = ConvBnAct(2 * hidden, channels, activation=nn.Mish)
 
     def forward(self, x: Tensor) -> Tensor:
         deep = self.leave(self.units(self.enter(x)))

@@ -19,7 +19,7 @@ class Darknet53(Backbone):
         super().__init__()
         c0, c1, c2, c3, c4, c5 = (divisible(channels * width) for channels in (32, 64, 128, 256, 512, 1024))
         self.channels = (c3, c4, c5)
-        first = nn.Sequential(ConvBnAct(3, c0, 3, act=self.activation), self.down(c0, c1))
+        first = nn.Sequential(ConvBnAct(3, c0, 3, activation=self.activation), self.down(c0, c1))
         self.stem = nn.Sequential(first, self.first_stage(c1), self.down(c1, c2), self.stage(c2, repeats(2, depth)))
         self.stage3 = nn.Sequential(self.down(c2, c3), self.stage(c3, repeats(8, depth)))
         self.stage4 = nn.Sequential(self.down(c3, c4), self.stage(c4, repeats(8, depth)))
@@ -30,7 +30,7 @@ class Darknet53(Backbone):
         return leaky_relu()
 
     def down(self, in_channels: int, out_channels: int) -> nn.Module:
-        return ConvBnAct(in_channels, out_channels, 3, 2, act=self.activation)
+        return ConvBnAct(in_channels, out_channels, 3, 2, activation=self.activation)
 
     def first_stage(self, channels: int) -> nn.Module:
         """The single unit at stride 2."""
@@ -38,7 +38,8 @@ class Darknet53(Backbone):
 
     def stage(self, channels: int, count: int) -> nn.Module:
         """What a strided convolution is followed by."""
-        return nn.Sequential(*(Bottleneck(channels, True, channels // 2, self.activation) for _ in range(count)))
+        units = (Bottleneck(channels, True, self.activation, hidden=channels // 2) for _ in range(count))
+        return nn.Sequential(*units)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         c3 = self.stage3(self.stem(images))

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightdet.batch import Target, TrainingFacts
+from lightdet.error import LightdetError
 
 
 class Criterion(nn.Module, ABC):
@@ -15,10 +16,28 @@ class Criterion(nn.Module, ABC):
     A module without parameters: what a loss has to remember from step to step is a buffer and lies in the checkpoint.
     """
 
+    teaches: type = object  # that kind of predictor
+
+    def check(self, predictor: object) -> None:
+        """Raises LightdetError for a predictor of another kind."""
+        require(predictor, self.teaches, "predictor", type(self).__name__)
+
     @abstractmethod
     def forward(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Any) -> dict[str, Tensor]:
         """Named scalar terms whose sum is the objective."""
 
+    def at(self, progress: float) -> None:  # nothing changes unless a criterion says so
+        """The share of the training that is over, 0 <= progress < 1, before each step; see `Detector.at`."""
+
     def fit_to(self, facts: TrainingFacts, predictor: Any) -> str:
         """Adapt loss and predictor to the training set; says what was done."""
         return "nothing to fit"
+
+
+def require(part: object, kind: type, room: str, criterion: str) -> None:
+    """Raises LightdetError where the option of `room` is not of the kind that the criterion works with."""
+    if not isinstance(part, kind):
+        raise LightdetError(
+            f"{room}: {criterion} works with {kind.__name__}, not {type(part).__name__}; choose predictor=, loss= and "
+            "assigner= that belong together, as the presets in conf/model do"
+        )

@@ -17,7 +17,7 @@ from lightdet.batch import Target, TrainingFacts
 from lightdet.loss.box.overlap import overlap
 from lightdet.loss.classification.bce import Bce
 from lightdet.loss.classification.contract import ClassLoss
-from lightdet.loss.criterion import Criterion
+from lightdet.loss.criterion import Criterion, require
 from lightdet.ops.anchors import POOR_RECALL
 from lightdet.ops.boxes import cxcywh_to_xyxy
 from lightdet.predictor.anchor import Anchor
@@ -31,9 +31,10 @@ class AnchorCriterion(Criterion):
     Scalars that sum to the objective; box and class are means over the positives of a grid, confidence over its cells,
     and the grids are added. `box_loss`: (K, 4), (K, 4) px -> (K,). `class_loss`: None is binary cross-entropy.
     `class_weights`: boxes of each class in the training set (C,) -> what a positive of each class counts (C,); in force
-    after `fit_to`; None: all alike.
+    after `fit_to`; None: all alike. Raises LightdetError for an assigner of another kind.
     """
 
+    teaches = Anchor
     class_weights: Tensor | None
 
     def __init__(
@@ -47,6 +48,7 @@ class AnchorCriterion(Criterion):
         class_weights: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
+        require(assigner, AnchorAssigner, "assigner", type(self).__name__)
         self.assigner = assigner
         self.box_loss = box_loss
         self.box_gain = box_gain

@@ -25,6 +25,13 @@ class Detector(nn.Module, ABC):
         """Adapt what may depend on the training set, before training; says what was done."""
         return ""
 
+    def at(self, progress: float) -> None:
+        """Said before every training step: the share of the training's epochs that is over, 0 <= progress < 1.
+
+        For losses that change on the way. What follows must depend on `progress` alone, not on what was said before:
+        a resumed training says it anew.
+        """
+
     def placement(self) -> str:
         """Where the attention stands, for the line printed at the start."""
         return "none"

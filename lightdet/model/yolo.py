@@ -9,7 +9,7 @@ from lightdet.loss.criterion import Criterion
 from lightdet.model.decode import select
 from lightdet.model.detector import Detector
 from lightdet.nn.contracts import Backbone, Fusion, Neck, Predictor
-from lightdet.ops.grid import GRIDS, parse_head
+from lightdet.nn.grid_attention import GridAttention
 
 
 class Yolo(nn.Module):
@@ -33,26 +33,18 @@ class Yolo(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.neck = neck(backbone.channels, fusion=fusion)
-        grids = parse_head(head) if attention else ()
-        self.attention: nn.ModuleDict = nn.ModuleDict(
-            {grid: attention(c) for grid, c in zip(GRIDS, self.neck.channels, strict=True) if grid in grids}
-            if attention
-            else {}
-        )
+        self.attention = GridAttention(attention, self.neck.channels, head)
         self.predictor = predictor(self.neck.channels, backbone.strides, num_classes)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        features = self.neck(self.backbone(images))
-        return self.predictor(
-            [
-                self.attention[grid](feature) if grid in self.attention else feature
-                for grid, feature in zip(GRIDS, features, strict=True)
-            ]
-        )
+        return self.predictor(self.attention(self.neck(self.backbone(images))))
 
 
 class YoloDetector(Detector):
-    """A `Yolo` network behind the detector contract."""
+    """A `Yolo` network behind the detector contract.
+
+    Raises LightdetError for a criterion that teaches another kind of predictor.
+    """
 
     network: Yolo
 
@@ -65,6 +57,7 @@ class YoloDetector(Detector):
         max_detections: int = 100,
     ) -> None:
         super().__init__()
+        criterion.check(network.predictor)
         self.network = network
         self.criterion = criterion
         self.score_threshold = score_threshold
@@ -82,8 +75,9 @@ class YoloDetector(Detector):
     def fit_to(self, facts: TrainingFacts) -> str:
         return self.criterion.fit_to(facts, self.network.predictor)
 
+    def at(self, progress: float) -> None:
+        self.criterion.at(progress)
+
     def placement(self) -> str:
-        return (
-            ", ".join(f"{type(module).__name__} before grid {grid}" for grid, module in self.network.attention.items())
-            or super().placement()
-        )
+        placed = [*self.network.backbone.placement(), *self.network.attention.placement("before")]
+        return ", ".join(placed) or super().placement()

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from lightdet.nn.blocks import ConvBnAct, leaky_relu
+from lightdet.nn.blocks import Activation, ConvBnAct, leaky_relu
 
 
-def adapters(channels: Sequence[int], wanted: Sequence[int]) -> nn.ModuleList:
+def adapters(channels: Sequence[int], wanted: Sequence[int], activation: Activation = nn.Hardswish) -> nn.ModuleList:
     """One module per map: a 1x1 convolution where a backbone's channels are not the neck's, else the identity."""
     return nn.ModuleList(
-        nn.Identity() if have == want else ConvBnAct(have, want) for have, want in zip(channels, wanted, strict=True)
+        nn.Identity() if have == want else ConvBnAct(have, want, activation=activation)
+        for have, want in zip(channels, wanted, strict=True)
     )
 
 
@@ -24,11 +25,11 @@ class ConvSet(nn.Module):
         super().__init__()
         wide = 2 * out_channels
         self.convs = nn.Sequential(
-            ConvBnAct(in_channels, out_channels, act=leaky_relu),
-            ConvBnAct(out_channels, wide, 3, act=leaky_relu),
-            ConvBnAct(wide, out_channels, act=leaky_relu),
-            ConvBnAct(out_channels, wide, 3, act=leaky_relu),
-            ConvBnAct(wide, out_channels, act=leaky_relu),
+            ConvBnAct(in_channels, out_channels, activation=leaky_relu),
+            ConvBnAct(out_channels, wide, 3, activation=leaky_relu),
+            ConvBnAct(wide, out_channels, activation=leaky_relu),
+            ConvBnAct(out_channels, wide, 3, activation=leaky_relu),
+            ConvBnAct(wide, out_channels, activation=leaky_relu),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightdet.neck.bricks import adapters
-from lightdet.nn.blocks import BottleneckCsp, ConvBnAct, divisible, repeats
+from lightdet.nn.blocks import Activation, BottleneckCsp, ConvBnAct, conv_3x3, divisible, repeats
 from lightdet.nn.contracts import Fusion, Neck
 
 
@@ -26,23 +26,35 @@ class Pan(Neck):
     `fusion(channels)` builds a module (deep, shallow) -> fused, placed where the bottom-up path has just been
     concatenated: there its channels are those of the backbone map of the same stride, so no projection is needed.
     A backbone with other channels is brought to the neck's by a 1x1 convolution first.
+
+    `block(in_channels, out_channels, count, shortcut=False)` builds what stands as CSP2 above; `depthwise` splits the
+    3x3 convolutions of the bottom-up path.
     """
 
-    def __init__(self, channels: Sequence[int], fusion: Callable[[int], Fusion], width: float, depth: float) -> None:
+    def __init__(
+        self,
+        channels: Sequence[int],
+        fusion: Callable[[int], Fusion],
+        width: float,
+        depth: float,
+        block: Callable[..., nn.Module] = BottleneckCsp,
+        activation: Activation = nn.Hardswish,
+        depthwise: bool = False,
+    ) -> None:
         super().__init__()
         count = repeats(3, depth)
         c3, c4, c5 = self.channels = (divisible(256 * width), 2 * divisible(256 * width), 4 * divisible(256 * width))
-        self.enter = adapters(channels, self.channels)
-        self.reduce5 = ConvBnAct(c5, c4)
-        self.top_down4 = BottleneckCsp(2 * c4, c4, count, shortcut=False)
-        self.reduce4 = ConvBnAct(c4, c3)
-        self.top_down3 = BottleneckCsp(2 * c3, c3, count, shortcut=False)
-        self.down3 = ConvBnAct(c3, c3, 3, 2)
+        self.enter = adapters(channels, self.channels, activation)
+        self.reduce5 = ConvBnAct(c5, c4, activation=activation)
+        self.top_down4 = block(2 * c4, c4, count, shortcut=False)
+        self.reduce4 = ConvBnAct(c4, c3, activation=activation)
+        self.top_down3 = block(2 * c3, c3, count, shortcut=False)
+        self.down3 = conv_3x3(c3, c3, 2, activation, depthwise)
         self.fuse4 = fusion(c4)
-        self.bottom_up4 = BottleneckCsp(c4, c4, count, shortcut=False)
-        self.down4 = ConvBnAct(c4, c4, 3, 2)
+        self.bottom_up4 = block(c4, c4, count, shortcut=False)
+        self.down4 = conv_3x3(c4, c4, 2, activation, depthwise)
         self.fuse5 = fusion(c5)
-        self.bottom_up5 = BottleneckCsp(c5, c5, count, shortcut=False)
+        self.bottom_up5 = block(c5, c5, count, shortcut=False)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         c3, c4, c5 = (enter(feature) for enter, feature in zip(self.enter, features, strict=True))

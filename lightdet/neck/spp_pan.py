@@ -33,25 +33,25 @@ class SppPan(Neck):
         c3, c4, c5 = self.channels = (divisible(256 * width), 2 * divisible(256 * width), 4 * divisible(256 * width))
         self.enter = adapters(channels, self.channels)
         self.pyramid = nn.Sequential(
-            ConvBnAct(c5, c5 // 2, act=leaky_relu),
-            ConvBnAct(c5 // 2, c5, 3, act=leaky_relu),
-            Spp(c5, c5 // 2, act=leaky_relu),
-            ConvBnAct(c5 // 2, c5, 3, act=leaky_relu),
-            ConvBnAct(c5, c5 // 2, act=leaky_relu),
+            ConvBnAct(c5, c5 // 2, activation=leaky_relu),
+            ConvBnAct(c5 // 2, c5, 3, activation=leaky_relu),
+            Spp(c5, c5 // 2, activation=leaky_relu),
+            ConvBnAct(c5 // 2, c5, 3, activation=leaky_relu),
+            ConvBnAct(c5, c5 // 2, activation=leaky_relu),
         )
-        self.reduce5 = ConvBnAct(c5 // 2, c4 // 2, act=leaky_relu)
-        self.lateral4 = ConvBnAct(c4, c4 // 2, act=leaky_relu)
+        self.reduce5 = ConvBnAct(c5 // 2, c4 // 2, activation=leaky_relu)
+        self.lateral4 = ConvBnAct(c4, c4 // 2, activation=leaky_relu)
         self.top_down4 = ConvSet(c4, c4 // 2)
-        self.reduce4 = ConvBnAct(c4 // 2, c3 // 2, act=leaky_relu)
-        self.lateral3 = ConvBnAct(c3, c3 // 2, act=leaky_relu)
+        self.reduce4 = ConvBnAct(c4 // 2, c3 // 2, activation=leaky_relu)
+        self.lateral3 = ConvBnAct(c3, c3 // 2, activation=leaky_relu)
         self.top_down3 = ConvSet(c3, c3 // 2)
-        self.down3 = ConvBnAct(c3 // 2, c4 // 2, 3, 2, act=leaky_relu)
+        self.down3 = ConvBnAct(c3 // 2, c4 // 2, 3, 2, activation=leaky_relu)
         self.fuse4 = fusion(c4)
         self.bottom_up4 = ConvSet(c4, c4 // 2)
-        self.down4 = ConvBnAct(c4 // 2, c5 // 2, 3, 2, act=leaky_relu)
+        self.down4 = ConvBnAct(c4 // 2, c5 // 2, 3, 2, activation=leaky_relu)
         self.fuse5 = fusion(c5)
         self.bottom_up5 = ConvSet(c5, c5 // 2)
-        self.out = nn.ModuleList(ConvBnAct(c // 2, c, 3, act=leaky_relu) for c in self.channels)
+        self.out = nn.ModuleList(ConvBnAct(c // 2, c, 3, activation=leaky_relu) for c in self.channels)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         c3, c4, c5 = (enter(feature) for enter, feature in zip(self.enter, features, strict=True))

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.03
 
+Activation = Callable[[], nn.Module]
+
 
 def divisible(channels: float, divisor: int = 8) -> int:
     """The next multiple of `divisor` that is not below `channels`: how a width multiplier rounds."""
@@ -41,16 +43,37 @@ class ConvBnAct(nn.Module):
         kernel: int = 1,
         stride: int = 1,
         padding: int | None = None,
-        act: Callable[[], nn.Module] = nn.Hardswish,
+        activation: Activation = nn.Hardswish,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         padding = kernel // 2 if padding is None else padding
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
         self.norm: nn.Module = batch_norm(out_channels)
-        self.act = act()
+        self.act = activation()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.norm(self.conv(x)))
+
+
+def conv_3x3(
+    in_channels: int,
+    out_channels: int,
+    stride: int = 1,
+    activation: Activation = nn.Hardswish,
+    depthwise: bool = False,
+) -> nn.Module:
+    """3x3 `ConvBnAct`: (B, in, H, W) -> (B, out, H / stride, W / stride).
+
+    With `depthwise` it is split into a 3x3 within each channel and a 1x1 between them (Howard et al. 2017, arXiv
+    1704.04861), each with its own norm and activation.
+    """
+    if not depthwise:
+        return ConvBnAct(in_channels, out_channels, 3, stride, activation=activation)
+    return nn.Sequential(
+        ConvBnAct(in_channels, in_channels, 3, stride, activation=activation, groups=in_channels),
+        ConvBnAct(in_channels, out_channels, activation=activation),
+    )
 
 
 class Focus(nn.Module):
@@ -60,9 +83,9 @@ class Focus(nn.Module):
     the 3x3 kernel on one of the four phases), because it needs no slicing and no concatenation.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, activation: Activation = nn.Hardswish) -> None:
         super().__init__()
-        self.conv = ConvBnAct(in_channels, out_channels, kernel=6, stride=2, padding=2)
+        self.conv = ConvBnAct(in_channels, out_channels, kernel=6, stride=2, padding=2, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(x)
@@ -78,13 +101,14 @@ class Bottleneck(nn.Module):
         self,
         channels: int,
         shortcut: bool,
+        activation: Activation = nn.Hardswish,
+        depthwise: bool = False,
         hidden: int | None = None,
-        act: Callable[[], nn.Module] = nn.Hardswish,
     ) -> None:
         super().__init__()
         hidden = channels if hidden is None else hidden
-        self.reduce = ConvBnAct(channels, hidden, act=act)
-        self.expand = ConvBnAct(hidden, channels, kernel=3, act=act)
+        self.reduce = ConvBnAct(channels, hidden, activation=activation)
+        self.expand = conv_3x3(hidden, channels, activation=activation, depthwise=depthwise)
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
@@ -112,6 +136,33 @@ class BottleneckCsp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         deep = self.leave(self.bottlenecks(self.enter(x)))
         return self.merge(self.act(self.norm(torch.cat((deep, self.bypass(x)), dim=1))))
+
+
+class CspLayer(nn.Module):
+    """Cross-stage partial block of YOLOX (the C3 of YOLOv5 v4 and later).
+
+    (B, in, H, W) -> (B, out, H, W). Half the channels pass `count` bottlenecks. Differs from `BottleneckCsp`: both
+    halves enter through a `ConvBnAct`, and nothing stands between the concatenation and the merging 1x1.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        count: int = 1,
+        shortcut: bool = True,
+        activation: Activation = nn.SiLU,
+        depthwise: bool = False,
+    ) -> None:
+        super().__init__()
+        hidden = out_channels // 2
+        self.enter = ConvBnAct(in_channels, hidden, activation=activation)
+        self.bypass = ConvBnAct(in_channels, hidden, activation=activation)
+        self.bottlenecks = nn.Sequential(*(Bottleneck(hidden, shortcut, activation, depthwise) for _ in range(count)))
+        self.merge = ConvBnAct(2 * hidden, out_channels, activation=activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.merge(torch.cat((self.bottlenecks(self.enter(x)), self.bypass(x)), dim=1))
 
 
 def max_pool_5(x: Tensor) -> Tensor:
@@ -143,11 +194,11 @@ class Spp(nn.Module):
     exact for maxima and several times faster than three pools side by side.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, act: Callable[[], nn.Module] = nn.Hardswish) -> None:
+    def __init__(self, in_channels: int, out_channels: int, activation: Activation = nn.Hardswish) -> None:
         super().__init__()
         hidden = in_channels // 2
-        self.reduce = ConvBnAct(in_channels, hidden, act=act)
-        self.restore = ConvBnAct(4 * hidden, out_channels, act=act)
+        self.reduce = ConvBnAct(in_channels, hidden, activation=activation)
+        self.restore = ConvBnAct(4 * hidden, out_channels, activation=activation)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.reduce(x)

@@ -18,6 +18,10 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]: ...
 
+    def placement(self) -> list[str]:
+        """Attentions inside it that the configuration placed, in words."""
+        return []
+
 
 class Neck(nn.Module, ABC):
     """[C3, C4, C5] -> [P3, P4, P5] at the same strides."""

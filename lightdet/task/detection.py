@@ -55,6 +55,7 @@ class DetectionTask(LightningModule):
         }
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        self.detector.at(self.current_epoch / (self.trainer.max_epochs or 1))
         terms = self.detector.losses(batch.images, batch.targets)
         loss = torch.stack(tuple(terms.values())).sum()
         values = {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}

@@ -1,0 +1,27 @@
+"""Any backbone with an attention on its outputs, in front of the neck."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from lightdet.nn.contracts import Backbone
+from lightdet.nn.grid_attention import GridAttention
+
+
+class Attended(Backbone):
+    """(B, 3, H, W) -> [C3, C4, C5] of `inner`, those of the grids in `head` through an `attention(channels)` each.
+
+    A fusion in the neck that takes the backbone's maps takes them attended, too.
+    """
+
+    def __init__(self, inner: Backbone, attention: Callable[[int], nn.Module] | None, head: str | int = "all") -> None:
+        super().__init__()
+        self.inner = inner
+        self.channels, self.strides = inner.channels, inner.strides
+        self.attention = GridAttention(attention, inner.channels, head)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return self.attention(self.inner(images))
+
+    def placement(self) -> list[str]:
+        return [*self.inner.placement(), *self.attention.placement("behind the backbone on")]

@@ -1,0 +1,25 @@
+"""The YOLOX neck: `Pan` made of CspLayers with SiLU. Ge et al. 2021, arXiv 2107.08430."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from torch import nn
+
+from lightdet.neck.pan import Pan
+from lightdet.nn.blocks import CspLayer
+from lightdet.nn.contracts import Fusion
+
+
+class Pafpn(Pan):
+    """[C3, C4, C5] -> [P3, P4, P5], `.channels` = (256, 512, 1024) x width; `depthwise` splits the 3x3 convolutions."""
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        fusion: Callable[[int], Fusion],
+        width: float,
+        depth: float,
+        depthwise: bool = False,
+    ) -> None:
+        block = partial(CspLayer, depthwise=depthwise)
+        super().__init__(channels, fusion, width, depth, block, nn.SiLU, depthwise)
