@@ -15,6 +15,7 @@ from lightdet.error import LightdetError
 from lightdet.load import build_detector
 from lightdet.metric.footprint import footprint
 from lightdet.model.decode import select
+from lightdet.model.detector import Detector
 from lightdet.model.yolo import YoloDetector
 from lightdet.ops.grid import parse_head
 
@@ -44,25 +45,39 @@ def home(option: str) -> str:
     return f"model={made[0] if made else 'proposed'}"
 
 
-def detector(*overrides: str, num_classes: int = 6) -> YoloDetector:
+def small(model: str) -> list[str]:
+    """What makes a preset small, where it has such knobs."""
+    there = composed(model)
+    return [knob for knob in ("head=all", "width=0.125") if knob.split("=")[0] in there]
+
+
+def detector(*overrides: str, num_classes: int = 6) -> Detector:
     torch.manual_seed(0)
-    built = build_detector(composed(*overrides), num_classes)
+    return build_detector(composed(*overrides), num_classes)
+
+
+def yolo(*overrides: str) -> YoloDetector:
+    built = detector(*overrides)
     assert isinstance(built, YoloDetector)
     return built
 
 
 def batch(size: int = 64) -> tuple[torch.Tensor, list[Target]]:
+    """An image with boxes of all sizes, so that every level of every model has something to learn, and an empty one."""
     torch.manual_seed(1)
     placed = Letterbox(1.0, 0.0, 0.0, size, size)
-    boxes = torch.tensor([[5.0, 5, 40, 30], [20, 20, 62, 60], [48, 4, 56, 12], [4, 44, 20, 60]])  # for every grid
-    full = Target(boxes, torch.tensor([0, 5, 2, 3]), "a", placed)
+    middle = [[32 - side / 2, 32 - side / 2, 32 + side / 2, 32 + side / 2] for side in (33.0, 43.0, 51.0, 60.0)]
+    corner = [[9.0, 9.0, 15.0, 15.0], [2.0, 2.0, 14.0, 14.0], [5.0, 5.0, 27.0, 27.0]]
+    grids = [[48.0, 4.0, 56.0, 12.0], [4.0, 44.0, 20.0, 60.0]]
+    boxes = torch.tensor([[5.0, 5, 40, 30], [20, 20, 62, 60], *middle, *corner, *grids])
+    full = Target(boxes, torch.arange(len(boxes)) % 6, "a", placed)
     empty = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), "b", placed)
     return torch.rand(2, 3, size, size), [full, empty]
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_gradient_reaches_every_parameter_of_every_option(option: str) -> None:
-    model = detector(home(option), option, "head=all", "width=0.125").train()
+    model = detector(home(option), option, *small(home(option))).train()
     images, targets = batch()
     terms = model.losses(images, targets)
     assert all(term.isfinite() and term.ndim == 0 for term in terms.values())
@@ -73,9 +88,10 @@ def test_gradient_reaches_every_parameter_of_every_option(option: str) -> None:
 
 @pytest.mark.parametrize("model", PRESETS)
 def test_weights_read_back_detect_the_same(model: str, tmp_path: Path) -> None:
-    first = detector(f"model={model}", "width=0.125").eval()
+    words = [f"model={model}", *small(f"model={model}")]
+    first = detector(*words).eval()
     torch.save(first.state_dict(), tmp_path / "weights.pt")
-    second = detector(f"model={model}", "width=0.125", "seed=1").eval()
+    second = detector(*words, "seed=1").eval()
     second.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     images, _ = batch()
     with torch.inference_mode():
@@ -96,8 +112,8 @@ def test_parameters_and_operations_are_those_of_the_papers_rows() -> None:
 
 def test_attention_stands_where_head_says() -> None:
     for head, grids in (("76", ["76"]), ("76-19", ["76", "19"]), ("all", ["76", "38", "19"])):
-        assert list(detector("model=proposed", f"head={head}").network.attention) == grids
-    none = detector("model=proposed", "attention=none", "head=38")
+        assert list(yolo("model=proposed", f"head={head}").network.attention) == grids
+    none = yolo("model=proposed", "attention=none", "head=38")
     assert len(none.network.attention) == 0 and none.placement() == "none"
 
 

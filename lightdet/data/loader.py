@@ -38,6 +38,7 @@ class BatchLoader:
             num_workers=num_workers,
             worker_init_fn=_start_worker,
             persistent_workers=num_workers > 0,
+            generator=torch.Generator(),  # every iterator draws a seed; the global random numbers belong to training
             multiprocessing_context=_context() if num_workers > 0 else None,
         )
 

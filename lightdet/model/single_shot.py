@@ -1,0 +1,77 @@
+"""Single-shot detection over default boxes, as in torchvision: what SSD and SSDLite have in common.
+
+Liu et al. 2016, arXiv 1512.02325. Differs: the default boxes of a map are spread evenly over the image, so that they
+follow the maps at any input size; torchvision fixes the steps of SSD at those of 300 px.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.ssd import SSD
+from torchvision.ops import box_iou
+
+from lightdet.model.torchvision import TorchvisionNetwork, without_background
+
+
+class SingleShot(TorchvisionNetwork):
+    """images -> [class logits (B, N, C + 1), box offsets (B, N, 4), default boxes (N, 4) px, xyxy].
+
+    `extractor`: images -> {name: map}, fine to coarse; `head` : maps -> torchvision's two answers, with one class more
+    than `num_classes` for the background.
+    """
+
+    def __init__(
+        self,
+        extractor: nn.Module,
+        head: nn.Module,
+        default_boxes: DefaultBoxGenerator,
+        num_classes: int,
+        image_size: int,
+        image_mean: Sequence[float] | None = None,
+        image_std: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(
+            SSD(
+                extractor,
+                default_boxes,
+                (image_size, image_size),
+                num_classes + 1,
+                image_mean=image_mean,
+                image_std=image_std,
+                head=head,
+            )
+        )
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        maps = list(self.model.backbone(self.as_image_list(images).tensors).values())
+        answers = self.model.head(maps)
+        shapes = [images.new_empty(1, dtype=torch.float32).expand(feature.shape) for feature in maps]
+        default_boxes = self.model.anchor_generator(ImageList(images, [tuple(images.shape[-2:])]), shapes)[0]
+        return [answers["cls_logits"].float(), answers["bbox_regression"].float(), default_boxes]
+
+    def losses(self, images: Tensor, truth: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """{"bbox_regression", "classification"}.
+
+        Three default boxes of background are taught for each positive of the same image, so an image without a box
+        teaches nothing.
+        """
+        logits, offsets, default_boxes = self(images)
+        matched = [self._match(one["boxes"], default_boxes) for one in truth]
+        answers = {"bbox_regression": offsets, "cls_logits": logits}
+        terms: dict[str, Tensor] = self.model.compute_loss(truth, answers, [default_boxes] * len(truth), matched)
+        return terms
+
+    def decode(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        logits, offsets, default_boxes = raw
+        boxes = [self.model.box_coder.decode_single(of_image, default_boxes) for of_image in offsets]
+        return torch.stack(boxes), without_background(logits)
+
+    def _match(self, boxes: Tensor, default_boxes: Tensor) -> Tensor:
+        """(N,) int64: which of the true boxes each default box answers for; -1: for none."""
+        if not len(boxes):
+            return torch.full((len(default_boxes),), -1, dtype=torch.int64, device=boxes.device)
+        matched: Tensor = self.model.proposal_matcher(box_iou(boxes, default_boxes))
+        return matched

@@ -1,0 +1,114 @@
+"""torchvision's detectors behind the `Detector` contract. What they do differently is undone here, and only here.
+
+- Background is class 0 there, so that our class 0 is their 1: `truths` and `without_background`.
+- Their forward resizes and normalises the images. Ours only normalises (`as_image_list`): what a detector is given is
+  what reaches its backbone. Their own sizes are pinned to the input as well, for those who call the model itself.
+- Their forward gives losses in train mode and detections in eval mode. Ours calls the parts, and lends them a mode
+  where they ask for one.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum
+from torchvision.models.detection.image_list import ImageList
+
+from lightdet.batch import Detections, Target
+from lightdet.error import LightdetError
+from lightdet.model.decode import select
+from lightdet.model.detector import Detector
+from lightdet.nn.mode import in_mode
+
+
+class TorchvisionNetwork(nn.Module, ABC):
+    """images (B, 3, H, W) RGB 0..1 -> raw tensors, without targets, in the same way in train and in eval mode.
+
+    `model` is the torchvision detector whose parts are called; no parameter lives anywhere else.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model: Any = model
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> list[Tensor]: ...
+
+    @abstractmethod
+    def losses(self, images: Tensor, truth: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """torchvision's named terms. `truth` as `truths` gives it."""
+
+    @abstractmethod
+    def decode(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Raw tensors -> boxes_xyxy (B, N, 4) in input px, scores (B, N, num_classes) in 0..1, no background."""
+
+    def as_image_list(self, images: Tensor) -> ImageList:
+        """The batch as torchvision's parts want it: normalised, at its own size."""
+        height, width = images.shape[-2:]
+        return ImageList(self.model.transform.normalize(images), [(height, width)] * len(images))
+
+
+class TorchvisionDetector(Detector):
+    """A torchvision network behind the detector contract.
+
+    `detect` runs in eval mode whatever mode the detector is in, so that it never touches BatchNorm's statistics;
+    `losses` leaves BatchNorm as it stands. Selection is that of all detectors here, not torchvision's: it differs
+    where more than 3000 boxes of an image pass the score threshold.
+    """
+
+    network: TorchvisionNetwork
+
+    def __init__(
+        self,
+        network: TorchvisionNetwork,
+        score_threshold: float = 0.001,
+        nms_iou: float = 0.6,
+        max_detections: int = 100,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.score_threshold = score_threshold
+        self.nms_iou = nms_iou
+        self.max_detections = max_detections
+
+    def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+        return self.network.losses(images, truths(targets))
+
+    def detect(self, images: Tensor) -> list[Detections]:
+        with in_mode(False, self.network):
+            boxes, scores = self.network.decode(self.network(images))
+        height, width = images.shape[-2:]
+        return select(boxes, scores, self.score_threshold, self.nms_iou, self.max_detections, (height, width))
+
+    def fit_to(self, box_sizes: Tensor) -> str:
+        return "anchors as published"
+
+
+def truths(targets: Sequence[Target]) -> list[dict[str, Tensor]]:
+    """Targets as torchvision's losses want them: labels from 1, boxes in input px."""
+    return [{"boxes": target.boxes_xyxy, "labels": target.labels + 1} for target in targets]
+
+
+def without_background(logits: Tensor) -> Tensor:
+    """torchvision's class logits (..., C + 1) -> the probabilities of our classes (..., C)."""
+    return logits.float().softmax(dim=-1)[..., 1:]
+
+
+def load_pretrained(backbone: nn.Module, weights: WeightsEnum, prefix: str = "") -> None:
+    """Fill a backbone with ImageNet weights; `prefix` is what its names begin with in torchvision's file.
+
+    Raises LightdetError when they cannot be fetched.
+    """
+    try:
+        fetched = weights.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:  # no network, no cache, or a broken file in the cache
+        raise LightdetError(
+            f"model.network.pretrained_backbone=true: {type(weights).__name__}.{weights.name} is neither cached nor "
+            f"reachable ({type(error).__name__}); go online once, or train from scratch with "
+            "model.network.pretrained_backbone=false"
+        ) from error
+    counters = {name: torch.zeros_like(value) for name, value in backbone.state_dict().items() if value.ndim == 0}
+    found = {name: fetched[prefix + name] for name in backbone.state_dict() if prefix + name in fetched}
+    backbone.load_state_dict(counters | found)  # old files do not count BatchNorm's batches

@@ -1,0 +1,61 @@
+"""Complementary attention, worked by hand."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from lightdet.attention.can import Can
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def one_channel(faithful: bool) -> Can:
+    """Channel gate sigmoid(2 sigmoid(mean / 2 - max + 1.5)); spatial gate sigmoid(mean + max over the channels)."""
+    block = Can(1, kernel=1, faithful=faithful)
+    with torch.no_grad():
+        squeeze, excite = block.mlp[0], block.mlp[2]
+        assert isinstance(squeeze, nn.Linear) and isinstance(excite, nn.Linear)
+        squeeze.weight.copy_(torch.tensor([[0.5, -1.0]]))
+        squeeze.bias.fill_(1.5)
+        excite.weight.fill_(2.0)
+        excite.bias.zero_()
+        block.spatial.weight.fill_(1.0)
+        assert block.spatial.bias is not None
+        block.spatial.bias.zero_()
+    return block
+
+
+@pytest.mark.parametrize("faithful", (False, True))
+def test_worked_by_hand(faithful: bool) -> None:
+    x = torch.tensor([[[[1.0, 3.0]]]])  # mean 2, max 3: 0.5 * 2 - 3 + 1.5 = -0.5
+    gate = sigmoid(2 * sigmoid(-0.5))
+    if faithful:
+        gate = sigmoid(gate)
+    expected = [value * gate * sigmoid(2 * value * gate) for value in (1.0, 3.0)]
+    assert one_channel(faithful)(x).flatten().tolist() == pytest.approx(expected)
+
+
+def test_the_faithful_channel_gate_cannot_switch_a_channel_off() -> None:
+    x = torch.rand(2, 4, 5, 5)
+    for faithful, low, high in ((False, 0.0, 1e-6), (True, 0.5, 0.5 + 1e-6)):
+        block = Can(4, faithful=faithful)
+        with torch.no_grad():
+            block.mlp[2].bias.fill_(-60.0)
+            block.spatial.weight.zero_()
+            block.spatial.bias.fill_(60.0)
+        share = block(x) / x
+        assert (share >= low - 1e-6).all() and (share <= high).all()
+
+
+def test_mean_and_maximum_have_weights_of_their_own() -> None:
+    torch.manual_seed(0)
+    block, x = Can(8), torch.rand(2, 8, 6, 7)
+    y = block(x)
+    assert y.shape == x.shape
+    y.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in block.parameters())
+    assert block.mlp[0].weight.shape == (8, 16)
