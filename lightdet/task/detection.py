@@ -15,6 +15,7 @@ from lightdet.error import LightdetError
 from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.frame import detections_to_photo, target_to_photo
 from lightdet.model.detector import Detector
+from lightdet.optim.fused import use_fused_kernel
 from lightdet.optim.groups import parameter_groups
 from lightdet.optim.schedule import WarmupCosine
 
@@ -47,6 +48,7 @@ class DetectionTask(LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self.build_optimizer(parameter_groups(self.detector))
+        use_fused_kernel(optimizer)
         total = int(self.trainer.estimated_stepping_batches)
         per_epoch = math.ceil(total / (self.trainer.max_epochs or 1))
         return {
