@@ -257,12 +257,10 @@ def now() -> str:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from disk; {} when there is no such file. Raises LightdetError for a broken one."""
     try:
-        text = path.read_text(encoding="utf-8")
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    try:
-        value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LightdetError(f"{path}: not readable as JSON ({error}); delete it or its run folder") from None
     return value if isinstance(value, dict) else {}
 
