@@ -36,7 +36,7 @@ def plot_over_epochs(rows: Sequence[StudyRow], path: Path) -> Path:
 def plot_cost(
     rows: Sequence[StudyRow], cost: Callable[[StudyRow], float | None], words: str, unit: float, path: Path
 ) -> Path:
-    """mAP50-95 over a cost divided by `unit`, with spreads over seeds; the line joins the rows that none beats in both."""
+    """mAP50-95 over a cost divided by `unit`, with spreads over seeds; the line joins the rows that no other beats."""
     points: list[Point] = []
     for row in rows:
         price, value = cost(row), row.over_seeds(lambda job: job.metric("map50_95"))
