@@ -1,4 +1,4 @@
-"""The command line: `lightdet train | evaluate | predict | doctor | benchmark`.
+"""The command line: `lightdet train | evaluate | predict | report | doctor | benchmark`.
 
 Only Hydra, OmegaConf and the standard library are imported at the top, so that help and a mistyped override answer at
 once; everything that needs torch is imported by the command that uses it.
@@ -33,6 +33,7 @@ lightdet: train, compare and run light defect detectors
   lightdet train [key=value ...] [-m]               train one detector, or with -m every combination of a sweep
   lightdet evaluate RUN [split=val] [key=value ...] measure a finished run again, with pictures and curves
   lightdet predict RUN SOURCE ... [--out DIR]       find defects in a photo, a folder of photos or a glob
+  lightdet report STUDY [--baseline CHOICES]        tables, figures and one HTML page of a study
   lightdet doctor [data=NAME] [key=value ...]       look for trouble in a dataset
   lightdet benchmark [model=A,B ...] [RUN ...]      parameters, operations, memory and time of detectors
 
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str]) -> int:
         "train": train,
         "evaluate": evaluate,
         "predict": predict,
+        "report": report,
         "doctor": doctor,
         "benchmark": benchmark,
     }
@@ -272,6 +274,16 @@ def share(text: str) -> float:
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return number
+
+
+# ---------------------------------------------------------------- report
+
+
+def report(words: list[str]) -> int:
+    """Tables, figures and one HTML page of a study, from the files of its runs alone."""
+    from lightdet.report.study.command import run
+
+    return run(words)
 
 
 if __name__ == "__main__":

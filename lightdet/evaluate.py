@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from lightdet.batch import Batch, Detections, Target
@@ -11,8 +12,10 @@ from lightdet.data.image import read_photo
 from lightdet.data.record import Record
 from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.frame import detections_to_photo, target_to_photo
+from lightdet.metric.match_record import ImageBoxes
 from lightdet.model.detector import Detector
 from lightdet.report.curves import plot_confusion, plot_precision_recall
+from lightdet.report.detections import FILE_NAME, write_detections
 from lightdet.report.pictures import Sample, compare, write_samples
 
 MAX_PICTURES = 24
@@ -55,8 +58,8 @@ def evaluate(
     boxes [[x1, y1, x2, y2, score, label]] and truth [[x1, y1, x2, y2, label]], px in the photo's frame.
 
     threshold: least score for everything that counts boxes; None: the one with the best F1 on these images.
-    folder: where pictures/, pr_curve.png and confusion.png go; None: nothing is written. The photos of the pictures are
-    read from `records`.
+    folder: where pictures/, pr_curve.png, confusion.png and detections.json go; None: nothing is written. The photos of
+    the pictures are read from `records`.
     """
     measured = run_detector(detector, loader, device)
     metric = DetectionMetric(tuple(classes))
@@ -79,8 +82,10 @@ def write_report(
     records: Sequence[Record],
     max_pictures: int = MAX_PICTURES,
 ) -> None:
-    """The curves and the worst images, as files under `folder`, and report["samples"]."""
+    """What was found in each image, the curves and the worst images, as files under `folder`, and report["samples"]."""
     folder.mkdir(parents=True, exist_ok=True)
+    kept = [ImageBoxes(*boxes_and_truth(detections, target)) for _, detections, target in measured]
+    write_detections(folder / FILE_NAME, classes, [image_id for image_id, _, _ in measured], kept)
     plot_precision_recall(report, folder / "pr_curve.png")
     plot_confusion(report, classes, folder / "confusion.png")
     paths = {record.image_id: record.path for record in records}
@@ -100,12 +105,17 @@ def write_report(
 
 def boxes_of(sample: Sample, path: Path) -> dict[str, Any]:
     """One image with its boxes as plain numbers."""
-    found, target = sample.detections, sample.target
-    scored = torch.cat((found.boxes_xyxy, found.scores[:, None], found.labels[:, None].float()), dim=1)
-    truth = torch.cat((target.boxes_xyxy, target.labels[:, None].float()), dim=1)
+    boxes, truth = boxes_and_truth(sample.detections, sample.target)
     return {
-        "image_id": target.image_id,
+        "image_id": sample.target.image_id,
         "path": str(path),
-        "boxes": [[round(value, 3) for value in row] for row in scored.tolist()],
+        "boxes": [[round(value, 3) for value in row] for row in boxes.tolist()],
         "truth": [[round(value, 3) for value in row] for row in truth.tolist()],
     }
+
+
+def boxes_and_truth(found: Detections, target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 6) x1, y1, x2, y2, score, label and (M, 5) x1, y1, x2, y2, label, float64, in the frame of the boxes."""
+    scored = torch.cat((found.boxes_xyxy.double(), found.scores[:, None], found.labels[:, None]), dim=1)
+    truth = torch.cat((target.boxes_xyxy.double(), target.labels[:, None]), dim=1)
+    return scored.cpu().numpy(), truth.cpu().numpy()

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -249,6 +249,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(_plain(value), sort_keys=True).encode()).hexdigest()
 
 
+def network_digest(config: Mapping[str, Any]) -> str:
+    """Which network a resolved configuration describes: seeds, losses and data apart."""
+    model = config["model"]
+    return digest([model.get("network", model), config["num_classes"]])[:16]
+
+
 def now() -> str:
     """The time as ISO 8601, UTC, seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -257,12 +263,10 @@ def now() -> str:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from disk; {} when there is no such file. Raises LightdetError for a broken one."""
     try:
-        text = path.read_text(encoding="utf-8")
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    try:
-        value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LightdetError(f"{path}: not readable as JSON ({error}); delete it or its run folder") from None
     return value if isinstance(value, dict) else {}
 

@@ -124,7 +124,7 @@ def test_a_report_folder_holds_the_worst_images_first(tmp_path: Path) -> None:
     for name in ("000-missed9-false9-old.png", "mine.png"):
         (pictures / name).write_bytes(b"")
     evaluate(Oracle(answers), batches, CLASSES, records, folder, threshold=0.5, max_pictures=3)
-    assert {path.name for path in folder.iterdir()} == {"pictures", "pr_curve.png", "confusion.png"}
+    assert {path.name for path in folder.iterdir()} == {"pictures", "pr_curve.png", "confusion.png", "detections.json"}
     names = sorted(path.name for path in pictures.iterdir())
     assert names[:2] == ["000-missed2-false0-line-a-photo_2.png", "001-missed0-false1-line-a-photo_4.png"]
     assert re.fullmatch(r"002-missed0-false0-line-a-photo_\d\.png", names[2])

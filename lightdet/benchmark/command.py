@@ -101,7 +101,14 @@ def _row(contender: Contender, image_size: int, device: str) -> dict[str, Any]:
     cost = footprint(contender.network, image_size) | {"parameters": contender.parameters}
     peak = peak_bytes(lambda: network_maps(contender.network, example))
     contender.detector.to(device)
-    return {"name": contender.name, "run": contender.run, "footprint": cost, "peak_bytes": peak, "batches": {}}
+    return {
+        "name": contender.name,
+        "network": contender.key,
+        "run": contender.run,
+        "footprint": cost,
+        "peak_bytes": peak,
+        "batches": {},
+    }
 
 
 def _measure(facts: dict[str, Any], taking_part: Sequence[Contender], batch: int, asked: argparse.Namespace) -> None:
@@ -121,7 +128,7 @@ def _measure(facts: dict[str, Any], taking_part: Sequence[Contender], batch: int
                 continue
             calls[way, place] = prepared.call
             results[way] = {"difference": prepared.difference}
-        if contender.photos is not None and batch == 1:
+        if contender.photo is not None and batch == 1:
             prepared = _detect(contender, asked.device)
             calls[DETECT, place] = prepared.call
             results[DETECT] = {"difference": None}
@@ -129,8 +136,8 @@ def _measure(facts: dict[str, Any], taking_part: Sequence[Contender], batch: int
 
 
 def _detect(contender: Contender, device: str) -> Prepared:
-    assert contender.photos is not None
-    photo, detector = contender.photos.to(device), contender.detector
+    assert contender.photo is not None
+    photo, detector = contender.photo.to(device), contender.detector
 
     def call() -> Any:
         with torch.inference_mode():

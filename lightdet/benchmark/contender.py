@@ -19,7 +19,7 @@ from lightdet.load import BEST, build_detector, load_weights
 from lightdet.model.detector import Detector
 from lightdet.nn.fuse import fuse
 from lightdet.report.table import Row, read_rows
-from lightdet.run import RunFolder, design, digest
+from lightdet.run import RunFolder, network_digest, resolve
 
 PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data
 
@@ -29,6 +29,7 @@ class Contender:
     """A detector that is measured."""
 
     name: str
+    key: str  # of its network, see `network_digest`
     detector: Detector  # in eval mode, BatchNorm folded
     parameters: int
     run: str = ""  # the run folder it was read from
@@ -53,9 +54,9 @@ def contenders(words: Sequence[str], image_size: int) -> list[Contender]:
     found = [_from_run(name, folder, image_size) for name, folder in _runs(folders)]
     if overrides or not folders:
         found += [_preset(name, each, image_size) for name, each in combinations(overrides)]
-    unique: dict[str, Contender] = {}
-    for key, contender in found:
-        unique.setdefault(key, contender)
+    unique: dict[tuple[str, bool], Contender] = {}
+    for contender in found:
+        unique.setdefault((contender.key, bool(contender.run)), contender)
     return list(unique.values())
 
 
@@ -76,12 +77,18 @@ def combinations(overrides: Sequence[str]) -> list[tuple[str, list[str]]]:
     return named
 
 
-def _preset(name: str, overrides: list[str], image_size: int) -> tuple[str, Contender]:
+def _preset(name: str, overrides: list[str], image_size: int) -> Contender:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose("train", overrides=[*overrides, f"image_size={image_size}"])
+        config = compose(
+            "train",
+            overrides=[
+                *overrides,
+                f"image_size={image_size}",
+            ],
+        )
+    config.num_classes = PLACEHOLDER_CLASSES
     torch.manual_seed(int(config.seed))
-    detector = build_detector(config, PLACEHOLDER_CLASSES)
-    return _contend(name, config, detector)
+    return _contend(name, config, build_detector(config, PLACEHOLDER_CLASSES))
 
 
 def _runs(folders: Sequence[Path]) -> list[tuple[str, Path]]:
@@ -107,24 +114,23 @@ def _names(rows: Sequence[Row]) -> list[str]:
     return [" ".join(f"{key}={each[key]}" for key in differing) for each in said]
 
 
-def _from_run(name: str, path: Path, image_size: int) -> tuple[str, Contender]:
+def _from_run(name: str, path: Path, image_size: int) -> Contender:
     config = OmegaConf.load(RunFolder(path).config_path)
     if not isinstance(config, DictConfig) or "classes" not in config:
         raise LightdetError(f"{path}: not a run that began training")
-    config.image_size = image_size
     detector = build_detector(config, len(config.classes))
     load_weights(detector, RunFolder(path).checkpoints / BEST)
-    key, contender = _contend(name, config, detector)
-    contender.run, contender.photos = str(path), _photo(config)
-    return key, contender
+    contender = _contend(name, config, detector)
+    config.image_size = image_size
+    contender.run, contender.photo = str(path), _photo(config)
+    return contender
 
 
-def _contend(name: str, config: DictConfig, detector: Detector) -> tuple[str, Contender]:
+def _contend(name: str, config: DictConfig, detector: Detector) -> Contender:
     parameters = sum(parameter.numel() for parameter in detector.network.parameters())
     folded = fuse(detector)
     assert isinstance(folded, Detector)
-    classes = len(config.get("classes") or ()) or PLACEHOLDER_CLASSES
-    return digest({"model": design(config).get("model"), "classes": classes}), Contender(name, folded, parameters)
+    return Contender(name, network_digest(resolve(config)), folded, parameters)
 
 
 def _photo(config: DictConfig) -> Tensor | None:

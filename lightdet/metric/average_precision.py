@@ -6,12 +6,7 @@ import numpy as np
 from torchmetrics.detection import MeanAveragePrecision
 
 from lightdet.batch import Detections, Target
-
-# Spelled out in double precision: torchmetrics' own defaults pass through float32, where 0.6 becomes 0.60000002, and a
-# recall of exactly 0.6 then misses its bin.
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALL_POINTS = np.linspace(0.0, 1.0, 101)
-MAX_DETECTIONS = 100  # best ones per image and class, as COCO counts them
+from lightdet.metric.coco import IOU_THRESHOLDS, MAX_DETECTIONS, RECALL_POINTS, iou_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +20,12 @@ class AveragePrecision:
         table = self.precision.get(label)
         if table is None:
             return None
-        return float(table.mean() if iou is None else table[_index(iou)].mean())
+        return float(table.mean() if iou is None else table[iou_index(iou)].mean())
 
     def mean(self, iou: float | None = None) -> float | None:
         """Mean over the classes that have truth; None if no class has any."""
         values = [value for label in self.precision if (value := self.of_class(label, iou)) is not None]
         return float(np.mean(values)) if values else None
-
-
-def _index(iou: float) -> int:
-    return int(np.abs(IOU_THRESHOLDS - iou).argmin())
 
 
 def average_precision(detections: list[Detections], targets: list[Target]) -> AveragePrecision:

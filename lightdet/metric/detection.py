@@ -7,7 +7,8 @@ from torch import distributed
 
 from lightdet.batch import Detections, Target
 from lightdet.error import LightdetError
-from lightdet.metric.average_precision import RECALL_POINTS, AveragePrecision, average_precision
+from lightdet.metric.average_precision import AveragePrecision, average_precision
+from lightdet.metric.coco import RECALL_POINTS
 from lightdet.metric.confusion import confusion_matrix
 from lightdet.metric.matching import MATCH_IOU, Matching, match
 from lightdet.metric.operating_point import DEFAULT_THRESHOLD, best_f1_threshold, count, sort_images

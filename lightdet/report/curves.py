@@ -32,21 +32,21 @@ def plot_precision_recall(report: dict[str, Any], path: Path) -> Path:
     names = list(report["per_class"])
     for name, curve in report["curves"].items():
         label = f"{name}  {report['per_class'][name]['ap50']:.3f}"
-        colour = _hex(class_colour(names.index(name)))
+        colour = hex_colour(class_colour(names.index(name)))
         axes.plot(curve["recall"], curve["precision"], color=colour, linewidth=1.5, label=label)
     if report["curves"]:
         curves = list(report["curves"].values())
         mean = np.mean([curve["precision"] for curve in curves], axis=0)
         label = f"mean  {report['map50']:.3f}"
-        axes.plot(curves[0]["recall"], mean, color=_hex(INK), linewidth=2.8, label=label)
+        axes.plot(curves[0]["recall"], mean, color=hex_colour(INK), linewidth=2.8, label=label)
     else:
-        _note(axes, "no truth, no curve")
+        note(axes, "no truth, no curve")
     _operating_point(axes, report["operating_point"])
     if axes.lines:
-        _legend(axes, "class and AP50")
+        legend(axes, "class and AP50")
     axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    _dress(axes, f"Precision and recall at IoU 0.5, {report['images']} images")
-    return _save(figure, path)
+    dress(axes, f"Precision and recall at IoU 0.5, {report['images']} images")
+    return save(figure, path)
 
 
 def _operating_point(axes: Axes, point: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ def _operating_point(axes: Axes, point: dict[str, Any]) -> None:
     if point["precision"] is None or point["recall"] is None:
         return
     label = f"score at least {point['threshold']:.2f}, F1 {point['f1']:.2f}"
-    axes.plot(point["recall"], point["precision"], "o", color=_hex(INK), markerfacecolor="white", label=label)
+    axes.plot(point["recall"], point["precision"], "o", color=hex_colour(INK), markerfacecolor="white", label=label)
 
 
 def plot_confusion(report: dict[str, Any], classes: Sequence[str], path: Path) -> Path:
@@ -68,23 +68,23 @@ def plot_confusion(report: dict[str, Any], classes: Sequence[str], path: Path) -
     small = 10 if len(matrix) <= 12 else 7
     if len(classes) <= LABELLED_CLASSES:
         for row, column in zip(*np.nonzero(matrix), strict=True):
-            colour = "white" if share[row, column] > 0.45 else _hex(INK)
+            colour = "white" if share[row, column] > 0.45 else hex_colour(INK)
             axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=small)
     axes.set_xticks(range(len(matrix)), [*classes, "missed"], rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(matrix)), [*classes, "false alarm"])
-    axes.tick_params(length=0, labelsize=small, labelcolor=_hex(INK))
-    axes.axhline(len(classes) - 0.5, color=_hex(FAINT), linewidth=1)
-    axes.axvline(len(classes) - 0.5, color=_hex(FAINT), linewidth=1)
+    axes.tick_params(length=0, labelsize=small, labelcolor=hex_colour(INK))
+    axes.axhline(len(classes) - 0.5, color=hex_colour(FAINT), linewidth=1)
+    axes.axvline(len(classes) - 0.5, color=hex_colour(FAINT), linewidth=1)
     axes.set_xlabel("predicted as")
     axes.set_ylabel("truth")
     title = f"Boxes at IoU {report['confusion']['iou']}, score at least {report['confusion']['threshold']:.2f}"
-    axes.set_title(title, fontsize=11, color=_hex(INK), loc="left")
-    axes.spines[:].set_color(_hex(FAINT))
+    axes.set_title(title, fontsize=11, color=hex_colour(INK), loc="left")
+    axes.spines[:].set_color(hex_colour(FAINT))
     bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02)
-    bar.set_label("share of the row", color=_hex(INK), fontsize=9)
+    bar.set_label("share of the row", color=hex_colour(INK), fontsize=9)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def plot_training(metrics_csv: Path, path: Path) -> Path:
@@ -101,23 +101,23 @@ def plot_training(metrics_csv: Path, path: Path) -> Path:
     left, right = figure.subplots(1, 2)
     for index, (name, points) in enumerate(sorted(losses.items(), key=lambda item: item[0] != "train/loss")):
         total = name == "train/loss"
-        colour = _hex(INK if total else class_colour(index - 1))
+        colour = hex_colour(INK if total else class_colour(index - 1))
         label = "total" if total else name.removeprefix("train/")
         _line(left, points, label, colour, 2.4 if total else 1.4)
     for index, (name, points) in enumerate(scores.items()):
         best = int(np.argmax(points[1]))
-        colour = _hex(class_colour(index))
+        colour = hex_colour(class_colour(index))
         _line(right, points, f"{name}  best {points[1][best]:.3f} (epoch {points[0][best]:g})", colour, 1.8)
         right.plot(points[0][best], points[1][best], "o", color=colour, markersize=5)
     left.set(xlabel="epoch", ylabel="loss", ylim=(0, _ceiling(losses)))
     right.set(xlabel="epoch", ylabel="mAP on validation", ylim=(0, 1))
     for axes, title in ((left, "Training loss"), (right, "Validation")):
-        _dress(axes, title)
+        dress(axes, title)
         if axes.lines:
-            axes.legend(loc="best", framealpha=0.85, edgecolor="none", fontsize=9, labelcolor=_hex(INK))
+            axes.legend(loc="best", framealpha=0.85, edgecolor="none", fontsize=9, labelcolor=hex_colour(INK))
         else:
-            _note(axes, "nothing recorded")
-    return _save(figure, path)
+            note(axes, "nothing recorded")
+    return save(figure, path)
 
 
 def read_columns(metrics_csv: Path) -> dict[str, tuple[list[float], list[float]]]:
@@ -165,7 +165,7 @@ def _line(axes: Axes, points: tuple[list[float], list[float]], label: str, colou
     axes.plot(points[0], points[1], color=colour, linewidth=width, label=label, marker=marker)
 
 
-def _legend(axes: Axes, title: str) -> None:
+def legend(axes: Axes, title: str) -> None:
     columns = math.ceil((len(axes.lines)) / LEGEND_ROWS)
     axes.legend(
         title=title,
@@ -174,29 +174,29 @@ def _legend(axes: Axes, title: str) -> None:
         frameon=False,
         fontsize=9,
         ncols=columns,
-        labelcolor=_hex(INK),
+        labelcolor=hex_colour(INK),
         alignment="left",
     )
 
 
-def _note(axes: Axes, text: str) -> None:
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=_hex(FAINT))
+def note(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=hex_colour(FAINT))
 
 
-def _dress(axes: Axes, title: str) -> None:
-    axes.set_title(title, fontsize=11, color=_hex(INK), loc="left")
+def dress(axes: Axes, title: str) -> None:
+    axes.set_title(title, fontsize=11, color=hex_colour(INK), loc="left")
     axes.grid(True, color="#e3e6ea", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_hex(FAINT))
-    axes.tick_params(colors=_hex(FAINT), labelsize=9)
+    axes.spines[["left", "bottom"]].set_color(hex_colour(FAINT))
+    axes.tick_params(colors=hex_colour(FAINT), labelsize=9)
 
 
-def _hex(colour: Colour) -> str:
+def hex_colour(colour: Colour) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure).print_png(str(path))
     return path

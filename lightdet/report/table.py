@@ -5,13 +5,15 @@ Everything is read from the files in the study's folder. No torch here.
 
 import csv
 import io
+import math
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightdet.error import LightdetError
 from lightdet.run import RunFolder, counts, read_json, write_text
 
 
@@ -23,7 +25,7 @@ class Row:
     choices: dict[str, str]  # what was said on the command line, seed apart
     options: dict[str, str]  # every chosen option and plain value, defaults included
     seed: str
-    state: str  # done, running, queued, killed, failed
+    state: str  # done, running, queued, killed, failed; missing or unreadable when its files are
     run: str  # folder of the training, relative to the study
     shared_with: str = ""  # the first row's name when this row shares its training
     reason: str = ""
@@ -33,31 +35,45 @@ class Row:
 
     def ap50(self, class_name: str) -> float | None:
         """AP50 of one class, 0..1."""
-        return _number(self.results.get("metrics", {}).get("per_class", {}).get(class_name, {}).get("ap50"))
+        return _number(inside(self.results, "metrics", "per_class", class_name, "ap50"))
 
     def metric(self, name: str) -> float | None:
         """map50, map75 or map50_95, 0..1."""
-        return _number(self.results.get("metrics", {}).get(name))
+        return _number(inside(self.results, "metrics", name))
+
+    def cost(self, name: str) -> float | None:
+        """parameters, macs, gflops or image_size (px) as measured when the training began."""
+        return _number(inside(self.results, "footprint", name))
 
     def parameters(self) -> int | None:
         """How many weights the network has."""
-        value = _number(self.results.get("footprint", {}).get("parameters"))
+        value = self.cost("parameters")
         return None if value is None else round(value)
 
     def classes(self) -> list[str]:
         """The classes measured."""
-        return list(self.results.get("metrics", {}).get("per_class", {}))
+        per_class = inside(self.results, "metrics", "per_class")
+        return list(per_class) if isinstance(per_class, dict) else []
+
+
+def inside(tree: Any, *keys: str) -> Any:
+    """The value under a path of keys; None where the path ends early, whatever a damaged file holds instead."""
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def read_rows(study_path: Path) -> list[Row]:
-    """Every row asked for in a study, in the order in which its sweep listed them."""
-    jobs = [(path.stem, read_json(path)) for path in sorted((study_path / "jobs").glob("*.json"))]
-    jobs.sort(key=lambda named: (named[1].get("number", 0), named[0]))
-    rows = [_read_row(name, job, study_path) for name, job in jobs]
+    """Every row asked for in a study, in the order in which its sweep listed them.
+
+    A row whose files are gone or broken says so in its state and reason; the others are read all the same.
+    """
+    named = [(_number_of(job), _read_row(name, job, study_path)) for name, job in _read_jobs(study_path)]
+    rows = [row for _, row in sorted(named, key=lambda pair: (pair[0], pair[1].name))]
     first: dict[str, str] = {}
     for row in rows:
         if row.run:
@@ -65,35 +81,60 @@ def read_rows(study_path: Path) -> list[Row]:
     return rows
 
 
+def _read_jobs(study_path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in sorted((study_path / "jobs").glob("*.json")):
+        try:
+            yield path.stem, read_json(path)
+        except (LightdetError, OSError) as error:
+            yield path.stem, {"state": "unreadable", "reason": str(error)}
+
+
+def _number_of(job: dict[str, Any]) -> float:
+    return _number(job.get("number")) or 0
+
+
 def _read_row(name: str, job: dict[str, Any], study_path: Path) -> Row:
-    words = [word.lstrip("+").partition("=") for word in job.get("overrides", [])]
+    overrides, choices = job.get("overrides"), job.get("choices")
+    words = [str(word).lstrip("+").partition("=") for word in (overrides if isinstance(overrides, list) else [])]
     row = Row(
         name=name,
         choices={key: value for key, _, value in words if counts(key)},
-        options={key: str(value) for key, value in job.get("choices", {}).items()},
+        options={key: str(value) for key, value in (choices if isinstance(choices, dict) else {}).items()},
         seed=str(job.get("seed")),
-        state=job.get("state", "queued"),
-        run=job.get("run") or "",
-        reason=job.get("reason") or "",
-        sweep=job.get("sweep") or "",
+        state=str(job.get("state", "queued")),
+        run=str(job.get("run") or ""),
+        reason=str(job.get("reason") or ""),
+        sweep=str(job.get("sweep") or ""),
     )
     if row.run:
-        folder = RunFolder(study_path / row.run)
-        status = folder.read_status()
-        row.state = status.get("state", "queued")
-        row.reason, row.traceback = status.get("reason") or "", status.get("traceback") or ""
-        if row.state == "running":
-            holder = folder.holder()
-            row.state, row.reason = ("killed", "") if holder is None else ("running", f"pid {holder}")
-        if row.state == "done":
-            row.results = folder.read_results()
+        try:
+            _read_run(row, RunFolder(study_path / row.run))
+        except (LightdetError, OSError) as error:
+            row.state, row.reason = "unreadable", str(error)
     return row
+
+
+def _read_run(row: Row, folder: RunFolder) -> None:
+    """Fill in what the run's own files say."""
+    status = folder.read_status()
+    if not status:
+        row.state, row.reason = "missing", f"no status.json in {folder.path}"
+        return
+    row.state = str(status.get("state", "queued"))
+    row.reason, row.traceback = str(status.get("reason") or ""), str(status.get("traceback") or "")
+    if row.state == "running":
+        holder = folder.holder()
+        row.state, row.reason = ("killed", "") if holder is None else ("running", f"pid {holder}")
+    if row.state == "done":
+        row.results = folder.read_results()
+        if not row.results:
+            row.state, row.reason = "unreadable", f"{folder.results_path}: no results in it, though the run is done"
 
 
 Column = tuple[str, Callable[[Row], Any]]
 
 
-def _choice_columns(rows: list[Row]) -> list[Column]:
+def choice_columns(rows: list[Row]) -> list[Column]:
     """The choices in which the rows differ; all of them when there is nothing to compare."""
     keys = list(dict.fromkeys(key for row in rows for key in row.choices))
 
@@ -146,7 +187,7 @@ def _broken(header: str, width: int = 9) -> list[str]:
 
 def cells(rows: list[Row], brief: bool = False) -> list[list[str]]:
     """Header and rows as strings; with several seeds also the mean and the sample deviation of each choice."""
-    choices, numbers = _choice_columns(rows), _number_columns(rows)
+    choices, numbers = choice_columns(rows), _number_columns(rows)
     table = [[*(name for name, _ in choices), *(name for name, _ in numbers), "" if brief else "run"]]
     for row in rows:
         said = [str(read(row)) for _, read in choices]
@@ -176,7 +217,7 @@ def _seed_cells(rows: list[Row], choices: list[Column], numbers: list[Column]) -
 def to_text(rows: list[Row]) -> str:
     """Columns padded with spaces, for a terminal: long class names are broken, and a run is named where it is news."""
     header, *body = cells(rows, brief=True)
-    left = len(_choice_columns(rows))
+    left = len(choice_columns(rows))
     heads = [_broken(cell) if left <= index < len(header) - 1 else [cell] for index, cell in enumerate(header)]
     height = max(map(len, heads))
     heads = [[""] * (height - len(head)) + head for head in heads]
@@ -196,7 +237,7 @@ def to_text(rows: list[Row]) -> str:
 def to_markdown(rows: list[Row]) -> str:
     """A Markdown table, with the failed jobs named under it."""
     header, *body = [[cell.replace("|", "\\|") for cell in line] for line in cells(rows)]
-    left = len(_choice_columns(rows))
+    left = len(choice_columns(rows))
     rule = ["---" if index < left or index == len(header) - 1 else "---:" for index in range(len(header))]
     lines = ["| " + " | ".join(line) + " |" for line in (header, rule, *body)]
     notes = failures([row for row in rows if row.state == "failed"])
@@ -205,7 +246,7 @@ def to_markdown(rows: list[Row]) -> str:
 
 def to_csv(rows: list[Row]) -> str:
     """One line per job at full precision; its state and the reason of a failure too."""
-    choices, numbers = _choice_columns(rows), _number_columns(rows)
+    choices, numbers = choice_columns(rows), _number_columns(rows)
     if all(name != "seed" for name, _ in choices):
         choices.append(("seed", lambda row: row.seed))
     out = io.StringIO()

@@ -1,0 +1,101 @@
+"""How far a mean average precision may move when other images of the same kind had been drawn.
+
+The bootstrap of Efron (1979) over images: each resample draws as many images as there are, with replacement, and every
+detector that is compared is measured on the same resamples (paired). An image drawn k times counts as k images. No
+torch here.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lightdet.metric.coco import IOU_THRESHOLDS, RECALL_POINTS, iou_index
+from lightdet.metric.match_record import ClassRecord
+
+LEVEL = 0.95  # of the intervals
+CELLS = 4_000_000  # resamples x detections held in memory at once
+MEANS = ("map50", "map75", "map50_95")
+
+
+def draw(num_images: int, resamples: int, seed: int = 0) -> np.ndarray:
+    """(R, I) int64: how often each image was drawn in each resample."""
+    share = np.full(num_images, 1 / num_images)
+    return np.random.default_rng(seed).multinomial(num_images, share, size=resamples)
+
+
+def mean_precisions(records: Sequence[ClassRecord], counts: np.ndarray) -> np.ndarray:
+    """counts (R, I) -> (R, 3): map50, map75 and map50_95 over the classes with truth; NaN where no class has any."""
+    table = class_precisions(records, counts)
+    has_truth = ~np.isnan(table[:, :, 0])
+    total = np.where(has_truth[:, :, None], table, 0).sum(axis=1)
+    classes = has_truth.sum(axis=1)[:, None]
+    mean = np.where(classes > 0, total / np.maximum(classes, 1), np.nan)
+    return np.stack([mean[:, iou_index(0.5)], mean[:, iou_index(0.75)], mean.mean(axis=1)], axis=1)
+
+
+def class_precisions(records: Sequence[ClassRecord], counts: np.ndarray) -> np.ndarray:
+    """counts (R, I) -> average precision (R, C, 10), interpolated at 101 recalls as COCO does; NaN without truth."""
+    return np.stack([_in_pieces(record, counts) for record in records], axis=1)
+
+
+def _in_pieces(record: ClassRecord, counts: np.ndarray) -> np.ndarray:
+    if not record.truths.any():
+        return np.full((len(counts), len(IOU_THRESHOLDS)), np.nan)
+    images, copies, right = _unfolded(record, int(counts.max()))
+    step = max(1, CELLS // max(1, len(images)))
+    pieces = [counts[start : start + step] for start in range(0, len(counts), step)]
+    return np.concatenate([_precisions(piece, images, copies, right, record.truths) for piece in pieces])
+
+
+def _unfolded(record: ClassRecord, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, copies and matches of a record's detections; -1 where a detection stands for all copies of its image.
+
+    An image drawn twice puts its detections twice into the ranking, next to each other. Only where an image has
+    several equal scores, a right one among them, does it matter that its copies follow one another as wholes: a b a b
+    and not a a b b.
+    """
+    same = (np.diff(record.scores) == 0) & (np.diff(record.images) == 0)
+    block = np.concatenate([[0], np.cumsum(~same)]) if len(record.scores) else np.zeros(0, np.int64)
+    number = block[-1] + 1 if len(block) else 0
+    several = np.bincount(block, minlength=number) > 1
+    some_right = np.bincount(block, weights=record.right.any(axis=0), minlength=number) > 0
+    folded = (several & some_right)[block]
+    if most < 2 or not folded.any():
+        return record.images, np.full(len(block), -1), record.right
+    repeats = np.where(folded, most, 1)
+    source = np.repeat(np.arange(len(block)), repeats)
+    copy = np.arange(len(source)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    order = np.lexsort((source, copy, block[source]))
+    source, copy = source[order], np.where(folded[source], copy, -1)[order]
+    return record.images[source], copy, record.right[:, source]
+
+
+def _precisions(
+    counts: np.ndarray, images: np.ndarray, copies: np.ndarray, right: np.ndarray, truths: np.ndarray
+) -> np.ndarray:
+    """(R, 10) average precision of one class. Precision changes upwards at right detections alone, so only they are
+    looked at; one whose image was not drawn adds no recall and hides no better precision."""
+    weights = counts[:, images]
+    single = copies >= 0
+    weights[:, single] = weights[:, single] > copies[single]
+    ranked = weights.cumsum(axis=1)
+    positives = counts @ truths
+    result = np.zeros((len(counts), len(right)))
+    for level, hits in enumerate(right):
+        places = np.flatnonzero(hits)
+        found = weights[:, places].cumsum(axis=1)
+        precision = found / np.maximum(ranked[:, places], 1)
+        envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        reached = np.searchsorted(RECALL_POINTS, found / np.maximum(positives, 1)[:, None], side="right")
+        result[:, level] = (envelope * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(RECALL_POINTS)
+    result[positives == 0] = np.nan
+    return result
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """The middle 95 % of a statistic over the resamples; those in which it does not exist are left out."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

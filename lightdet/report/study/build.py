@@ -1,0 +1,142 @@
+"""The report of a study: everything that its run folders tell, as tables, figures and one page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightdet.report.study.comparison import Comparer, find_row
+from lightdet.report.study.cost import SIZES, read_costs
+from lightdet.report.study.details import details
+from lightdet.report.study.document import Page, document, summary
+from lightdet.report.study.figures import plot_cost, plot_over_epochs
+from lightdet.report.study.gallery import OVERVIEW, OVERVIEW_WIDTH, Gallery, relative, smaller
+from lightdet.report.study.paper import FILE_NAME, read_paper
+from lightdet.report.study.rows import UNREADABLE, StudyRow, read_study
+from lightdet.report.study.table import Table, to_csv, to_markdown
+from lightdet.report.study.tables import build_tables
+from lightdet.run import write_text
+
+MOST_EXAMPLES = 6
+PAGE = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a person may choose."""
+
+    baseline: str | None = None  # a row's number or choices; None: the first row
+    resamples: int = 1000
+    seconds: float = 20.0  # of processor time, for the comparisons and again for counting operations
+    sizes: Sequence[int] = SIZES  # px, inputs to count operations at beside the runs' own
+    megabytes: float = 20.0  # of pictures inside the page
+    paper: Path | None = None  # None: paper.yaml in the study's folder, where there is one
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was made."""
+
+    page: Path
+    summary: str
+    troubles: tuple[str, ...]  # files that could not be read, a line each
+
+
+def report_study(study: Path, out: Path, settings: Settings) -> Written:
+    """Read the study, write everything into `out`.
+
+    Raises LightdetError for a folder that is no study, a baseline that is not one row, and a broken paper.yaml.
+    Anything that is wrong with a run is told in its row.
+    """
+    rows = read_study(study)
+    baseline = rows[0] if settings.baseline is None else find_row(rows, settings.baseline)
+    paper = read_paper(settings.paper or study / FILE_NAME, rows)
+    comparer = Comparer(baseline, settings.resamples, settings.seconds)
+    comparisons = {row.number: comparer.compare(row) for row in rows}
+    costs = read_costs(rows, study, out, settings.sizes, settings.seconds)
+    tables = build_tables(rows, comparisons, costs, paper, settings.sizes)
+    figures = draw_figures(rows, out)
+    gallery = Gallery(out, round(settings.megabytes * 1e6))
+    told = details(rows, comparisons, gallery)
+    troubles = unreadable(rows, gallery)
+    notes = [f"Baseline of the differences: row {baseline.number}, {baseline.label}."]
+    if gallery.linked:
+        notes.append(
+            f"{gallery.linked} pictures are links to the run folders: the page holds {settings.megabytes:g} MB of them."
+        )
+    if paper.cells:
+        notes.append('Columns headed "paper" are what others published; no row here claims to have reproduced them.')
+    notes += troubles[:20] + ([f"... and {len(troubles) - 20} more files"] if len(troubles) > 20 else [])
+    pictures = {title: path.read_bytes() for title, path in figures.items()}
+    title = f"lightdet: {study.resolve().name}"
+    write_text(out / PAGE, document(Page(title, rows, comparisons, tables, pictures, told, notes)))
+    for table in tables:
+        write_text(out / f"{table.name}.csv", to_csv(table))
+    examples = write_examples(rows, out)
+    write_text(out / "report.md", markdown(title, rows, tables, figures, examples, notes))
+    return Written(out / PAGE, summary(rows), tuple(troubles))
+
+
+def draw_figures(rows: Sequence[StudyRow], out: Path) -> dict[str, Path]:
+    """The plots by title."""
+    sizes = list(dict.fromkeys(row.said(lambda job: job.image_size) for row in rows))
+    at = f"at {sizes[0]} px" if len(sizes) == 1 else "at each row's own input size"
+
+    def parameters(row: StudyRow) -> float | None:
+        return row.cost("parameters")
+
+    def gflops(row: StudyRow) -> float | None:
+        return row.cost("gflops")
+
+    return {
+        "mAP over the epochs": plot_over_epochs(rows, out / "map_over_epochs.png"),
+        "mAP and parameters": plot_cost(rows, parameters, "parameters, millions", 1e6, out / "pareto_parameters.png"),
+        "mAP and operations": plot_cost(rows, gflops, f"GFLOPs (2 x MAC) {at}", 1.0, out / "pareto_gflops.png"),
+    }
+
+
+def write_examples(rows: Sequence[StudyRow], out: Path) -> dict[int, Path]:
+    """The worst images of the first rows at a glance, made smaller: row number -> file."""
+    written: dict[int, Path] = {}
+    for row in rows:
+        folder = next((job.folder for job in row.finished if job.folder), None)
+        if folder is None or len(written) == MOST_EXAMPLES or not (folder.pictures / OVERVIEW).is_file():
+            continue
+        try:
+            content = smaller(folder.pictures / OVERVIEW, OVERVIEW_WIDTH, plot=False)
+        except (OSError, ValueError, SyntaxError):
+            continue  # told among the pictures that could not be read
+        path = out / "examples" / f"row-{row.number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        written[row.number] = path
+    return written
+
+
+def unreadable(rows: Sequence[StudyRow], gallery: Gallery) -> list[str]:
+    """What could not be read: rows, files of rows, pictures."""
+    lines = [f"{job.row.name}: {job.status()}" for row in rows for job in row.jobs if job.row.state in UNREADABLE]
+    notes = [note for row in rows for job in row.jobs for note in job.notes]
+    return list(dict.fromkeys([*lines, *notes, *gallery.broken]))
+
+
+def markdown(
+    title: str,
+    rows: Sequence[StudyRow],
+    tables: Sequence[Table],
+    figures: dict[str, Path],
+    examples: dict[int, Path],
+    notes: Sequence[str],
+) -> str:
+    """The report for readers of text; figures and pictures are links to the files beside it."""
+
+    def safe(text: str) -> str:
+        return " ".join(text.split()).replace("<", "&lt;")
+
+    parts = [f"# {safe(title)}", summary(rows) + ".", *map(safe, notes), *map(to_markdown, tables), "## Figures"]
+    parts += [f"![{name}]({path.name})" for name, path in figures.items()]
+    labels = {row.number: row.label for row in rows}
+    if examples:
+        parts.append("## Examples")
+    for number, path in examples.items():
+        parts += [f"Row {number}: {safe(labels[number])}", f"![worst images]({relative(path, path.parent.parent)})"]
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,113 @@
+"""Plots of a study: mAP over the epochs, and what it costs: mAP against parameters and against operations."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lightdet.report.curves import DOTS_PER_INCH, dress, hex_colour, legend, note, save
+from lightdet.report.palette import FAINT, INK, class_colour, shorten
+from lightdet.report.study.rows import StudyRow, Value
+
+NAMED = 18  # rows with a colour and a name of their own in one figure
+MOST_LABEL = 300  # px of a name in a legend, at letters of 12 px
+MEAN = "mAP50-95"
+Point = tuple[StudyRow, float, Value]  # row, its cost, its mAP50-95
+
+
+def plot_over_epochs(rows: Sequence[StudyRow], path: Path) -> Path:
+    """A line per seed through the epochs that were validated, a colour per row; of many rows the best ones."""
+    curves = {row.number: [job.curves[MEAN] for job in row.jobs if MEAN in job.curves] for row in rows}
+    drawn = [row for row in rows if curves[row.number]]
+    best = sorted(drawn, key=lambda row: -max(max(values) for _, values in curves[row.number]))[:NAMED]
+    figure, axes = _empty()
+    for row in (row for row in drawn if row in best):
+        colour = _colour(row, best)
+        for index, (epochs, values) in enumerate(curves[row.number]):
+            marker = "o" if len(epochs) <= 30 else ""
+            label = "_nolegend_" if index else _name(row)
+            axes.plot(epochs, values, color=colour, linewidth=1.5, marker=marker, markersize=3, label=label)
+    axes.set(xlabel="epoch", ylabel=f"{MEAN} on validation", ylim=(0, None))
+    dress(axes, f"{MEAN} over the epochs" + (f", the best {NAMED} of {len(drawn)} rows" if len(drawn) > NAMED else ""))
+    return _finish(figure, axes, path, "no epoch was validated")
+
+
+def plot_cost(
+    rows: Sequence[StudyRow], cost: Callable[[StudyRow], float | None], words: str, unit: float, path: Path
+) -> Path:
+    """mAP50-95 over a cost divided by `unit`, with spreads over seeds; the line joins the rows that no other beats."""
+    points: list[Point] = []
+    for row in rows:
+        price, value = cost(row), row.over_seeds(lambda job: job.metric("map50_95"))
+        if price is not None and value is not None:
+            points.append((row, price / unit, value))
+    front = pareto(points)
+    named = [row for row, _, _ in (points if len(points) <= NAMED else front)][:NAMED]
+    figure, axes = _empty()
+    axes.step(
+        [x for _, x, _ in front],
+        [value.mean for _, _, value in front],
+        where="post",
+        color=hex_colour(FAINT),
+        alpha=0.6,
+    )
+    for row, x, value in points:
+        colour = _colour(row, named)
+        label = _name(row) if row in named else "_nolegend_"
+        axes.errorbar(x, value.mean, yerr=value.spread, color=colour, capsize=3, fmt="none")
+        axes.plot(x, value.mean, "o", color=colour, markersize=6, label=label)
+    _write_numbers(axes, [point for point in points if point[0] in named])
+    prices = [x for _, x, _ in points]
+    if prices and min(prices) > 0 and max(prices) > 20 * min(prices):
+        axes.set_xscale("log")
+    else:
+        axes.set_xlim(0, 1.1 * max(prices, default=1.0) or 1.0)
+    axes.margins(y=0.15)
+    axes.set(xlabel=words, ylabel=f"{MEAN} on validation")
+    dress(axes, f"{MEAN} and cost")
+    return _finish(figure, axes, path, "no finished row")
+
+
+def pareto(points: Sequence[Point]) -> list[Point]:
+    """Those that no other beats in cost and mAP at once, cheapest first."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda point: (point[1], -point[2].mean)):
+        if not front or point[2].mean > front[-1][2].mean:
+            front.append(point)
+    return front
+
+
+def _write_numbers(axes: Axes, points: Sequence[Point]) -> None:
+    """Row numbers at the points: rows of one price, side by side in the order of their mAP."""
+    by_price: dict[float, list[Point]] = {}
+    for point in sorted(points, key=lambda point: point[2].mean):
+        by_price.setdefault(point[1], []).append(point)
+    for column in by_price.values():
+        for index, (row, x, value) in enumerate(column):
+            offset = (7 + 16 * (index % 3), -3)
+            axes.annotate(
+                str(row.number), (x, value.mean), offset, textcoords="offset points", fontsize=8, color=hex_colour(INK)
+            )
+
+
+def _empty() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(9.6, 4.8), dpi=DOTS_PER_INCH, layout="constrained")
+    return figure, figure.subplots()
+
+
+def _finish(figure: Figure, axes: Axes, path: Path, without: str) -> Path:
+    if axes.get_legend_handles_labels()[1]:
+        legend(axes, "row")
+    else:
+        note(axes, without)
+    return save(figure, path)
+
+
+def _colour(row: StudyRow, named: Sequence[StudyRow]) -> str:
+    return hex_colour(class_colour(named.index(row)) if row in named else FAINT)
+
+
+def _name(row: StudyRow) -> str:
+    words = shorten(f"{row.number}: {row.label}", 12, MOST_LABEL)
+    return words.replace("$", r"\$")  # not mathematics

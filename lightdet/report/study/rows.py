@@ -1,0 +1,187 @@
+"""A study as its files tell it: one row per set of choices, one job per seed, each file read once. No torch here."""
+
+import csv
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightdet.error import LightdetError
+from lightdet.report.curves import VALIDATION, read_columns
+from lightdet.report.table import Row, choice_columns, inside, read_rows
+from lightdet.run import RunFolder
+
+Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Points = tuple[list[float], list[float]]  # epochs and values
+UNREADABLE = ("unreadable", "missing")
+
+
+@dataclass(slots=True)
+class Job:
+    """One seed of a row: its training and what it left behind."""
+
+    row: Row
+    folder: RunFolder | None
+    config: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, Points] = field(default_factory=dict)  # mAP50, mAP75, mAP50-95 and loss over epochs
+    notes: list[str] = field(default_factory=list)  # files that could not be read
+
+    @property
+    def done(self) -> bool:
+        return self.row.state == "done"
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were trained."""
+        told = inside(self.row.results, "epochs")
+        last = max((int(points[0][-1]) + 1 for points in self.curves.values()), default=0)
+        return told if isinstance(told, int) else last
+
+    @property
+    def asked_epochs(self) -> int | None:
+        value = inside(self.config, "trainer", "max_epochs")
+        return value if isinstance(value, int) else None
+
+    @property
+    def image_size(self) -> str:
+        """Side of the square input, px, as text."""
+        return str(inside(self.config, "image_size") or self.row.options.get("image_size", "-"))
+
+    def status(self) -> str:
+        """What became of it, such as "finished, 60 epochs" or "failed after 3 of 60 epochs: loss is nan"."""
+        state, asked = self.row.state, self.asked_epochs
+        trained = f"{self.epochs} of {asked or '?'} epochs"
+        if state == "done":
+            return f"finished, {self.epochs} epochs" if asked in (None, self.epochs) else f"finished after {trained}"
+        progress = f" after {trained}" if self.epochs else ""
+        reason = f": {self.row.reason}" if self.row.reason else ""
+        return f"{state}{progress}{reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A number over the seeds that have it: mean and sample standard deviation."""
+
+    mean: float
+    spread: float | None  # None for one seed
+    seeds: int
+
+
+@dataclass(slots=True)
+class StudyRow:
+    """One set of choices, the seed apart."""
+
+    number: int  # from 1, as in the tables
+    choices: dict[str, str]  # in what the rows of the study differ
+    options: dict[str, str]  # every chosen option and plain value
+    jobs: list[Job]
+
+    @property
+    def label(self) -> str:
+        return " ".join(f"{key}={value}" for key, value in self.choices.items()) or "default"
+
+    @property
+    def finished(self) -> list[Job]:
+        return [job for job in self.jobs if job.done]
+
+    def over_seeds(self, read: Callable[[Row], float | None]) -> Value | None:
+        """A number of the finished seeds; None where no seed has it."""
+        values = [value for job in self.finished if (value := read(job.row)) is not None]
+        if not values:
+            return None
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        return Value(statistics.fmean(values), spread, len(values))
+
+    def cost(self, name: str) -> float | None:
+        """A number of the network, which the seeds share."""
+        return next((value for job in self.finished if (value := job.row.cost(name)) is not None), None)
+
+    def seeds(self) -> str:
+        """How many seeds stand behind the means."""
+        count = len(self.finished)
+        if count == 1:
+            return "one seed, no spread"
+        return f"{count} seeds" if count else "none finished"
+
+    def said(self, read: Callable[[Job], Any]) -> str:
+        """One word per seed, each different one named once."""
+        return ", ".join(dict.fromkeys(str(read(job)) for job in self.jobs))
+
+    def status(self) -> str:
+        """Of all seeds, those that say the same together."""
+        groups: dict[str, list[str]] = {}
+        for job in self.jobs:
+            groups.setdefault(job.status(), []).append(job.row.seed)
+        if len(groups) == 1:
+            return next(iter(groups))
+        return "; ".join(f"seed {', '.join(seeds)}: {words}" for words, seeds in groups.items())
+
+
+def read_study(study_path: Path) -> list[StudyRow]:
+    """The rows in the order of the sweep. Raises LightdetError for a folder that is no study."""
+    if not study_path.is_dir():
+        raise LightdetError(f"{study_path}: no such folder; name the folder of a study, runs/<study>")
+    rows = read_rows(study_path)
+    if not rows:
+        raise LightdetError(f"{study_path}: no study here (no jobs/*.json); name a folder runs/<study>")
+    columns = [(name, read) for name, read in choice_columns(rows) if name != "seed"]
+    runs: dict[str, Job] = {}
+    groups: dict[tuple[tuple[str, str], ...], StudyRow] = {}
+    for row in rows:
+        job = _read_job(row, study_path, runs)
+        key = tuple(sorted(row.choices.items())) or ((row.name, ""),) * (row.state in UNREADABLE)
+        if key not in groups:
+            choices = {name: str(read(row)) for name, read in columns}
+            if row.state in UNREADABLE and not row.choices:
+                choices = {"job": row.name}
+            groups[key] = StudyRow(len(groups) + 1, choices, row.options, [])
+        groups[key].jobs.append(job)
+    return list(groups.values())
+
+
+def _read_job(row: Row, study_path: Path, runs: dict[str, Job]) -> Job:
+    """The job with its run's files; rows that share a run read them once."""
+    if not row.run:
+        return Job(row, None)
+    if row.run not in runs:
+        folder = RunFolder(study_path / row.run)
+        job = runs[row.run] = Job(row, folder)
+        job.config = _read(lambda: _mapping(folder.config_path), job.notes) or {}
+        job.curves = _read(lambda: _curves(folder.metrics_csv), job.notes) or {}
+    first = runs[row.run]
+    return Job(row, first.folder, first.config, first.curves, first.notes)
+
+
+def _read(read: Callable[[], Any], notes: list[str]) -> Any:
+    try:
+        return read()
+    except (LightdetError, OSError, ValueError, csv.Error, yaml.YAMLError) as error:
+        notes.append(" ".join(str(error).split())[:300])
+        return None
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """A YAML file that holds names and values; {} where there is none."""
+    if not path.exists():
+        return {}
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+    if not isinstance(content, dict):
+        raise LightdetError(f"{path}: not the configuration of a run")
+    return content
+
+
+def _curves(metrics_csv: Path) -> dict[str, Points]:
+    """mAP and total loss over epochs; epochs without a validation have no mAP and no point."""
+    if not metrics_csv.exists():
+        return {}
+    columns = read_columns(metrics_csv)
+    wanted = {**VALIDATION, "train/loss": "loss"}
+    return {title: columns[name] for name, title in wanted.items() if name in columns}
+
+
+def all_classes(rows: Iterable[StudyRow]) -> list[str]:
+    """The classes that any row was measured on, in the order in which they first appear."""
+    return list(dict.fromkeys(name for row in rows for job in row.finished for name in job.row.classes()))

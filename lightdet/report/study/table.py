@@ -1,0 +1,98 @@
+"""A table before it is Markdown, CSV or HTML: columns, and cells that know their number."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lightdet.report.study.rows import StudyRow, Value
+
+DASH = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is printed, and the number behind it."""
+
+    text: str
+    number: float | None = None
+    spread: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    numeric: bool = True
+    paper: bool = False  # published by somebody else, never measured here
+
+
+@dataclass(slots=True)
+class Table:
+    name: str  # of its file
+    title: str
+    columns: list[Column]
+    lines: list[list[Cell]] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)  # number of the study's row that a line stands for
+    notes: list[str] = field(default_factory=list)
+
+
+def measured(value: Value | None, digits: int = 3) -> Cell:
+    """Mean, with the spread where there is one."""
+    if value is None:
+        return Cell(DASH)
+    spread = "" if value.spread is None else f" ± {value.spread:.{digits}f}"
+    return Cell(f"{value.mean:.{digits}f}{spread}", value.mean, value.spread)
+
+
+def amount(value: float | None, digits: int | None = None) -> Cell:
+    """A count with separators, or with digits a number."""
+    if value is None:
+        return Cell(DASH)
+    return Cell(f"{value:,.0f}" if digits is None else f"{value:.{digits}f}", value)
+
+
+def head(rows: Sequence[StudyRow]) -> list[Column]:
+    """The columns that every table opens with."""
+    return [Column("row"), *(Column(name, numeric=False) for name in choice_names(rows))]
+
+
+def opening(row: StudyRow, names: Sequence[str]) -> list[Cell]:
+    """The cells under `head`."""
+    return [Cell(str(row.number), row.number), *(Cell(row.choices.get(name, DASH)) for name in names)]
+
+
+def choice_names(rows: Sequence[StudyRow]) -> list[str]:
+    """In what the rows differ."""
+    return list(dict.fromkeys(name for row in rows for name in row.choices))
+
+
+def to_markdown(table: Table) -> str:
+    """With its title and notes."""
+
+    def line(cells: Sequence[str]) -> str:
+        return (
+            "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"
+        )
+
+    rule = "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
+    lines = [line([cell.text for cell in cells]) for cells in table.lines]
+    notes = "".join(f"\n{note.replace('<', '&lt;')}\n" for note in table.notes)
+    return "\n".join([f"## {table.title}", "", line([column.name for column in table.columns]), rule, *lines, notes])
+
+
+def to_csv(table: Table) -> str:
+    """Numbers at full precision; a column of spreads follows one that has any."""
+    spreads = [any(cells[index].spread is not None for cells in table.lines) for index in range(len(table.columns))]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    names: list[str] = []
+    for column, spread in zip(table.columns, spreads, strict=True):
+        names += [column.name, f"{column.name} spread"] if spread else [column.name]
+    writer.writerow(names)
+    for cells in table.lines:
+        values: list[object] = []
+        for column, cell, spread in zip(table.columns, cells, spreads, strict=True):
+            values.append(cell.number if column.numeric and cell.number is not None else cell.text)
+            values += [cell.spread] if spread else []
+        writer.writerow(values)
+    return out.getvalue()
