@@ -25,9 +25,8 @@ class EpochBatchSampler(Sampler[list[tuple[int, int]]]):
     ) -> None:
         self.count = count
         self.repeats = repeats
-        self.drawn = (
-            count if repeats is None else int(repeats.cumsum()[-1])
-        )  # images of an epoch, the same in every one
+        # images of an epoch, as many in every one
+        self.drawn = count if repeats is None else int(repeats.cumsum()[-1])
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
