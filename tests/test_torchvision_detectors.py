@@ -41,6 +41,8 @@ def _shared(name: str) -> TorchvisionDetector:
     torch.manual_seed(0)
     few = [f"model.network.proposals={PROPOSALS}"] if name == "faster_rcnn" else []
     detector = built(name, f"image_size={SIZE}", *few)
+    if name == "faster_rcnn":
+        detector.network.model.roi_heads.fg_bg_sampler.batch_size_per_image = 32  # instead of 512: quick
     norms = [part for part in detector.modules() if isinstance(part, nn.BatchNorm2d)]
     usual = [norm.momentum for norm in norms]
     for norm in norms:
