@@ -41,6 +41,8 @@ def _shared(name: str) -> TorchvisionDetector:
     torch.manual_seed(0)
     few = [f"model.network.proposals={PROPOSALS}"] if name == "faster_rcnn" else []
     detector = built(name, f"image_size={SIZE}", *few)
+    if name == "faster_rcnn":
+        detector.network.model.roi_heads.fg_bg_sampler.batch_size_per_image = 32  # instead of 512: quick
     norms = [part for part in detector.modules() if isinstance(part, nn.BatchNorm2d)]
     usual = [norm.momentum for norm in norms]
     for norm in norms:
@@ -53,7 +55,7 @@ def _shared(name: str) -> TorchvisionDetector:
     classifier = model.roi_heads.box_predictor.cls_score if name == "faster_rcnn" else model.head.classification_head
     for parameter in classifier.parameters():
         if parameter.ndim > 1:
-            nn.init.normal_(parameter, std=3 / parameter[0].numel() ** 0.5)
+            nn.init.normal_(parameter, std=1 / parameter[0].numel() ** 0.5)
     return detector
 
 
@@ -114,8 +116,15 @@ def test_detections_are_those_of_torchvision(detector: TorchvisionDetector) -> N
     for one, other in zip(ours, theirs, strict=True):
         assert 10 < len(one.scores) <= 100
         torch.testing.assert_close(one.scores, other["scores"])
-        torch.testing.assert_close(one.boxes_xyxy, other["boxes"], rtol=1e-4, atol=1e-3)
-        assert torch.equal(one.labels, other["labels"] - 1)
+        first, second = (  # as sets: equal scores may come in any order
+            torch.cat((boxes, 100 * labels[:, None], 100 * scores[:, None]), dim=1)
+            for boxes, labels, scores in (
+                (one.boxes_xyxy, one.labels + 1, one.scores),
+                (other["boxes"], other["labels"], other["scores"]),
+            )
+        )
+        distance = (first[:, None] - second).abs().amax(dim=2)
+        assert distance.amin(dim=0).max() < 1e-2 and distance.amin(dim=1).max() < 1e-2
         assert one.labels.dtype == torch.int64
 
 

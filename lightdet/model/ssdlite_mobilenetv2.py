@@ -2,7 +2,7 @@
 
 Sandler et al. 2018, arXiv 1801.04381, section 6.2; the baseline that Zhang et al. 2022 (Measurement 201, 111665) start
 from; their improvements are not published openly and are not built. Six default boxes per cell on all maps, as in
-torchvision's SSDLite.
+torchvision's SSDLite. 3.14 M parameters at 6 classes.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,11 @@ SEVERAL_CELLS = 512  # px; at larger inputs the last map has more than one cell
 
 
 class SsdliteMobilenetV2(SingleShot):
-    """Maps at strides 16 and 32 and four halvings of the latter; works at any input size."""
+    """Maps at strides 16 and 32 and four halvings of the latter; works at any input size.
+
+    A halving is an inverted residual whose result is rectified: the heads begin with a normalisation, before which a
+    linear bottleneck's shift would be lost on maps of one cell.
+    """
 
     def __init__(self, num_classes: int, image_size: int, pretrained_backbone: bool = False) -> None:
         mobilenet = MobileNetV2().features
@@ -53,7 +57,7 @@ class _Extractor(nn.Module):
         fine = nn.Sequential(*mobilenet[:EXPANDED], block[0])
         coarse = nn.Sequential(*block[1:], *mobilenet[EXPANDED + 1 :])
         extra = [
-            InvertedResidual(narrow, wide, 2, expansion, batch_norm)
+            nn.Sequential(InvertedResidual(narrow, wide, 2, expansion, batch_norm), nn.ReLU6())
             for narrow, (wide, expansion) in zip(CHANNELS[1:], EXTRA, strict=False)
         ]
         self.stages = nn.ModuleList([fine, coarse, *extra])

@@ -54,8 +54,8 @@ class TorchvisionDetector(Detector):
     """A torchvision network behind the detector contract.
 
     `detect` runs in eval mode whatever mode the detector is in, so that it never touches BatchNorm's statistics;
-    `losses` leaves BatchNorm as it stands. Selection is that of all detectors here, not torchvision's: it differs
-    where more than 3000 boxes of an image pass the score threshold.
+    `losses` leaves BatchNorm as it stands. Selection is that of all detectors here: it differs from torchvision's only
+    where very many boxes pass the score threshold (3000 of an image here; 400 of a class in torchvision's SSD).
     """
 
     network: TorchvisionNetwork
