@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 from torchvision.models.detection.image_list import ImageList
 
-from lightdet.batch import Detections, Target
+from lightdet.batch import Detections, Target, TrainingFacts
 from lightdet.error import LightdetError
 from lightdet.model.decode import select
 from lightdet.model.detector import Detector
@@ -82,7 +82,7 @@ class TorchvisionDetector(Detector):
         height, width = images.shape[-2:]
         return select(boxes, scores, self.score_threshold, self.nms_iou, self.max_detections, (height, width))
 
-    def fit_to(self, box_sizes: Tensor) -> str:
+    def fit_to(self, facts: TrainingFacts) -> str:
         return "anchors as published"
 
 
