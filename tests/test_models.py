@@ -53,8 +53,10 @@ def detector(*overrides: str, num_classes: int = 6) -> YoloDetector:
 def batch(size: int = 64) -> tuple[torch.Tensor, list[Target]]:
     torch.manual_seed(1)
     placed = Letterbox(1.0, 0.0, 0.0, size, size)
-    boxes = torch.tensor([[5.0, 5, 40, 30], [20, 20, 62, 60], [48, 4, 56, 12], [4, 44, 20, 60]])  # for every grid
-    full = Target(boxes, torch.tensor([0, 5, 2, 3]), "a", placed)
+    boxes = [[5.0, 5, 40, 30], [20, 20, 62, 60]]
+    boxes += [[48, 4, 56, 12], [0, 0, 64, 64]]  # for the finest and the coarsest grid; and for the one between
+    boxes += [[x - half, y - half, x + half, y + half] for x in (16, 32, 48) for y, half in ((32, 8), (48, 10))]
+    full = Target(torch.tensor(boxes), torch.arange(len(boxes)) % 6, "a", placed)
     empty = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), "b", placed)
     return torch.rand(2, 3, size, size), [full, empty]
 
