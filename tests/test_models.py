@@ -66,11 +66,12 @@ def batch(size: int = 64) -> tuple[torch.Tensor, list[Target]]:
     """An image with boxes of all sizes, so that every level of every model has something to learn, and an empty one."""
     torch.manual_seed(1)
     placed = Letterbox(1.0, 0.0, 0.0, size, size)
-    middle = [[32 - side / 2, 32 - side / 2, 32 + side / 2, 32 + side / 2] for side in (33.0, 43.0, 51.0, 60.0)]
-    corner = [[9.0, 9.0, 15.0, 15.0], [2.0, 2.0, 14.0, 14.0], [5.0, 5.0, 27.0, 27.0]]
-    grids = [[48.0, 4.0, 56.0, 12.0], [4.0, 44.0, 20.0, 60.0]]
-    boxes = torch.tensor([[5.0, 5, 40, 30], [20, 20, 62, 60], *middle, *corner, *grids])
-    full = Target(boxes, torch.arange(len(boxes)) % 6, "a", placed)
+    middle = [(32, 32, side / 2, side / 2) for side in (33, 43, 51, 60, 64)]
+    corner = [(12, 12, 3, 3), (8, 8, 6, 6), (16, 16, 11, 11), (52, 8, 4, 4), (12, 52, 8, 8)]
+    spread = [(x, y, half, half) for x in (16, 32, 48) for y, half in ((32, 8), (48, 10))]
+    boxes = [[x - w, y - h, x + w, y + h] for x, y, w, h in (*middle, *corner, *spread)]
+    boxes += [[5, 5, 40, 30], [20, 20, 62, 60]]
+    full = Target(torch.tensor(boxes), torch.arange(len(boxes)) % 6, "a", placed)
     empty = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), "b", placed)
     return torch.rand(2, 3, size, size), [full, empty]
 

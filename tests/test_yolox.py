@@ -87,6 +87,15 @@ def test_nano_splits_its_3x3_convolutions_and_the_others_do_not() -> None:
     assert not whole  # the first convolution is the 6x6 of Focus
 
 
+def test_an_option_inside_an_option_is_chosen_by_its_place() -> None:
+    inside = ("backbone@model.network.backbone.inner=spp_darknet", "attention@model.network.backbone=se")
+    model = detector("model=yolov5s", "width=0.125", "backbone=attended", *inside, "model.network.backbone.head=38")
+    assert model.placement() == "Se behind the backbone on grid 38"
+    assert type(model.network.backbone.inner).__name__ == "SppDarknet"
+    model = detector("model=yolox_nano", "width=0.125", "neck=asff", "neck@model.network.neck.inner=pan")
+    assert type(model.network.neck.inner).__name__ == "Pan"
+
+
 def test_a_fused_network_answers_the_same_without_a_norm() -> None:
     network = detector("model=hybrid_attention", "width=0.125", "depthwise=true").network
     for module in network.modules():
