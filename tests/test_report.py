@@ -158,7 +158,7 @@ def test_names_and_overrides_cannot_become_markup(tmp_path: Path) -> None:
 def test_beyond_its_room_the_page_links_pictures_and_says_so(six: Path) -> None:
     page, text, _ = build(six, Settings(resamples=100, sizes=(), megabytes=0.0))
     sources = [p["src"] for run in page.details()["runs"].values() for p in run["pictures"]]
-    assert len(sources) == 3 and "3 pictures are links" in text
+    assert len(sources) == 4 and "4 pictures are links" in text
     assert all((six / "report" / source).is_file() for source in sources)
 
 
@@ -329,7 +329,7 @@ def test_operations_at_other_sizes_are_counted_and_remembered(tmp_path: Path, mo
     folder = add_job(tmp_path, {"model": "proposed"})
     broken = add_job(tmp_path, {"model": "gone"})
     with cli.initialize_config_dir(str(cli.conf_dir()), version_base="1.3"):
-        config = cli.compose("train", overrides=["width=0.125", "+num_classes=3", "logger=none"])
+        config = cli.compose("train", overrides=["width=0.125", "num_classes=3", "logger=none"])
     for place, target in ((folder, config.model), (broken, {"_target_": "no.such.Class"})):
         OmegaConf.save(OmegaConf.create({**config, "model": target}), place.config_path, resolve=True)
     settings = Settings(resamples=100, sizes=(64,))
