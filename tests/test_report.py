@@ -56,9 +56,12 @@ class Elements(HTMLParser):
         return content
 
 
-def build(study: Path, settings: Settings = QUICK) -> tuple[Elements, str, tuple[str, ...]]:
-    """The page's elements, report.md, and what could not be read."""
-    written = report_study(study, study / "report", settings)
+def build(study: Path, settings: Settings = QUICK, figures: bool = False) -> tuple[Elements, str, tuple[str, ...]]:
+    """The page's elements, report.md, and what could not be read; without figures it is quicker."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not figures:
+            patch.setattr("lightdet.report.study.build.draw_figures", lambda rows, out: {})
+        written = report_study(study, study / "report", settings)
     text = written.page.read_text(encoding="utf-8")
     return Elements(text), (study / "report" / "report.md").read_text(encoding="utf-8"), written.troubles
 
@@ -83,7 +86,7 @@ def six(tmp_path: Path) -> Path:
 
 
 def test_the_tables_hold_what_the_runs_measured(six: Path) -> None:
-    page, text, troubles = build(six)
+    page, text, troubles = build(six, figures=True)
     assert troubles == ()
     assert {path.name for path in (six / "report").iterdir()} == {
         "report.html", "report.md", "examples", "map_over_epochs.png", "pareto_parameters.png", "pareto_gflops.png",
@@ -282,7 +285,7 @@ def test_damaged_rows_say_so_and_the_report_still_comes(tmp_path: Path) -> None:
 def test_a_study_without_any_finished_run_is_reported(tmp_path: Path) -> None:
     add_job(tmp_path, {"a": "1"}, state="queued")
     add_job(tmp_path, {"a": "2"}, state="running", epochs=1)
-    page, text, troubles = build(tmp_path)
+    page, text, troubles = build(tmp_path, figures=True)
     assert "killed" in text and "queued" in text and troubles == ()
     assert page.details()["runs"]
 
