@@ -56,9 +56,12 @@ class Elements(HTMLParser):
         return content
 
 
-def build(study: Path, settings: Settings = QUICK) -> tuple[Elements, str, tuple[str, ...]]:
-    """The page's elements, report.md, and what could not be read."""
-    written = report_study(study, study / "report", settings)
+def build(study: Path, settings: Settings = QUICK, figures: bool = False) -> tuple[Elements, str, tuple[str, ...]]:
+    """The page's elements, report.md, and what could not be read; without figures it is quicker."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not figures:
+            patch.setattr("lightdet.report.study.build.draw_figures", lambda rows, out: {})
+        written = report_study(study, study / "report", settings)
     text = written.page.read_text(encoding="utf-8")
     return Elements(text), (study / "report" / "report.md").read_text(encoding="utf-8"), written.troubles
 
@@ -83,7 +86,7 @@ def six(tmp_path: Path) -> Path:
 
 
 def test_the_tables_hold_what_the_runs_measured(six: Path) -> None:
-    page, text, troubles = build(six)
+    page, text, troubles = build(six, figures=True)
     assert troubles == ()
     assert {path.name for path in (six / "report").iterdir()} == {
         "report.html", "report.md", "examples", "map_over_epochs.png", "pareto_parameters.png", "pareto_gflops.png",
@@ -158,7 +161,7 @@ def test_names_and_overrides_cannot_become_markup(tmp_path: Path) -> None:
 def test_beyond_its_room_the_page_links_pictures_and_says_so(six: Path) -> None:
     page, text, _ = build(six, Settings(resamples=100, sizes=(), megabytes=0.0))
     sources = [p["src"] for run in page.details()["runs"].values() for p in run["pictures"]]
-    assert len(sources) == 3 and "3 pictures are links" in text
+    assert len(sources) == 4 and "4 pictures are links" in text
     assert all((six / "report" / source).is_file() for source in sources)
 
 
@@ -282,7 +285,7 @@ def test_damaged_rows_say_so_and_the_report_still_comes(tmp_path: Path) -> None:
 def test_a_study_without_any_finished_run_is_reported(tmp_path: Path) -> None:
     add_job(tmp_path, {"a": "1"}, state="queued")
     add_job(tmp_path, {"a": "2"}, state="running", epochs=1)
-    page, text, troubles = build(tmp_path)
+    page, text, troubles = build(tmp_path, figures=True)
     assert "killed" in text and "queued" in text and troubles == ()
     assert page.details()["runs"]
 
@@ -333,7 +336,7 @@ def test_operations_at_other_sizes_are_counted_and_remembered(tmp_path: Path, mo
     folder = add_job(tmp_path, {"model": "proposed"})
     broken = add_job(tmp_path, {"model": "gone"})
     with cli.initialize_config_dir(str(cli.conf_dir()), version_base="1.3"):
-        config = cli.compose("train", overrides=["width=0.125", "+num_classes=3", "logger=none"])
+        config = cli.compose("train", overrides=["width=0.125", "num_classes=3", "logger=none"])
     for place, target in ((folder, config.model), (broken, {"_target_": "no.such.Class"})):
         OmegaConf.save(OmegaConf.create({**config, "model": target}), place.config_path, resolve=True)
     settings = Settings(resamples=100, sizes=(64,))

@@ -166,7 +166,7 @@ def _line(axes: Axes, points: tuple[list[float], list[float]], label: str, colou
 
 
 def legend(axes: Axes, title: str) -> None:
-    columns = math.ceil((len(axes.lines)) / LEGEND_ROWS)
+    columns = math.ceil(len(axes.get_legend_handles_labels()[0]) / LEGEND_ROWS)
     axes.legend(
         title=title,
         loc="center left",

@@ -101,8 +101,8 @@ function jobParts(job, several) {
   const side = make("div", { class: "side" });
   if (Object.keys(run.classes).length) side.append(make("div", { class: "wide" }, classTable(run.classes)));
   const maps = Object.entries(run.curves).filter(([name]) => name !== "loss");
-  if (maps.length) side.append(chart(maps, "mAP on validation, by epoch"));
-  if (run.curves.loss) side.append(chart([["loss", run.curves.loss]], "training loss, by epoch"));
+  if (maps.length) side.append(captioned(chart(maps, "mAP on validation, by epoch")));
+  if (run.curves.loss) side.append(captioned(chart([["loss", run.curves.loss]], "training loss, by epoch")));
   parts.push(side);
   if (run.pictures.length) parts.push(gallery(run.pictures));
   else parts.push(make("p", { class: "facts" }, "no pictures were left by this run"));
@@ -157,6 +157,10 @@ function chart(curves, title) {
     place += 28 + 6.6 * words.length;
   });
   return drawing;
+}
+
+function captioned(drawing) {
+  return make("figure", {}, drawing, make("figcaption", {}, drawing.getAttribute("aria-label")));
 }
 
 function niceStep(rough) {

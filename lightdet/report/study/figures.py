@@ -17,9 +17,12 @@ Point = tuple[StudyRow, float, Value]  # row, its cost, its mAP50-95
 
 
 def plot_over_epochs(rows: Sequence[StudyRow], path: Path) -> Path:
-    """A line per seed through the epochs that were validated, a colour per row; of many rows the best ones."""
+    """A line per seed through the epochs that were validated, a colour per row; of many rows the best ones.
+
+    A row that is answered by another row's training has no line of its own.
+    """
     curves = {row.number: [job.curves[MEAN] for job in row.jobs if MEAN in job.curves] for row in rows}
-    drawn = [row for row in rows if curves[row.number]]
+    drawn = [row for row in rows if curves[row.number] and not all(job.row.shared_with for job in row.jobs)]
     best = sorted(drawn, key=lambda row: -max(max(values) for _, values in curves[row.number]))[:NAMED]
     figure, axes = _empty()
     for row in (row for row in drawn if row in best):
@@ -61,9 +64,9 @@ def plot_cost(
     prices = [x for _, x, _ in points]
     if prices and min(prices) > 0 and max(prices) > 20 * min(prices):
         axes.set_xscale("log")
-    else:
-        axes.set_xlim(0, 1.1 * max(prices, default=1.0) or 1.0)
-    axes.margins(y=0.15)
+    elif prices and min(prices) < 0.5 * max(prices):
+        axes.set_xlim(0, 1.1 * max(prices))
+    axes.margins(x=0.15, y=0.15)
     axes.set(xlabel=words, ylabel=f"{MEAN} on validation")
     dress(axes, f"{MEAN} and cost")
     return _finish(figure, axes, path, "no finished row")
@@ -79,16 +82,20 @@ def pareto(points: Sequence[Point]) -> list[Point]:
 
 
 def _write_numbers(axes: Axes, points: Sequence[Point]) -> None:
-    """Row numbers at the points: rows of one price, side by side in the order of their mAP."""
-    by_price: dict[float, list[Point]] = {}
-    for point in sorted(points, key=lambda point: point[2].mean):
-        by_price.setdefault(point[1], []).append(point)
-    for column in by_price.values():
-        for index, (row, x, value) in enumerate(column):
-            offset = (7 + 16 * (index % 3), -3)
-            axes.annotate(
-                str(row.number), (x, value.mean), offset, textcoords="offset points", fontsize=8, color=hex_colour(INK)
-            )
+    """Row numbers beside the points: those of one point together, those of points that nearly touch further right."""
+    places: dict[tuple[float, float], list[str]] = {}
+    for row, x, value in points:
+        places.setdefault((x, value.mean), []).append(str(row.number))
+    if not places:
+        return
+    widths = [max(place[side] for place in places) - min(place[side] for place in places) for side in (0, 1)]
+    written: list[tuple[float, float]] = []
+    for x, y in sorted(places):
+        near = [abs(x - other) <= 0.03 * widths[0] and abs(y - beside) <= 0.04 * widths[1] for other, beside in written]
+        offset = (8 + 20 * (sum(near) % 3), -3)
+        numbers = ", ".join(places[x, y])
+        axes.annotate(numbers, (x, y), offset, textcoords="offset points", fontsize=8, color=hex_colour(INK))
+        written.append((x, y))
 
 
 def _empty() -> tuple[Figure, Axes]:

@@ -15,12 +15,12 @@ from lightdet.report.study.rows import Job
 
 PLOTS = {"training.png": "training", "pr_curve.png": "precision and recall", "confusion.png": "confusion"}
 OVERVIEW = "overview.png"
-OVERVIEW_WIDTH = 900  # px
-PLOT_WIDTH = 760  # px
-WORST_WIDTH = 640  # px
+OVERVIEW_WIDTH = 840  # px
+PLOT_WIDTH = 680  # px
+WORST_WIDTH = 560  # px
 WORST = 3  # single pictures of a run beside its overview
-COLOURS = 48  # of a plot: flat areas and the edges of letters
-QUALITY = 72  # of JPEG
+COLOURS = 32  # of a plot: flat areas and the edges of letters
+QUALITY = 68  # of JPEG
 WORST_NAME = re.compile(r"\d{3,}-(missed\d+)-(false\d+)-(.*)\.png")
 
 

@@ -136,9 +136,11 @@ def comparison_note(comparisons: dict[int, Comparison]) -> str:
     words = f"Differences are to row {baseline}"
     if not known:
         return words + "; none could be computed."
-    words += (
-        f", with 95 % intervals of a paired bootstrap over {max(found.images for found in known)} validation images"
-    )
+    words += " over the seeds that both rows have, with 95 % intervals of a paired bootstrap over "
+    words += f"{max(found.images for found in known)} validation images"
     if any(len(found.seeds) > 1 for found in known):
-        words += ", the second over images and seeds (with fewer than five seeds it is too narrow)"
-    return words + '. "Within noise": an interval holds 0. They say nothing about other data or other recipes.'
+        words += ", the second over images and seeds (too narrow with fewer than five seeds)"
+    words += '. "Within noise": an interval holds 0.'
+    if any(len(found.seeds) == 1 for found in known):
+        words += " Where two trainings are compared, one seed each, the interval knows nothing of how trainings vary."
+    return words
