@@ -76,13 +76,13 @@ def _count(
     if find_spec("torch") is None:
         notes.append("GFLOPs at other input sizes are left out: torch is not installed.")
         return {}
-    began, failed = time.process_time(), set()
     from omegaconf import OmegaConf
 
     from lightdet.load import build_detector
     from lightdet.metric.footprint import footprint
 
     counted: dict[str, float] = {}
+    began, failed = time.process_time(), set()  # loading torch apart, or a slow machine would count nothing
     for row in rows:
         key, config = keys.get(row.number), _config(row)
         missing = [size for size in sizes if f"{key} {size}" not in {**memory, **counted}]
