@@ -1,5 +1,6 @@
 """The report of a study: everything that its run folders tell, as tables, figures and one page."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ class Settings:
 
     baseline: str | None = None  # a row's number or choices; None: the first row
     resamples: int = 1000
-    seconds: float = 20.0  # of processor time, for the comparisons and again for counting operations
+    seconds: float = 20.0  # of processor time: at most half for counting operations, the rest for comparisons
     sizes: Sequence[int] = SIZES  # px, inputs to count operations at beside the runs' own
     megabytes: float = 20.0  # of pictures inside the page
     paper: Path | None = None  # None: paper.yaml in the study's folder, where there is one
@@ -50,9 +51,11 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     rows = read_study(study)
     baseline = rows[0] if settings.baseline is None else find_row(rows, settings.baseline)
     paper = read_paper(settings.paper or study / FILE_NAME, rows)
-    comparer = Comparer(baseline, settings.resamples, settings.seconds)
+    began = time.process_time()
+    costs = read_costs(rows, study, out, settings.sizes, settings.seconds / 2)
+    left = max(0.0, settings.seconds - (time.process_time() - began))
+    comparer = Comparer(baseline, settings.resamples, left)
     comparisons = {row.number: comparer.compare(row) for row in rows}
-    costs = read_costs(rows, study, out, settings.sizes, settings.seconds)
     tables = build_tables(rows, comparisons, costs, paper, settings.sizes)
     figures = draw_figures(rows, out)
     gallery = Gallery(out, round(settings.megabytes * 1e6))

@@ -41,7 +41,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--resamples", type=at_least_100, default=1000, help="of the bootstrap (default: 1000)")
     parser.add_argument(
-        "--seconds", type=float, default=20.0, help="processor time for comparisons, and for counting (default: 20)"
+        "--seconds",
+        type=float,
+        default=20.0,
+        help="processor time for counting operations and comparing rows (default: 20)",
     )
     parser.add_argument(
         "--sizes",

@@ -112,7 +112,7 @@ class Comparer:
         assert job.folder is not None
         if job.row.run not in self._runs:
             if self.spent > self.seconds:
-                return f"not compared: {self.seconds:g} s of resampling are spent (--seconds gives more)"
+                return f"not compared: {self.seconds:.0f} s of resampling are spent (--seconds gives more)"
             began = time.process_time()
             try:
                 self._runs[job.row.run] = self._resample(job, job.folder)

@@ -82,7 +82,7 @@ def _count(
     from lightdet.metric.footprint import footprint
 
     counted: dict[str, float] = {}
-    began, failed = time.process_time(), set()
+    began, failed = time.process_time(), set()  # loading torch apart, or a slow machine would count nothing
     for row in rows:
         key, config = keys.get(row.number), _config(row)
         missing = [size for size in sizes if f"{key} {size}" not in {**memory, **counted}]

@@ -149,6 +149,8 @@ def _overview(page: Page) -> str:
         parts = [_cell(cell, column, kind) for cell, column, kind in zip(cells, columns, kinds, strict=True)]
         parts[len(names) + 3] = _difference_html(found) if found else parts[len(names) + 3]
         state = _state(row)
+        label = escape(row.label).replace("=", "=<wbr>").replace("_", "_<wbr>")  # where a narrow column may break it
+        parts[len(names) + 1] = f'<td class="few">{label}</td>'
         parts[-1] = f'<td class="status {state}"><span>{escape(row.status())}</span></td>'
         parts[0] = (
             f'<td class="number" data-v="{row.number}"><button type="button" aria-expanded="false" '
