@@ -221,7 +221,7 @@ def test_iou_square_by_hand() -> None:
 def test_parts_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(LightdetError, match="assigner: YoloxCriterion works with SimOta, not Ratio; choose predictor="):
         YoloxCriterion(Ratio(), IouSquare(), 5, 1, 1, 1, 0.95)  # type: ignore[arg-type]
-    with pytest.raises(LightdetError, match="assigner: AnchorCriterion works with Ratio, not SimOta"):
+    with pytest.raises(LightdetError, match="assigner: AnchorCriterion works with AnchorAssigner, not SimOta"):
         AnchorCriterion(SimOta(), Giou(), 1, 1, 1)  # type: ignore[arg-type]
     network = detector("model=yolox_tiny", "width=0.125").network
     with pytest.raises(LightdetError, match="predictor: AnchorCriterion works with Anchor, not Decoupled"):
