@@ -33,9 +33,7 @@ class Contender:
     detector: Detector  # in eval mode, BatchNorm folded
     parameters: int
     run: str = ""  # the run folder it was read from
-    photos: Tensor | None = (
-        None  # (1, 3, H, W) RGB 0..1: a photo of the run's validation set, for suppression to work on
-    )
+    photo: Tensor | None = None  # (1, 3, H, W) RGB 0..1, of the run's validation set: its boxes are suppressed
 
     @property
     def network(self) -> nn.Module:
