@@ -112,7 +112,7 @@ def _finish(figure: Figure, axes: Axes, path: Path, without: str) -> Path:
 
 
 def _colour(row: StudyRow, named: Sequence[StudyRow]) -> str:
-    return hex_colour(class_colour(named.index(row)) if row in named else FAINT)
+    return hex_colour(class_colour(row.number - 1) if row in named else FAINT)  # one colour in all figures
 
 
 def _name(row: StudyRow) -> str:
