@@ -7,16 +7,15 @@ once; everything that needs torch is imported by the command that uses it.
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -24,15 +23,13 @@ from lightdet.allocator import keep_memory
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError
 
-if TYPE_CHECKING:
-    from lightdet.run import RunFolder
-
 USAGE = """\
 lightdet: train, compare and run light defect detectors
 
   lightdet train [key=value ...] [-m]               train one detector, or with -m every combination of a sweep
   lightdet evaluate RUN [split=val] [key=value ...] measure a finished run again, with pictures and curves
   lightdet predict RUN SOURCE ... [--out DIR]       find defects in a photo, a folder of photos or a glob
+  lightdet study STUDY [retry|prune|export]         what became of every run of a sweep, live; and what to do about it
   lightdet report STUDY [--baseline CHOICES]        tables, figures and one HTML page of a study
   lightdet doctor [data=NAME] [key=value ...]       look for trouble in a dataset
   lightdet benchmark [model=A,B ...] [RUN ...]      parameters, operations, memory and time of detectors
@@ -57,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         "train": train,
         "evaluate": evaluate,
         "predict": predict,
+        "study": study,
         "report": report,
         "doctor": doctor,
         "benchmark": benchmark,
@@ -117,18 +115,20 @@ def share_import_path() -> None:
 def train(words: list[str]) -> int:
     """Compose, train and report one run, or with `-m` a sweep of them; `words` are Hydra's arguments."""
     given = sys.argv
-    sys.argv = [given[0], *words]  # Hydra reads its arguments there and nowhere else
+    # Hydra reads its arguments there and nowhere else
+    sys.argv = [given[0], *(re.sub(r"^study=", "study.name=", word) for word in words)]
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
     except SystemExit as stop:  # Hydra's way of saying that it is done, or that it is not
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     finally:
         sys.argv = given
-    if "lightdet.sweep" not in sys.modules:  # --cfg and the like trained nothing
+    if "lightdet.study.sweep" not in sys.modules:  # --cfg and the like
         return 0
-    from lightdet.sweep import exit_code
+    from lightdet.study.sweep import collected, run_sweep
 
-    return exit_code()
+    sweep = collected()
+    return 0 if sweep is None else run_sweep(sweep)
 
 
 def job(config: DictConfig) -> dict[str, Any]:
@@ -136,28 +136,21 @@ def job(config: DictConfig) -> dict[str, Any]:
 
     Hydra prints a traceback for every exception. An error that a person caused becomes one line and an exit instead.
     """
+    from lightdet.study.sweep import job as run_job
+
     try:
         require_values(config)
-        from lightdet.sweep import run_job
-
-        results = run_job(config, list(HydraConfig.get().overrides.task), fit)
+        results = run_job(config)
     except (LightdetError, InstantiationException) as error:
         if told_error(error) is None and "Error locating target" not in str(error):
             raise  # a defect in somebody's code: the traceback is what helps
         complain(reason(error))
         raise SystemExit(BAD_INPUT) from error
-    if HydraConfig.get().mode == RunMode.RUN and "metrics" in results:  # a sweep ends with a table of its own
+    if "metrics" in results:  # a sweep ends with a table of its own
         from lightdet.report.numbers import metrics_text
 
         print(metrics_text(results["metrics"]))
     return results
-
-
-def fit(config: DictConfig, folder: "RunFolder") -> dict[str, Any]:
-    """The training itself; torch is loaded here, so a run that is done already is told without it."""
-    from lightdet.training import train as train_one
-
-    return train_one(config, folder)
 
 
 def require_values(config: DictConfig) -> None:
@@ -276,7 +269,14 @@ def share(text: str) -> float:
     return number
 
 
-# ---------------------------------------------------------------- report
+# ---------------------------------------------------------------- study, report
+
+
+def study(words: list[str]) -> int:
+    """What became of a sweep's runs, and what to do about it."""
+    from lightdet.study.command import run
+
+    return run(words)
 
 
 def report(words: list[str]) -> int:

@@ -29,7 +29,7 @@ MAX_SLUG = 120  # characters
 # Plain values at the top of the config that training itself reads. Every other one (head, width, ...) only feeds the
 # groups below it by interpolation, so it counts there or nowhere.
 READ_AT_TOP = ("image_size", "seed")
-NOT_SCIENCE_GROUPS = ("hydra", "logger", "paths")
+NOT_SCIENCE_GROUPS = ("hydra", "logger", "paths", "study", "launcher")
 NOT_SCIENCE_KEYS = (
     "data.num_workers",
     "data.cache_megabytes",
@@ -37,7 +37,7 @@ NOT_SCIENCE_KEYS = (
     "trainer.device",
     "trainer.progress",
 )
-NOT_IN_SLUG = ("seed", "study", "runs_dir", "logger", "hydra", *NOT_SCIENCE_KEYS)
+NOT_IN_SLUG = ("seed", "study", "runs_dir", "logger", "launcher", "hydra", *NOT_SCIENCE_KEYS)
 ENVIRONMENT = re.compile(r"\$\{oc\.env:([^{}]*)\}")
 
 
@@ -48,10 +48,12 @@ class RunFolder:
         self.path = Path(path)
         self.config_path = self.path / "config.yaml"
         self.overrides_path = self.path / "overrides.yaml"
+        self.request_path = self.path / "request.yaml"
         self.status_path = self.path / "status.json"
         self.results_path = self.path / "results.json"
         self.metrics_csv = self.path / "metrics.csv"
         self.traceback_path = self.path / "traceback.txt"
+        self.log_path = self.path / "log.txt"
         self.lock_path = self.path / ".lock"
         self.checkpoints = self.path / "checkpoints"
         self.pictures = self.path / "pictures"

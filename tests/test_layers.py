@@ -18,7 +18,7 @@ LAYERS = (
     ("model",),
     ("run",),
     ("task", "callback", "logger"),
-    ("load", "benchmark", "report", "sweep", "training", "evaluate", "evaluate_run", "predict"),
+    ("load", "benchmark", "report", "study", "training", "evaluate", "evaluate_run", "predict"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
@@ -67,7 +67,7 @@ def test_option_folders_list_nothing() -> None:
         assert not ast.parse(path.read_text(encoding="utf-8")).body, f"{path.relative_to(ROOT)} is not empty"
 
 
-@pytest.mark.parametrize("module", ["lightdet.cli", "lightdet.run", "lightdet.sweep"])
+@pytest.mark.parametrize("module", ["cli", "run", "study.sweep", "study.command", "study.worker"])
 def test_what_runs_before_training_does_without_torch(module: str) -> None:
-    script = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    script = f"import sys, lightdet.{module}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

@@ -30,7 +30,6 @@ class Row:
     shared_with: str = ""  # the first row's name when this row shares its training
     reason: str = ""
     traceback: str = ""
-    sweep: str = ""
     results: dict[str, Any] = field(default_factory=dict)
 
     def ap50(self, class_name: str) -> float | None:
@@ -104,7 +103,6 @@ def _read_row(name: str, job: dict[str, Any], study_path: Path) -> Row:
         state=str(job.get("state", "queued")),
         run=str(job.get("run") or ""),
         reason=str(job.get("reason") or ""),
-        sweep=str(job.get("sweep") or ""),
     )
     if row.run:
         try:
@@ -266,7 +264,10 @@ def write_tables(study_path: Path, rows: list[Row]) -> None:
 
 
 def failures(rows: list[Row]) -> list[str]:
-    """One line per failed job: its name, the reason, and where the traceback is."""
+    """One line per job that is not done: its state and name, the reason, and where the traceback is."""
     return [
-        f"FAILED {row.name}: {row.reason}" + (f" (traceback: {row.traceback})" if row.traceback else "") for row in rows
+        f"{row.state.upper()} {row.name}"
+        + (f": {row.reason}" if row.reason else "")
+        + (f" (traceback: {row.traceback})" if row.traceback else "")
+        for row in rows
     ]

@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import Logger
 
 from lightdet.callback.checkpoint_by_time import CheckpointByTime
 from lightdet.callback.ema import Ema
+from lightdet.callback.heartbeat import Heartbeat
 from lightdet.callback.metrics_csv import MetricsCsv
 from lightdet.callback.progress import EpochLines
 from lightdet.error import LightdetError
@@ -63,6 +64,7 @@ def _callbacks(settings: DictConfig, folder: RunFolder) -> list[pl.Callback]:
     callbacks: list[pl.Callback] = [
         Ema(settings.ema_decay, settings.ema_ramp_steps),
         MetricsCsv(folder.metrics_csv),
+        Heartbeat(folder, settings.monitor),
         ModelCheckpoint(
             folder.checkpoints, filename="best", monitor=settings.monitor, mode="max", enable_version_counter=False
         ),

@@ -1,0 +1,91 @@
+"""`lightdet study`: its words on the command line. No torch here."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lightdet.error import LightdetError
+from lightdet.report.table import read_rows, write_tables
+from lightdet.study.archive import export
+from lightdet.study.live import show
+from lightdet.study.prune import prune
+
+
+def run(words: Sequence[str]) -> int:
+    """Exit code: 0 when every row is done, 1 when one is not, 2 for bad input."""
+    options = parse(words)
+    options.study = find_study(options.study)
+    action: Callable[[argparse.Namespace], int] = options.action
+    return action(options)
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Exits with 2 for words that it does not know, as argparse does."""
+    parser = argparse.ArgumentParser(
+        "lightdet study",
+        description="What became of every run of a study: state, epoch, best mAP, time left, the reason of a failure "
+        "and where its traceback is. In a terminal the table lives while something is training.",
+    )
+    parser.set_defaults(action=_show)
+    parser.add_argument("study", type=Path, help="folder of a study, or its name under runs/")
+    actions = parser.add_subparsers(metavar="retry | prune | export")
+
+    again = actions.add_parser("retry", help="train again what failed, was killed or never began; nothing else")
+    again.add_argument("override", nargs="*", help="where and how: launcher=parallel launcher.workers=2 ...")
+    again.set_defaults(action=_retry)
+
+    tidy = actions.add_parser("prune", help="list what no row needs any more; with --yes delete it")
+    tidy.add_argument("--checkpoints", action="store_true", help="of finished runs, too: last.ckpt (best.ckpt stays)")
+    tidy.add_argument("--yes", action="store_true", help="delete what is listed")
+    tidy.set_defaults(action=_prune)
+
+    pack = actions.add_parser("export", help="one ZIP file with everything that a report needs")
+    pack.add_argument("--out", type=Path, help="file to write (default: STUDY.zip in the working directory)")
+    pack.add_argument("--checkpoints", action="store_true", help="with best.ckpt of every run")
+    pack.set_defaults(action=_export)
+    return parser.parse_args(words)
+
+
+def find_study(given: Path) -> Path:
+    """The folder of a study that was named by its path or by its name under runs/."""
+    for folder in (given, Path("runs") / given):
+        if (folder / "jobs").is_dir():
+            return folder
+    here = sorted(path.parent.as_posix() for path in Path("runs").glob("**/jobs") if path.is_dir())
+    known = f"; there are {', '.join(here[:8])}" if here else ""
+    raise LightdetError(f"{given}: no study there (a study's folder holds jobs/){known}")
+
+
+def _show(options: argparse.Namespace) -> int:
+    return show(options.study)
+
+
+def _retry(options: argparse.Namespace) -> int:
+    from hydra.utils import instantiate
+
+    from lightdet.cli import compose_config
+    from lightdet.run import RunFolder
+    from lightdet.study.sweep import tell_undone, train_missing
+    from lightdet.study.work import TRAINING
+
+    cfg = compose_config(options.override)
+    rows = [row for row in read_rows(options.study) if row.run and row.state not in ("done", "running")]
+    folders = [RunFolder(options.study / row.run) for row in rows]
+    try:
+        train_missing(folders, instantiate(cfg.launcher), TRAINING, cfg.study.on_error == "stop", retry=True)
+    finally:
+        rows = read_rows(options.study)
+        write_tables(options.study, rows)
+    return tell_undone(rows, options.study)
+
+
+def _prune(options: argparse.Namespace) -> int:
+    return prune(options.study, options.checkpoints, options.yes)
+
+
+def _export(options: argparse.Namespace) -> int:
+    out = options.out or Path(f"{options.study.name}.zip")
+    size = export(options.study, out, options.checkpoints)
+    print(f"lightdet: {out}: {size / 2**20:.1f} MiB; `lightdet report` reads the unpacked folder", file=sys.stderr)
+    return 0

@@ -1,0 +1,23 @@
+"""What a study consists of: `study.json`, every command that was given for it. Rows and runs are files of their own."""
+
+from pathlib import Path
+from typing import Any
+
+from lightdet.run import locked, now, read_json, write_json
+
+FILE_NAME = "study.json"
+
+
+def add_command(study_path: Path, words: list[str]) -> None:
+    """Note a sweep's overrides, once; what was asked for earlier stays."""
+    with locked(study_path / ".lock", wait=True):
+        known = read_definition(study_path)
+        if not any(command.get("overrides") == words for command in known):
+            commands = [*known, {"overrides": words, "first_given": now()}]
+            write_json(study_path / FILE_NAME, {"commands": commands})
+
+
+def read_definition(study_path: Path) -> list[dict[str, Any]]:
+    """The commands, oldest first: {"overrides": [...], "first_given": ISO 8601}."""
+    commands = read_json(study_path / FILE_NAME).get("commands")
+    return [command for command in commands if isinstance(command, dict)] if isinstance(commands, list) else []

@@ -1,0 +1,65 @@
+"""How the process of a run ended, when it could not say so itself. No torch here."""
+
+import contextlib
+import re
+import signal
+from pathlib import Path
+
+from lightdet.run import RunFolder
+
+OUT_OF_MEMORY_COUNTERS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
+
+
+def out_of_memory_kills() -> int:
+    """How many processes the kernel has ended for want of memory so far; 0 where it does not tell."""
+    total = 0
+    for path in OUT_OF_MEMORY_COUNTERS:
+        with contextlib.suppress(OSError):
+            total += sum(int(count) for count in re.findall(r"^oom_kill (\d+)", path.read_text(), re.MULTILINE))
+    return total
+
+
+def note_ending(folder: RunFolder, exit_code: int, kills_before: int) -> None:
+    """Note a process that ended without noting anything: by a signal as "killed", by an exit code as "failed".
+
+    A killed run goes on from its last checkpoint when its study is continued; a failed one is tried again on request.
+    `kills_before`: out_of_memory_kills() from before the process was started.
+    """
+    status = folder.read_status()
+    if status.get("state") not in ("running", "queued"):
+        return
+    reason = _reason(exit_code, out_of_memory_kills() > kills_before)
+    place = f"{reason}; {last_sign(status)}\n"
+    if folder.log_path.exists():
+        place += f"the last lines of {folder.log_path}:\n{_tail(folder.log_path)}\n"
+    note_failure(folder, "killed" if exit_code < 0 else "failed", reason, place)
+
+
+def note_failure(folder: RunFolder, state: str, reason: str, account: str) -> None:
+    """Write the account where a traceback would stand, and the status."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.traceback_path.write_text(account, encoding="utf-8")
+    folder.write_status(state, reason=reason, traceback=str(folder.traceback_path))
+
+
+def last_sign(status: dict[str, object]) -> str:
+    """The last that was heard of a run."""
+    if "epoch" not in status:
+        return "it had not finished a batch"
+    return f"last heard of in epoch {status['epoch']} of {status.get('epochs')}, step {status.get('step')}"
+
+
+def _reason(exit_code: int, out_of_memory: bool) -> str:
+    if exit_code >= 0:
+        return f"its process ended with exit code {exit_code} and no word"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = "unknown"
+    if out_of_memory:
+        return f"out of memory: the system ended it with signal {-exit_code} ({name})"
+    return f"ended by signal {-exit_code} ({name})"
+
+
+def _tail(path: Path, characters: int = 3000) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")[-characters:]

@@ -1,0 +1,170 @@
+"""Runs in child processes of this machine: one after another, or several side by side."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from lightdet.error import LightdetError
+from lightdet.run import RunFolder
+from lightdet.study.ending import last_sign, note_ending, note_failure, out_of_memory_kills
+from lightdet.study.machine import cores, gpus, workers_that_fit
+from lightdet.study.worker import ASK_FOR_STACKS, HELD, STACKS, Share, child
+
+LOOK_AGAIN = 1.0  # seconds between two looks at the children and at runs of other processes
+LEAVE = 30.0  # seconds that a child has to write its last checkpoint after Ctrl-C
+
+
+@dataclass(slots=True)
+class _Child:
+    folder: RunFolder
+    slot: int
+    process: BaseProcess
+    kills_before: int
+    started: float = field(default_factory=time.time)
+
+
+class Processes:
+    """`workers` children at a time, each with its share of the CPU threads and, where there are GPUs, one of them.
+
+    A child that dies takes nobody along: its run is noted as killed, the next one begins. A run of which nothing was
+    heard for `stall_minutes` is ended and noted as failed, with what each of its threads was doing.
+    """
+
+    def __init__(
+        self,
+        workers: int | str = 1,
+        threads: int | str | None = None,
+        per_gpu: int = 1,
+        stall_minutes: float | None = 30.0,
+        log: bool = False,
+    ) -> None:
+        for name, value in (("workers", workers), ("threads", threads), ("per_gpu", per_gpu)):
+            if not (value in ("auto", None) or (isinstance(value, int) and value >= 1)) or (workers is None):
+                raise LightdetError(f"launcher.{name}={value}: a whole number from 1 on, or auto")
+        self.workers = workers
+        self.threads = threads
+        self.per_gpu = per_gpu
+        self.stall_seconds = None if stall_minutes is None else 60.0 * stall_minutes
+        self.log = log
+
+    def run(self, folders: Sequence[RunFolder], train: str, stop_on_error: bool) -> None:
+        """See the contract."""
+        waiting = deque(folder for folder in folders if folder.read_status().get("state") != "done")
+        if not waiting:
+            return
+        self._total, self._begun = len(waiting), 0
+        at_a_time = workers_that_fit(len(waiting), self.per_gpu) if self.workers == "auto" else int(self.workers)
+        threads = max(1, cores() // at_a_time) if self.threads == "auto" else self.threads
+        free = list(range(at_a_time))[::-1]
+        children: list[_Child] = []
+        elsewhere: list[RunFolder] = []
+        stop = False
+        context = _context(train)
+        try:
+            while (waiting and not stop) or children or (elsewhere and not stop):
+                while waiting and free and not stop:
+                    folder = waiting.popleft()
+                    if _held(folder):
+                        elsewhere.append(folder)
+                        print(f"lightdet: {folder.path} is being trained by another process; it is waited for")
+                    elif folder.read_status().get("state") != "done":
+                        slot = free.pop()
+                        gpu = gpus()[slot % len(gpus())] if at_a_time > 1 and gpus() else None
+                        share = Share(int(threads) if threads else None, gpu, self.log)
+                        children.append(self._start(context, folder, train, share, slot))
+                wait([one.process.sentinel for one in children], timeout=LOOK_AGAIN) if children else _nap()
+                for one in [one for one in children if one.process.exitcode is not None]:
+                    children.remove(one)
+                    free.append(one.slot)
+                    if self._settle(one) == HELD:
+                        elsewhere.append(one.folder)
+                    stop = stop or (stop_on_error and one.folder.read_status().get("state") == "failed")
+                for one in children:
+                    self._end_if_stalled(one)
+                for folder in [folder for folder in elsewhere if not _held(folder)]:
+                    elsewhere.remove(folder)
+                    if folder.read_status().get("state") not in ("done", "failed"):
+                        waiting.append(folder)
+        except KeyboardInterrupt:
+            self._leave(children)
+            raise
+
+    def _start(self, context: Any, folder: RunFolder, train: str, share: Share, slot: int) -> _Child:
+        self._begun += 1
+        print(f"lightdet: run {self._begun} of {self._total}: {folder.path}", flush=True)
+        kills = out_of_memory_kills()
+        process = context.Process(target=child, args=(str(folder.path), train, share, dict(os.environ)))
+        process.start()
+        return _Child(folder, slot, process, kills)
+
+    def _settle(self, one: _Child) -> int:
+        """Note an end that the child could not note; returns the exit code."""
+        code = one.process.exitcode
+        one.process.join()
+        assert code is not None
+        if code == HELD:
+            return code
+        note_ending(one.folder, code, one.kills_before)
+        (one.folder.path / STACKS).unlink(missing_ok=True)
+        status = one.folder.read_status()
+        state, minutes = status.get("state"), (time.time() - one.started) / 60
+        told = f": {status['reason']} (see {status.get('traceback')})" if status.get("reason") else ""
+        print(f"lightdet: {one.folder.path} is {state} after {minutes:.1f} min{told}", flush=True)
+        return code
+
+    def _end_if_stalled(self, one: _Child) -> None:
+        if self.stall_seconds is None or one.process.pid is None or one.process.exitcode is not None:
+            return
+        with contextlib.suppress(OSError):
+            heard = max(one.started, one.folder.status_path.stat().st_mtime)
+            if time.time() - heard < self.stall_seconds:
+                return
+            stacks = one.folder.path / STACKS
+            if ASK_FOR_STACKS is not None:
+                os.kill(one.process.pid, ASK_FOR_STACKS)
+                _nap()
+            said = stacks.read_text(encoding="utf-8") if stacks.exists() else ""
+            one.process.kill()
+            one.process.join()
+            reason = f"it hung: nothing heard of it for {self.stall_seconds / 60:g} min (launcher.stall_minutes)"
+            account = f"{reason}; {last_sign(one.folder.read_status())}\n{said}"
+            note_failure(one.folder, "failed", reason, account)
+
+    def _leave(self, children: list[_Child]) -> None:
+        """Ctrl-C reaches the children too; one that it did not reach is told, one that stays is ended."""
+        for seconds, send in ((LEAVE / 6, signal.SIGINT), (LEAVE, signal.SIGKILL)):
+            until = time.monotonic() + seconds
+            for one in children:
+                one.process.join(max(0.0, until - time.monotonic()))
+            for one in children:
+                if one.process.exitcode is None and one.process.pid is not None:
+                    os.kill(one.process.pid, send)
+        for one in children:
+            one.process.join()
+            if one.folder.read_status().get("state") == "running":
+                one.folder.write_status("killed", reason="interrupted")
+
+
+def _context(train: str) -> Any:
+    """Children are forked from a server that has imported the training once, where the system can fork."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([train.partition(":")[0]])
+    return context
+
+
+def _held(folder: RunFolder) -> bool:
+    return folder.holder() is not None
+
+
+def _nap() -> None:
+    time.sleep(LOOK_AGAIN)

@@ -1,0 +1,117 @@
+"""A process that trains one run and ends: `python -m lightdet.study.worker RUN_FOLDER`.
+
+No torch before the training itself.
+"""
+
+import faulthandler
+import io
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from lightdet.allocator import keep_memory
+from lightdet.error import LightdetError
+from lightdet.run import RunFolder
+from lightdet.study.work import TRAINING, HeldElsewhere, one_line, work
+
+FAILED, HELD, INTERRUPTED = 1, 3, 130  # exit codes; 0: done
+STACKS = ".stacks"  # in the run folder: where a process that hangs is made to write what it was doing
+ASK_FOR_STACKS = getattr(signal, "SIGUSR1", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a process may use of this machine."""
+
+    threads: int | None = None  # of the CPU; None: as many as torch takes by itself
+    gpu: str | None = None  # the only GPU to be seen, as CUDA_VISIBLE_DEVICES names it; None: all of them
+    log: bool = False  # write to log.txt of the run folder, not to the terminal
+
+
+def train_folder(folder: RunFolder, train: str = TRAINING) -> int:
+    """Train a claimed run and return the exit code; what went wrong is printed in one line."""
+    try:
+        work(folder, train)
+    except HeldElsewhere:
+        return HELD
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        print(f"lightdet: {folder.path} failed: {one_line(error)}", file=sys.stderr, flush=True)
+        return FAILED
+    return 0
+
+
+def child(path: str, train: str, share: Share, environment: Mapping[str, str]) -> None:
+    """What a launcher's child process does: one run, within its share of the machine, and never longer than its parent.
+
+    `environment` is the parent's: a process that was forked from a server has an older one.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.clear()
+    os.environ.update(environment)
+    if share.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = share.gpu
+    folder = RunFolder(path)
+    if share.log:
+        _write_to(folder.log_path)
+    if share.threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(share.threads)
+        if train == TRAINING:
+            import torch
+
+            torch.set_num_threads(share.threads)
+    stacks = folder.path / STACKS
+    with open(stacks, "w", encoding="utf-8") as file:
+        if ASK_FOR_STACKS is not None:
+            faulthandler.register(ASK_FOR_STACKS, file=file, all_threads=True)
+        code = train_folder(folder, train)
+        if ASK_FOR_STACKS is not None:
+            faulthandler.unregister(ASK_FOR_STACKS)
+    stacks.unlink(missing_ok=True)
+    sys.exit(code)
+
+
+def _end_with_parent() -> None:
+    """A parent that dies takes its training along, or the same command would find the run held by an orphan."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(FAILED)
+
+
+def _write_to(log: Path) -> None:
+    """Everything that this process and the libraries under it print goes to a file from now on."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
+
+
+def main(words: list[Any]) -> int:
+    """The exit code: 0 done, 1 failed, 2 bad input, 3 another process trains there, 130 interrupted."""
+    if len(words) != 1 or not RunFolder(words[0]).request_path.exists():
+        print("lightdet: give the folder of a run that a study has claimed: it holds request.yaml", file=sys.stderr)
+        return 2
+    try:
+        return train_folder(RunFolder(words[0]))
+    except LightdetError as error:
+        print(f"lightdet: {one_line(error)}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    keep_memory()
+    sys.exit(main(sys.argv[1:]))
