@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.allocator import keep_memory
+from lightdet.compose import compose_config
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError
 
@@ -175,16 +175,6 @@ def doctor(words: list[str]) -> int:
     from lightdet.data.doctor import run_doctor
 
     return run_doctor(config, options.json)
-
-
-def compose_config(overrides: list[str], config_dir: Path | None = None) -> DictConfig:
-    """The configuration that `lightdet train` would see under these overrides."""
-    if config_dir is not None:
-        if not config_dir.is_dir():
-            raise LightdetError(f"--config-dir {config_dir}: there is no such folder")
-        overrides = [*overrides, f"hydra.searchpath=[file://{config_dir.resolve()}]"]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("train", overrides=overrides)
 
 
 # ---------------------------------------------------------------- evaluate

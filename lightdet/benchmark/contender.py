@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from lightdet.conf_dir import conf_dir
+from lightdet.compose import compose_config
 from lightdet.error import LightdetError
 from lightdet.load import BEST, build_detector, load_weights
 from lightdet.model.detector import Detector
@@ -76,14 +75,7 @@ def combinations(overrides: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 
 def _preset(name: str, overrides: list[str], image_size: int) -> Contender:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose(
-            "train",
-            overrides=[
-                *overrides,
-                f"image_size={image_size}",
-            ],
-        )
+    config = compose_config([*overrides, f"image_size={image_size}"])
     config.num_classes = PLACEHOLDER_CLASSES
     torch.manual_seed(int(config.seed))
     return _contend(name, config, build_detector(config, PLACEHOLDER_CLASSES))

@@ -64,16 +64,16 @@ def _show(options: argparse.Namespace) -> int:
 def _retry(options: argparse.Namespace) -> int:
     from hydra.utils import instantiate
 
-    from lightdet.cli import compose_config
+    from lightdet.compose import compose_config
     from lightdet.run import RunFolder
+    from lightdet.study import work
     from lightdet.study.sweep import tell_undone, train_missing
-    from lightdet.study.work import TRAINING
 
     cfg = compose_config(options.override)
     rows = [row for row in read_rows(options.study) if row.run and row.state not in ("done", "running")]
     folders = [RunFolder(options.study / row.run) for row in rows]
     try:
-        train_missing(folders, instantiate(cfg.launcher), TRAINING, cfg.study.on_error == "stop", retry=True)
+        train_missing(folders, instantiate(cfg.launcher), work.TRAINING, cfg.study.on_error == "stop", retry=True)
     finally:
         rows = read_rows(options.study)
         write_tables(options.study, rows)

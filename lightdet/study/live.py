@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -30,14 +30,14 @@ def show(study_path: Path) -> int:
         with Live(console=console, auto_refresh=False) as live:
             try:
                 while _running(rows):
-                    live.update(table(study_path, rows), refresh=True)
+                    live.update(overview(study_path, rows), refresh=True)
                     time.sleep(REFRESH)
                     rows = read_rows(study_path)
             except KeyboardInterrupt:  # ends the looking, not the training
                 pass
-            live.update(table(study_path, rows), refresh=True)
+            live.update(overview(study_path, rows), refresh=True)
     else:
-        console.print(table(study_path, rows))
+        console.print(overview(study_path, rows), soft_wrap=True)
     for row in rows:
         if row.reason and row.state != "running":
             place = f" (traceback: {row.traceback})" if row.traceback else ""
@@ -49,11 +49,16 @@ def _running(rows: list[Row]) -> bool:
     return any(row.state == "running" for row in rows)
 
 
-def table(study_path: Path, rows: list[Row]) -> Table:
-    """One line per row: its choices, state, epoch, best monitored value, time left."""
+def overview(study_path: Path, rows: list[Row]) -> Group:
+    """How many rows are in which state, and the table."""
     counts = Counter(row.state for row in rows)
     states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    shown = Table(title=f"{study_path}: {len(rows)} rows, {states}", title_justify="left", box=None, pad_edge=False)
+    return Group(Text(f"{study_path}: {len(rows)} rows, {states}", no_wrap=True), table(study_path, rows))
+
+
+def table(study_path: Path, rows: list[Row]) -> Table:
+    """One line per row: its choices, state, epoch, best monitored value, time left."""
+    shown = Table(box=None, pad_edge=False)
     columns = choice_columns(rows)
     for name, _ in columns:
         shown.add_column(name)

@@ -158,7 +158,7 @@ def _context(train: str) -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([train.partition(":")[0]])
+    context.set_forkserver_preload(["lightdet.study.worker", train.partition(":")[0]])
     return context
 
 
