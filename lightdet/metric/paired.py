@@ -70,9 +70,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p values of a family of comparisons (Holm 1979, Scandinavian Journal of Statistics 6(2), 65-70).
 
     With k rows against one baseline, one in 20 rows that change nothing would pass at 5 %; after the adjustment, one in
-    20 whole tables has such a row. Holm's step-down needs no independence, which rows on the same images and against the
-    same baseline lack, and is never weaker than Bonferroni's factor k. Intervals stay those of each row alone, so that
-    a row reads the same in a table of two and of twenty.
+    20 whole tables has such a row. Holm's step-down needs no independence, which rows on the same images and against
+    the same baseline lack, and is never weaker than Bonferroni's factor k. Intervals stay those of each row alone, so
+    that a row reads the same in a table of two and of twenty.
     """
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted, most = [0.0] * len(p_values), 0.0

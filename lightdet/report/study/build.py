@@ -13,6 +13,7 @@ from lightdet.report.study.figures import plot_cost, plot_over_epochs
 from lightdet.report.study.gallery import OVERVIEW, OVERVIEW_WIDTH, Gallery, relative, smaller
 from lightdet.report.study.paper import FILE_NAME, read_paper
 from lightdet.report.study.rows import UNREADABLE, StudyRow, read_study
+from lightdet.report.study.seeds import short_text
 from lightdet.report.study.table import Table, to_csv, to_markdown
 from lightdet.report.study.tables import build_tables
 from lightdet.run import write_text
@@ -39,6 +40,7 @@ class Written:
 
     page: Path
     summary: str
+    table: str  # of the means over seeds, for a terminal
     troubles: tuple[str, ...]  # files that could not be read, a line each
 
 
@@ -54,8 +56,7 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     began = time.process_time()
     costs = read_costs(rows, study, out, settings.sizes, settings.seconds / 2)
     left = max(0.0, settings.seconds - (time.process_time() - began))
-    comparer = Comparer(baseline, settings.resamples, left)
-    comparisons = {row.number: comparer.compare(row) for row in rows}
+    comparisons = Comparer(baseline, settings.resamples, left).compare_all(rows)
     tables = build_tables(rows, comparisons, costs, paper, settings.sizes)
     figures = draw_figures(rows, out)
     gallery = Gallery(out, round(settings.megabytes * 1e6))
@@ -76,7 +77,7 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
         write_text(out / f"{table.name}.csv", to_csv(table))
     examples = write_examples(rows, out)
     write_text(out / "report.md", markdown(title, rows, tables, figures, examples, notes))
-    return Written(out / PAGE, summary(rows), tuple(troubles))
+    return Written(out / PAGE, summary(rows), short_text(rows, comparisons), tuple(troubles))
 
 
 def draw_figures(rows: Sequence[StudyRow], out: Path) -> dict[str, Path]:

@@ -17,7 +17,8 @@ def run(words: Sequence[str]) -> int:
         options.baseline, options.resamples, options.seconds, options.sizes, options.inline_megabytes, options.paper
     )
     written = report_study(options.study, out, settings)
-    print(f"{written.summary}\nwritten to {written.page}, with report.md, tables as CSV and figures beside it")
+    print(f"{written.summary}\n\n{written.table}\n")
+    print(f"written to {written.page}, with report.md, tables as CSV and figures beside it")
     for line in written.troubles:
         print(f"lightdet: {line}", file=sys.stderr)
     return 1 if written.troubles else 0

@@ -171,8 +171,8 @@ def _difference(found: Comparison) -> Cell:
 
 
 def _difference_html(found: Difference) -> str:
-    low, high = found.over_both or found.over_images
-    noise = '<em class="noise">within noise</em>' if found.within_noise else ""
+    low, high = found.interval
+    noise = f'<em class="noise">{found.verdict}</em>' if found.verdict else ""
     interval = f"<small>{low:+.3f} to {high:+.3f}</small>"
     return f'<td class="number" data-v="{found.estimate}"><b>{found.estimate:+.3f}</b>{interval}{noise}</td>'
 

@@ -63,11 +63,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A number over the seeds that have it: mean and sample standard deviation."""
+    """A number over the seeds that have it: mean, sample standard deviation and range."""
 
     mean: float
     spread: float | None  # None for one seed
     seeds: int
+    least: float
+    most: float
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ class StudyRow:
         if not values:
             return None
         spread = statistics.stdev(values) if len(values) > 1 else None
-        return Value(statistics.fmean(values), spread, len(values))
+        return Value(statistics.fmean(values), spread, len(values), min(values), max(values))
 
     def cost(self, name: str) -> float | None:
         """A number of the network, which the seeds share."""

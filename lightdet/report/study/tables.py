@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from lightdet.report.study.comparison import Comparison, Difference
+from lightdet.report.study.comparison import NOT_AFTER_HOLM, Comparison, Difference
 from lightdet.report.study.cost import Costs
 from lightdet.report.study.paper import Paper
 from lightdet.report.study.rows import StudyRow, all_classes
+from lightdet.report.study.seeds import build_seed_tables
 from lightdet.report.study.table import Cell, Column, Table, amount, choice_names, head, measured, opening
+from lightdet.report.table import MEANS as COMPARED
 
 MEANS = {"mAP50": "map50", "mAP75": "map75", "mAP50-95": "map50_95"}
-COMPARED = {"mAP50": "map50", "mAP50-95": "map50_95"}
 
 
 def build_tables(
@@ -18,7 +19,7 @@ def build_tables(
     """All of them; `comparisons` by row number."""
     tables = [class_table(rows), mean_table(rows, comparisons, paper), cost_table(rows, costs, sizes)]
     grid = attention_table(rows)
-    return [*tables, grid] if grid else tables
+    return [*tables, *([grid] if grid else []), *build_seed_tables(rows, comparisons)]
 
 
 def class_table(rows: Sequence[StudyRow]) -> Table:
@@ -69,7 +70,7 @@ def difference_text(found: Difference) -> str:
     text = f"{found.estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
     if found.over_both is not None:
         text += f", with seeds [{found.over_both[0]:+.3f}, {found.over_both[1]:+.3f}]"
-    return f"{text} within noise" if found.within_noise else text
+    return f"{text} {found.verdict}".rstrip()
 
 
 def cost_table(rows: Sequence[StudyRow], costs: Costs, sizes: Sequence[int]) -> Table:
@@ -139,8 +140,10 @@ def comparison_note(comparisons: dict[int, Comparison]) -> str:
     words += " over the seeds that both rows have, with 95 % intervals of a paired bootstrap over "
     words += f"{max(found.images for found in known)} validation images"
     if any(len(found.seeds) > 1 for found in known):
-        words += ", the second over images and seeds (too narrow with fewer than five seeds)"
+        words += ", the second over images and seeds"
     words += '. "Within noise": an interval holds 0.'
+    if any(difference.verdict == NOT_AFTER_HOLM for found in known for difference in found.differences.values()):
+        words += f' "{NOT_AFTER_HOLM.capitalize()}": it does not, but so many rows were tried that one may by chance.'
     if any(len(found.seeds) == 1 for found in known):
         words += " Where two trainings are compared, one seed each, the interval knows nothing of how trainings vary."
     return words
