@@ -52,6 +52,11 @@ def student(freedom: float) -> float:
     return float(special.ndtri(TAIL) if math.isinf(freedom) else special.stdtrit(freedom, TAIL))
 
 
+def seed_error(over_images: np.ndarray, over_both: np.ndarray, pairs: int) -> float:
+    """Standard error over seeds, from the means over resampled images (R,) and those with resampled seeds (R,)."""
+    return float(np.nanstd(over_both - over_images)) * student(math.inf) / student(pairs - 1)
+
+
 def p_value(estimate: float, image_error: float, seed_error: float, images: int, pairs: int) -> float:
     """Two-sided p of a mean difference from its standard errors over images and over seeds (0 for one pair).
 

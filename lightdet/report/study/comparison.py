@@ -5,6 +5,7 @@ same draw of them. With several seeds a second interval resamples the seeds too 
 several rows, verdicts are held against Holm's p values. No torch here.
 """
 
+import hashlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ import numpy as np
 from lightdet.error import LightdetError
 from lightdet.metric.bootstrap import MEANS, draw, interval, mean_precisions
 from lightdet.metric.match_record import match_records
-from lightdet.metric.paired import holm, over_images_and_seeds, p_value
+from lightdet.metric.paired import holm, over_images_and_seeds, p_value, seed_error
 from lightdet.report.detections import FILE_NAME, KeptDetections, read_detections
 from lightdet.report.study.rows import Job, StudyRow
 from lightdet.run import RunFolder, digest, read_json
@@ -142,26 +143,28 @@ class Comparer:
         if not kept.images:
             return "no validation images"
         records = match_records(kept.images, len(kept.classes))
-        full = mean_precisions(records, np.ones((1, len(kept.images)), np.int64))[0]
-        if np.isnan(full).any():
+        if not any(record.truths.any() for record in records):
             return "no truth in the validation images"
+        # one draw for all runs on the same images; seeds whose splits differ are resampled independently of each other
+        data, count = _data_digest(kept), len(kept.images)
+        if data not in self._draws:
+            resamples = draw(count, self.resamples, seed=len(self._draws))
+            self._draws[data] = np.concatenate(
+                [np.ones((1, count), np.int64), resamples]
+            )  # the images themselves first
+        full, *resampled = mean_precisions(records, self._draws[data])
         for name, value in zip(MEANS, full, strict=True):
             told = job.row.metric(name)
             if told is not None and not abs(told - value) <= AGREES:
                 return f"{FILE_NAME} gives {name} {value:.3f}, the run {told:.3f}: evaluate the run again"
-        # one draw for all runs on the same images; seeds whose splits differ are resampled independently of each other
-        data = digest([kept.classes, kept.image_ids, [image.truth.tolist() for image in kept.images]])
-        if data not in self._draws:
-            self._draws[data] = draw(len(kept.images), self.resamples, seed=len(self._draws))
-        counts = self._draws[data]
         splits = read_json(folder.path / "splits.json")
-        return Measured(
-            len(kept.images),
-            data,
-            digest(splits) if splits else "",
-            full,
-            mean_precisions(records, counts),
-        )
+        return Measured(count, data, digest(splits) if splits else "", full, np.stack(resampled))
+
+
+def _data_digest(kept: KeptDetections) -> str:
+    """Of classes, image ids and truth."""
+    truth = hashlib.sha256(b"".join(image.truth.tobytes() + b";" for image in kept.images)).hexdigest()
+    return digest([kept.classes, kept.image_ids, truth])
 
 
 def differences_of(sides: Sequence[tuple[Measured, Measured]]) -> dict[str, Difference]:
@@ -171,17 +174,18 @@ def differences_of(sides: Sequence[tuple[Measured, Measured]]) -> dict[str, Diff
     images, pairs = sides[0][0].images, len(sides)
     found = {}
     for index, name in enumerate(MEANS):
-        values = resampled[:, :, index]
-        over_images = values.mean(axis=0)
-        spread = float(full[:, index].std(ddof=1)) if pairs > 1 else None
+        over_images = resampled[:, :, index].mean(axis=0)
+        over_both = over_images_and_seeds(resampled[:, :, index]) if pairs > 1 else None
         estimate, image_error = float(full[:, index].mean()), float(np.nanstd(over_images))
+        trained = 0.0 if over_both is None else seed_error(over_images, over_both, pairs)
+        p = p_value(estimate, image_error, trained, images, pairs)
         found[name] = Difference(
             estimate,
             interval(over_images),
-            interval(over_images_and_seeds(values)) if pairs > 1 else None,
+            None if over_both is None else interval(over_both),
             image_error,
-            spread,
-            p := p_value(estimate, image_error, (spread or 0.0) / pairs**0.5, images, pairs),
+            None if over_both is None else float(full[:, index].std(ddof=1)),
+            p,
             p,
         )
     return found

@@ -3,6 +3,7 @@
 `seed_tables` gives them as plain data to whoever publishes them elsewhere.
 """
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def _difference_cells(found: Comparison, difference: Difference | None) -> list[
         return [Cell(DASH)] * 6 + [Cell(found.reason), Cell(DASH), Cell(DASH)]
     low, high = difference.interval
     signed = [Cell(f"{value:+.3f}", value) for value in (difference.estimate, low, high)]
-    chances = [_number(difference.p), _number(difference.holm)]
+    chances = [Cell("<0.001" if p < 0.001 else f"{p:.3f}", p) for p in (difference.p, difference.holm)]
     seen = [_number(visible_over_seeds(found, difference)), _number(detectable_over_images(difference.image_error))]
     pairs = len(found.seeds)
     return [Cell(str(pairs), pairs), *signed, *chances, Cell(difference.verdict or DIFFERS), *seen]
@@ -145,9 +146,9 @@ def power_notes(key: str, comparisons: dict[int, Comparison]) -> list[str]:
 
 
 def _extent(values: Sequence[float]) -> str:
-    """One number, or the range over the rows."""
+    """One number, or the median and the range over the rows."""
     least, most = f"{min(values):.3f}", f"{max(values):.3f}"
-    return least if least == most else f"{least} to {most}, by row,"
+    return least if least == most else f"{statistics.median(values):.3f} (median; {least} to {most} by row)"
 
 
 def short_text(rows: Sequence[StudyRow], comparisons: dict[int, Comparison], name: str = "mAP50-95") -> str:
