@@ -16,6 +16,7 @@ from lightdet.run import RunFolder
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Points = tuple[list[float], list[float]]  # epochs and values
+MEANS = {"mAP50": "map50", "mAP75": "map75", "mAP50-95": "map50_95"}
 UNREADABLE = ("unreadable", "missing")
 
 

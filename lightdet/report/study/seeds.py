@@ -64,7 +64,7 @@ def seed_table(number: int, name: str, rows: Sequence[StudyRow], comparisons: di
         cells = [measured(value), count, *extent, *_difference_cells(found, difference)]
         table.lines.append([*opening(row, names), *cells])
         table.rows.append(row.number)
-    table.notes += [resampling_note(comparisons), holm_note(comparisons), *power_notes(key, comparisons)]
+    table.notes += [resampling_note(comparisons), *holm_notes(comparisons), *power_notes(key, comparisons)]
     return table
 
 
@@ -77,11 +77,17 @@ def _difference_cells(found: Comparison, difference: Difference | None) -> list[
     chances = [Cell("<0.001" if p < 0.001 else f"{p:.3f}", p) for p in (difference.p, difference.holm)]
     seen = [_number(visible_over_seeds(found, difference)), _number(detectable_over_images(difference.image_error))]
     pairs = len(found.seeds)
-    return [Cell(str(pairs), pairs), *signed, *chances, Cell(difference.verdict or DIFFERS), *seen]
+    return [Cell(str(pairs), pairs), *signed, *chances, Cell(verdict(difference)), *seen]
 
 
 def _number(value: float | None) -> Cell:
     return Cell(DASH) if value is None else Cell(f"{value:.3f}", value)
+
+
+def verdict(difference: Difference) -> str:
+    """Within noise, not after Holm, or that the row differs; of one seed, only as far as the images go."""
+    unknown = "" if difference.seed_spread is not None else ", seeds unknown"
+    return difference.verdict or f"{DIFFERS}{unknown}"
 
 
 def visible_over_seeds(found: Comparison, difference: Difference) -> float | None:
@@ -108,15 +114,15 @@ def resampling_note(comparisons: dict[int, Comparison]) -> str:
     return words + "."
 
 
-def holm_note(comparisons: dict[int, Comparison]) -> str:
-    """How many comparisons there are, and what is done about it; "" for one."""
+def holm_notes(comparisons: dict[int, Comparison]) -> list[str]:
+    """How many comparisons there are, and what is done about it; nothing for one."""
     family = len({found.runs for found in comparisons.values() if found.differences})
     if family < 2:
-        return ""
-    return (
+        return []
+    return [
         f"{family} rows are compared with one baseline: p is a row's own, p (Holm) is adjusted for all of them, and a "
         'row "differs" only if its interval leaves out 0 and p (Holm) is at most 0.05; intervals are each row\'s own.'
-    )
+    ]
 
 
 def power_notes(key: str, comparisons: dict[int, Comparison]) -> list[str]:
@@ -163,8 +169,8 @@ def short_text(rows: Sequence[StudyRow], comparisons: dict[int, Comparison], nam
         if difference is not None:
             low, high = difference.interval
             against = f"{difference.estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
-        verdict = found.reason if difference is None else difference.verdict or DIFFERS
-        body.append([str(row.number), row.label, mean, against, verdict])
+        told = found.reason if difference is None else verdict(difference)
+        body.append([str(row.number), row.label, mean, against, told])
     heads = [[words] for words in ("row", "choices", f"{name} ± sd (n)", "- baseline [95 %]", "")]
     text = aligned(heads, body, left=2)
     return text if len(rows) <= MOST_LINES else f"{text}\n... and {len(rows) - MOST_LINES} more rows"

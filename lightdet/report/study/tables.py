@@ -4,13 +4,11 @@ from collections.abc import Sequence
 
 from lightdet.report.study.comparison import NOT_AFTER_HOLM, Comparison, Difference
 from lightdet.report.study.cost import Costs
-from lightdet.report.study.paper import Paper
-from lightdet.report.study.rows import StudyRow, all_classes
+from lightdet.report.study.paper import SOURCE, Paper, paper_table
+from lightdet.report.study.rows import MEANS, StudyRow, all_classes
 from lightdet.report.study.seeds import build_seed_tables
 from lightdet.report.study.table import Cell, Column, Table, amount, choice_names, head, measured, opening
 from lightdet.report.table import MEANS as COMPARED
-
-MEANS = {"mAP50": "map50", "mAP75": "map75", "mAP50-95": "map50_95"}
 
 
 def build_tables(
@@ -19,7 +17,9 @@ def build_tables(
     """All of them; `comparisons` by row number."""
     tables = [class_table(rows), mean_table(rows, comparisons, paper), cost_table(rows, costs, sizes)]
     grid = attention_table(rows)
-    return [*tables, *([grid] if grid else []), *build_seed_tables(rows, comparisons)]
+    published = paper_table(paper)
+    tables += [*([grid] if grid else []), *build_seed_tables(rows, comparisons)]
+    return [*tables, published] if published else tables
 
 
 def class_table(rows: Sequence[StudyRow]) -> Table:
@@ -37,22 +37,23 @@ def class_table(rows: Sequence[StudyRow]) -> Table:
 
 
 def mean_table(rows: Sequence[StudyRow], comparisons: dict[int, Comparison], paper: Paper) -> Table:
-    """mAP50, mAP75 and mAP50-95, how far each row is from the baseline, how it was trained; published numbers last."""
+    """mAP50, mAP75 and mAP50-95, how far each row is from the baseline, how it was trained; published means last."""
     names = choice_names(rows)
+    shown = [name for name in paper.columns if name in (*MEANS, SOURCE)]
     columns = [*head(rows), *map(Column, MEANS)]
     columns += [Column(f"{name} - baseline") for name in COMPARED]
     columns += [Column(name, numeric=False) for name in ("epochs", "input px", "seeds", "status")]
-    columns += [Column(f"paper: {name}", numeric=False, paper=True) for name in paper.columns]
+    columns += [Column(f"paper: {name}", numeric=False, paper=True) for name in shown]
     table = Table("table2_map", "Table 2: mean average precision", columns)
     for row in rows:
         means = [measured(row.over_seeds(lambda job, key=key: job.metric(key))) for key in MEANS.values()]  # type: ignore[misc]
         found = comparisons[row.number]
-        published = [Cell(paper.cells.get(row.number, {}).get(name, "")) for name in paper.columns]
+        published = [Cell(paper.cell(row.number, name)) for name in shown]
         told = [row.said(lambda job: job.epochs), row.said(lambda job: job.image_size), row.seeds(), row.status()]
         against = [difference_cell(found, key) for key in COMPARED.values()]
         table.lines.append([*opening(row, names), *means, *against, *map(Cell, told), *published])
         table.rows.append(row.number)
-    table.notes += [spread_note(rows), comparison_note(comparisons), *paper.notes]
+    table.notes += [spread_note(rows), comparison_note(comparisons)]
     return table
 
 
