@@ -11,10 +11,11 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # a bare clone works too
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a bare clone works too
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from bench.publish import command, publish
 from study_factory import add_job, boxes
@@ -49,9 +50,8 @@ def make_study(study: Path, runs: int) -> None:
         os.fsync = synchronise
 
 
-def timed(name: str, work: object) -> str:
+def timed(name: str, work: Callable[[], object]) -> str:
     """A line of the table."""
-    assert callable(work)
     clock, processor = time.perf_counter(), time.process_time()
     work()
     return f"| {name} | {time.perf_counter() - clock:.1f} | {time.process_time() - processor:.1f} |"
@@ -75,8 +75,8 @@ def main() -> None:
         [
             "## A report of many runs",
             "",
-            f"`{command()}`: {options.runs} finished runs, {table.count('spent')} of {(options.runs + 2) // 3} rows left "
-            "without an interval by the budget of 20 s of processor time.",
+            f"`{command()}`: {options.runs} finished runs; the budget of 20 s of processor time left "
+            f"{table.count('spent')} of {(options.runs + 2) // 3} rows without an interval.",
             "",
             "| work | seconds | processor seconds |",
             "|---|---:|---:|",

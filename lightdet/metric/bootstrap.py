@@ -112,7 +112,7 @@ def _ranked(counts: np.ndarray, images: np.ndarray, copies: np.ndarray, places: 
     np.add.at(ahead, (images[many], before[many]), 1)
     ahead[counts.shape[1] + np.arange(len(single)), before[single]] = 1
     drawn = np.concatenate([counts, _weights(counts, images[single], copies[single])], axis=1)
-    return drawn.astype(exact) @ ahead[:, :-1].cumsum(axis=1)  # type: ignore[no-any-return]
+    return drawn.astype(exact) @ ahead[:, :-1].cumsum(axis=1)
 
 
 def _reached(found: np.ndarray, positives: np.ndarray) -> np.ndarray:

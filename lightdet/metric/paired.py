@@ -39,7 +39,7 @@ def over_images_and_seeds(resampled: np.ndarray) -> np.ndarray:
     pairs, resamples = resampled.shape
     over_images = resampled.mean(axis=0)
     both = resampled[drawn_seeds(pairs, resamples), np.arange(resamples)].mean(axis=0)
-    return over_images + stretch(pairs) * (both - over_images)  # type: ignore[no-any-return]
+    return over_images + stretch(pairs) * (both - over_images)
 
 
 def stretch(pairs: int) -> float:

@@ -44,6 +44,11 @@ class Difference:
         """The one that counts: over images and, with several, seeds."""
         return self.over_both or self.over_images
 
+    def text(self) -> str:
+        """Such as "+0.012 [-0.003, +0.027]"."""
+        low, high = self.interval
+        return f"{self.estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
+
     @property
     def within_noise(self) -> bool:
         """Whether an interval holds 0."""

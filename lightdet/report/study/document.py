@@ -17,6 +17,7 @@ from lightdet.report.study.table import Cell, Column, Table, amount, choice_name
 
 HERE = Path(__file__).parent
 PENDING = ("queued", "running", "killed")
+LONG = 14  # letters of a cell that would otherwise be squeezed into a column of words
 MOST_CHOICES = 40  # in a list to filter by
 
 
@@ -194,7 +195,8 @@ def _cell(cell: Cell, column: Column, kind: str = "") -> str:
         text = f"{mean}<small>± {spread}</small>"
     words = column.numeric and cell.number is None and len(cell.text) > 1
     look = f"{kind}{' number' if column.numeric and not words else ''}{' paper' if column.paper else ''}"
-    return f'<td class="{look}{" words" if words else ""}"{number}>{text}</td>'
+    look += " words" if words else " long" if not column.numeric and len(cell.text) > LONG else ""
+    return f'<td class="{look}"{number}>{text}</td>'
 
 
 def _html_table(table: Table) -> str:

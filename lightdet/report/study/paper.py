@@ -156,6 +156,6 @@ def _rule(paper: Paper) -> str:
     if paper.other_data:
         return words + f"No row is called reproduced: {paper.other_data}."
     return words + (
-        f'"Reproduced": trained at least as long with {FEWEST_SEEDS} seeds or more, and no published mean lies more than '
-        f"{SPREADS} sample standard deviations above ours."
+        f'"Reproduced": trained at least as long with {FEWEST_SEEDS} seeds or more, and no published mean lies more '
+        f"than {SPREADS} sample standard deviations above ours."
     )

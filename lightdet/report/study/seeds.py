@@ -165,10 +165,7 @@ def short_text(rows: Sequence[StudyRow], comparisons: dict[int, Comparison], nam
         mean = DASH if value is None else f"{measured(value).text} ({value.seeds})"
         found = comparisons[row.number]
         difference = found.differences.get(COMPARED[name])
-        against = DASH
-        if difference is not None:
-            low, high = difference.interval
-            against = f"{difference.estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
+        against = DASH if difference is None else difference.text()
         told = found.reason if difference is None else verdict(difference)
         body.append([str(row.number), row.label, mean, against, told])
     heads = [[words] for words in ("row", "choices", f"{name} ± sd (n)", "- baseline [95 %]", "")]

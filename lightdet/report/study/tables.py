@@ -62,7 +62,7 @@ def difference_cell(comparison: Comparison, name: str) -> Cell:
     found = comparison.differences.get(name)
     if found is None:
         return Cell(comparison.reason)
-    return Cell(difference_text(found), found.estimate)
+    return Cell(f"{found.text()} {found.verdict}".rstrip(), found.estimate)
 
 
 def difference_text(found: Difference) -> str:
@@ -141,10 +141,10 @@ def comparison_note(comparisons: dict[int, Comparison]) -> str:
     words += " over the seeds that both rows have, with 95 % intervals of a paired bootstrap over "
     words += f"{max(found.images for found in known)} validation images"
     if any(len(found.seeds) > 1 for found in known):
-        words += ", the second over images and seeds"
-    words += '. "Within noise": an interval holds 0.'
+        words += ", and over seeds where there are several"
+    words += '. "within noise": an interval holds 0.'
     if any(difference.verdict == NOT_AFTER_HOLM for found in known for difference in found.differences.values()):
-        words += f' "{NOT_AFTER_HOLM.capitalize()}": it does not, but so many rows were tried that one may by chance.'
+        words += f' "{NOT_AFTER_HOLM}": it does not, but so many rows were tried that one may by chance.'
     if any(len(found.seeds) == 1 for found in known):
         words += " Where two trainings are compared, one seed each, the interval knows nothing of how trainings vary."
     return words
