@@ -80,7 +80,7 @@ def add_job(
     if state != "done":
         return folder
     if keep_boxes:
-        write_detections(folder.path / "detections.json", classes, SPLITS["val"][: len(made)], made)
+        write_detections(folder.path / "detections.json", classes, (splits or SPLITS)["val"][: len(made)], made)
     folder.write_results(
         {
             "metrics": {

@@ -91,6 +91,7 @@ def test_the_tables_hold_what_the_runs_measured(six: Path) -> None:
     assert {path.name for path in (six / "report").iterdir()} == {
         "report.html", "report.md", "examples", "map_over_epochs.png", "pareto_parameters.png", "pareto_gflops.png",
         "table1_ap50.csv", "table2_map.csv", "table3_cost.csv", "table4_attention_head.csv",
+        "table5_seeds_map50_95.csv", "table6_seeds_map50.csv",
     }  # fmt: skip
     runs = [json.loads((six / f"attention-cbam__head-76/s{seed}/results.json").read_text()) for seed in (0, 1)]
     means = [run["metrics"]["map50_95"] for run in runs]
@@ -107,7 +108,7 @@ def test_the_tables_hold_what_the_runs_measured(six: Path) -> None:
     assert (failed["status"], failed["mAP50"]) == ("failed after 3 of 6 epochs: loss is nan", "-")
     assert lines(six, "table3_cost")[0]["parameters"] == "1500000.0"
     assert "GFLOPs are 2 x MAC" in text and "reproduced" not in text
-    assert len(page.all("table")) == 5
+    assert len(page.all("table")) == 7
 
 
 def test_attention_and_grid_cross_in_a_table_of_their_own(six: Path) -> None:
@@ -301,7 +302,7 @@ def test_published_numbers_stand_apart_with_their_source(six: Path) -> None:
     assert (first["paper: mAP50"], first["paper: source"]) == ("98.5", "Somebody 2024, Table 1")
     assert second["paper: mAP50"] == ""
     assert lines_without_paper(six, again=False) == before
-    assert "attention=nosuch fits no row" in text and "claims to have reproduced" in text
+    assert "| attention=nosuch | - | not run |" in text and "Table 7 says what each row is" in text
     (six / "paper.yaml").write_text("rows: {attention=cbam: {mAP50: 98.5}}\n")
     with pytest.raises(LightdetError, match="source"):
         build(six)
@@ -352,9 +353,11 @@ def test_operations_at_other_sizes_are_counted_and_remembered(tmp_path: Path, mo
 def test_the_front_holds_the_rows_that_none_beats(six: Path) -> None:
     rows = read_study(six)
     prices, values = (3.0, 1.0, 2.0, 2.0), (0.5, 0.2, 0.1, 0.4)
-    points = [(row, x, Value(y, None, 1)) for row, x, y in zip(rows, prices, values, strict=False)]
+    points = [(row, x, Value(y, None, 1, y, y)) for row, x, y in zip(rows, prices, values, strict=False)]
     assert [point[1] for point in pareto(points)] == [1.0, 2.0, 3.0]
-    assert pareto([*points, (rows[4], 0.5, Value(0.6, None, 1))]) == [(rows[4], 0.5, Value(0.6, None, 1))]
+    assert pareto([*points, (rows[4], 0.5, Value(0.6, None, 1, 0.6, 0.6))]) == [
+        (rows[4], 0.5, Value(0.6, None, 1, 0.6, 0.6))
+    ]
 
 
 # ---------------------------------------------------------------- the prompt

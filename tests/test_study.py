@@ -205,8 +205,8 @@ def test_seeds_get_a_mean_and_a_spread(launch: Launch) -> None:
     assert stand_in.trained() == runs
     table = cells(read_rows(Path("runs/attention-cbam-none__seed-0-1")))
     assert table[0] == ["attention", "seed", "dent", "scratch", "mAP50", "mAP50-95", "params", "run"]
-    assert ["cbam", "mean", "0.650", "-", "0.550", "0.275", "1.54 M", "2 seeds"] in table
-    assert ["cbam", "spread", "0.071", "-", "0.071", "0.035", "-", "2 seeds"] in table
+    means = ["0.650 ± 0.071", "-", "0.550 ± 0.071", "0.275 ± 0.035"]
+    assert ["cbam", "mean ± sd (2)", *means, "1.54 M", "2 seeds"] in table
 
 
 # ---------------------------------------------------------------- what goes wrong

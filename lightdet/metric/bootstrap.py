@@ -75,21 +75,53 @@ def _precisions(
 ) -> np.ndarray:
     """(R, 10) average precision of one class. Precision changes upwards at right detections alone, so only they are
     looked at; one whose image was not drawn adds no recall and hides no better precision."""
+    places = np.flatnonzero(right.any(axis=0))
+    weights = _weights(counts, images[places], copies[places])
+    ranked = _ranked(counts, images, copies, places)
+    positives = counts @ truths
+    result = np.zeros((len(counts), len(right)))
+    for level, hits in enumerate(right[:, places]):
+        found = weights[:, hits].cumsum(axis=1)
+        precision = found / np.maximum(ranked[:, hits], 1)
+        envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        bins = np.diff(_reached(found, positives), axis=1, prepend=0)
+        result[:, level] = (envelope * bins).sum(axis=1) / len(RECALL_POINTS)
+    result[positives == 0] = np.nan
+    return result
+
+
+def _weights(counts: np.ndarray, images: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    """(R, N): how often each detection stands in each resample's ranking."""
     weights = counts[:, images]
     single = copies >= 0
     weights[:, single] = weights[:, single] > copies[single]
-    ranked = weights.cumsum(axis=1)
-    positives = counts @ truths
-    result = np.zeros((len(counts), len(right)))
-    for level, hits in enumerate(right):
-        places = np.flatnonzero(hits)
-        found = weights[:, places].cumsum(axis=1)
-        precision = found / np.maximum(ranked[:, places], 1)
-        envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        reached = np.searchsorted(RECALL_POINTS, found / np.maximum(positives, 1)[:, None], side="right")
-        result[:, level] = (envelope * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(RECALL_POINTS)
-    result[positives == 0] = np.nan
-    return result
+    return weights
+
+
+def _ranked(counts: np.ndarray, images: np.ndarray, copies: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """(R, P): how many detections of a resample stand at each place or before it.
+
+    One product of how often an image was drawn with how many detections it has up to there; those that stand for one
+    copy alone count by themselves. Whole numbers, exact in the float type that is taken.
+    """
+    before = np.searchsorted(places, np.arange(len(images)))  # the first place that counts a detection
+    single = np.flatnonzero(copies >= 0)
+    many = np.flatnonzero((copies < 0) & (before < len(places)))
+    exact = np.float32 if len(images) * int(counts.max()) < 2**24 else np.float64
+    ahead = np.zeros((counts.shape[1] + len(single), len(places) + 1), exact)
+    np.add.at(ahead, (images[many], before[many]), 1)
+    ahead[counts.shape[1] + np.arange(len(single)), before[single]] = 1
+    drawn = np.concatenate([counts, _weights(counts, images[single], copies[single])], axis=1)
+    return drawn.astype(exact) @ ahead[:, :-1].cumsum(axis=1)
+
+
+def _reached(found: np.ndarray, positives: np.ndarray) -> np.ndarray:
+    """found (R, P) of positives (R,) truths -> how many of COCO's recalls are reached."""
+    most = int(positives.max())
+    if (most + 1) ** 2 > found.size:
+        return np.searchsorted(RECALL_POINTS, found / np.maximum(positives, 1)[:, None], side="right")
+    shares = np.arange(most + 1) / np.maximum(np.arange(most + 1), 1)[:, None]
+    return np.searchsorted(RECALL_POINTS, shares, side="right")[positives[:, None], found]
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

@@ -33,23 +33,35 @@ class ClassRecord:
 
 def match_records(images: Sequence[ImageBoxes], num_classes: int) -> list[ClassRecord]:
     """One record per class; the position of an image in `images` is its number in the records."""
-    return [_class_record(images, label) for label in range(num_classes)]
+    found, place = _joined([image.detections for image in images], 6)
+    truth, truth_place = _joined([image.truth for image in images], 5)
+    records = []
+    for label in range(num_classes):
+        mine, theirs = found[:, 5] == label, truth[:, 4] == label
+        records.append(_class_record(found[mine, :5], place[mine], truth[theirs, :4], truth_place[theirs], len(images)))
+    return records
 
 
-def _class_record(images: Sequence[ImageBoxes], label: int) -> ClassRecord:
-    scores, numbers, right = [np.zeros(0)], [np.zeros(0, np.int64)], [np.zeros((len(IOU_THRESHOLDS), 0), bool)]
-    truths = np.zeros(len(images), np.int64)
-    for number, image in enumerate(images):
-        truth = image.truth[image.truth[:, 4] == label, :4]
-        found = image.detections[image.detections[:, 5] == label]
-        found = found[np.argsort(-found[:, 4], kind="stable")][:MAX_DETECTIONS]
-        truths[number] = len(truth)
-        scores.append(found[:, 4])
-        numbers.append(np.full(len(found), number))
-        right.append(match_greedily(overlaps(found[:, :4], truth)))
-    joined = np.concatenate(scores)
-    order = np.argsort(-joined, kind="stable")
-    return ClassRecord(joined[order], np.concatenate(numbers)[order], np.concatenate(right, axis=1)[:, order], truths)
+def _joined(tables: Sequence[np.ndarray], columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of all images, and the number of each one's image."""
+    rows = np.concatenate([np.zeros((0, columns)), *tables])
+    return rows, np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+
+
+def _class_record(
+    found: np.ndarray, images: np.ndarray, truth: np.ndarray, truth_images: np.ndarray, count: int
+) -> ClassRecord:
+    """Detections (N, 5) and truths (M, 4) of one class, both by image."""
+    order = np.lexsort((-found[:, 4], images))
+    found, images = found[order], images[order]
+    kept = np.arange(len(images)) - np.searchsorted(images, images) < MAX_DETECTIONS
+    found, images = found[kept], images[kept]
+    right = np.zeros((len(IOU_THRESHOLDS), len(found)), bool)
+    for number in np.intersect1d(images, truth_images):
+        mine, theirs = (slice(*np.searchsorted(numbers, [number, number + 1])) for numbers in (images, truth_images))
+        right[:, mine] = match_greedily(overlaps(found[mine, :4], truth[theirs]))
+    order = np.argsort(-found[:, 4], kind="stable")
+    return ClassRecord(found[order, 4], images[order], right[:, order], np.bincount(truth_images, minlength=count))
 
 
 def match_greedily(iou: np.ndarray) -> np.ndarray:

@@ -129,6 +129,7 @@ def _read_run(row: Row, folder: RunFolder) -> None:
             row.state, row.reason = "unreadable", f"{folder.results_path}: no results in it, though the run is done"
 
 
+MEANS = {"mAP50": "map50", "mAP50-95": "map50_95"}
 Column = tuple[str, Callable[[Row], Any]]
 
 
@@ -150,8 +151,7 @@ def _number_columns(rows: list[Row]) -> list[Column]:
     """AP50 per class, the means and the size."""
     classes = list(dict.fromkeys(name for row in rows for name in row.classes()))
     columns: list[Column] = [(name, lambda row, name=name: row.ap50(name)) for name in classes]  # type: ignore[misc]
-    columns.append(("mAP50", lambda row: row.metric("map50")))
-    columns.append(("mAP50-95", lambda row: row.metric("map50_95")))
+    columns += [(title, lambda row, key=key: row.metric(key)) for title, key in MEANS.items()]  # type: ignore[misc]
     columns.append(("params", lambda row: row.parameters()))
     return columns
 
@@ -184,16 +184,22 @@ def _broken(header: str, width: int = 9) -> list[str]:
 
 
 def cells(rows: list[Row], brief: bool = False) -> list[list[str]]:
-    """Header and rows as strings; with several seeds also the mean and the sample deviation of each choice."""
+    """Header and rows as strings; choices with several seeds get a line `mean ± sd (n)`, sd the sample deviation. When
+    brief, classes show their mean alone, and the line fits a terminal."""
     choices, numbers = choice_columns(rows), _number_columns(rows)
     table = [[*(name for name, _ in choices), *(name for name, _ in numbers), "" if brief else "run"]]
     for row in rows:
         said = [str(read(row)) for _, read in choices]
         table.append([*said, *(_cell(read(row), name) for name, read in numbers), _where(row, brief)])
-    return table + _seed_cells(rows, choices, numbers)
+    return table + _seed_cells(rows, choices, numbers, brief)
 
 
-def _seed_cells(rows: list[Row], choices: list[Column], numbers: list[Column]) -> list[list[str]]:
+def _over_seeds(values: list[float], name: str, with_spread: bool) -> str:
+    spread = f" ± {statistics.stdev(values):.3f}" if with_spread else ""
+    return _cell(float(statistics.fmean(values)), name) + spread
+
+
+def _seed_cells(rows: list[Row], choices: list[Column], numbers: list[Column], brief: bool) -> list[list[str]]:
     groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
     for row in rows:
         if row.state == "done":
@@ -202,13 +208,12 @@ def _seed_cells(rows: list[Row], choices: list[Column], numbers: list[Column]) -
     for members in groups.values():
         if len({row.seed for row in members}) < 2:
             continue
-        for title, summarise in (("mean", statistics.fmean), ("spread", statistics.stdev)):
-            line = [title if name == "seed" else str(read(members[0])) for name, read in choices]
-            for name, read in numbers:
-                values = [value for value in map(read, members) if value is not None]
-                enough = len(values) == len(members) and not (name == "params" and title == "spread")
-                line.append(_cell(float(summarise(values)), name) if enough else "-")
-            lines.append([*line, f"{len(members)} seeds"])
+        line = [f"mean ± sd ({len(members)})" if name == "seed" else str(read(members[0])) for name, read in choices]
+        for name, read in numbers:
+            values = [value for value in map(read, members) if value is not None]
+            with_spread = name != "params" and (not brief or name in MEANS)
+            line.append(_over_seeds(values, name, with_spread) if len(values) == len(members) else "-")
+        lines.append([*line, f"{len(members)} seeds"])
     return lines
 
 
@@ -217,11 +222,16 @@ def to_text(rows: list[Row]) -> str:
     header, *body = cells(rows, brief=True)
     left = len(choice_columns(rows))
     heads = [_broken(cell) if left <= index < len(header) - 1 else [cell] for index, cell in enumerate(header)]
+    return aligned(heads, body, left)
+
+
+def aligned(heads: list[list[str]], body: list[list[str]], left: int) -> str:
+    """Columns under their heads, each of one line or several: the first `left` ones to the left, the last one as it is
+    and the others to the right."""
     height = max(map(len, heads))
     heads = [[""] * (height - len(head)) + head for head in heads]
-    lines = [[head[level] for head in heads] for level in range(height)]
-    lines += body
-    widths = [max(len(line[index]) for line in lines) for index in range(len(header))]
+    lines = [[head[level] for head in heads] for level in range(height)] + body
+    widths = [max(len(line[index]) for line in lines) for index in range(len(heads))]
 
     def padded(line: list[str]) -> str:
         said = [cell.ljust(width) for cell, width in zip(line[:left], widths, strict=False)]

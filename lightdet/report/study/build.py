@@ -11,8 +11,9 @@ from lightdet.report.study.details import details
 from lightdet.report.study.document import Page, document, summary
 from lightdet.report.study.figures import plot_cost, plot_over_epochs
 from lightdet.report.study.gallery import OVERVIEW, OVERVIEW_WIDTH, Gallery, relative, smaller
-from lightdet.report.study.paper import FILE_NAME, read_paper
+from lightdet.report.study.paper import find_paper, read_paper
 from lightdet.report.study.rows import UNREADABLE, StudyRow, read_study
+from lightdet.report.study.seeds import short_text
 from lightdet.report.study.table import Table, to_csv, to_markdown
 from lightdet.report.study.tables import build_tables
 from lightdet.run import write_text
@@ -30,7 +31,7 @@ class Settings:
     seconds: float = 20.0  # of processor time: at most half for counting operations, the rest for comparisons
     sizes: Sequence[int] = SIZES  # px, inputs to count operations at beside the runs' own
     megabytes: float = 20.0  # of pictures inside the page
-    paper: Path | None = None  # None: paper.yaml in the study's folder, where there is one
+    paper: Path | None = None  # None: paper.yaml in the study's folder or beside the report, where there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Written:
 
     page: Path
     summary: str
+    table: str  # of the means over seeds, for a terminal
     troubles: tuple[str, ...]  # files that could not be read, a line each
 
 
@@ -50,12 +52,11 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     """
     rows = read_study(study)
     baseline = rows[0] if settings.baseline is None else find_row(rows, settings.baseline)
-    paper = read_paper(settings.paper or study / FILE_NAME, rows)
+    paper = read_paper(find_paper(settings.paper, study, out), rows)
     began = time.process_time()
     costs = read_costs(rows, study, out, settings.sizes, settings.seconds / 2)
     left = max(0.0, settings.seconds - (time.process_time() - began))
-    comparer = Comparer(baseline, settings.resamples, left)
-    comparisons = {row.number: comparer.compare(row) for row in rows}
+    comparisons = Comparer(baseline, settings.resamples, left).compare_all(rows)
     tables = build_tables(rows, comparisons, costs, paper, settings.sizes)
     figures = draw_figures(rows, out)
     gallery = Gallery(out, round(settings.megabytes * 1e6))
@@ -66,8 +67,8 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
         notes.append(
             f"{gallery.linked} pictures are links to the run folders: the page holds {settings.megabytes:g} MB of them."
         )
-    if paper.cells:
-        notes.append('Columns headed "paper" are what others published; no row here claims to have reproduced them.')
+    if paper.published:
+        notes.append('Columns headed "paper" are what others published; Table 7 says what each row is beside them.')
     notes += troubles[:20] + ([f"... and {len(troubles) - 20} more files"] if len(troubles) > 20 else [])
     pictures = {title: path.read_bytes() for title, path in figures.items()}
     title = f"lightdet: {study.resolve().name}"
@@ -76,7 +77,7 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
         write_text(out / f"{table.name}.csv", to_csv(table))
     examples = write_examples(rows, out)
     write_text(out / "report.md", markdown(title, rows, tables, figures, examples, notes))
-    return Written(out / PAGE, summary(rows), tuple(troubles))
+    return Written(out / PAGE, summary(rows), short_text(rows, comparisons), tuple(troubles))
 
 
 def draw_figures(rows: Sequence[StudyRow], out: Path) -> dict[str, Path]:
@@ -97,21 +98,25 @@ def draw_figures(rows: Sequence[StudyRow], out: Path) -> dict[str, Path]:
     }
 
 
-def write_examples(rows: Sequence[StudyRow], out: Path) -> dict[int, Path]:
-    """The worst images of the first rows at a glance, made smaller: row number -> file."""
-    written: dict[int, Path] = {}
+def write_examples(rows: Sequence[StudyRow], out: Path) -> dict[tuple[int, ...], Path]:
+    """The worst images of the first trainings at a glance, made smaller: numbers of the rows that share it -> file."""
+    sharing: dict[Path, list[StudyRow]] = {}
     for row in rows:
         folder = next((job.folder for job in row.finished if job.folder), None)
-        if folder is None or len(written) == MOST_EXAMPLES or not (folder.pictures / OVERVIEW).is_file():
-            continue
+        if folder is not None and (folder.pictures / OVERVIEW).is_file():
+            sharing.setdefault(folder.pictures / OVERVIEW, []).append(row)
+    written: dict[tuple[int, ...], Path] = {}
+    for overview, shown in sharing.items():
+        if len(written) == MOST_EXAMPLES:
+            break
         try:
-            content = smaller(folder.pictures / OVERVIEW, OVERVIEW_WIDTH, plot=False)
+            content = smaller(overview, OVERVIEW_WIDTH, plot=False)
         except (OSError, ValueError, SyntaxError):
             continue  # told among the pictures that could not be read
-        path = out / "examples" / f"row-{row.number}.jpg"
+        path = out / "examples" / f"row-{shown[0].number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        written[row.number] = path
+        written[tuple(row.number for row in shown)] = path
     return written
 
 
@@ -127,7 +132,7 @@ def markdown(
     rows: Sequence[StudyRow],
     tables: Sequence[Table],
     figures: dict[str, Path],
-    examples: dict[int, Path],
+    examples: dict[tuple[int, ...], Path],
     notes: Sequence[str],
 ) -> str:
     """The report for readers of text; figures and pictures are links to the files beside it."""
@@ -140,6 +145,8 @@ def markdown(
     labels = {row.number: row.label for row in rows}
     if examples:
         parts.append("## Examples")
-    for number, path in examples.items():
-        parts += [f"Row {number}: {safe(labels[number])}", f"![worst images]({relative(path, path.parent.parent)})"]
+    for numbers, path in examples.items():
+        names = "; ".join(f"{number}: {safe(labels[number])}" for number in numbers)
+        parts += [f"{'Row' if len(numbers) == 1 else 'One training, rows'} {names}"]
+        parts += [f"![worst images]({relative(path, path.parent.parent)})"]
     return "\n\n".join(parts) + "\n"

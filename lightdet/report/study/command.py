@@ -17,7 +17,8 @@ def run(words: Sequence[str]) -> int:
         options.baseline, options.resamples, options.seconds, options.sizes, options.inline_megabytes, options.paper
     )
     written = report_study(options.study, out, settings)
-    print(f"{written.summary}\nwritten to {written.page}, with report.md, tables as CSV and figures beside it")
+    print(f"{written.summary}\n\n{written.table}\n")
+    print(f"written to {written.page}, with report.md, tables as CSV and figures beside it")
     for line in written.troubles:
         print(f"lightdet: {line}", file=sys.stderr)
     return 1 if written.troubles else 0
@@ -28,7 +29,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "lightdet report",
         description="Tables, figures and one HTML page of a study, from the files of its runs alone.",
-        epilog="paper.yaml in the study's folder, or --paper FILE, adds published numbers in columns of their own: "
+        epilog="paper.yaml in the study's folder or beside the report, or --paper FILE, adds published "
+        "numbers in columns of their own: "
         "rows: {model=proposed: {source: where it is printed, mAP50: 98.5}}. benchmark.json in the study's "
         "folder, as `lightdet benchmark STUDY --out STUDY` writes it, adds latency.",
     )
@@ -59,7 +61,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         default=20.0,
         help="of pictures inside the page; others are linked (default: 20)",
     )
-    parser.add_argument("--paper", type=Path, help="published numbers (default: STUDY/paper.yaml, where there is one)")
+    parser.add_argument("--paper", type=Path, help="published numbers (default: paper.yaml in STUDY or OUT)")
     return parser.parse_args(words)
 
 

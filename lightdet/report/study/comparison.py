@@ -1,23 +1,30 @@
 """Is a row better than the baseline, or is it noise? Paired bootstrap over the validation images, and over seeds.
 
 Seeds are blocks: seed s of a row is compared with seed s of the baseline, on the same images, in every resample on the
-same draw of them. With several seeds a second interval resamples the seeds too. No torch here.
+same draw of them. With several seeds a second interval resamples the seeds too (`metric/paired.py` says how). With
+several rows, verdicts are held against Holm's p values. No torch here.
 """
 
+import hashlib
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from lightdet.error import LightdetError
 from lightdet.metric.bootstrap import MEANS, draw, interval, mean_precisions
 from lightdet.metric.match_record import match_records
+from lightdet.metric.paired import holm, over_images_and_seeds, p_value, seed_error
 from lightdet.report.detections import FILE_NAME, KeptDetections, read_detections
 from lightdet.report.study.rows import Job, StudyRow
 from lightdet.run import RunFolder, digest, read_json
 
 NO_BOXES = "no per-image detections: evaluate the run again"
 AGREES = 0.01  # by which the mAP of the kept boxes may differ from the run's own: digits were rounded away
+SIGNIFICANT = 0.05
+WITHIN_NOISE = "within noise"
+NOT_AFTER_HOLM = "not after Holm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +34,33 @@ class Difference:
     estimate: float
     over_images: tuple[float, float]  # 95 %
     over_both: tuple[float, float] | None  # 95 %, images and seeds; None for one seed
+    image_error: float = 0.0  # standard deviation of the estimate over resampled images
+    seed_spread: float | None = None  # sample standard deviation of the paired differences; None for one seed
+    p: float = 1.0  # two-sided, of this row alone
+    holm: float = 1.0  # adjusted for all rows that are compared with the baseline
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The one that counts: over images and, with several, seeds."""
+        return self.over_both or self.over_images
+
+    def text(self) -> str:
+        """Such as "+0.012 [-0.003, +0.027]"."""
+        low, high = self.interval
+        return f"{self.estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
 
     @property
     def within_noise(self) -> bool:
         """Whether an interval holds 0."""
         pairs = [self.over_images, *([self.over_both] if self.over_both else [])]
         return not all(low > 0 or high < 0 for low, high in pairs)
+
+    @property
+    def verdict(self) -> str:
+        """Why the difference should not be believed, or "". A row that is compared alone needs no adjustment."""
+        if self.within_noise:
+            return WITHIN_NOISE
+        return NOT_AFTER_HOLM if self.holm > max(self.p, SIGNIFICANT) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +71,7 @@ class Comparison:
     seeds: tuple[str, ...] = ()
     images: int = 0
     differences: dict[str, Difference] = field(default_factory=dict)
+    runs: tuple[str, ...] = ()  # of the row, one per seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +94,11 @@ class Comparer:
         self.seconds = seconds
         self.spent = 0.0
         self._runs: dict[str, Measured | str] = {}
-        self._draws: dict[int, np.ndarray] = {}
+        self._draws: dict[str, np.ndarray] = {}
+
+    def compare_all(self, rows: Iterable[StudyRow]) -> dict[int, Comparison]:
+        """All rows by number, with p values adjusted for their number."""
+        return adjusted({row.number: self.compare(row) for row in rows})
 
     def compare(self, row: StudyRow) -> Comparison:
         """The row's finished seeds against the same seeds of the baseline."""
@@ -90,22 +123,9 @@ class Comparer:
             if mine.data != theirs.data:
                 return Comparison(f"not comparable: images, labels or classes of seed {job.row.seed} differ")
             sides.append((mine, theirs))
-        return self._differences(sides, tuple(job.row.seed for job, _ in pairs))
-
-    def _differences(self, sides: list[tuple[Measured, Measured]], seeds: tuple[str, ...]) -> Comparison:
-        full = np.stack([mine.full - theirs.full for mine, theirs in sides])  # (S, 3)
-        resampled = np.stack([mine.resampled - theirs.resampled for mine, theirs in sides])  # (S, R, 3)
-        drawn = np.random.default_rng(1).integers(len(sides), size=(len(sides), resampled.shape[1]))
-        both = resampled[drawn, np.arange(resampled.shape[1])].mean(axis=0)
-        differences = {
-            name: Difference(
-                float(full[:, index].mean()),
-                interval(resampled[:, :, index].mean(axis=0)),
-                interval(both[:, index]) if len(sides) > 1 else None,
-            )
-            for index, name in enumerate(MEANS)
-        }
-        return Comparison("", seeds, sides[0][0].images, differences)
+        runs = tuple(job.row.run for job, _ in pairs)
+        seeds = tuple(job.row.seed for job, _ in pairs)
+        return Comparison("", seeds, sides[0][0].images, differences_of(sides), runs)
 
     def measure(self, job: Job) -> Measured | str:
         """The run's means over all resamples, or why there are none."""
@@ -128,24 +148,66 @@ class Comparer:
         if not kept.images:
             return "no validation images"
         records = match_records(kept.images, len(kept.classes))
-        full = mean_precisions(records, np.ones((1, len(kept.images)), np.int64))[0]
-        if np.isnan(full).any():
+        if not any(record.truths.any() for record in records):
             return "no truth in the validation images"
+        # one draw for all runs on the same images; seeds whose splits differ are resampled independently of each other
+        data, count = _data_digest(kept), len(kept.images)
+        if data not in self._draws:
+            resamples = draw(count, self.resamples, seed=len(self._draws))
+            self._draws[data] = np.concatenate(
+                [np.ones((1, count), np.int64), resamples]
+            )  # the images themselves first
+        full, *resampled = mean_precisions(records, self._draws[data])
         for name, value in zip(MEANS, full, strict=True):
             told = job.row.metric(name)
             if told is not None and not abs(told - value) <= AGREES:
                 return f"{FILE_NAME} gives {name} {value:.3f}, the run {told:.3f}: evaluate the run again"
-        # one draw per seed of the training: the same for both rows, and for all seeds with as many images
-        counts = self._draws.setdefault(len(kept.images), draw(len(kept.images), self.resamples))
         splits = read_json(folder.path / "splits.json")
-        truth = [image.truth.tolist() for image in kept.images]
-        return Measured(
-            len(kept.images),
-            digest([kept.classes, kept.image_ids, truth]),
-            digest(splits) if splits else "",
-            full,
-            mean_precisions(records, counts),
+        return Measured(count, data, digest(splits) if splits else "", full, np.stack(resampled))
+
+
+def _data_digest(kept: KeptDetections) -> str:
+    """Of classes, image ids and truth."""
+    truth = hashlib.sha256(b"".join(image.truth.tobytes() + b";" for image in kept.images)).hexdigest()
+    return digest([kept.classes, kept.image_ids, truth])
+
+
+def differences_of(sides: Sequence[tuple[Measured, Measured]]) -> dict[str, Difference]:
+    """Pairs of row and baseline, one per seed -> the differences by the name of the mean, each judged alone."""
+    full = np.stack([mine.full - theirs.full for mine, theirs in sides])  # (S, 3)
+    resampled = np.stack([mine.resampled - theirs.resampled for mine, theirs in sides])  # (S, R, 3)
+    images, pairs = sides[0][0].images, len(sides)
+    found = {}
+    for index, name in enumerate(MEANS):
+        over_images = resampled[:, :, index].mean(axis=0)
+        over_both = over_images_and_seeds(resampled[:, :, index]) if pairs > 1 else None
+        estimate, image_error = float(full[:, index].mean()), float(np.nanstd(over_images))
+        trained = 0.0 if over_both is None else seed_error(over_images, over_both, pairs)
+        p = p_value(estimate, image_error, trained, images, pairs)
+        found[name] = Difference(
+            estimate,
+            interval(over_images),
+            None if over_both is None else interval(over_both),
+            image_error,
+            None if over_both is None else float(full[:, index].std(ddof=1)),
+            p,
+            p,
         )
+    return found
+
+
+def adjusted(comparisons: dict[int, Comparison]) -> dict[int, Comparison]:
+    """Holm's p values over all rows, separately for each mean; rows that share their trainings are one comparison."""
+    known = {found.runs: found for found in comparisons.values() if found.differences}
+    by_runs: dict[tuple[str, ...], dict[str, Difference]] = {runs: {} for runs in known}
+    for name in MEANS:
+        p_values = holm([found.differences[name].p for found in known.values()])
+        for (runs, found), p in zip(known.items(), p_values, strict=True):
+            by_runs[runs][name] = replace(found.differences[name], holm=p)
+    return {
+        number: replace(found, differences=by_runs[found.runs]) if found.differences else found
+        for number, found in comparisons.items()
+    }
 
 
 def kept_detections(folder: RunFolder) -> KeptDetections | None:

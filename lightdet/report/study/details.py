@@ -6,8 +6,8 @@ from typing import Any
 
 from lightdet.report.study.comparison import Comparison
 from lightdet.report.study.gallery import Gallery
-from lightdet.report.study.rows import Job, Points, StudyRow
-from lightdet.report.study.tables import MEANS, difference_text
+from lightdet.report.study.rows import MEANS, Job, Points, StudyRow
+from lightdet.report.study.tables import difference_text
 from lightdet.report.table import inside
 
 PER_CLASS = {

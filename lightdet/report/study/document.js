@@ -192,12 +192,15 @@ function shown(source, title) {
 function examples() {
   const section = document.getElementById("examples");
   const place = section.querySelector(".gallery");
+  const shared = new Map(); // rows that one training answers show its picture once
   for (const row of Object.keys(details.rows).map(Number).sort((a, b) => a - b)) {
-    const told = details.rows[row];
-    const found = told.jobs.map((job) => details.runs[job.run].pictures.find((picture) => picture.kind === "overview"));
-    const picture = found.find(Boolean);
-    if (picture && place.children.length < 6) place.append(shown(picture.src, `row ${row}: ${told.label}`));
+    const overview = (job) => details.runs[job.run].pictures.find((picture) => picture.kind === "overview");
+    const job = details.rows[row].jobs.find(overview);
+    if (!job) continue;
+    if (!shared.has(job.run)) shared.set(job.run, { source: overview(job).src, names: [] });
+    shared.get(job.run).names.push(`row ${row}: ${details.rows[row].label}`);
   }
+  for (const { source, names } of [...shared.values()].slice(0, 6)) place.append(shown(source, names.join("; ")));
   section.hidden = place.children.length === 0;
 }
 

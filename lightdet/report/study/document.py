@@ -17,6 +17,7 @@ from lightdet.report.study.table import Cell, Column, Table, amount, choice_name
 
 HERE = Path(__file__).parent
 PENDING = ("queued", "running", "killed")
+LONG = 14  # letters of a cell that would otherwise be squeezed into a column of words
 MOST_CHOICES = 40  # in a list to filter by
 
 
@@ -171,8 +172,8 @@ def _difference(found: Comparison) -> Cell:
 
 
 def _difference_html(found: Difference) -> str:
-    low, high = found.over_both or found.over_images
-    noise = '<em class="noise">within noise</em>' if found.within_noise else ""
+    low, high = found.interval
+    noise = f'<em class="noise">{found.verdict}</em>' if found.verdict else ""
     interval = f"<small>{low:+.3f} to {high:+.3f}</small>"
     return f'<td class="number" data-v="{found.estimate}"><b>{found.estimate:+.3f}</b>{interval}{noise}</td>'
 
@@ -194,7 +195,8 @@ def _cell(cell: Cell, column: Column, kind: str = "") -> str:
         text = f"{mean}<small>± {spread}</small>"
     words = column.numeric and cell.number is None and len(cell.text) > 1
     look = f"{kind}{' number' if column.numeric and not words else ''}{' paper' if column.paper else ''}"
-    return f'<td class="{look}{" words" if words else ""}"{number}>{text}</td>'
+    look += " words" if words else " long" if not column.numeric and len(cell.text) > LONG else ""
+    return f'<td class="{look}"{number}>{text}</td>'
 
 
 def _html_table(table: Table) -> str:

@@ -1,5 +1,6 @@
 """Plots of a study: mAP over the epochs, and what it costs: mAP against parameters and against operations."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -55,11 +56,12 @@ def plot_cost(
         color=hex_colour(FAINT),
         alpha=0.6,
     )
-    for row, x, value in points:
-        colour = _colour(row, named)
-        label = _name(row) if row in named else "_nolegend_"
-        axes.errorbar(x, value.mean, yerr=value.spread, color=colour, capsize=3, fmt="none")
-        axes.plot(x, value.mean, "o", color=colour, markersize=6, label=label)
+    rest = [point for point in points if point[0] not in named]
+    if rest:
+        _mark(axes, rest, hex_colour(FAINT), "_nolegend_")
+    for point in points:
+        if point[0] in named:
+            _mark(axes, [point], _colour(point[0], named), _name(point[0]))
     _write_numbers(axes, [point for point in points if point[0] in named])
     prices = [x for _, x, _ in points]
     if prices and min(prices) > 0 and max(prices) > 20 * min(prices):
@@ -70,6 +72,14 @@ def plot_cost(
     axes.set(xlabel=words, ylabel=f"{MEAN} on validation")
     dress(axes, f"{MEAN} and cost")
     return _finish(figure, axes, path, "no finished row")
+
+
+def _mark(axes: Axes, points: Sequence[Point], colour: str, label: str) -> None:
+    """Dots with spreads, all of one colour and drawn at once: hundreds of rows take no longer than one."""
+    x, y = [x for _, x, _ in points], [value.mean for _, _, value in points]
+    spreads = [math.nan if value.spread is None else value.spread for _, _, value in points]
+    axes.errorbar(x, y, yerr=spreads, color=colour, capsize=3, fmt="none")
+    axes.plot(x, y, "o", color=colour, markersize=6, label=label)
 
 
 def pareto(points: Sequence[Point]) -> list[Point]:

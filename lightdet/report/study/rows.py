@@ -16,6 +16,7 @@ from lightdet.run import RunFolder
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Points = tuple[list[float], list[float]]  # epochs and values
+MEANS = {"mAP50": "map50", "mAP75": "map75", "mAP50-95": "map50_95"}
 UNREADABLE = ("unreadable", "missing")
 
 
@@ -63,11 +64,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A number over the seeds that have it: mean and sample standard deviation."""
+    """A number over the seeds that have it: mean, sample standard deviation and range."""
 
     mean: float
     spread: float | None  # None for one seed
     seeds: int
+    least: float
+    most: float
 
 
 @dataclass(slots=True)
@@ -93,7 +96,7 @@ class StudyRow:
         if not values:
             return None
         spread = statistics.stdev(values) if len(values) > 1 else None
-        return Value(statistics.fmean(values), spread, len(values))
+        return Value(statistics.fmean(values), spread, len(values), min(values), max(values))
 
     def cost(self, name: str) -> float | None:
         """A number of the network, which the seeds share."""

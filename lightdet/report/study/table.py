@@ -4,10 +4,12 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lightdet.report.study.rows import StudyRow, Value
 
 DASH = "-"
+SPREAD = " spread"  # what the header of such a column ends with
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +82,40 @@ def to_markdown(table: Table) -> str:
     return "\n".join([f"## {table.title}", "", line([column.name for column in table.columns]), rule, *lines, notes])
 
 
-def to_csv(table: Table) -> str:
-    """Numbers at full precision; a column of spreads follows one that has any."""
+class PlainTable(NamedTuple):
+    """A table as plain data, at full precision: what a file or a tracker takes."""
+
+    name: str
+    title: str
+    header: list[str]
+    rows: list[list[str | float | None]]
+    notes: list[str]
+
+
+def plain(table: Table) -> PlainTable:
+    """A column of spreads follows one that has any; a cell of a numeric column without a number keeps its words, and
+    one that says nothing is None."""
     spreads = [any(cells[index].spread is not None for cells in table.lines) for index in range(len(table.columns))]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    names: list[str] = []
+    header: list[str] = []
     for column, spread in zip(table.columns, spreads, strict=True):
-        names += [column.name, f"{column.name} spread"] if spread else [column.name]
-    writer.writerow(names)
+        header += [column.name, f"{column.name}{SPREAD}"] if spread else [column.name]
+    rows = []
     for cells in table.lines:
-        values: list[object] = []
+        values: list[str | float | None] = []
         for column, cell, spread in zip(table.columns, cells, spreads, strict=True):
-            values.append(cell.number if column.numeric and cell.number is not None else cell.text)
+            words = None if column.numeric and cell.text == DASH else cell.text
+            values.append(cell.number if column.numeric and cell.number is not None else words)
             values += [cell.spread] if spread else []
-        writer.writerow(values)
+        rows.append(values)
+    return PlainTable(table.name, table.title, header, rows, list(filter(None, table.notes)))
+
+
+def to_csv(table: Table) -> str:
+    """The plain table as a file: a dash where a number is missing, nothing where a spread is."""
+    content, out = plain(table), io.StringIO()
+    blanks = ["" if name.endswith(SPREAD) else DASH for name in content.header]
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(content.header)
+    for values in content.rows:
+        writer.writerow([blank if value is None else value for value, blank in zip(values, blanks, strict=True)])
     return out.getvalue()

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from lightdet.report.study.comparison import Comparison, Difference
+from lightdet.report.study.comparison import NOT_AFTER_HOLM, Comparison, Difference
 from lightdet.report.study.cost import Costs
-from lightdet.report.study.paper import Paper
-from lightdet.report.study.rows import StudyRow, all_classes
+from lightdet.report.study.paper import SOURCE, Paper, paper_table
+from lightdet.report.study.rows import MEANS, StudyRow, all_classes
+from lightdet.report.study.seeds import build_seed_tables
 from lightdet.report.study.table import Cell, Column, Table, amount, choice_names, head, measured, opening
-
-MEANS = {"mAP50": "map50", "mAP75": "map75", "mAP50-95": "map50_95"}
-COMPARED = {"mAP50": "map50", "mAP50-95": "map50_95"}
+from lightdet.report.table import MEANS as COMPARED
 
 
 def build_tables(
@@ -18,7 +17,9 @@ def build_tables(
     """All of them; `comparisons` by row number."""
     tables = [class_table(rows), mean_table(rows, comparisons, paper), cost_table(rows, costs, sizes)]
     grid = attention_table(rows)
-    return [*tables, grid] if grid else tables
+    published = paper_table(paper)
+    tables += [*([grid] if grid else []), *build_seed_tables(rows, comparisons)]
+    return [*tables, published] if published else tables
 
 
 def class_table(rows: Sequence[StudyRow]) -> Table:
@@ -36,22 +37,23 @@ def class_table(rows: Sequence[StudyRow]) -> Table:
 
 
 def mean_table(rows: Sequence[StudyRow], comparisons: dict[int, Comparison], paper: Paper) -> Table:
-    """mAP50, mAP75 and mAP50-95, how far each row is from the baseline, how it was trained; published numbers last."""
+    """mAP50, mAP75 and mAP50-95, how far each row is from the baseline, how it was trained; published means last."""
     names = choice_names(rows)
+    shown = [name for name in paper.columns if name in (*MEANS, SOURCE)]
     columns = [*head(rows), *map(Column, MEANS)]
     columns += [Column(f"{name} - baseline") for name in COMPARED]
     columns += [Column(name, numeric=False) for name in ("epochs", "input px", "seeds", "status")]
-    columns += [Column(f"paper: {name}", numeric=False, paper=True) for name in paper.columns]
+    columns += [Column(f"paper: {name}", numeric=False, paper=True) for name in shown]
     table = Table("table2_map", "Table 2: mean average precision", columns)
     for row in rows:
         means = [measured(row.over_seeds(lambda job, key=key: job.metric(key))) for key in MEANS.values()]  # type: ignore[misc]
         found = comparisons[row.number]
-        published = [Cell(paper.cells.get(row.number, {}).get(name, "")) for name in paper.columns]
+        published = [Cell(paper.cell(row.number, name)) for name in shown]
         told = [row.said(lambda job: job.epochs), row.said(lambda job: job.image_size), row.seeds(), row.status()]
         against = [difference_cell(found, key) for key in COMPARED.values()]
         table.lines.append([*opening(row, names), *means, *against, *map(Cell, told), *published])
         table.rows.append(row.number)
-    table.notes += [spread_note(rows), comparison_note(comparisons), *paper.notes]
+    table.notes += [spread_note(rows), comparison_note(comparisons)]
     return table
 
 
@@ -60,7 +62,7 @@ def difference_cell(comparison: Comparison, name: str) -> Cell:
     found = comparison.differences.get(name)
     if found is None:
         return Cell(comparison.reason)
-    return Cell(difference_text(found), found.estimate)
+    return Cell(f"{found.text()} {found.verdict}".rstrip(), found.estimate)
 
 
 def difference_text(found: Difference) -> str:
@@ -69,7 +71,7 @@ def difference_text(found: Difference) -> str:
     text = f"{found.estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
     if found.over_both is not None:
         text += f", with seeds [{found.over_both[0]:+.3f}, {found.over_both[1]:+.3f}]"
-    return f"{text} within noise" if found.within_noise else text
+    return f"{text} {found.verdict}".rstrip()
 
 
 def cost_table(rows: Sequence[StudyRow], costs: Costs, sizes: Sequence[int]) -> Table:
@@ -139,8 +141,10 @@ def comparison_note(comparisons: dict[int, Comparison]) -> str:
     words += " over the seeds that both rows have, with 95 % intervals of a paired bootstrap over "
     words += f"{max(found.images for found in known)} validation images"
     if any(len(found.seeds) > 1 for found in known):
-        words += ", the second over images and seeds (too narrow with fewer than five seeds)"
+        words += ", and over seeds where there are several"
     words += '. "Within noise": an interval holds 0.'
+    if any(difference.verdict == NOT_AFTER_HOLM for found in known for difference in found.differences.values()):
+        words += ' "Not after Holm": it does not, but so many rows were tried that one may by chance.'
     if any(len(found.seeds) == 1 for found in known):
         words += " Where two trainings are compared, one seed each, the interval knows nothing of how trainings vary."
     return words
