@@ -6,3 +6,8 @@ class LightdetError(Exception):
 
     The command line prints the message alone, without a traceback, and exits with code 2.
     """
+
+
+def in_one_line(error: BaseException, most: int = 160) -> str:
+    """What kind of error it is and its words, without line breaks; at most `most` characters."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:most]

@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.error import LightdetError
+from lightdet.logger.wandb_sweep import answer_agent
 from lightdet.report.table import Row, failures, read_rows, to_text, write_tables
 from lightdet.run import RunFolder, fingerprint, locked, now, resolve, slug, unused, write_json, write_text
 
@@ -79,6 +80,7 @@ class Job:
         self.note(fingerprint=identity, run=folder.path.relative_to(self.study_path).as_posix())
         if folder.is_done(identity):
             print(f"lightdet: job {self.name} is done already, in {folder.path}", flush=True)
+            answer_agent(self.cfg, folder)
             return folder.read_results()
         if self.sweeping and self.failed_in_this_sweep(folder):
             print(f"lightdet: job {self.name} shares the training that failed in {folder.path}", flush=True)
@@ -155,10 +157,10 @@ class Job:
 
 
 def close_trackers() -> None:
-    """End a W&B run that is still open, or the next job of this process would write into it."""
-    wandb_module = sys.modules.get("lightdet.logger.wandb")
-    if wandb_module is not None:
-        wandb_module.finish_open_run()
+    """End what this training's trackers still have open, or the next job of this process would write into it."""
+    trackers = sys.modules.get("lightdet.logger.run_logger")  # loaded with torch, by a training
+    if trackers is not None:
+        trackers.close_trackers()
 
 
 def one_line(error: BaseException) -> str:

@@ -18,7 +18,7 @@ LAYERS = (
     ("model",),
     ("run",),
     ("task", "callback", "logger"),
-    ("load", "benchmark", "report", "sweep", "training", "evaluate", "evaluate_run", "predict"),
+    ("load", "benchmark", "report", "study", "sweep", "training", "evaluate", "evaluate_run", "predict"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
