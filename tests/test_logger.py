@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -15,7 +14,7 @@ import torch
 import wandb
 from PIL import Image
 from pytorch_lightning.callbacks import ModelCheckpoint
-from tracked_run import CHOICES, CONFIG, of_kind, records, results, tracked_run, train
+from tracked_run import CHOICES, CONFIG, of_kind, records, results, summary_of, tracked_run, train
 
 from lightdet.callback.metrics_csv import MetricsCsv, read_metrics
 from lightdet.logger.csv import CsvLogger
@@ -56,9 +55,7 @@ def test_an_offline_run_holds_what_the_documentation_promises(folder: RunFolder,
     assert [row["train/loss"] for row in history if "train/loss" in row] == [1.0, 0.9]
     assert any("predictions._type" in row for row in history) and any("pictures._type" in row for row in history)
 
-    summary: dict[str, Any] = {}
-    for update in of_kind(found, "summary"):
-        summary |= update["update"]
+    summary = summary_of(found)
     assert summary["best/map50"] == 0.7 and summary["best/ap50/scratch"] == 0.8 and summary["best/escape_rate"] == 0.1
     assert summary["footprint/parameters"] == 1_540_000 and "best/map75" not in summary
 

@@ -40,6 +40,11 @@ class Written:
     page: Path
     summary: str
     troubles: tuple[str, ...]  # files that could not be read, a line each
+    rows: tuple[StudyRow, ...]
+    baseline: StudyRow
+    tables: tuple[Table, ...]
+    figures: dict[str, Path]  # by title
+    examples: dict[int, Path]  # row number -> the worst images at a glance
 
 
 def report_study(study: Path, out: Path, settings: Settings) -> Written:
@@ -76,7 +81,7 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
         write_text(out / f"{table.name}.csv", to_csv(table))
     examples = write_examples(rows, out)
     write_text(out / "report.md", markdown(title, rows, tables, figures, examples, notes))
-    return Written(out / PAGE, summary(rows), tuple(troubles))
+    return Written(out / PAGE, summary(rows), tuple(troubles), tuple(rows), baseline, tuple(tables), figures, examples)
 
 
 def draw_figures(rows: Sequence[StudyRow], out: Path) -> dict[str, Path]:

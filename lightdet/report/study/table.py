@@ -24,6 +24,7 @@ class Column:
     name: str
     numeric: bool = True
     paper: bool = False  # published by somebody else, never measured here
+    worded: bool = False  # its text says more than its number
 
 
 @dataclass(slots=True)
@@ -82,17 +83,21 @@ def to_markdown(table: Table) -> str:
 
 def to_csv(table: Table) -> str:
     """Numbers at full precision; a column of spreads follows one that has any."""
-    spreads = [any(cells[index].spread is not None for cells in table.lines) for index in range(len(table.columns))]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    names: list[str] = []
-    for column, spread in zip(table.columns, spreads, strict=True):
-        names += [column.name, f"{column.name} spread"] if spread else [column.name]
-    writer.writerow(names)
-    for cells in table.lines:
-        values: list[object] = []
-        for column, cell, spread in zip(table.columns, cells, spreads, strict=True):
-            values.append(cell.number if column.numeric and cell.number is not None else cell.text)
-            values += [cell.spread] if spread else []
-        writer.writerow(values)
+    writer.writerow([name for name, _ in values(table)])
+    writer.writerows(zip(*(column for _, column in values(table)), strict=True))
     return out.getvalue()
+
+
+def values(table: Table) -> list[tuple[str, list[float | str | None]]]:
+    """Its columns as name and values: numbers where a cell has one, its text elsewhere; spreads in columns of their
+    own."""
+    told: list[tuple[str, list[float | str | None]]] = []
+    for index, column in enumerate(table.columns):
+        cells = [line[index] for line in table.lines]
+        numbers = [cell.number if column.numeric and cell.number is not None else cell.text for cell in cells]
+        told.append((column.name, numbers))
+        if any(cell.spread is not None for cell in cells):
+            told.append((f"{column.name} spread", [cell.spread for cell in cells]))
+    return told

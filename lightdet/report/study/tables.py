@@ -39,7 +39,7 @@ def mean_table(rows: Sequence[StudyRow], comparisons: dict[int, Comparison], pap
     """mAP50, mAP75 and mAP50-95, how far each row is from the baseline, how it was trained; published numbers last."""
     names = choice_names(rows)
     columns = [*head(rows), *map(Column, MEANS)]
-    columns += [Column(f"{name} - baseline") for name in COMPARED]
+    columns += [Column(f"{name} - baseline", worded=True) for name in COMPARED]
     columns += [Column(name, numeric=False) for name in ("epochs", "input px", "seeds", "status")]
     columns += [Column(f"paper: {name}", numeric=False, paper=True) for name in paper.columns]
     table = Table("table2_map", "Table 2: mean average precision", columns)
