@@ -73,8 +73,10 @@ def test_nothing_is_written_outside_the_run_folder(folder: RunFolder, monkeypatc
     monkeypatch.chdir(elsewhere)
     logger = WandbLogger(folder, CONFIG)
     train(logger, range(1))
+    logger.log_results(results(folder.path / "a.png"))
     logger.finish()
     assert not list(elsewhere.iterdir())
+    assert not list((Path.home() / ".local").rglob("*")), "tables that wait for a server wait in the run folder"
 
 
 def test_a_resumed_run_has_the_same_id_and_row_numbers(folder: RunFolder) -> None:

@@ -49,12 +49,13 @@ def test_a_study_is_published_offline_and_again(study: Path, capsys: pytest.Capt
     assert "writes offline, no API key was found" in shown and "4 rows, 5 jobs: 4 done, 1 failed" in shown
     assert "no W&B report while offline" in shown
 
-    run = of_kind(records(study / "report"), "run")[0]
+    found = records(study / "report")
+    run = of_kind(found, "run")[0]
     assert (run["display_name"], run["job_type"], run["project"]) == ("attention", "study", "lightdet")
-    config = {item["key"]: json.loads(item["value_json"]) for item in run["config"]["update"]}
+    config = run["config"]["update"]
     assert config["choices"] == ["attention", "head"] and config["study"] == "attention"
     assert (config["model"], config["image_size"]) == ("proposed", "224") and "loss_box" not in config
-    summary = summary_of(records(study / "report"))
+    summary = summary_of(found)
     assert (summary["study/done"], summary["study/failed"]) == (4, 1)
     assert summary["study/best_row"] == "attention=eca head=76"
 
@@ -72,6 +73,9 @@ def test_a_study_is_published_offline_and_again(study: Path, capsys: pytest.Capt
     assert failed["mAP50"] is None
     for name in ("tables/table1_ap50", "tables/table3_cost", "tables/table4_attention_head"):
         assert table(row, files, name)
+    staged = [record["artifact"]["manifest"]["contents"] for record in found if record["type"] == "artifact"]
+    waiting = [Path(entry["local_path"]) for contents in staged for entry in contents]
+    assert waiting and all(path.is_relative_to(study / "report/wandb") and path.is_file() for path in waiting)
     figures = [key for key in row if key.startswith("figures/") and key.endswith(".path")]
     assert len(figures) == 3 and all((files / row[key]).stat().st_size > 0 for key in figures)
     assert (files / row["page.path"]).read_bytes() == (study / "report/report.html").read_bytes()

@@ -290,8 +290,8 @@ def test_an_agents_run_is_the_agents_and_a_finished_training_answers_it(
         found = records(status.parent)
         run = of_kind(found, "run")[0]
         assert (run["run_id"], run["sweep_id"]) == (run_id, "sweep01")
-        config = {item["key"]: item["value_json"] for item in run["config"]["update"]}
-        assert (config["attention"], config["head"], config["seed"]) == ('"none"', "76", "0")
+        config = run["config"]["update"]
+        assert (config["attention"], config["head"], config["seed"]) == ("none", 76, 0)
         best = read_json(status.parent / "results.json")["metrics"]["map50_95"]
         assert summary_of(found)[sweep["metric"]["name"]] == pytest.approx(best)
         wandb.teardown()

@@ -8,6 +8,9 @@ from typing import Any
 from lightdet.error import in_one_line
 from lightdet.logger.wandb_mode import decide, without_mode
 
+DATA = "WANDB_DATA_DIR"
+_ours: dict[str, str] = {}  # what this module has put into the environment
+
 
 def open_run(asked_mode: str, told: dict[str, Any], finish_seconds: float) -> Any:
     """The run, or None where W&B is switched off; one line says where it goes. Raises what even offline W&B raises.
@@ -15,6 +18,7 @@ def open_run(asked_mode: str, told: dict[str, Any], finish_seconds: float) -> An
     `told` are arguments of `wandb.init`, `dir` among them. Where a W&B agent started this process (WANDB_SWEEP_ID), W&B
     takes id, project and entity from the agent and not from here.
     """
+    _keep_artifacts_in(Path(told["dir"]))
     with without_mode():
         import wandb
 
@@ -38,6 +42,13 @@ def open_run(asked_mode: str, told: dict[str, Any], finish_seconds: float) -> An
     else:
         print(f"lightdet: W&B run {run.url}")
     return run
+
+
+def _keep_artifacts_in(folder: Path) -> None:
+    """Tables of an offline run wait for `wandb sync` under WANDB_DATA_DIR, in the home folder unless somebody says
+    otherwise: they shall lie beside the run that needs them."""
+    if os.environ.get(DATA) in (None, _ours.get(DATA)):
+        os.environ[DATA] = _ours[DATA] = str((folder / "wandb").resolve())
 
 
 def _init(mode: str, told: dict[str, Any], finish_seconds: float) -> Any:

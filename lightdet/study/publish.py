@@ -67,14 +67,14 @@ def publish(
             raise LightdetError("W&B is switched off (WANDB_MODE, WANDB_DISABLED or --mode): nothing is published")
         online = not tracked.settings._offline
         log(tracked, written, len(list((out / "wandb").glob(f"*run-*-{tracked.id}"))) - 1)
-        where = (tracked.entity, tracked.project)
+        where, run_id = (tracked.entity, tracked.project), tracked.id
         tracked.finish()
     except LightdetError:
         raise
     except Exception as error:
         raise LightdetError(f"W&B failed ({in_one_line(error)}); the report is in {written.page}") from error
     left_out = publish_report(*where, name, choices_of(written.rows), out) if online else "no W&B report while offline"
-    print(f"{written.summary}\npublished as W&B run {told['id']}" + (f"; {left_out}" if left_out else ""))
+    print(f"{written.summary}\npublished as W&B run {run_id}" + (f"; {left_out}" if left_out else ""))
     return 1 if written.troubles else 0
 
 
