@@ -141,6 +141,7 @@ def test_mlflow_has_the_numbers_the_choices_and_the_pictures_once(folder: RunFol
     pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
     pytest.importorskip("sqlalchemy", reason="the extra mlflow is not installed")
     config = {**CONFIG, "runs_dir": str(tmp_path / "runs")}
+    (tmp_path / "runs/mlflow.db.new").write_text("left by a process that was killed while it made the tables")
     for epochs, state in ((range(3), "killed"), (range(2, 4), "running"), (range(0), "done")):
         logger = MlflowLogger(folder, config)
         train(logger, epochs)
@@ -166,6 +167,12 @@ def test_mlflow_has_the_numbers_the_choices_and_the_pictures_once(folder: RunFol
     assert run.data.tags["group"] == "attention-cbam"
     assert [file.path for file in client.list_artifacts(run_id)] == ["config.yaml", "pictures"]
     assert str(tmp_path / "runs") in run.info.artifact_uri
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [
+        "mlartifacts",
+        "mlflow.db",
+        "mlflow.lock",
+        "study",
+    ]
 
 
 # ---------------------------------------------------------------- trouble

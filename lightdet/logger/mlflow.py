@@ -38,6 +38,7 @@ class MlflowLogger(RunLogger):
         super().__init__(folder, config)
         runs = Path(config.get("runs_dir", "runs")).resolve()
         self.tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{runs}/mlflow.db"
+        self.database = Path(self.tracking_uri.removeprefix(SQLITE)) if self.tracking_uri.startswith(SQLITE) else None
         self.experiment = experiment or str(self.identity["study"] or "lightdet")
         self.inner: Any = None
         self.told: dict[str, int] = {}  # last step that MLflow has of each number
@@ -60,7 +61,7 @@ class MlflowLogger(RunLogger):
         client, run_id = self.inner.experiment, self.inner.run_id
         for name, paths in drawn(self.folder).items():
             for path in paths:
-                client.log_artifact(run_id, str(path), name.partition("/")[0])
+                client.log_artifact(run_id, str(path), "curves" if name.startswith("curves/") else "pictures")
         if self.folder.config_path.is_file():
             client.log_artifact(run_id, str(self.folder.config_path))
 
@@ -81,6 +82,8 @@ class MlflowLogger(RunLogger):
         if self.tracking_uri.startswith(("http://", "https://")) and not answers(self.tracking_uri):
             raise TimeoutError(f"{self.tracking_uri} does not answer")
         with self._alone():  # two processes that make the tables of one database disturb each other
+            if self.database is not None and not self.database.exists():
+                make_database(self.database)
             client = MlflowClient(self.tracking_uri)
             place = self._experiment(client)
             wanted = f"tags.{ID} = '{self.version}'"
@@ -105,14 +108,27 @@ class MlflowLogger(RunLogger):
 
     def _alone(self) -> Any:
         """Held while a local database is opened."""
-        if not self.tracking_uri.startswith(SQLITE):
-            return nullcontext()
-        return locked(Path(self.tracking_uri.removeprefix(SQLITE)).with_suffix(".lock"), wait=True)
+        return nullcontext() if self.database is None else locked(self.database.with_suffix(".lock"), wait=True)
 
     def _experiment(self, client: Any) -> str:
         """Its id; made where there is none, its pictures beside the database."""
-        database = Path(self.tracking_uri.removeprefix(SQLITE))
-        pictures = database.parent / "mlartifacts" / self.experiment if self.tracking_uri.startswith(SQLITE) else None
+        place = None
+        if self.database is not None:
+            place = (self.database.parent / "mlartifacts" / self.experiment).resolve().as_uri()
         with suppress(Exception):  # it exists, or another process makes it now
-            client.create_experiment(self.experiment, artifact_location=pictures and pictures.resolve().as_uri())
+            client.create_experiment(self.experiment, artifact_location=place)
         return str(client.get_experiment_by_name(self.experiment).experiment_id)
+
+
+def make_database(path: Path) -> None:
+    """A whole database or none: with one whose making was killed, MLflow can do nothing ever after."""
+    from mlflow.tracking import MlflowClient
+
+    fresh = path.with_name(f"{path.name}.new")
+    for left in path.parent.glob(f"{fresh.name}*"):
+        left.unlink()
+    client = MlflowClient(f"{SQLITE}{fresh.resolve()}")
+    client.search_experiments(max_results=1)
+    with suppress(AttributeError):
+        client._tracking_client.store.engine.dispose()
+    os.replace(fresh, path)

@@ -8,6 +8,7 @@ from typing import Any
 from lightdet.run import RunFolder
 
 PICTURES = 16  # of a run, at most
+OVERVIEW = "overview.png"
 
 
 def identity(folder: RunFolder, config: dict[str, Any]) -> dict[str, Any]:
@@ -54,8 +55,14 @@ def summary(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def drawn(folder: RunFolder) -> dict[str, list[Path]]:
-    """Pictures by the name under which they are logged: `pictures`, `curves/pr_curve`, `curves/confusion`."""
-    pictures = sorted(path for path in folder.pictures.glob("*") if path.suffix in (".png", ".jpg"))[:PICTURES]
-    curves = {f"curves/{name}": folder.path / f"{name}.png" for name in ("pr_curve", "confusion")}
-    found = {"pictures": pictures, **{name: [path] for name, path in curves.items() if path.is_file()}}
+    """Pictures by the name under which they are logged: `pictures`, which are of one size where the photos are, and
+    single ones: `overview`, `curves/pr_curve`, `curves/confusion`."""
+    pictures = sorted(path for path in folder.pictures.glob("*") if path.suffix in (".png", ".jpg"))
+    single = {
+        "overview": folder.pictures / OVERVIEW,
+        "curves/pr_curve": folder.path / "pr_curve.png",
+        "curves/confusion": folder.path / "confusion.png",
+    }
+    found = {"pictures": [path for path in pictures if path.name != OVERVIEW][:PICTURES]}
+    found |= {name: [path] for name, path in single.items() if path.is_file()}
     return {name: paths for name, paths in found.items() if paths}

@@ -41,7 +41,7 @@ class TensorboardLogger(RunLogger):
         writer.log_hyperparams(choices, summary(results), step)
         for name, paths in drawn(self.folder).items():
             for path in paths:
-                tag = name if name.startswith("curves/") else f"{name}/{path.stem}"
+                tag = f"{name}/{path.stem}" if name == "pictures" else name
                 writer.experiment.add_image(tag, np.asarray(read_photo(path)), step, dataformats="HWC")
         writer.experiment.flush()
 

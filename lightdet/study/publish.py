@@ -65,7 +65,7 @@ def publish(
         tracked = open_run(mode, told, FINISH_SECONDS)
         if tracked is None:
             raise LightdetError("W&B is switched off (WANDB_MODE, WANDB_DISABLED or --mode): nothing is published")
-        online = not tracked.settings._offline
+        online = not tracked.offline
         log(tracked, written, len(list((out / "wandb").glob(f"*run-*-{tracked.id}"))) - 1)
         where, run_id = (tracked.entity, tracked.project), tracked.id
         tracked.finish()

@@ -96,8 +96,8 @@ def values(table: Table) -> list[tuple[str, list[float | str | None]]]:
     told: list[tuple[str, list[float | str | None]]] = []
     for index, column in enumerate(table.columns):
         cells = [line[index] for line in table.lines]
-        numbers = [cell.number if column.numeric and cell.number is not None else cell.text for cell in cells]
-        told.append((column.name, numbers))
+        kept = [cell.number if column.numeric else None for cell in cells]
+        told.append((column.name, [cell.text if one is None else one for cell, one in zip(cells, kept, strict=True)]))
         if any(cell.spread is not None for cell in cells):
             told.append((f"{column.name} spread", [cell.spread for cell in cells]))
     return told
