@@ -254,18 +254,12 @@ def test_sweep_files_are_what_wandb_takes(path: Path) -> None:
     sweep = load_sweep_config(str(path))
     assert sweep is not None and sweep["method"] in ("grid", "bayes")
     assert (ROOT / sweep["program"]).is_file()
-    first = {name: {"value": first_value(told)} for name, told in sweep["parameters"].items()}
     *_, study, macro = sweep["command"]
     assert study.startswith("study=") and macro == "${args_no_hyphens}"
-    compose_config(arguments(first))  # every parameter is a key of ours
-    for name, told in sweep["parameters"].items():
-        for value in told.get("values", []):
-            compose_config(arguments({name: {"value": value}}))
-
-
-def first_value(told: dict[str, Any]) -> Any:
-    """A value that an agent might choose."""
-    return told["values"][0] if "values" in told else told["min"]
+    choices = [told.get("values") or [told["min"], told["max"]] for told in sweep["parameters"].values()]
+    for turn in range(max(map(len, choices))):  # every key and every value is one of ours
+        asked = {name: values[turn % len(values)] for name, values in zip(sweep["parameters"], choices, strict=True)}
+        compose_config(arguments({name: {"value": value} for name, value in asked.items()}))
 
 
 def arguments(parameters: dict[str, Any]) -> list[str]:
@@ -280,7 +274,7 @@ def test_an_agents_run_is_the_agents_and_a_finished_training_answers_it(
 ) -> None:
     """The grid's first job as an agent starts it, and the same parameters once more under another run id."""
     sweep = yaml.safe_load((ROOT / "experiments/wandb_sweep/attention_head.yaml").read_text())
-    asked = {name: {"value": first_value(told)} for name, told in sweep["parameters"].items()}
+    asked = {name: {"value": told["values"][0]} for name, told in sweep["parameters"].items()}
     at = sweep["command"].index("${program}") + 1
     words = [word for part in sweep["command"][at:] for word in (arguments(asked) if part.startswith("${") else [part])]
     small = [*SMALL, f"data.reader.cache={tmp_path}/cache", f"runs_dir={tmp_path}/runs"]
