@@ -77,7 +77,7 @@ class MlflowLogger(RunLogger):
         from mlflow.tracking import MlflowClient
         from pytorch_lightning.loggers import MLFlowLogger
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # its tracebacks: `guard` tells the error in one line
         logging.getLogger("alembic").setLevel(logging.WARNING)
         if self.tracking_uri.startswith(("http://", "https://")) and not answers(self.tracking_uri):
             raise TimeoutError(f"{self.tracking_uri} does not answer")
