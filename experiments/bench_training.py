@@ -166,7 +166,7 @@ def train(
     choice, _ = fastest(detector.network, sample, choices)
     if choice.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
-    trainer = build_trainer(cfg.trainer, RunFolder(folder / "ours"), device, choice, False)
+    trainer = build_trainer(cfg.trainer, RunFolder(folder / "ours"), device, choice, ())
     images = len(reader.records) // cfg.data.batch_size * cfg.data.batch_size
     turns = Turns(images, rival.images_per_second if rival else None)
     trainer.callbacks.insert(0, turns)  # type: ignore[attr-defined]  # the first to hear of an epoch's start and end

@@ -29,7 +29,7 @@ lightdet: train, compare and run light defect detectors
   lightdet train [key=value ...] [-m]               train one detector, or with -m every combination of a sweep
   lightdet evaluate RUN [split=val] [key=value ...] measure a finished run again, with pictures and curves
   lightdet predict RUN SOURCE ... [--out DIR]       find defects in a photo, a folder of photos or a glob
-  lightdet study STUDY [retry|prune|export]         what became of every run of a sweep, live; and what to do about it
+  lightdet study STUDY [retry|prune|export|publish]  what became of every run of a sweep, live; and what to do about it
   lightdet report STUDY [--baseline CHOICES]        tables, figures and one HTML page of a study
   lightdet doctor [data=NAME] [key=value ...]       look for trouble in a dataset
   lightdet benchmark [model=A,B ...] [RUN ...]      parameters, operations, memory and time of detectors

@@ -6,3 +6,11 @@ class LightdetError(Exception):
 
     The command line prints the message alone, without a traceback, and exits with code 2.
     """
+
+
+def in_one_line(error: BaseException, most: int = 160) -> str:
+    """What kind of error it is and its words, without line breaks, of the first one where errors were raised from
+    others; at most `most` characters."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:most]

@@ -17,7 +17,7 @@ from lightdet.data.module import DetectionData
 from lightdet.error import LightdetError
 from lightdet.evaluate import evaluate
 from lightdet.load import BEST, LAST, build_detector, load_weights
-from lightdet.logger.run_logger import build_logger
+from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.footprint import footprint
 from lightdet.model.detector import Detector
 from lightdet.ops.grid import STRIDES
@@ -56,8 +56,8 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     _announce(cfg, data, detector, cost, (fitted, f"{device.type}, {choice}"), folder)
     if choice.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
-    tracker = build_logger(cfg, folder)
-    trainer = build_trainer(cfg.trainer, folder, device, choice, tracker or False)
+    trackers = build_loggers(cfg, folder)
+    trainer = build_trainer(cfg.trainer, folder, device, choice, trackers)
     task = DetectionTask(
         detector, data.classes, instantiate(cfg.optimizer, _convert_="all"), instantiate(cfg.schedule), folder.path
     )
@@ -78,8 +78,8 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         "classes": list(data.classes),
         "precision": str(choice),
     }
-    if tracker is not None:
-        tracker.log_results(results, folder)
+    for tracker in trackers:
+        tracker.log_results(results)
     return results
 
 

@@ -26,7 +26,7 @@ augment: {flip: 0.5}
 optimizer: {lr: 0.002}
 schedule: {warmup_epochs: 3}
 trainer: {max_epochs: 40, device: auto, progress: auto, checkpoint_seconds: 60}
-logger: {mode: auto}
+logger: {wandb: {mode: auto}}
 debug: {}
 """
 
@@ -43,7 +43,14 @@ def test_slug_names_the_choices_whatever_their_order() -> None:
 
 
 def test_slug_leaves_out_what_does_not_change_the_training() -> None:
-    silent = ["seed=3", "study=x", "logger=csv", "logger.mode=offline", "data.num_workers=4", "trainer.device=cpu"]
+    silent = [
+        "seed=3",
+        "study=x",
+        "logger=csv",
+        "logger.wandb.mode=offline",
+        "data.num_workers=4",
+        "trainer.device=cpu",
+    ]
     assert slug([*silent, "attention=se"]) == "attention-se"
     assert slug(silent) == slug([]) == "default"
 
@@ -72,7 +79,7 @@ def test_slug_keeps_apart_what_the_characters_do_not() -> None:
     assert (len(names), len(long)) == (4, 2)
 
 
-WHERE_AND_HOW = """study=s runs_dir=/elsewhere logger.mode=offline data.num_workers=0 data.cache_megabytes=1
+WHERE_AND_HOW = """study=s runs_dir=/elsewhere logger.wandb.mode=offline data.num_workers=0 data.cache_megabytes=1
 trainer.device=cuda trainer.progress=none trainer.checkpoint_seconds=5"""
 WHAT = """optimizer.lr=0.001 seed=1 image_size=256 augment.flip=0 trainer.max_epochs=41 width=0.5 head=38
 data.batch_size=8 data.reader.root=other schedule.warmup_epochs=0 model.network.extra=1"""

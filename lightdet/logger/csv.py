@@ -15,38 +15,28 @@ class CsvLogger(RunLogger):
     The first rows of a resumed run replace those of the same step and later, so no step stands there twice.
     """
 
+    title = "log.csv"
+
     def __init__(self, folder: RunFolder, config: dict[str, Any]) -> None:
-        super().__init__()
-        self.folder = folder
+        super().__init__(folder, config)
         self.path = folder.path / "log.csv"
         self.begun = False
 
-    @property
-    def name(self) -> str:
-        """The choices of the run."""
-        return self.folder.path.parent.name
-
-    @property
-    def version(self) -> str:
-        """The seed of the run."""
-        return self.folder.path.name
-
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: config.yaml holds them."""
-
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+    def write_row(self, values: dict[str, float], step: int) -> None:
         """One line per value."""
-        step = step or 0
         if not self.begun:
             self._keep_before(step)
             self.begun = True
-        epoch = metrics.get("epoch", "")
-        rows = [(step, epoch, name, float(value)) for name, value in metrics.items() if name != "epoch"]
+        epoch = f"{values['epoch']:.0f}" if "epoch" in values else ""
+        rows = [(step, epoch, name, value) for name, value in values.items() if name != "epoch"]
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
 
-    def log_results(self, results: dict[str, Any], folder: RunFolder) -> None:
+    def write_results(self, results: dict[str, Any]) -> None:
         """Nothing: results.json holds them."""
+
+    def close(self, state: str) -> None:
+        """Nothing: every row is written when it comes."""
 
     def _keep_before(self, step: int) -> None:
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []

@@ -1,30 +1,130 @@
-"""What a logger of a run does beside what Lightning asks of it."""
+"""What a logger of a run does beside what Lightning asks of it: it takes the final numbers, and it never raises."""
 
+import sys
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
+from lightdet.error import LightdetError, in_one_line
+from lightdet.logger.names import identity
 from lightdet.run import RunFolder, resolve
+
+PATIENCE = 3  # failures after which a tracker is let go
+_open: list["RunLogger"] = []  # of the job that this process is at
+
+
+def close_trackers() -> None:
+    """End what is still open, with the state of its run, so that the next job of this process gets runs of its own."""
+    for logger in list(_open):
+        logger.finish()
 
 
 class RunLogger(Logger):
-    """A Lightning logger that is also told the final numbers. It never raises into a training."""
+    """A Lightning logger that is also told the final numbers. It never raises into a training: the first failure is
+    one line on stderr, and after the third it is let go.
+
+    A tracker fills in `write_row`, `write_results` and `close`; what it does at the start goes through `guard`, too.
+    """
+
+    title = "the tracker"  # as people call it
+    extra = ""  # of pyproject.toml, which installs it
+
+    def __init__(self, folder: RunFolder, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.folder = folder
+        self.config = config
+        self.identity = identity(folder, config)
+        self.failures = 0
+        _open.append(self)
+
+    @property
+    def name(self) -> str:
+        """The run's name: choices and seed."""
+        return str(self.identity["name"])
+
+    @property
+    def version(self) -> str:
+        """The run's id."""
+        return str(self.identity["id"])
+
+    @property
+    def save_dir(self) -> str:
+        """The run folder."""
+        return str(self.folder.path)
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: trackers take the choices and the configuration from the run folder."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """A row of the history."""
+        self.guard(lambda: self.write_row({name: float(value) for name, value in metrics.items()}, step or 0))
+
+    def log_results(self, results: dict[str, Any]) -> None:
+        """What `results.json` will say, and the pictures in the run folder."""
+        self.guard(lambda: self.write_results(results))
+
+    def finalize(self, status: str) -> None:
+        """Nothing yet: results come after Lightning is through. `finish` ends the run."""
+
+    def finish(self) -> None:
+        """End the run in the state that `status.json` tells."""
+        if self in _open:
+            _open.remove(self)
+            self.guard(lambda: self.close(str(self.folder.read_status().get("state", "done"))))
 
     @abstractmethod
-    def log_results(self, results: dict[str, Any], folder: RunFolder) -> None:
-        """Take what `results.json` will say, and the pictures in the folder."""
+    def write_row(self, values: dict[str, float], step: int) -> None:
+        """One row; `values` has the epoch under "epoch", `step` counts optimizer steps. A resume repeats rows."""
+
+    @abstractmethod
+    def write_results(self, results: dict[str, Any]) -> None:
+        """Final numbers and pictures; may come twice for a run that was killed just afterwards."""
+
+    @abstractmethod
+    def close(self, state: str) -> None:
+        """End the run; `state` as in status.json: done, failed, killed, ..."""
+
+    def guard(self, action: Callable[[], Any]) -> None:
+        """Do it; of what it raises, the first failure is told in one line."""
+        if self.failures >= PATIENCE:
+            return
+        try:
+            action()
+        except Exception as error:
+            missing = isinstance(error, ModuleNotFoundError) and bool(self.extra)
+            reason = (
+                f"is not installed (pip install 'lightdet[{self.extra}]')"
+                if missing
+                else f"failed ({in_one_line(error)})"
+            )
+            if not self.failures:
+                told = f"lightdet: {self.title} {reason}; the training goes on, its numbers are in {self.folder.path}"
+                print(told, file=sys.stderr, flush=True)
+            self.failures = PATIENCE if missing else self.failures + 1
 
 
-def build_logger(cfg: DictConfig, folder: RunFolder) -> RunLogger | None:
-    """The logger that `conf/logger` chose for this run; None for `logger=none`.
+def build_loggers(cfg: DictConfig, folder: RunFolder) -> list[RunLogger]:
+    """The trackers that `conf/logger` chose for this run; [] for `logger=none`.
 
     An option's `_target_` is called with the run folder and the resolved config (a dict) beside its own knobs.
+    Raises LightdetError for an option file that does not say where it goes.
     """
-    if not cfg.get("logger"):
-        return None
-    logger = instantiate(cfg.logger, _partial_=True, _convert_="all")(folder, resolve(cfg))
+    close_trackers()
+    chosen = cfg.get("logger") or {}
+    return [build_logger(str(name), chosen[name], cfg, folder) for name in chosen]
+
+
+def build_logger(name: str, option: Any, cfg: DictConfig, folder: RunFolder) -> RunLogger:
+    """One tracker from its option."""
+    if not OmegaConf.is_dict(option) or "_target_" not in option:
+        raise LightdetError(
+            f"logger: {name} is no tracker; an option file in logger/ opens with `# @package logger.NAME` "
+            "and names its class as _target_"
+        )
+    logger = instantiate(option, _partial_=True, _convert_="all")(folder, resolve(cfg))
     assert isinstance(logger, RunLogger)
     return logger

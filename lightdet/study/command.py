@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lightdet.error import LightdetError
 from lightdet.report.table import read_rows, write_tables
+from lightdet.study import publish
 from lightdet.study.archive import export
 from lightdet.study.live import show
 from lightdet.study.prune import prune
@@ -29,7 +30,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.set_defaults(action=_show)
     parser.add_argument("study", type=Path, help="folder of a study, or its name under runs/")
-    actions = parser.add_subparsers(metavar="retry | prune | export")
+    actions = parser.add_subparsers(metavar="retry | prune | export | publish")
 
     again = actions.add_parser("retry", help="train again what failed, was killed or never began; nothing else")
     again.add_argument("override", nargs="*", help="where and how: launcher=parallel launcher.workers=2 ...")
@@ -44,6 +45,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     pack.add_argument("--out", type=Path, help="file to write (default: STUDY.zip in the working directory)")
     pack.add_argument("--checkpoints", action="store_true", help="with best.ckpt of every run")
     pack.set_defaults(action=_export)
+
+    shared = actions.add_parser("publish", help="the study's tables, charts, pictures and page as one W&B run")
+    publish.add_arguments(shared)
+    shared.set_defaults(action=lambda options: publish.run(options.study, options))
     return parser.parse_args(words)
 
 

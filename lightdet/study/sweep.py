@@ -16,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from lightdet.error import LightdetError
+from lightdet.logger.wandb_sweep import answer_agent
 from lightdet.report.table import Row, failures, read_rows, to_text, write_tables
 from lightdet.run import RunFolder
 from lightdet.study.asked import Asked, ask, register
@@ -79,6 +80,7 @@ def job(cfg: DictConfig, train: str = TRAINING) -> dict[str, Any]:
     assert folder is not None
     if folder.is_done(asked.identity):
         print(f"lightdet: this run is done already, in {folder.path}", flush=True)
+        answer_agent(cfg, folder)
         return folder.read_results()
     return work(folder, train)
 

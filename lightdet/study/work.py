@@ -70,10 +70,10 @@ def named(train: str) -> Train:
 
 
 def close_trackers() -> None:
-    """End a W&B run that is still open, or the next run of this process would write into it."""
-    wandb_module = sys.modules.get("lightdet.logger.wandb")
-    if wandb_module is not None:
-        wandb_module.finish_open_run()
+    """End what this training's trackers still have open, or the next run of this process would write into it."""
+    trackers = sys.modules.get("lightdet.logger.run_logger")  # loaded with torch, by a training
+    if trackers is not None:
+        trackers.close_trackers()
 
 
 def one_line(error: BaseException) -> str:

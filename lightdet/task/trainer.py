@@ -1,6 +1,7 @@
 """Lightning's trainer as a configuration asks for it."""
 
 import sys
+from collections.abc import Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -34,7 +35,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def build_trainer(
-    settings: DictConfig, folder: RunFolder, device: torch.device, choice: Choice, logger: Logger | bool
+    settings: DictConfig, folder: RunFolder, device: torch.device, choice: Choice, loggers: Sequence[Logger]
 ) -> pl.Trainer:
     """The trainer of one run. `settings` is the configuration's `trainer`."""
     return pl.Trainer(
@@ -49,7 +50,7 @@ def build_trainer(
         overfit_batches=settings.overfit_batches,
         check_val_every_n_epoch=settings.validate_every,
         callbacks=_callbacks(settings, folder),
-        logger=logger,
+        logger=list(loggers) or False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         enable_progress_bar=_wants_bar(settings.progress),

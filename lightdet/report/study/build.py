@@ -42,6 +42,11 @@ class Written:
     summary: str
     table: str  # of the means over seeds, for a terminal
     troubles: tuple[str, ...]  # files that could not be read, a line each
+    rows: tuple[StudyRow, ...]
+    baseline: StudyRow
+    tables: tuple[Table, ...]
+    figures: dict[str, Path]  # by title
+    examples: dict[int, Path]  # row number -> the worst images at a glance
 
 
 def report_study(study: Path, out: Path, settings: Settings) -> Written:
@@ -77,7 +82,17 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
         write_text(out / f"{table.name}.csv", to_csv(table))
     examples = write_examples(rows, out)
     write_text(out / "report.md", markdown(title, rows, tables, figures, examples, notes))
-    return Written(out / PAGE, summary(rows), short_text(rows, comparisons), tuple(troubles))
+    return Written(
+        out / PAGE,
+        summary(rows),
+        short_text(rows, comparisons),
+        tuple(troubles),
+        tuple(rows),
+        baseline,
+        tuple(tables),
+        figures,
+        examples,
+    )
 
 
 def draw_figures(rows: Sequence[StudyRow], out: Path) -> dict[str, Path]:

@@ -12,11 +12,7 @@ from lightdet.report.study.cost import SIZES
 def run(words: Sequence[str]) -> int:
     """Write the report and say where; exit code 0, or 1 when files of the study could not be read."""
     options = parse(words)
-    out = options.out or options.study / "report"
-    settings = Settings(
-        options.baseline, options.resamples, options.seconds, options.sizes, options.inline_megabytes, options.paper
-    )
-    written = report_study(options.study, out, settings)
+    written = report_study(options.study, options.out or options.study / "report", settings(options))
     print(f"{written.summary}\n\n{written.table}\n")
     print(f"written to {written.page}, with report.md, tables as CSV and figures beside it")
     for line in written.troubles:
@@ -36,6 +32,12 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("study", type=Path, help="folder of a study, runs/<study>")
     parser.add_argument("--out", type=Path, help="where the report goes (default: STUDY/report)")
+    add_settings(parser)
+    return parser.parse_args(words)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """What a person may choose of a report, whoever makes one."""
     parser.add_argument(
         "--baseline",
         metavar="CHOICES",
@@ -62,7 +64,13 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         help="of pictures inside the page; others are linked (default: 20)",
     )
     parser.add_argument("--paper", type=Path, help="published numbers (default: paper.yaml in STUDY or OUT)")
-    return parser.parse_args(words)
+
+
+def settings(options: argparse.Namespace) -> Settings:
+    """What `add_settings` has read."""
+    return Settings(
+        options.baseline, options.resamples, options.seconds, options.sizes, options.inline_megabytes, options.paper
+    )
 
 
 def input_sizes(text: str) -> tuple[int, ...]:

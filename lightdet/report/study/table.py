@@ -26,6 +26,7 @@ class Column:
     name: str
     numeric: bool = True
     paper: bool = False  # published by somebody else, never measured here
+    worded: bool = False  # its text says more than its number
 
 
 @dataclass(slots=True)

@@ -41,7 +41,7 @@ def mean_table(rows: Sequence[StudyRow], comparisons: dict[int, Comparison], pap
     names = choice_names(rows)
     shown = [name for name in paper.columns if name in (*MEANS, SOURCE)]
     columns = [*head(rows), *map(Column, MEANS)]
-    columns += [Column(f"{name} - baseline") for name in COMPARED]
+    columns += [Column(f"{name} - baseline", worded=True) for name in COMPARED]
     columns += [Column(name, numeric=False) for name in ("epochs", "input px", "seeds", "status")]
     columns += [Column(f"paper: {name}", numeric=False, paper=True) for name in shown]
     table = Table("table2_map", "Table 2: mean average precision", columns)

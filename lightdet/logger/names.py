@@ -1,0 +1,68 @@
+"""What a run is called at every tracker, the names of its final numbers, and the pictures that go with them."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from lightdet.run import RunFolder
+
+PICTURES = 16  # of a run, at most
+OVERVIEW = "overview.png"
+
+
+def identity(folder: RunFolder, config: dict[str, Any]) -> dict[str, Any]:
+    """What names a run: id, study, group (the choices without the seed), name, tags, and the choices as columns.
+
+    The id is a hash of study, folder and fingerprint, so that a resumed training finds its own run again.
+    """
+    status = folder.read_status()
+    slug, seed = folder.path.parent.name, folder.path.name
+    study = status.get("study")
+    choices = {column(key): value for key, value in status.get("choices", {}).items()}
+    tags = [str(tag)[:64] for tag in (study, choices.get("model"), choices.get("data")) if tag]
+    return {
+        "id": stable_id(study, f"{slug}/{seed}", status.get("fingerprint")),
+        "study": study,
+        "group": slug[:128],
+        "name": f"{slug}__{seed}"[:128],
+        "tags": tags,
+        "choices": {**choices, "seed": config.get("seed"), "study": study},
+    }
+
+
+def stable_id(*facts: Any) -> str:
+    """16 hex digits, the same for the same facts."""
+    return hashlib.sha256("\n".join(map(str, facts)).encode()).hexdigest()[:16]
+
+
+def column(key: str) -> str:
+    """A choice's name that is one column everywhere: trackers read `/` and `.` as levels. "loss/box" -> "loss_box"."""
+    return re.sub(r"[^\w-]", "_", key)
+
+
+def summary(results: dict[str, Any]) -> dict[str, Any]:
+    """The final numbers under their names: best/map50, best/ap50/<class>, footprint/parameters, ..."""
+    metrics = results.get("metrics", {})
+    columns = {f"best/{name}": metrics.get(name) for name in ("map50", "map75", "map50_95")}
+    columns |= {f"best/ap50/{name}": row.get("ap50") for name, row in metrics.get("per_class", {}).items()}
+    point = metrics.get("operating_point", {})
+    names = ("threshold", "precision", "recall", "f1", "escape_rate", "overkill_rate")
+    columns |= {f"best/{name}": point.get(name) for name in names}
+    columns |= {"best/epoch": results.get("best_epoch"), "seconds": results.get("seconds")}
+    columns |= {f"footprint/{name}": value for name, value in results.get("footprint", {}).items()}
+    return {name: value for name, value in columns.items() if value is not None}
+
+
+def drawn(folder: RunFolder) -> dict[str, list[Path]]:
+    """Pictures by the name under which they are logged: `pictures`, which are of one size where the photos are, and
+    single ones: `overview`, `curves/pr_curve`, `curves/confusion`."""
+    pictures = sorted(path for path in folder.pictures.glob("*") if path.suffix in (".png", ".jpg"))
+    single = {
+        "overview": folder.pictures / OVERVIEW,
+        "curves/pr_curve": folder.path / "pr_curve.png",
+        "curves/confusion": folder.path / "confusion.png",
+    }
+    found = {"pictures": [path for path in pictures if path.name != OVERVIEW][:PICTURES]}
+    found |= {name: [path] for name, path in single.items() if path.is_file()}
+    return {name: paths for name, paths in found.items() if paths}
