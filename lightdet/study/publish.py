@@ -116,7 +116,10 @@ def log(tracked: Any, written: Written, earlier: int) -> None:
     figures = {path.stem: wandb.Image(str(path), caption=title) for title, path in written.figures.items()}
     shown |= {f"figures/{name}": image for name, image in figures.items()}
     labels = {row.number: f"row {row.number}: {row.label}" for row in written.rows}
-    examples = [wandb.Image(str(path), caption=labels[number]) for number, path in written.examples.items()]
+    examples = [
+        wandb.Image(str(path), caption="; ".join(labels[number] for number in numbers))
+        for numbers, path in written.examples.items()
+    ]
     shown |= {"examples": examples} if examples else {}
     shown |= charts(written.rows)
     shown["page"] = wandb.Html(str(written.page), inject=False)

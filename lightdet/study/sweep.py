@@ -96,6 +96,10 @@ def run_sweep(sweep: Sweep, train: str = TRAINING) -> int:
     folders = register(Path(cfg.runs_dir), sweep.study, sweep.asked)
     add_command(study_path, sweep.words)
     names = {asked.name for asked in sweep.asked}
+    for folder in {
+        one.path: one for one in folders if one is not None and one.read_status().get("state") == "done"
+    }.values():
+        answer_agent(cfg, folder)
     try:
         train_missing(folders, launcher, train, cfg.study.on_error == "stop", cfg.study.retry)
     finally:

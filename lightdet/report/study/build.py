@@ -46,7 +46,7 @@ class Written:
     baseline: StudyRow
     tables: tuple[Table, ...]
     figures: dict[str, Path]  # by title
-    examples: dict[int, Path]  # row number -> the worst images at a glance
+    examples: dict[tuple[int, ...], Path]  # numbers of rows that share a run -> its worst images at a glance
 
 
 def report_study(study: Path, out: Path, settings: Settings) -> Written:
