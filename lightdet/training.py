@@ -55,10 +55,10 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         print(f"  data       {warning}")
     choice = _choose_precision(cfg, detector, device, folder)
     cost = footprint(detector.network, cfg.image_size)
-    _write_config(cfg, data, folder)
+    settled = _write_config(cfg, data, folder)
     _announce(cfg, data, detector, cost, (fitted, f"{device.type}, {choice}"), folder)
     tracker = build_logger(cfg, folder)
-    with rank_zero(cfg.trainer, device, folder.path, _plan(cfg, device, choice)) as place:
+    with rank_zero(cfg.trainer, device, folder.path, _plan(settled, device, choice)) as place:
         trainer = _fit(cfg, folder, data, detector, (device, choice, place), tracker or False)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -102,13 +102,11 @@ def train_beside(place: Place, path: Path) -> int:
     return follow(place, prepare)
 
 
-def _plan(cfg: DictConfig, device: torch.device, choice: Choice) -> str:
-    """What the other ranks are told: the configuration with everything that rank 0 has decided."""
-    settled = OmegaConf.create(resolve(cfg))
-    settled.logger = None
+def _plan(settled: DictConfig, device: torch.device, choice: Choice) -> str:
+    """What the other ranks are told: the resolved configuration with everything that rank 0 has decided."""
     decided = {"device": device.type, "precision": choice.precision, "channels_last": choice.channels_last}
-    settled.trainer.merge_with({**decided, "progress": "none"})
-    return OmegaConf.to_yaml(settled)
+    trainer = {**settled.trainer, **decided, "progress": "none"}
+    return OmegaConf.to_yaml(OmegaConf.create({**settled, "trainer": trainer, "logger": None}))
 
 
 def _build(cfg: DictConfig) -> tuple[DetectionData, Detector, str]:
@@ -175,15 +173,17 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
     return Choice(remembered["precision"], remembered["channels_last"])
 
 
-def _write_config(cfg: DictConfig, data: DetectionData, folder: RunFolder) -> None:
+def _write_config(cfg: DictConfig, data: DetectionData, folder: RunFolder) -> DictConfig:
     """The resolved configuration with what only the data could tell: from it alone the detector is built again."""
     filled = cfg.copy()
     with open_dict(filled):
         filled.num_classes = data.num_classes
         filled.classes = list(data.classes)
-    write_text(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(resolve(filled))))
+    settled = OmegaConf.create(resolve(filled))
+    write_text(folder.config_path, OmegaConf.to_yaml(settled))
     splits = {name: [record.image_id for record in records] for name, records in data.records.items()}
     write_json(folder.path / "splits.json", splits)
+    return settled
 
 
 def _announce(

@@ -1,4 +1,4 @@
-"""An optimizer that tells what it sees, for tests of several ranks: configurations name it, and every rank builds one."""
+"""An optimizer that tells what it sees, for tests of several ranks: a configuration names it, and each builds one."""
 
 import hashlib
 import json

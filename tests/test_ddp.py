@@ -35,7 +35,7 @@ EPOCHS, STEPS = 2, 3  # optimizer steps of an epoch
 SETTINGS = (
     "data.reader.train_images=14",  # 3 batches of 4, and 2 images left out
     "data.reader.val_images=7",  # 4 for rank 0, 3 for rank 1
-    "data.reader.size=64",
+    "data.reader.size=96",
     "data.batch_size=4",
     "image_size=64",
     "width=0.125",
@@ -139,7 +139,7 @@ def test_the_validation_of_two_ranks_is_that_of_one_process(whole: tuple[Path, d
 def test_killed_and_resumed_ends_bit_for_bit_equal(
     whole: tuple[Path, dict[str, Any], int], config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rank 0 is killed in the first epoch, and takes rank 1 with it; rank 1 is killed in the second; then all goes well."""
+    """Rank 0 is killed in the first epoch and takes rank 1 with it, then rank 1 in the second; then all goes well."""
     folder = tmp_path / "run"
     (folder / "notes0").mkdir(parents=True)
     OmegaConf.save(config, tmp_path / "config.yaml")

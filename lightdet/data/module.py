@@ -97,7 +97,7 @@ class DetectionData(LightningDataModule):
         self.records = records
 
     def train_dataloader(self) -> BatchLoader:
-        """This rank's share, shuffled and augmented. With the trainer's `overfit_batches`: that of always the same first
+        """This rank's share, shuffled and augmented. With the trainer's `overfit_batches`: of always the same first
         images, as they are."""
         if self._overfits():
             return self._plain("train", *self._rank())
