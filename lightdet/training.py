@@ -223,5 +223,7 @@ def _quiet() -> None:
         ".*treespec.*",
         ".*sync_dist=True.*",  # what every rank logs alike needs no mean
         ".*Grad strides do not match bucket view strides.*",
+        ".*broadcast_buffers. is deprecated.*",  # its successor is younger than the oldest torch that is allowed
+        ".*`srun` command is available.*",
     ):
         warnings.filterwarnings("ignore", told)

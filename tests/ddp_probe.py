@@ -1,17 +1,21 @@
-"""An optimizer that tells what it sees, for tests of several ranks: a configuration names it, and each builds one."""
+"""An optimizer that tells what it sees and a detector that guesses, for tests of several ranks: a configuration names
+them, and each rank builds its own."""
 
 import hashlib
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.optim import SGD
 
+from lightdet.batch import Detections, Target
 from lightdet.error import LightdetError
+from lightdet.model.detector import Detector
 
 NOTES = "DDP_PROBE_NOTES"  # environment: a folder; each rank writes its pid, and a line for each step
 TROUBLE = "DDP_PROBE_TROUBLE"  # environment: "rank step killed" or "rank step told"
@@ -44,6 +48,30 @@ class Probe(SGD):
                 os.kill(os.getpid(), signal.SIGKILL)
             raise LightdetError("the probe broke")
         return loss
+
+
+class Guess(Detector):
+    """A box of each size at every cell of a grid, scored in tenths, so that most scores are equal to many others."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.network = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 1))
+
+    def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+        wanted = images.new_tensor([float(len(target.labels)) for target in targets])
+        return {"count": (self.network(images).mean(dim=(1, 2, 3)) - wanted).square().mean()}
+
+    def detect(self, images: Tensor) -> list[Detections]:
+        answers = self.network(images).sigmoid().mul(10).round().div(10)  # (B, sizes, rows, columns)
+        size, row, column = torch.meshgrid(*map(torch.arange, answers.shape[1:]), indexing="ij")
+        centre, half = torch.stack((column, row), dim=-1) * 4.0 + 2, (size[..., None] + 1) * 6.0
+        boxes, labels = torch.cat((centre - half, centre + half), dim=-1), (size + row + column) % self.num_classes
+        order = [answer.flatten().argsort(descending=True, stable=True) for answer in answers]
+        return [
+            Detections(boxes.view(-1, 4)[best], answer.flatten()[best], labels.flatten()[best])
+            for answer, best in zip(answers, order, strict=True)
+        ]
 
 
 def digest(tensors: list[Any]) -> str:

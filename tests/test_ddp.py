@@ -16,6 +16,7 @@ import pytest
 import torch
 from ddp_probe import NOTES, TROUBLE
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.conf_dir import conf_dir
@@ -38,7 +39,6 @@ SETTINGS = (
     "data.reader.size=96",
     "data.batch_size=4",
     "image_size=64",
-    "width=0.125",
     f"trainer.max_epochs={EPOCHS}",
     "trainer.checkpoint_seconds=0.0",  # after every step
     "trainer.ema_ramp_steps=1",
@@ -61,6 +61,7 @@ def configured(*words: str) -> DictConfig:
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> DictConfig:
     cfg = configured(f"data.reader.cache={tmp_path_factory.mktemp('cache')}")
+    cfg.model = {"_target_": "ddp_probe.Guess", "num_classes": "${num_classes}"}
     cfg.optimizer = {"_target_": "ddp_probe.Probe", "_partial_": True, "lr": 0.02}
     return cfg
 
@@ -124,12 +125,10 @@ def test_the_validation_of_two_ranks_is_that_of_one_process(whole: tuple[Path, d
     with open(RunFolder(folder).metrics_csv, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == [str(STEPS), str(2 * STEPS)]
-    from hydra.utils import instantiate
-
     data = instantiate(config.data, _convert_="all")
     data.setup()
     alone = evaluate(load_detector(folder, "last").detector, data.loader("val"), data.classes, [], None)
-    assert alone["images"] == 7 and alone["map50_95"] > 0
+    assert alone["images"] == 7 and alone["map50_95"] > 0, "nothing would be compared"
     for name in ("map50", "map75", "map50_95"):
         assert rows[-1][f"val/{name}"] == f"{float(torch.tensor(alone[name])):.7g}"
     assert results["metrics"]["images"] == 7
@@ -163,7 +162,7 @@ def test_killed_and_resumed_ends_bit_for_bit_equal(
         ours[part], theirs[part] = (state[part].get("weights", state[part]) for state in (ours, theirs))
         assert all(torch.equal(value, theirs[part][name]) for name, value in ours[part].items()), part
     assert (folder / "metrics.csv").read_text() == (undisturbed / "metrics.csv").read_text()
-    assert {**results, "seconds": 0} == {**expected, "seconds": 0} or results["metrics"] == expected["metrics"]
+    assert results["metrics"] == expected["metrics"]
 
 
 def test_a_rank_that_raises_ends_the_run_with_its_reason(
