@@ -186,7 +186,7 @@ def fingerprint(cfg: DictConfig) -> str:
 
     Equal for two configs whose resolved model, data, augmentation, optimizer, schedule, trainer and image size are
     equal; blind to where things lie (a path taken from the environment counts by the variable's name), to the logger,
-    the study, the devices and the progress bar. Raises LightdetError while a mandatory value is missing.
+    the study, the kind of device and the progress bar. Raises LightdetError while a mandatory value is missing.
     """
     return f"{digest(design(cfg))[:16]}-s{cfg.get('seed')}"
 
@@ -208,7 +208,19 @@ def design(cfg: DictConfig) -> dict[str, Any]:
         group, _, name = dotted.partition(".")
         if isinstance(science.get(group), dict):
             science[group].pop(name, None)
+    if isinstance(science.get("trainer"), dict):
+        science["trainer"] = _with_ranks(science["trainer"])
     return science
+
+
+def _with_ranks(trainer: dict[str, Any]) -> dict[str, Any]:
+    """How many ranks share a batch counts, not how they lie on machines; how they share it counts where there are
+    several. A training in one process is what it was before there were ranks."""
+    settings = {"devices": 1, "nodes": 1, "sync_batchnorm": "auto", **trainer}
+    together = {name: settings.pop(name) for name in ("devices", "nodes", "sync_batchnorm")}
+    devices, nodes = together["devices"], together["nodes"]
+    ranks = devices * nodes if isinstance(devices, int) and isinstance(nodes, int) else [devices, nodes]
+    return settings if ranks == 1 else {**settings, "ranks": ranks, "sync_batchnorm": together["sync_batchnorm"]}
 
 
 def unused(cfg: DictConfig) -> list[str]:

@@ -5,12 +5,15 @@ import logging
 import platform
 import time
 import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
+from pytorch_lightning.loggers import Logger
 
 from lightdet.data.doctor import quick_check
 from lightdet.data.module import DetectionData
@@ -26,7 +29,9 @@ from lightdet.paths import cache_folder
 from lightdet.report.curves import plot_training
 from lightdet.run import RunFolder, digest, read_json, resolve, write_json, write_text
 from lightdet.task.detection import DetectionTask
-from lightdet.task.trainer import build_trainer, pick_device
+from lightdet.task.place import Place
+from lightdet.task.ranks import follow, rank_count, rank_zero
+from lightdet.task.trainer import build_trainer, pick_device, shares_batchnorm
 
 MEASURED_BATCH = 8  # images in the measurement that chooses a precision
 
@@ -39,30 +44,22 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     cannot be trained with.
     """
     began = time.monotonic()
-    _quiet()
     check_image_size(cfg.image_size)
-    pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # saves a pass per map
-    data: DetectionData = instantiate(cfg.data, _convert_="all")
-    data.setup("fit")
+    device = pick_device(cfg.trainer.device)
+    ranks = rank_count(cfg.trainer, device)
+    if ranks > 1:
+        shares_batchnorm(cfg.trainer, device)
+    data, detector, fitted = _build(cfg)
+    data.check_ranks(ranks)
     for warning in quick_check(data.records, data.classes, cfg.image_size):
         print(f"  data       {warning}")
-    detector = build_detector(cfg, data.num_classes)
-    fitted = detector.fit_to(data.facts())
-    device = pick_device(cfg.trainer.device)
     choice = _choose_precision(cfg, detector, device, folder)
     cost = footprint(detector.network, cfg.image_size)
-    _write_config(cfg, data, folder)
+    settled = _write_config(cfg, data, folder)
     _announce(cfg, data, detector, cost, (fitted, f"{device.type}, {choice}"), folder)
-    if choice.channels_last:
-        detector = detector.to(memory_format=torch.channels_last)
     trackers = build_loggers(cfg, folder)
-    trainer = build_trainer(cfg.trainer, folder, device, choice, trackers)
-    task = DetectionTask(
-        detector, data.classes, instantiate(cfg.optimizer, _convert_="all"), instantiate(cfg.schedule), folder.path
-    )
-    last = folder.checkpoints / LAST
-    trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    with rank_zero(cfg.trainer, device, folder.path, _plan(settled, device, choice)) as place:
+        trainer = _fit(cfg, folder, data, detector, (device, choice, place), trackers)
     if trainer.interrupted:
         raise KeyboardInterrupt
     best_epoch = load_weights(detector, folder.checkpoints / BEST)
@@ -81,6 +78,68 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     for tracker in trackers:
         tracker.log_results(results)
     return results
+
+
+def train_beside(place: Place, path: Path) -> int:
+    """Train as one of the ranks of the run at `path`, other than 0, which says how; returns the exit code.
+
+    Writes nothing but a batch whose loss broke.
+    """
+
+    def prepare(plan: str) -> tuple[torch.device, Callable[[], None]]:
+        cfg = OmegaConf.create(plan)
+        assert isinstance(cfg, DictConfig)
+        device = pick_device(cfg.trainer.device)
+        rank_count(cfg.trainer, device)
+        data, detector, _ = _build(cfg)
+        way = (device, candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)[0], place)
+
+        def work() -> None:
+            _fit(cfg, RunFolder(path), data, detector, way, ())
+
+        return device, work
+
+    return follow(place, prepare)
+
+
+def _plan(settled: DictConfig, device: torch.device, choice: Choice) -> str:
+    """What the other ranks are told: the resolved configuration with everything that rank 0 has decided."""
+    decided = {"device": device.type, "precision": choice.precision, "channels_last": choice.channels_last}
+    trainer = {**settled.trainer, **decided, "progress": "none"}
+    return OmegaConf.to_yaml(OmegaConf.create({**settled, "trainer": trainer, "logger": None}))
+
+
+def _build(cfg: DictConfig) -> tuple[DetectionData, Detector, str]:
+    """The data, the detector with its first weights, and what fitted it to the data; the same in every rank."""
+    _quiet()
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # saves a pass per map
+    data: DetectionData = instantiate(cfg.data, _convert_="all")
+    data.cache_megabytes //= cfg.trainer.devices
+    data.setup("fit")
+    detector = build_detector(cfg, data.num_classes)
+    return data, detector, detector.fit_to(data.facts())
+
+
+def _fit(
+    cfg: DictConfig,
+    folder: RunFolder,
+    data: DetectionData,
+    detector: Detector,
+    way: tuple[torch.device, Choice, Place],
+    loggers: Sequence[Logger],
+) -> pl.Trainer:
+    """Train the detector, from the last checkpoint where there is one; every rank does this."""
+    device, choice, place = way
+    if choice.channels_last:
+        detector = detector.to(memory_format=torch.channels_last)
+    trainer = build_trainer(cfg.trainer, folder, device, choice, loggers, place)
+    task = DetectionTask(
+        detector, data.classes, instantiate(cfg.optimizer, _convert_="all"), instantiate(cfg.schedule), folder.path
+    )
+    last = folder.checkpoints / LAST
+    trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    return trainer
 
 
 def check_image_size(image_size: int) -> None:
@@ -114,15 +173,17 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
     return Choice(remembered["precision"], remembered["channels_last"])
 
 
-def _write_config(cfg: DictConfig, data: DetectionData, folder: RunFolder) -> None:
+def _write_config(cfg: DictConfig, data: DetectionData, folder: RunFolder) -> DictConfig:
     """The resolved configuration with what only the data could tell: from it alone the detector is built again."""
     filled = cfg.copy()
     with open_dict(filled):
         filled.num_classes = data.num_classes
         filled.classes = list(data.classes)
-    write_text(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(resolve(filled))))
+    settled = OmegaConf.create(resolve(filled))
+    write_text(folder.config_path, OmegaConf.to_yaml(settled))
     splits = {name: [record.image_id for record in records] for name, records in data.records.items()}
     write_json(folder.path / "splits.json", splits)
+    return settled
 
 
 def _announce(
@@ -139,8 +200,16 @@ def _announce(
     print(f"  model      {cost['parameters']:,} parameters, {cost['gflops']:.2f} GFLOPs at {cfg.image_size} px")
     print(f"  attention  {detector.placement()}")
     print(f"  data       {counts} images, {data.num_classes} classes; {fitted}")
-    print(f"  training   {cfg.trainer.max_epochs} epochs on {machine}, seed {cfg.seed}")
+    print(f"  training   {cfg.trainer.max_epochs} epochs on {machine}, {batch_text(cfg)}, seed {cfg.seed}")
     print(f"  folder     {folder.path}", flush=True)
+
+
+def batch_text(cfg: DictConfig) -> str:
+    """How many images an optimizer step sees, and how they are shared: "batch 32 (2 batches x 2 ranks x 8)"."""
+    ranks, batches = cfg.trainer.devices * cfg.trainer.nodes, cfg.trainer.accumulate
+    factors = [f"{batches} batches"] * (batches > 1) + [f"{ranks} ranks"] * (ranks > 1)
+    shares = f" ({' x '.join([*factors, str(cfg.data.batch_size // ranks)])})" if factors else ""
+    return f"batch {cfg.data.batch_size * batches}{shares}"
 
 
 def _quiet() -> None:
@@ -152,5 +221,9 @@ def _quiet() -> None:
         ".*exists and is not empty.*",
         ".*log_every_n_steps.*",
         ".*treespec.*",
+        ".*sync_dist=True.*",  # what every rank logs alike needs no mean
+        ".*Grad strides do not match bucket view strides.*",
+        ".*broadcast_buffers. is deprecated.*",  # its successor is younger than the oldest torch that is allowed
+        ".*`srun` command is available.*",
     ):
         warnings.filterwarnings("ignore", told)

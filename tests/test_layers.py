@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "lightdet"
 LAYERS = (
-    ("batch", "error", "paths", "conf_dir", "allocator"),
+    ("batch", "error", "paths", "conf_dir", "allocator", "gather"),
     ("ops",),
     ("nn",),
     ("backbone", "neck", "fusion", "attention", "predictor"),
@@ -18,7 +18,7 @@ LAYERS = (
     ("model",),
     ("run", "compose"),
     ("task", "callback", "logger"),
-    ("load", "benchmark", "report", "study", "training", "evaluate", "evaluate_run", "predict"),
+    ("load", "benchmark", "report", "study", "training", "evaluate", "evaluate_run", "predict", "rank"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

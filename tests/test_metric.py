@@ -364,13 +364,7 @@ def test_every_process_gets_the_numbers_of_the_whole_set(monkeypatch: pytest.Mon
     other.update([found((A, 0, 0.9))], [truth((A, 0))])  # the sampler repeats an image to fill up
     other.update([found((FAR, 0, 0.5))], [truth((FAR, 0), image_id="c.png")])
 
-    def gather(parts: list[Any], value: Any) -> None:
-        parts[:] = [value, other._images]
-
-    distributed = "lightdet.metric.detection.distributed"
-    monkeypatch.setattr(f"{distributed}.is_initialized", lambda: True)
-    monkeypatch.setattr(f"{distributed}.get_world_size", lambda group=None: 2)
-    monkeypatch.setattr(f"{distributed}.all_gather_object", gather)
+    monkeypatch.setattr("lightdet.metric.detection.gather", lambda value: [value, other._images])
     numbers = mine.compute()
     assert numbers["images"] == 3
     assert numbers["per_class"]["scratch"]["recall"] == pytest.approx(2 / 3)

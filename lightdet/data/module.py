@@ -28,6 +28,8 @@ class DetectionData(LightningDataModule):
     the middle of an epoch needs nothing from here but the trainer's own counters, with any number of workers.
     `sampling` says how often each photo comes in an epoch of training; None: once.
     `cache_megabytes` bounds the letterboxed images kept in memory: training images first, then the other splits.
+    With several ranks `batch_size` is shared by all of them, and every rank draws from the same order of an epoch;
+    `num_workers` and `cache_megabytes` are those of one rank.
     """
 
     def __init__(
@@ -95,21 +97,23 @@ class DetectionData(LightningDataModule):
         self.records = records
 
     def train_dataloader(self) -> BatchLoader:
-        """Shuffled and augmented. With the trainer's `overfit_batches`: always the same first images, as they are."""
+        """This rank's share, shuffled and augmented. With the trainer's `overfit_batches`: of always the same first
+        images, as they are."""
         if self._overfits():
-            return self.loader("train")
+            return self._plain("train", *self._rank())
         dataset = DetectionDataset(self._split("train"), self.augment, self.seed, self.max_epochs)
         repeats = self.sampling([record.labels for record in dataset.photos.records]) if self.sampling else None
         if repeats is not None and (repeats == 1).all():
             rank_zero_warn("data/sampling repeats no photo: no class is rarer than its threshold; raise it")
+        rank, ranks = self._rank()
         sampler = EpochBatchSampler(
-            len(dataset), self.batch_size, self.seed, shuffle=True, drop_last=True, repeats=repeats
+            len(dataset), self.batch_size, self.seed, True, drop_last=True, repeats=repeats, rank=rank, ranks=ranks
         )
         return BatchLoader(dataset, sampler, self.num_workers, self._position)
 
     def val_dataloader(self) -> BatchLoader:
-        """With the trainer's `overfit_batches`: the images that are trained on."""
-        return self.loader("train" if self._overfits() else "val")
+        """This rank's share. With the trainer's `overfit_batches`: of the images that are trained on."""
+        return self._plain("train" if self._overfits() else "val", *self._rank(), even=False)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Lightning's hook: a batch knows how to move."""
@@ -117,8 +121,27 @@ class DetectionData(LightningDataModule):
 
     def loader(self, split: str) -> BatchLoader:
         """All images of a split, in their order, letterboxed and otherwise as they are; needs no trainer."""
+        return self._plain(split)
+
+    def check_ranks(self, ranks: int) -> None:
+        """Raises LightdetError for batches or splits that so many ranks cannot share."""
+        if self.batch_size % ranks:
+            raise LightdetError(
+                f"data.batch_size={self.batch_size} is shared by {ranks} ranks (trainer.devices x trainer.nodes): "
+                f"give a multiple of {ranks}"
+            )
+        for split in ("train", "val"):
+            if len(self._split(split)) < ranks:
+                raise LightdetError(
+                    f"{len(self._split(split))} images in '{split}' for {ranks} ranks (trainer.devices x "
+                    "trainer.nodes): take fewer ranks"
+                )
+
+    def _plain(self, split: str, rank: int = 0, ranks: int = 1, even: bool = True) -> BatchLoader:
         dataset = DetectionDataset(self._split(split), None, self.seed, self.max_epochs)
-        sampler = EpochBatchSampler(len(dataset), self.batch_size, self.seed, shuffle=False, drop_last=False)
+        sampler = EpochBatchSampler(
+            len(dataset), self.batch_size, self.seed, False, drop_last=False, rank=rank, ranks=ranks, even=even
+        )
         return BatchLoader(dataset, sampler, self.num_workers, position=lambda: (0, 0))
 
     def facts(self) -> TrainingFacts:
@@ -144,6 +167,10 @@ class DetectionData(LightningDataModule):
 
     def _overfits(self) -> bool:
         return self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
+
+    def _rank(self) -> tuple[int, int]:
+        """Which rank of how many asks."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _position(self) -> tuple[int, int]:
         """The epoch in force and how many of its batches the trainer has seen: a prefetched batch does not count."""

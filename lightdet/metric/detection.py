@@ -1,12 +1,13 @@
 """The metric a training loop and an evaluation share: collect image by image, then compute."""
 
+from itertools import chain, zip_longest
 from typing import Any
 
 import torch
-from torch import distributed
 
 from lightdet.batch import Detections, Target
 from lightdet.error import LightdetError
+from lightdet.gather import gather
 from lightdet.metric.average_precision import AveragePrecision, average_precision
 from lightdet.metric.coco import RECALL_POINTS
 from lightdet.metric.confusion import confusion_matrix
@@ -87,12 +88,13 @@ class DetectionMetric:
             raise LightdetError(f"{target.image_id}: a label outside 0..{len(self.classes) - 1}; classes: {names}")
 
     def _gather(self) -> tuple[list[Detections], list[Target]]:
-        """All images, each once: a distributed sampler repeats some to give every process as many."""
+        """All images, each once, in the order in which they were dealt to the ranks: the first to rank 0, the next to
+        rank 1, and so on (`EpochBatchSampler`). So equal scores rank as they would in one process."""
         images = self._images
-        if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-            parts: list[list[tuple[Detections, Target]]] = [[] for _ in range(distributed.get_world_size())]
-            distributed.all_gather_object(parts, images)
-            images = list({target.image_id: (found, target) for part in parts for found, target in part}.values())
+        parts = gather(images)
+        if len(parts) > 1:
+            dealt = [image for image in chain.from_iterable(zip_longest(*parts)) if image is not None]
+            images = list({target.image_id: (found, target) for found, target in dealt}.values())
         return [found for found, _ in images], [target for _, target in images]
 
     def _per_class(

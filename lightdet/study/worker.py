@@ -20,6 +20,7 @@ from lightdet.allocator import keep_memory
 from lightdet.error import LightdetError
 from lightdet.run import RunFolder
 from lightdet.study.work import TRAINING, HeldElsewhere, one_line, work
+from lightdet.task.place import place_in
 
 FAILED, HELD, INTERRUPTED = 1, 3, 130  # exit codes; 0: done
 STACKS = ".stacks"  # in the run folder: where a process that hangs is made to write what it was doing
@@ -105,6 +106,11 @@ def main(words: list[Any]) -> int:
     if len(words) != 1 or not RunFolder(words[0]).request_path.exists():
         print("lightdet: give the folder of a run that a study has claimed: it holds request.yaml", file=sys.stderr)
         return 2
+    place = place_in(os.environ)
+    if place is not None and place.rank > 0:  # srun or torchrun started this one beside a rank 0
+        from lightdet.training import train_beside
+
+        return train_beside(place, Path(words[0]))
     try:
         return train_folder(RunFolder(words[0]))
     except LightdetError as error:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 
 from lightdet.batch import Batch
 from lightdet.error import LightdetError
+from lightdet.gather import gather
 from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.frame import detections_to_photo, target_to_photo
 from lightdet.model.detector import Detector
@@ -26,7 +28,8 @@ class DetectionTask(LightningModule):
     """Adds up the detector's loss terms, logs them by name, and measures mean average precision in photo pixels.
 
     `optimizer(groups)` builds the optimizer; `failure_folder` receives the batch that broke
-    a training.
+    a training. Of several ranks, each adds up the loss of its share of a batch; gradients and the logged terms are
+    means over the ranks, and mean average precision is that of all images.
     """
 
     def __init__(
@@ -45,6 +48,12 @@ class DetectionTask(LightningModule):
         self.metric = DetectionMetric(tuple(classes))
         self.sums: dict[str, float] = {}
         self.batches = 0
+
+    def setup(self, stage: str) -> None:
+        """Every rank gets random numbers of its own; those of rank 0 stay."""
+        if self.global_rank:
+            mixed = np.random.SeedSequence([torch.initial_seed(), self.global_rank])
+            torch.manual_seed(int(mixed.generate_state(1)[0]))
 
     def configure_optimizers(self) -> Any:
         optimizer = self.build_optimizer(parameter_groups(self.detector))
@@ -81,7 +90,7 @@ class DetectionTask(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         for name, total in self.sums.items():
-            self.log(f"train/{name}", total / self.batches)
+            self.log(f"train/{name}", total / self.batches, sync_dist=True)
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         self.sums, self.batches = {}, 0
 
@@ -102,9 +111,18 @@ class DetectionTask(LightningModule):
                 self.log(f"val/ap50/{name}", row["ap50"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["lightdet"] = {"sums": self.sums, "batches": self.batches, "rng": torch.get_rng_state()}
+        own = {"sums": self.sums, "batches": self.batches, "rng": torch.get_rng_state()}
+        ranks = gather(own)
+        checkpoint["lightdet"] = own if len(ranks) == 1 else {"ranks": ranks}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        state = checkpoint["lightdet"]
+        saved = checkpoint["lightdet"]
+        ranks = saved.get("ranks", [saved])
+        if len(ranks) != self.trainer.world_size:
+            raise LightdetError(
+                f"cannot resume with {self.trainer.world_size} ranks a training that was begun with {len(ranks)}; set "
+                "trainer.devices and trainer.nodes back, or start a new run under another study"
+            )
+        state = ranks[self.global_rank]
         self.sums, self.batches = dict(state["sums"]), state["batches"]
         torch.set_rng_state(state["rng"].cpu())

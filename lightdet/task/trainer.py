@@ -8,15 +8,19 @@ import torch
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import DDPStrategy
 
 from lightdet.callback.checkpoint_by_time import CheckpointByTime
 from lightdet.callback.ema import Ema
 from lightdet.callback.heartbeat import Heartbeat
 from lightdet.callback.metrics_csv import MetricsCsv
 from lightdet.callback.progress import EpochLines
+from lightdet.callback.together import EndAtSigterm, SharedBuffers
 from lightdet.error import LightdetError
 from lightdet.optim.precision import Choice
 from lightdet.run import RunFolder
+from lightdet.task.cluster import Cluster
+from lightdet.task.place import Place
 
 PROGRESS = ("auto", "bar", "lines", "none")
 NEVER_BY_STEP = 10**9
@@ -35,12 +39,24 @@ def pick_device(name: str) -> torch.device:
 
 
 def build_trainer(
-    settings: DictConfig, folder: RunFolder, device: torch.device, choice: Choice, loggers: Sequence[Logger]
+    settings: DictConfig,
+    folder: RunFolder,
+    device: torch.device,
+    choice: Choice,
+    loggers: Sequence[Logger],
+    place: Place | None = None,
 ) -> pl.Trainer:
-    """The trainer of one run. `settings` is the configuration's `trainer`."""
+    """The trainer of one run, or of the rank of it at `place`. `settings` is the configuration's `trainer`."""
+    place = place or Place()
+    together = place.ranks > 1
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=1,
+        devices=settings.devices if together else 1,
+        num_nodes=settings.nodes if together else 1,
+        # The ranks have joined their group already, and their buffers are shared by a callback.
+        strategy=DDPStrategy(broadcast_buffers=False) if together else "auto",
+        plugins=[Cluster(place)],
+        sync_batchnorm=together and shares_batchnorm(settings, device),
         precision=choice.precision,  # type: ignore[arg-type]  # our two names are among Lightning's literals
         max_epochs=settings.max_epochs,
         accumulate_grad_batches=settings.accumulate,
@@ -49,7 +65,7 @@ def build_trainer(
         limit_val_batches=settings.limit_val_batches,
         overfit_batches=settings.overfit_batches,
         check_val_every_n_epoch=settings.validate_every,
-        callbacks=_callbacks(settings, folder),
+        callbacks=[*([SharedBuffers(), EndAtSigterm()] if together else []), *_callbacks(settings, folder)],
         logger=list(loggers) or False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
@@ -59,6 +75,19 @@ def build_trainer(
         default_root_dir=folder.path,
         use_distributed_sampler=False,
     )
+
+
+def shares_batchnorm(settings: DictConfig, device: torch.device) -> bool:
+    """Whether BatchNorm takes its statistics from the batch of all ranks; auto: where torch can, which is on CUDA.
+
+    Raises LightdetError where it is asked for and cannot be had.
+    """
+    asked = settings.sync_batchnorm
+    if asked not in ("auto", True, False):
+        raise LightdetError(f"trainer.sync_batchnorm={asked}: one of auto, true, false")
+    if asked is True and device.type != "cuda":
+        raise LightdetError(f"trainer.sync_batchnorm=true: torch has it for cuda, not for {device.type}; take auto")
+    return device.type == "cuda" if asked == "auto" else bool(asked)
 
 
 def _callbacks(settings: DictConfig, folder: RunFolder) -> list[pl.Callback]:

@@ -1,0 +1,46 @@
+"""What the ranks of one training must do beside averaging their gradients."""
+
+import signal
+import threading
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from torch import distributed
+
+
+class SharedBuffers(Callback):
+    """After every batch, each buffer becomes its mean over the ranks: the running statistics of BatchNorm learn from
+    all images, and the ranks stay equal, their moving averages of the weights included.
+
+    Instead of DDP's broadcast before every forward, which would also stand in the way of a validation whose ranks have
+    different numbers of batches. Put it before the `Ema`. The sum is made in float64, so that a buffer which is equal
+    everywhere keeps its value to the bit.
+    """
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        buffers = [buffer for buffer in pl_module.buffers() if buffer.is_floating_point()]
+        if not buffers:
+            return
+        with torch.no_grad():
+            together = torch.cat([buffer.flatten().double() for buffer in buffers])
+            distributed.all_reduce(together)
+            together /= trainer.world_size
+            for buffer, mean in zip(buffers, together.split([buffer.numel() for buffer in buffers]), strict=True):
+                buffer.copy_(mean.view_as(buffer))
+
+
+class EndAtSigterm(Callback):
+    """SIGTERM ends this process at once.
+
+    Lightning's own handler broadcasts from inside the handler, and so meets whatever its other ranks are waiting for.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _end)  # Lightning puts the earlier one back when the training is over
+
+
+def _end(number: int, frame: object) -> None:
+    raise SIGTERMException
