@@ -304,7 +304,7 @@ def test_a_fused_network_answers_the_same_without_a_norm(model: str) -> None:
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 2)
     x = torch.rand(1, 3, 64, 96)
-    fused = fuse(network)
+    fused = fuse(network, x)
     with torch.no_grad():
         expected: list[Tensor] = network.eval()(x)
         for a, b in zip(fused(x), expected, strict=True):

@@ -17,7 +17,7 @@ from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError
 from lightdet.load import BEST, build_detector, load_weights
 from lightdet.model.detector import Detector
-from lightdet.nn.fuse import fuse
+from lightdet.model.fused import fused
 from lightdet.report.table import Row, read_rows
 from lightdet.run import RunFolder, network_digest, resolve
 
@@ -86,7 +86,7 @@ def _preset(name: str, overrides: list[str], image_size: int) -> Contender:
         )
     config.num_classes = PLACEHOLDER_CLASSES
     torch.manual_seed(int(config.seed))
-    return _contend(name, config, build_detector(config, PLACEHOLDER_CLASSES))
+    return _contend(name, config, build_detector(config, PLACEHOLDER_CLASSES), image_size)
 
 
 def _runs(folders: Sequence[Path]) -> list[tuple[str, Path]]:
@@ -118,16 +118,15 @@ def _from_run(name: str, path: Path, image_size: int) -> Contender:
         raise LightdetError(f"{path}: not a run that began training")
     detector = build_detector(config, len(config.classes))
     load_weights(detector, RunFolder(path).checkpoints / BEST)
-    contender = _contend(name, config, detector)
+    contender = _contend(name, config, detector, image_size)
     config.image_size = image_size
     contender.run, contender.photo = str(path), _photo(config)
     return contender
 
 
-def _contend(name: str, config: DictConfig, detector: Detector) -> Contender:
+def _contend(name: str, config: DictConfig, detector: Detector, image_size: int) -> Contender:
     parameters = sum(parameter.numel() for parameter in detector.network.parameters())
-    folded = fuse(detector)
-    assert isinstance(folded, Detector)
+    folded = fused(detector, image_size)
     return Contender(name, network_digest(resolve(config)), folded, parameters)
 
 
