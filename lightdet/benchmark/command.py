@@ -12,6 +12,7 @@ from rich.console import Console
 from lightdet.benchmark.contender import Contender, contenders
 from lightdet.benchmark.machine import fingerprint, load
 from lightdet.benchmark.measure import WARM_UP, interleaved, paired_ratio, peak_bytes, spread
+from lightdet.benchmark.order import disagreements
 from lightdet.benchmark.report import conditions, cost_cells, machine_line, markdown, terminal_table, time_cells
 from lightdet.benchmark.way import WAYS, Call, Prepared, network_maps
 from lightdet.error import LightdetError
@@ -162,6 +163,8 @@ def _show(facts: Mapping[str, Any]) -> None:
     for batch in facts["settings"]["batches"]:
         console.print(f"\nbatch {batch}")
         console.print(terminal_table(time_cells(facts, batch), text_columns=2))
+        for line in disagreements(facts, batch):
+            console.print(line, highlight=False)
     console.print(f"\n{conditions(facts)}\n{machine_line(facts)}", highlight=False)
 
 

@@ -18,10 +18,12 @@ from lightdet.error import LightdetError
 from lightdet.load import BEST, build_detector, load_weights
 from lightdet.model.detector import Detector
 from lightdet.model.fused import fused
+from lightdet.nn.mode import in_mode
 from lightdet.report.table import Row, read_rows
 from lightdet.run import RunFolder, network_digest, resolve
 
 PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data
+SETTLING_SIZE = 128  # px, of the random images from which a preset's norms take their statistics
 
 
 @dataclass(slots=True)
@@ -86,7 +88,25 @@ def _preset(name: str, overrides: list[str], image_size: int) -> Contender:
         )
     config.num_classes = PLACEHOLDER_CLASSES
     torch.manual_seed(int(config.seed))
-    return _contend(name, config, build_detector(config, PLACEHOLDER_CLASSES), image_size)
+    detector = build_detector(config, PLACEHOLDER_CLASSES)
+    settle(detector.network)
+    return _contend(name, config, detector, image_size)
+
+
+def settle(network: nn.Module) -> None:
+    """Give every BatchNorm the statistics of random images.
+
+    With those it is born with, the maps of an untrained network fade from layer to layer: there is then nothing to
+    compare, and numbers too small for a processor's fast path would slow it down.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad(), in_mode(True, network):
+        network(torch.rand(2, 3, SETTLING_SIZE, SETTLING_SIZE))
+    for norm, momentum in zip(norms, usual, strict=True):
+        norm.momentum = momentum
 
 
 def _runs(folders: Sequence[Path]) -> list[tuple[str, Path]]:
