@@ -52,7 +52,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     device = pick_device(cfg.trainer.device)
     choice = _choose_precision(cfg, detector, device, folder)
     cost = footprint(detector.network, cfg.image_size)
-    _write_config(cfg, data, folder)
+    write_config(cfg, data, folder)
     _announce(cfg, data, detector, cost, (fitted, f"{device.type}, {choice}"), folder)
     if choice.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
@@ -114,7 +114,7 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
     return Choice(remembered["precision"], remembered["channels_last"])
 
 
-def _write_config(cfg: DictConfig, data: DetectionData, folder: RunFolder) -> None:
+def write_config(cfg: DictConfig, data: DetectionData, folder: RunFolder) -> None:
     """The resolved configuration with what only the data could tell: from it alone the detector is built again."""
     filled = cfg.copy()
     with open_dict(filled):

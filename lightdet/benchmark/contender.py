@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
@@ -23,6 +24,7 @@ from lightdet.report.table import Row, read_rows
 from lightdet.run import RunFolder, network_digest, resolve
 
 PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data
+SMALLEST_VARIANCE = 0.02  # where a norm sees hardly any, rounding would be enlarged
 SETTLING_SIZE = 128  # px, of the random images from which a preset's norms take their statistics
 
 
@@ -94,7 +96,7 @@ def _preset(name: str, overrides: list[str], image_size: int) -> Contender:
 
 
 def settle(network: nn.Module) -> None:
-    """Give every BatchNorm the statistics of random images.
+    """Give every BatchNorm the statistics of random coloured patches.
 
     With those it is born with, the maps of an untrained network fade from layer to layer: there is then nothing to
     compare, and numbers too small for a processor's fast path would slow it down.
@@ -104,9 +106,11 @@ def settle(network: nn.Module) -> None:
     for norm in norms:
         norm.momentum = 1.0
     with torch.no_grad(), in_mode(True, network):
-        network(torch.rand(2, 3, SETTLING_SIZE, SETTLING_SIZE))
+        network(F.interpolate(torch.rand(4, 3, 4, 4), size=SETTLING_SIZE, mode="bilinear"))
     for norm, momentum in zip(norms, usual, strict=True):
+        assert norm.running_var is not None
         norm.momentum = momentum
+        norm.running_var.clamp_(min=SMALLEST_VARIANCE)
 
 
 def _runs(folders: Sequence[Path]) -> list[tuple[str, Path]]:

@@ -1,6 +1,6 @@
 """Parameters, MACs and FLOPs of every preset at 608 and 640 px, beside what Huang 2024 prints in Table 3.
 
-    python experiments/flops/count.py --keep
+    python experiments/count_operations.py --keep
 
 For a printed row the reading that fits best is named: MACs or 2 x MAC, at 608 or at 640 px.
 """
@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))  # a bare clone works too
-sys.path.insert(0, str(ROOT / "experiments"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a bare clone works too
 
 import torch
 import yaml
@@ -29,7 +27,7 @@ from lightdet.metric.footprint import footprint
 
 SIZES = (608, 640)  # px
 PRESETS = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml"))
-HERE = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parent / "flops"
 
 
 def count(preset: str) -> dict[str, Any]:
@@ -91,12 +89,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=PRESETS, choices=PRESETS, metavar="MODEL")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--keep", action="store_true", help="put the table into the README beside this file")
+    parser.add_argument("--keep", action="store_true", help="put the table into experiments/flops/README.md")
     asked = parser.parse_args()
-    paper = yaml.safe_load((HERE / "paper.yaml").read_text(encoding="utf-8"))
+    paper = yaml.safe_load((FOLDER / "paper.yaml").read_text(encoding="utf-8"))
     counts = {preset: count(preset) for preset in asked.models}
     text = f"    {command()}\n\n{markdown_table(cells(counts, paper))}"
-    publish("counts", text, counts, asked.json, asked.keep, HERE / "README.md")
+    publish("counts", text, counts, asked.json, asked.keep, FOLDER / "README.md")
 
 
 if __name__ == "__main__":
