@@ -33,5 +33,5 @@ def test_a_box_that_shrank_to_nothing_is_still_pulled_back() -> None:
         assert logit.grad is not None
         return float(logit.grad)
 
-    assert slope(SquaredOffsets()) == pytest.approx(2 * 2 * -8)  # of (t - t*)^2, twice
+    assert slope(SquaredOffsets()) == pytest.approx(2 * 2 * -8, rel=0.01)  # of (t - t*)^2, twice
     assert abs(slope(Giou())) < 1e-5

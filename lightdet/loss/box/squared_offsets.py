@@ -1,7 +1,7 @@
 """Squared errors of offsets, as YOLOv3 teaches its boxes: Redmon and Farhadi 2018, arXiv 1804.02767, section 2.1.
 
-Sizes are compared by their logarithm, as in the paper, whose predictor answers with it. There the gradient of a box that
-has shrunk to nothing is as steep as that of one that is as much too large; a loss of the overlap is flat there, and an
+Sizes are compared by their logarithm, as in the paper, whose predictor answers with it. There the gradient of a box
+that has shrunk to nothing is as steep as that of one as much too large; a loss of the overlap is flat there, and an
 exponential predictor does not come back. Differs: centres are compared in shares of the true box, not of a cell, which
 counts small boxes more, as the published implementation does with a factor of its own.
 """
