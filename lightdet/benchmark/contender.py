@@ -95,6 +95,11 @@ def _preset(name: str, overrides: list[str], image_size: int) -> Contender:
     return _contend(name, config, detector, image_size)
 
 
+def patches(count: int, size: int) -> Tensor:
+    """Images (count, 3, size, size) RGB 0..1 of random coloured patches: what is timed is like what `settle` saw."""
+    return F.interpolate(torch.rand(count, 3, 4, 4), size=size, mode="bilinear")
+
+
 def settle(network: nn.Module) -> None:
     """Give every BatchNorm the statistics of random coloured patches.
 
@@ -106,7 +111,7 @@ def settle(network: nn.Module) -> None:
     for norm in norms:
         norm.momentum = 1.0
     with torch.no_grad(), in_mode(True, network):
-        network(F.interpolate(torch.rand(4, 3, 4, 4), size=SETTLING_SIZE, mode="bilinear"))
+        network(patches(4, SETTLING_SIZE))
     for norm, momentum in zip(norms, usual, strict=True):
         assert norm.running_var is not None
         norm.momentum = momentum
