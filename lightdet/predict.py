@@ -23,6 +23,7 @@ from lightdet.data.image import IMAGE_SUFFIXES, read_photo
 from lightdet.error import LightdetError
 from lightdet.load import load_detector
 from lightdet.model.decode import best_of_overlapping
+from lightdet.model.fused import fused
 from lightdet.ops.letterbox import boxes_to_photo, letterbox_image
 from lightdet.report.pictures import draw
 from lightdet.run import RunFolder, write_json, write_text
@@ -125,11 +126,15 @@ def predict_run(
     device: str,
     overlap: float = DEFAULT_OVERLAP,
 ) -> Summary:
-    """`predict` with the detector, the input size and, unless it is given, the threshold of a run folder."""
+    """`predict` with the detector, the input size and, unless it is given, the threshold of a run folder.
+
+    BatchNorm is folded, so that scores agree with those of `lightdet evaluate` up to rounding.
+    """
     loaded = load_detector(run, checkpoint, device)
     if threshold is None:
         threshold = run_threshold(RunFolder(run).read_results())
-    return predict(loaded.detector, loaded.classes, loaded.image_size, photos, out, threshold, device, overlap)
+    detector = fused(loaded.detector, loaded.image_size)
+    return predict(detector, loaded.classes, loaded.image_size, photos, out, threshold, device, overlap)
 
 
 def run_threshold(results: dict[str, Any]) -> float:

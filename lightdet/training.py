@@ -55,7 +55,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         print(f"  data       {warning}")
     choice = _choose_precision(cfg, detector, device, folder)
     cost = footprint(detector.network, cfg.image_size)
-    settled = _write_config(cfg, data, folder)
+    settled = write_config(cfg, data, folder)
     _announce(cfg, data, detector, cost, (fitted, f"{device.type}, {choice}"), folder)
     trackers = build_loggers(cfg, folder)
     with rank_zero(cfg.trainer, device, folder.path, _plan(settled, device, choice)) as place:
@@ -173,7 +173,7 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
     return Choice(remembered["precision"], remembered["channels_last"])
 
 
-def _write_config(cfg: DictConfig, data: DetectionData, folder: RunFolder) -> DictConfig:
+def write_config(cfg: DictConfig, data: DetectionData, folder: RunFolder) -> DictConfig:
     """The resolved configuration with what only the data could tell: from it alone the detector is built again."""
     filled = cfg.copy()
     with open_dict(filled):

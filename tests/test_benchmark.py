@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from lightdet.benchmark import command
 from lightdet.benchmark.contender import combinations, contenders
 from lightdet.benchmark.measure import interleaved, paired_ratio, peak_bytes
+from lightdet.benchmark.order import disagreements, timed
 from lightdet.benchmark.way import WAYS, Prepared
 from lightdet.cli import main
 from lightdet.error import LightdetError
@@ -110,6 +112,38 @@ def test_a_way_that_fails_says_why_and_the_others_go_on(
     assert command.benchmark(words) == 1
     shown = capsys.readouterr().out
     assert "no such operator" in shown and "long story" not in shown
+
+
+def measured(name: str, gflops: float, low: float, middle: float, high: float) -> dict[str, Any]:
+    found = {"ms": {"median": middle, "q25": low, "q75": high}}
+    return {"name": name, "footprint": {"gflops": gflops}, "batches": {"1": {"eager": found}}}
+
+
+def test_where_operations_and_time_disagree_is_said_in_words() -> None:
+    light = measured("light", 1.0, 9, 10, 11)
+    heavy = measured("heavy", 4.0, 19, 20, 21)
+    deep = measured("deep", 2.0, 24, 25, 26)  # half of heavy's operations, but slower
+    equal = measured("equal", 3.0, 18, 20.5, 22)  # slower than heavy by its median alone
+    facts = {"settings": {"ways": ["eager", "compiled"]}, "rows": [heavy, light, deep, equal]}
+    assert [(row["name"], row["by_flops"], row["by_time"]) for row in timed(facts, 1, "eager")] == [
+        ("heavy", 4, 2),
+        ("light", 1, 1),
+        ("deep", 2, 4),
+        ("equal", 3, 3),
+    ]
+    assert disagreements(facts, 1) == [
+        "eager: deep (place 2 by FLOPs, 4 by time) is slower than heavy (0.50 of its operations, 1.25 of its time), "
+        "equal (0.67 of its operations, 1.22 of its time)."
+    ]
+    assert disagreements({**facts, "rows": [heavy, light]}, 1) == ["eager: time follows operations."]
+    assert disagreements({**facts, "rows": [light]}, 1) == []
+
+
+def test_the_norms_of_a_preset_keep_its_maps_from_fading() -> None:
+    (found,) = contenders(["model=hybrid_attention", "width=0.125"], 64)
+    with torch.no_grad():
+        raw = found.network(torch.rand(2, 3, 64, 64))
+    assert all(one[0].sub(one[1]).abs().max() > 1e-3 for one in raw), "the images are still to be seen in the answers"
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,8 @@ def as_after_training(network: nn.Module) -> nn.Module:
 def test_a_fused_network_answers_the_same_without_a_norm(build: type[CspDarknet]) -> None:
     network = as_after_training(yolo(build(width=0.125, depth=0.33)))
     network.train()
-    fused = fuse(network)
     x = torch.rand(2, 3, 96, 64)
+    fused = fuse(network, x)
     with torch.no_grad():
         expected: list[Tensor] = network.eval()(x)
         found: list[Tensor] = fused(x)
@@ -120,11 +120,11 @@ def test_fusing_the_concatenation_of_csp_is_exact() -> None:
     block = as_after_training(BottleneckCsp(6, 12, count=2)).double().eval()
     x = torch.randn(2, 6, 7, 5, dtype=torch.float64)
     with torch.no_grad():
-        torch.testing.assert_close(fuse(block)(x), block(x), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(fuse(block, x)(x), block(x), rtol=1e-12, atol=1e-12)
 
 
 def test_fusing_twice_is_fusing_once() -> None:
-    once = fuse(as_after_training(BottleneckCsp(6, 12, count=1)))
     x = torch.randn(1, 6, 7, 5)
+    once = fuse(as_after_training(BottleneckCsp(6, 12, count=1)), x)
     with torch.no_grad():
-        assert torch.equal(fuse(once)(x), once(x))
+        assert torch.equal(fuse(once, x)(x), once(x))

@@ -160,6 +160,7 @@ def test_command_exits_1_for_a_broken_photo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(lightdet.predict, "load_detector", lambda *_: Loaded(Fixed(), CLASSES, 64))
+    monkeypatch.setattr(lightdet.predict, "fused", lambda detector, _: detector)
     save(tmp_path / "in/a.png")
     words = ["predict", str(tmp_path), str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--json"]
     assert main(words) == 0

@@ -102,7 +102,8 @@ def test_a_fused_network_answers_the_same_without_a_norm() -> None:
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.3)
-    fused, images = fuse(network), torch.rand(1, 3, 64, 96)
+    images = torch.rand(1, 3, 64, 96)
+    fused = fuse(network, images)
     with torch.no_grad():
         for found, expected in zip(fused(images), network.eval()(images), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from lightdet.benchmark.contender import Contender, contenders
+from lightdet.benchmark.contender import Contender, contenders, patches
 from lightdet.benchmark.machine import fingerprint, load
 from lightdet.benchmark.measure import WARM_UP, interleaved, paired_ratio, peak_bytes, spread
+from lightdet.benchmark.order import disagreements
 from lightdet.benchmark.report import conditions, cost_cells, machine_line, markdown, terminal_table, time_cells
 from lightdet.benchmark.way import WAYS, Call, Prepared, network_maps
 from lightdet.error import LightdetError
@@ -115,7 +116,7 @@ def _measure(facts: dict[str, Any], taking_part: Sequence[Contender], batch: int
     """Fill the rows' results for one batch size; a way that fails keeps its reason instead of a number."""
     size = facts["settings"]["image_size"]
     torch.manual_seed(0)
-    images = torch.rand(batch, 3, size, size, device=asked.device)
+    images = patches(batch, size).to(asked.device)
     calls: dict[tuple[str, int], Call] = {}
     for place, contender in enumerate(taking_part):
         results = facts["rows"][place]["batches"].setdefault(str(batch), {})
@@ -162,6 +163,8 @@ def _show(facts: Mapping[str, Any]) -> None:
     for batch in facts["settings"]["batches"]:
         console.print(f"\nbatch {batch}")
         console.print(terminal_table(time_cells(facts, batch), text_columns=2))
+        for line in disagreements(facts, batch):
+            console.print(line, highlight=False)
     console.print(f"\n{conditions(facts)}\n{machine_line(facts)}", highlight=False)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -16,11 +17,14 @@ from lightdet.compose import compose_config
 from lightdet.error import LightdetError
 from lightdet.load import BEST, build_detector, load_weights
 from lightdet.model.detector import Detector
-from lightdet.nn.fuse import fuse
+from lightdet.model.fused import fused
+from lightdet.nn.mode import in_mode
 from lightdet.report.table import Row, read_rows
 from lightdet.run import RunFolder, network_digest, resolve
 
 PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data
+SMALLEST_VARIANCE = 0.02  # where a norm sees hardly any, rounding would be enlarged
+SETTLING_SIZE = 128  # px, of the random images from which a preset's norms take their statistics
 
 
 @dataclass(slots=True)
@@ -78,7 +82,32 @@ def _preset(name: str, overrides: list[str], image_size: int) -> Contender:
     config = compose_config([*overrides, f"image_size={image_size}"])
     config.num_classes = PLACEHOLDER_CLASSES
     torch.manual_seed(int(config.seed))
-    return _contend(name, config, build_detector(config, PLACEHOLDER_CLASSES))
+    detector = build_detector(config, PLACEHOLDER_CLASSES)
+    settle(detector.network)
+    return _contend(name, config, detector, image_size)
+
+
+def patches(count: int, size: int) -> Tensor:
+    """Images (count, 3, size, size) RGB 0..1 of random coloured patches: what is timed is like what `settle` saw."""
+    return F.interpolate(torch.rand(count, 3, 4, 4), size=size, mode="bilinear")
+
+
+def settle(network: nn.Module) -> None:
+    """Give every BatchNorm the statistics of random coloured patches.
+
+    With those it is born with, the maps of an untrained network fade from layer to layer: there is then nothing to
+    compare, and numbers too small for a processor's fast path would slow it down.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad(), in_mode(True, network):
+        network(patches(4, SETTLING_SIZE))
+    for norm, momentum in zip(norms, usual, strict=True):
+        assert norm.running_var is not None
+        norm.momentum = momentum
+        norm.running_var.clamp_(min=SMALLEST_VARIANCE)
 
 
 def _runs(folders: Sequence[Path]) -> list[tuple[str, Path]]:
@@ -110,16 +139,15 @@ def _from_run(name: str, path: Path, image_size: int) -> Contender:
         raise LightdetError(f"{path}: not a run that began training")
     detector = build_detector(config, len(config.classes))
     load_weights(detector, RunFolder(path).checkpoints / BEST)
-    contender = _contend(name, config, detector)
+    contender = _contend(name, config, detector, image_size)
     config.image_size = image_size
     contender.run, contender.photo = str(path), _photo(config)
     return contender
 
 
-def _contend(name: str, config: DictConfig, detector: Detector) -> Contender:
+def _contend(name: str, config: DictConfig, detector: Detector, image_size: int) -> Contender:
     parameters = sum(parameter.numel() for parameter in detector.network.parameters())
-    folded = fuse(detector)
-    assert isinstance(folded, Detector)
+    folded = fused(detector, image_size)
     return Contender(name, network_digest(resolve(config)), folded, parameters)
 
 

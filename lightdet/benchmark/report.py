@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
+from lightdet.benchmark.order import disagreements, timed
+
 Cells = list[list[str]]
 
 
@@ -25,17 +27,22 @@ def cost_cells(facts: Mapping[str, Any]) -> Cells:
 
 
 def time_cells(facts: Mapping[str, Any], batch: int) -> Cells:
-    """Header and rows: milliseconds of a batch, way by way; the ratio is to `against`, within a round."""
+    """Header and rows: milliseconds of a batch, way by way, and the places by operations and by time in that way.
+
+    The ratio is to `against`, within a round.
+    """
     against = facts["settings"]["against"]
-    header = ["way", "model", "p50 ms", "p95 ms", "images/s", f"ratio to {against}", "largest difference"]
+    header = ["way", "model", "p50 ms", "p95 ms", "images/s", f"ratio to {against}"]
+    header += ["place by FLOPs", "place by time", "largest difference"]
     rows: Cells = []
     for way in facts["settings"]["ways"]:
+        places = {row["name"]: (row["by_flops"], row["by_time"]) for row in timed(facts, batch, way)}
         for row in facts["rows"]:
             found = row["batches"][str(batch)].get(way)
             if found is None:
                 continue
             if "reason" in found:
-                rows.append([way, row["name"], *["-"] * 4, found["reason"]])
+                rows.append([way, row["name"], *["-"] * 6, found["reason"]])
                 continue
             rows.append(
                 [
@@ -45,6 +52,7 @@ def time_cells(facts: Mapping[str, Any], batch: int) -> Cells:
                     f"{found['ms']['p95']:.1f}",
                     f"{batch / found['ms']['median'] * 1e3:.1f}",
                     ratio_cell(found.get("ratio")),
+                    *(str(place) for place in places[row["name"]]),
                     "-" if found["difference"] is None else f"{found['difference']:.1e}",
                 ]
             )
@@ -63,7 +71,9 @@ def conditions(facts: Mapping[str, Any]) -> str:
         f"{asked['image_size']} px on {asked['device']}, {asked['threads']} threads, {asked['rounds']} interleaved "
         f"rounds in one process, {asked['warm_up']} warm-up calls of each before. BatchNorm folded into convolutions. "
         "The network alone, without letterbox and suppression, unless the way says detect: raw maps, boxes and "
-        "suppression on a validation photo of the run. Ratios are taken within a round; median (quartiles). "
+        "suppression on a validation photo of the run. The norms of a preset got the statistics of random patches. "
+        "Largest difference: of a raw value from eager PyTorch; that of Faster R-CNN includes the order of its "
+        "regions. Ratios are taken within a round; median (quartiles). "
         "Activations: the most bytes that eager tensors hold at one moment, batch 1, weights apart."
     )
 
@@ -80,7 +90,8 @@ def markdown(facts: Mapping[str, Any]) -> str:
     parts = [f"    {facts['command']}", markdown_table(cost_cells(facts))]
     for batch in facts["settings"]["batches"]:
         parts += [f"Batch {batch}:", markdown_table(time_cells(facts, batch), text_columns=2)]
-    return "\n\n".join([*parts, conditions(facts), machine_line(facts)]) + "\n"
+        parts += ["\n".join(f"- {line}" for line in disagreements(facts, batch))]
+    return "\n\n".join([*filter(None, parts), conditions(facts), machine_line(facts)]) + "\n"
 
 
 def markdown_table(cells: Sequence[Sequence[str]], text_columns: int = 1) -> str:

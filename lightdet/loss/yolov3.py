@@ -2,8 +2,8 @@
 
 Sources: Redmon and Farhadi 2018, arXiv 1804.02767, section 2.1; Bochkovskiy et al. 2020, arXiv 2004.10934. Chosen: the
 confidence of a positive is taught 1; whether a place is ignored is asked of its predicted box, as in the published
-implementation (the paper's sentence speaks of its prior); objectness and class are binary cross-entropies. Differs: the
-box term is one of this framework's box losses, where YOLOv3 has squared errors of the offsets.
+implementation (the paper's sentence speaks of its prior); objectness and class are binary cross-entropies. The box
+term is an option: published are `squared_offsets` for YOLOv3 and `ciou` for YOLOv4.
 """
 
 from collections.abc import Callable, Sequence

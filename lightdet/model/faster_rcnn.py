@@ -11,7 +11,6 @@ implementation.
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights
 from torchvision.models.detection import FasterRCNN
@@ -59,7 +58,7 @@ class FasterRcnn(TorchvisionNetwork):
         with torch.autocast(images.device.type, enabled=False):
             with in_mode(False, self.model.rpn):
                 kept, _ = self.model.rpn(seen, maps)
-            proposals = [F.pad(boxes, (0, 0, 0, self.proposals - len(boxes))) for boxes in kept]
+            proposals = [self._filled(boxes) for boxes in kept]
             regions = heads.box_head(heads.box_roi_pool(maps, proposals, seen.image_sizes))
             logits, offsets = heads.box_predictor(regions)
         per_image = (len(images), self.proposals, -1)
@@ -86,6 +85,10 @@ class FasterRcnn(TorchvisionNetwork):
         real = (proposals[..., 2:] > proposals[..., :2]).all(dim=-1, keepdim=True)
         scores = torch.diag_embed(without_background(logits) * real)
         return boxes[:, :, 1:].flatten(1, 2), scores.flatten(1, 2)
+
+    def _filled(self, boxes: Tensor) -> Tensor:
+        """Up to `proposals` boxes and then empty ones. Their number is never asked for: an export would freeze it."""
+        return torch.cat((boxes, boxes.new_zeros(self.proposals, 4)))[: self.proposals]
 
     def _features(self, images: Tensor) -> tuple[ImageList, dict[str, Tensor]]:
         """The batch as torchvision's heads want it, and the pyramid's maps in float32."""
