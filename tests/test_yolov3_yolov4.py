@@ -276,7 +276,8 @@ def test_the_short_spellings_of_the_anchor_yolos_work(model: str) -> None:
 def test_presets_are_what_they_are_called() -> None:
     three, four = (composed(f"model={model}").model for model in ("yolov3", "yolov4"))
     assert (three.criterion.ignore_iou, four.criterion.ignore_iou) == (0.5, 0.7)
-    assert all(each.criterion.box_loss._target_.endswith("SquaredOffsets") for each in (three, four))
+    assert three.criterion.box_loss._target_.endswith("SquaredOffsets")
+    assert four.criterion.box_loss._target_.endswith("Ciou")
     assert three.criterion.assigner._target_.endswith("BestAnchor")
     assert four.criterion.assigner.iou_threshold == 0.213
     assert four.network.predictor.centre_scale == [1.2, 1.1, 1.05] and "anchors" not in three.network.predictor
