@@ -1,4 +1,4 @@
-"""The command line: `lightdet train | evaluate | predict | report | doctor | benchmark`.
+"""The command line: `lightdet train | search | evaluate | predict | report | doctor | benchmark`.
 
 Only Hydra, OmegaConf and the standard library are imported at the top, so that help and a mistyped override answer at
 once; everything that needs torch is imported by the command that uses it.
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.allocator import keep_memory
+from lightdet.compose import compose_config
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError
 
@@ -29,6 +29,7 @@ lightdet: train, compare and run light defect detectors
   lightdet train [key=value ...] [-m]               train one detector, or with -m every combination of a sweep
   lightdet evaluate RUN [split=val] [key=value ...] measure a finished run again, with pictures and curves
   lightdet predict RUN SOURCE ... [--out DIR]       find defects in a photo, a folder of photos or a glob
+  lightdet search SPACE [key=value ...]             look for the best settings in many short trainings
   lightdet study STUDY [retry|prune|export]         what became of every run of a sweep, live; and what to do about it
   lightdet report STUDY [--baseline CHOICES]        tables, figures and one HTML page of a study
   lightdet doctor [data=NAME] [key=value ...]       look for trouble in a dataset
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         "train": train,
         "evaluate": evaluate,
         "predict": predict,
+        "search": search,
         "study": study,
         "report": report,
         "doctor": doctor,
@@ -177,16 +179,6 @@ def doctor(words: list[str]) -> int:
     return run_doctor(config, options.json)
 
 
-def compose_config(overrides: list[str], config_dir: Path | None = None) -> DictConfig:
-    """The configuration that `lightdet train` would see under these overrides."""
-    if config_dir is not None:
-        if not config_dir.is_dir():
-            raise LightdetError(f"--config-dir {config_dir}: there is no such folder")
-        overrides = [*overrides, f"hydra.searchpath=[file://{config_dir.resolve()}]"]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("train", overrides=overrides)
-
-
 # ---------------------------------------------------------------- evaluate
 
 
@@ -269,7 +261,14 @@ def share(text: str) -> float:
     return number
 
 
-# ---------------------------------------------------------------- study, report
+# ---------------------------------------------------------------- search, study, report
+
+
+def search(words: list[str]) -> int:
+    """Look for the best settings."""
+    from lightdet.study.search.command import run
+
+    return run(words)
 
 
 def study(words: list[str]) -> int:

@@ -6,3 +6,7 @@ class LightdetError(Exception):
 
     The command line prints the message alone, without a traceback, and exits with code 2.
     """
+
+
+class Ended(LightdetError):  # noqa: N818  # a decision, not a mistake
+    """A training ends before its time because its folder was asked to; the message is the reason."""

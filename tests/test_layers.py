@@ -16,7 +16,7 @@ LAYERS = (
     ("backbone", "neck", "fusion", "attention", "predictor"),
     ("loss", "assigner", "data", "metric", "optim"),
     ("model",),
-    ("run",),
+    ("run", "compose"),
     ("task", "callback", "logger"),
     ("load", "benchmark", "report", "study", "training", "evaluate", "evaluate_run", "predict"),
     ("cli",),

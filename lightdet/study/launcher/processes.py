@@ -91,7 +91,7 @@ class Processes:
                     self._end_if_stalled(one)
                 for folder in [folder for folder in elsewhere if not _held(folder)]:
                     elsewhere.remove(folder)
-                    if folder.read_status().get("state") not in ("done", "failed"):
+                    if folder.read_status().get("state") not in ("done", "failed", "pruned"):
                         waiting.append(folder)
         except KeyboardInterrupt:
             self._leave(children)
