@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lightdet.compose import compose_job
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError
-from lightdet.report.table import failures, read_rows, write_tables
+from lightdet.report.table import read_rows, write_tables
 from lightdet.run import digest, fingerprint, slug
 from lightdet.study.definition import add_command
 from lightdet.study.names import study_name
@@ -82,21 +82,22 @@ def _search(space_name: str, words: list[str], own: list[str], config_dir: Path 
     try:
         enough = worker.work()
     finally:
-        rows = read_rows(study_path)
-        write_tables(study_path, rows)
+        write_tables(study_path, read_rows(study_path))
         facts = write_outcome(ledger)
     print(f"\n{_summary(facts, words, study_path, config_dir)}")
     print(f"lightdet: {study_path}/search.csv holds the trials; `lightdet report {study_path}` draws them", flush=True)
     if not enough:
-        failed = [row for row in rows if row.state == "failed"]
-        print(f"lightdet: stopped: {limit} trials in a row failed; the last: {failures(failed)[-1]}", file=sys.stderr)
+        last = ledger.failed_in_a_row()[-1]
+        why = f"the last, trial {last.number}: {last.user_attrs.get('reason')}"
+        where = f"`lightdet study {study_path}` names the tracebacks"
+        print(f"lightdet: stopped: {limit} trials in a row failed; {why}; {where}", file=sys.stderr)
     return 0 if enough else 1
 
 
 def _compose(space_name: str, words: Sequence[str], own: Sequence[str], config_dir: Path | None) -> DictConfig:
     try:
         cfg = compose_job([f"+search={space_name}", *words, *own], config_dir)
-        missing = sorted(key for key in OmegaConf.missing_keys(cfg) if key.startswith(("search.", "data.")))
+        missing = sorted(OmegaConf.missing_keys(cfg.search))
     except (HydraException, OmegaConfBaseException) as error:
         raise LightdetError(one_line(error).partition(": ")[2]) from None
     if missing:
