@@ -116,7 +116,8 @@ class Processes:
         (one.folder.path / STACKS).unlink(missing_ok=True)
         status = one.folder.read_status()
         state, minutes = status.get("state"), (time.time() - one.started) / 60
-        told = f": {status['reason']} (see {status.get('traceback')})" if status.get("reason") else ""
+        told = f": {status['reason']}" if status.get("reason") else ""
+        told += f" (see {status['traceback']})" if status.get("traceback") else ""
         print(f"lightdet: {one.folder.path} is {state} after {minutes:.1f} min{told}", flush=True)
         return code
 

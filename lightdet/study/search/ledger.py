@@ -10,8 +10,9 @@ import secrets
 import socket
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,9 @@ class Ledger:
     def working(self) -> Iterator[None]:
         """While this block runs, this process is known to live."""
         path = self._workers / self._me
-        with locked(path, wait=True):
+        with ExitStack() as held:
+            with self._alone():  # or it might be taken for that of a dead one before it is locked
+                held.enter_context(locked(path, wait=True))
             try:
                 yield
             finally:
@@ -118,7 +121,7 @@ class Ledger:
         trial.set_user_attr("reason", reason)
         self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
-    def give_back(self, trial: Trial) -> None:
+    def give_back(self, trial: Trial | FrozenTrial) -> None:
         """A trial that somebody has to take up again."""
         self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
@@ -143,7 +146,7 @@ class Ledger:
                     shares = optuna.importance.get_param_importances(
                         self.study,
                         evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
-                        target=lambda trial, index=index: trial.values[index],  # type: ignore[misc]
+                        target=partial(_value, index=index),
                     )
             except (ValueError, RuntimeError, ImportError):
                 continue  # fewer than two trials, or all of them alike
@@ -171,8 +174,9 @@ class Ledger:
         for trial in self.trials():
             worker = trial.user_attrs.get("worker")
             if trial.state == TrialState.RUNNING and (not worker or holder_of(self._workers / worker) is None):
-                self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-                (self._workers / str(worker)).unlink(missing_ok=True)
+                self.give_back(trial)
+        for path in [path for path in self._workers.iterdir() if holder_of(path) is None]:
+            path.unlink()
 
     def _agree(self) -> None:
         """This folder and these settings belong to the trials that are there already."""
@@ -196,6 +200,10 @@ class Ledger:
         if known is None:
             write_json(noted, {"folder": folder})
             self.study.set_user_attr("definition", mine)
+
+
+def _value(trial: FrozenTrial, index: int) -> float:
+    return float(trial.values[index])
 
 
 def _storage(url: str | None, study_path: Path) -> RDBStorage:

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -12,7 +13,8 @@ from lightdet.error import LightdetError
 from lightdet.report.table import inside
 from lightdet.run import RunFolder
 
-DIRECTIONS = ("maximize", "minimize")
+Direction = Literal["maximize", "minimize"]
+DIRECTIONS: dict[str, Direction] = {"maximize": "maximize", "minimize": "minimize"}
 RESULTS = (  # numbers of results.json that say something about a detector
     "metrics.map50_95",
     "metrics.map50",
@@ -36,7 +38,7 @@ class Objective:
     """One number and where it should go."""
 
     name: str
-    direction: str
+    direction: Direction
     measure: Measure | None = None  # None: the name is a path in results.json
 
     def value(self, folder: RunFolder) -> float:
@@ -53,18 +55,18 @@ class Objective:
 
 def read_objectives(search: DictConfig) -> list[Objective]:
     """Of a composed search, the first one first. Raises LightdetError for an unknown name or direction."""
-    given, measures = OmegaConf.to_container(search.objectives), search.get("measures") or {}
-    if not isinstance(given, dict) or not given:
+    content, measures = OmegaConf.to_container(search.objectives), search.get("measures") or {}
+    if not isinstance(content, dict) or not content:
         raise LightdetError("search.objectives is empty: name a number and maximize or minimize")
     objectives = []
-    for name, direction in given.items():
+    for name, direction in [(str(key), str(value)) for key, value in content.items()]:
         if direction not in DIRECTIONS:
             raise LightdetError(f"search.objectives: {name}: {direction}: one of {', '.join(DIRECTIONS)}")
-        if name not in measures and not any(_means(known, str(name)) for known in RESULTS):
+        if name not in measures and not any(_means(known, name) for known in RESULTS):
             choices = ", ".join([*RESULTS, *map(str, measures)])
             raise LightdetError(f"search.objectives: no number {name}; there are {choices}")
         measure = instantiate(measures[name]) if name in measures else None
-        objectives.append(Objective(str(name), str(direction), measure))
+        objectives.append(Objective(name, DIRECTIONS[direction], measure))
     return objectives
 
 

@@ -87,9 +87,9 @@ class Watch:
         finished = (trial for trial in self._ledger.trials() if trial.state == TrialState.COMPLETE)
         others = [trial.intermediate_values[epoch] for trial in finished if epoch in trial.intermediate_values]
         beside = (
-            f"; the median of {len(others)} finished trials there is {statistics.median(others):.4f}" if others else ""
+            f"; the median of {len(others)} finished trials there is {statistics.median(others):.3g}" if others else ""
         )
-        return f"pruned at epoch {epoch + 1}: best {self._column} {known[epoch]:.4f}{beside}"
+        return f"pruned at epoch {epoch + 1}: best {self._column} {known[epoch]:.3g}{beside}"
 
 
 def epoch_metric(ledger: Ledger) -> str | None:
