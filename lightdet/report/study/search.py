@@ -67,8 +67,9 @@ def search_table(found: Found, rows: Sequence[StudyRow]) -> Table:
         settings = [Cell(str(inside(trial, "parameters", name) or DASH)) for name in found.parameters]
         values = [_amount(trial["values"].get(name)) for name in found.objectives]
         best = Cell("yes" if trial["number"] in found.best else "")
-        state = Cell(f"{trial['state']}: {trial['reason']}" if trial.get("reason") else str(trial["state"]))
-        table.lines.append([Cell(str(trial["number"]), trial["number"]), *settings, *values, best, state])
+        state, reason = str(trial["state"]), str(trial.get("reason") or "")
+        told = reason if reason.startswith(state) else ": ".join(filter(None, (state, reason)))
+        table.lines.append([Cell(str(trial["number"]), trial["number"]), *settings, *values, best, Cell(told)])
         table.rows.append(_row(trial, rows))
     table.notes += _notes(found)
     return table
