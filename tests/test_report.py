@@ -335,8 +335,7 @@ def test_latency_comes_from_a_measurement_of_the_same_network(six: Path) -> None
 def test_operations_at_other_sizes_are_counted_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = add_job(tmp_path, {"model": "proposed"})
     broken = add_job(tmp_path, {"model": "gone"})
-    with cli.initialize_config_dir(str(cli.conf_dir()), version_base="1.3"):
-        config = cli.compose("train", overrides=["width=0.125", "num_classes=3", "logger=none"])
+    config = cli.compose_config(["width=0.125", "num_classes=3", "logger=none"])
     for place, target in ((folder, config.model), (broken, {"_target_": "no.such.Class"})):
         OmegaConf.save(OmegaConf.create({**config, "model": target}), place.config_path, resolve=True)
     settings = Settings(resamples=100, sizes=(64,))

@@ -137,7 +137,8 @@ def _plot_front(found: Found, first: str, other: str, path: Path) -> Path:
     figure, axes = empty()
     done = {trial["number"]: trial["values"] for trial in found.trials if {first, other} <= trial["values"].keys()}
     front = sorted((done[number][other], done[number][first]) for number in found.best if number in done)
-    axes.plot([x for x, _ in front], [y for _, y in front], color=hex_colour(FAINT), alpha=0.6, label="_nolegend_")
+    if len(found.objectives) == 2:
+        axes.plot([x for x, _ in front], [y for _, y in front], color=hex_colour(FAINT), alpha=0.6, label="_nolegend_")
     _points(axes, found, [(values[other], values[first], number) for number, values in done.items()])
     prices = [x for x, _ in front]
     if prices and min(prices) > 0 and max(prices) > 20 * min(prices):
