@@ -1,4 +1,4 @@
-"""The command line: `lightdet train | evaluate | predict | report | doctor | benchmark`.
+"""The command line: `lightdet train | search | evaluate | predict | report | doctor | benchmark`.
 
 Only Hydra, OmegaConf and the standard library are imported at the top, so that help and a mistyped override answer at
 once; everything that needs torch is imported by the command that uses it.
@@ -29,7 +29,8 @@ lightdet: train, compare and run light defect detectors
   lightdet train [key=value ...] [-m]               train one detector, or with -m every combination of a sweep
   lightdet evaluate RUN [split=val] [key=value ...] measure a finished run again, with pictures and curves
   lightdet predict RUN SOURCE ... [--out DIR]       find defects in a photo, a folder of photos or a glob
-  lightdet study STUDY [retry|prune|export|publish]  what became of every run of a sweep, live; and what to do about it
+  lightdet search SPACE [key=value ...]             look for the best settings in many short trainings
+  lightdet study STUDY [retry|prune|...]            what became of every run of a sweep, live; and what to do about it
   lightdet report STUDY [--baseline CHOICES]        tables, figures and one HTML page of a study
   lightdet doctor [data=NAME] [key=value ...]       look for trouble in a dataset
   lightdet benchmark [model=A,B ...] [RUN ...]      parameters, operations, memory and time of detectors
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         "train": train,
         "evaluate": evaluate,
         "predict": predict,
+        "search": search,
         "study": study,
         "report": report,
         "doctor": doctor,
@@ -259,7 +261,14 @@ def share(text: str) -> float:
     return number
 
 
-# ---------------------------------------------------------------- study, report
+# ---------------------------------------------------------------- search, study, report
+
+
+def search(words: list[str]) -> int:
+    """Look for the best settings."""
+    from lightdet.study.search.command import run
+
+    return run(words)
 
 
 def study(words: list[str]) -> int:

@@ -14,3 +14,7 @@ def in_one_line(error: BaseException, most: int = 160) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:most]
+
+
+class Ended(LightdetError):  # noqa: N818  # a decision, not a mistake
+    """A training ends before its time because its folder was asked to; the message is the reason."""

@@ -3,6 +3,7 @@
 Nothing here imports torch: a finished run is recognised from its files alone.
 """
 
+import csv
 import hashlib
 import json
 import os
@@ -55,6 +56,7 @@ class RunFolder:
         self.traceback_path = self.path / "traceback.txt"
         self.log_path = self.path / "log.txt"
         self.lock_path = self.path / ".lock"
+        self.end_path = self.path / ".end"
         self.checkpoints = self.path / "checkpoints"
         self.pictures = self.path / "pictures"
 
@@ -66,7 +68,7 @@ class RunFolder:
         return read_json(self.status_path)
 
     def write_status(self, state: str, **facts: Any) -> None:
-        """Note that the run is queued, running, done, failed or killed; facts noted earlier stay."""
+        """Note that the run is queued, running, done, pruned, failed or killed; facts noted earlier stay."""
         status = self.read_status()
         for stale in ("reason", "traceback"):
             status.pop(stale, None)
@@ -93,15 +95,31 @@ class RunFolder:
 
     def holder(self) -> int | None:
         """The pid of the process that is training here now (0: unknown), or None."""
-        if self.lock_path.resolve() in _held:
-            return os.getpid()
-        if not self.lock_path.exists():
+        return holder_of(self.lock_path)
+
+    def ask_to_end(self, reason: str) -> None:
+        """Have the process that trains here end before its time; the run is then "pruned", for this reason."""
+        write_text(self.end_path, reason)
+
+    def asked_to_end(self) -> str | None:
+        """The reason for which the training should end now, or None."""
+        try:
+            return self.end_path.read_text(encoding="utf-8")
+        except FileNotFoundError:
             return None
-        with locked(self.lock_path, shared=True) as holder:
-            return holder
 
 
 _held: set[Path] = set()  # locks of this process: opening such a file once more would drop its lock
+
+
+def holder_of(path: Path) -> int | None:
+    """The pid of the process that holds the lock of a file (0: unknown), or None."""
+    if path.resolve() in _held:
+        return os.getpid()
+    if not path.exists():
+        return None
+    with locked(path, shared=True) as holder:
+        return holder
 
 
 @contextmanager
@@ -283,6 +301,14 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise LightdetError(f"{path}: not readable as JSON ({error}); delete it or its run folder") from None
     return value if isinstance(value, dict) else {}
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """The rows of a metrics.csv, one per epoch; [] where there is none. An empty string: not measured in that epoch."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

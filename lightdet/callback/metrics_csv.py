@@ -7,7 +7,7 @@ from pathlib import Path
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from lightdet.run import write_text
+from lightdet.run import read_metrics, write_text
 
 VALIDATED, TRAINED = ("val/",), ("train/", "lr")  # prefixes of what is known after validation, after the epoch
 
@@ -57,11 +57,3 @@ def _as_csv(rows: list[dict[str, str]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
-
-
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of such a file; [] where there is none. An empty string: not measured in that epoch."""
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))

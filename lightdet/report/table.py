@@ -25,12 +25,17 @@ class Row:
     choices: dict[str, str]  # what was said on the command line, seed apart
     options: dict[str, str]  # every chosen option and plain value, defaults included
     seed: str
-    state: str  # done, running, queued, killed, failed; missing or unreadable when its files are
+    state: str  # done, pruned, running, queued, killed, failed; missing or unreadable when its files are
     run: str  # folder of the training, relative to the study
     shared_with: str = ""  # the first row's name when this row shares its training
     reason: str = ""
     traceback: str = ""
     results: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is over as intended: trained to its end, or ended early by a search."""
+        return self.state in ("done", "pruned")
 
     def ap50(self, class_name: str) -> float | None:
         """AP50 of one class, 0..1."""

@@ -14,7 +14,7 @@ from lightdet.study.prune import prune
 
 
 def run(words: Sequence[str]) -> int:
-    """Exit code: 0 when every row is done, 1 when one is not, 2 for bad input."""
+    """Exit code: 0 when every row is done or pruned by a search, 1 when one is not, 2 for bad input."""
     options = parse(words)
     options.study = find_study(options.study)
     action: Callable[[argparse.Namespace], int] = options.action
@@ -75,7 +75,7 @@ def _retry(options: argparse.Namespace) -> int:
     from lightdet.study.sweep import tell_undone, train_missing
 
     cfg = compose_config(options.override)
-    rows = [row for row in read_rows(options.study) if row.run and row.state not in ("done", "running")]
+    rows = [row for row in read_rows(options.study) if row.run and not row.settled and row.state != "running"]
     folders = [RunFolder(options.study / row.run) for row in rows]
     try:
         train_missing(folders, instantiate(cfg.launcher), work.TRAINING, cfg.study.on_error == "stop", retry=True)

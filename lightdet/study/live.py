@@ -18,12 +18,12 @@ from lightdet.report.table import Row, choice_columns, read_rows
 from lightdet.run import RunFolder
 
 REFRESH = 1.0  # seconds
-COLOURS = {"done": "green", "running": "cyan", "queued": "dim", "failed": "red", "killed": "yellow"}
+COLOURS = {"done": "green", "pruned": "blue", "running": "cyan", "queued": "dim", "failed": "red", "killed": "yellow"}
 WIDTH_OF_A_PIPE = 200  # characters
 
 
 def show(study_path: Path) -> int:
-    """Print the table, again and again while a terminal looks on and something runs; 0 when every row is done."""
+    """Print the table, again and again while a terminal looks on and something runs; 0 when every row is settled."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE)
     rows = read_rows(study_path)
     if console.is_terminal and _running(rows):
@@ -39,10 +39,10 @@ def show(study_path: Path) -> int:
     else:
         console.print(overview(study_path, rows), soft_wrap=True)
     for row in rows:
-        if row.reason and row.state != "running":
+        if row.reason and row.state not in ("running", "pruned"):
             place = f" (traceback: {row.traceback})" if row.traceback else ""
             print(f"{row.state.upper()} {row.name}: {row.reason}{place}")
-    return 0 if all(row.state == "done" for row in rows) else 1
+    return 0 if all(row.settled for row in rows) else 1
 
 
 def _running(rows: list[Row]) -> bool:

@@ -126,8 +126,8 @@ def train_missing(
 
 
 def tell_undone(rows: list[Row], study_path: Path) -> int:
-    """Name the rows that are not done, and how to go on; the exit code: 0 when there is none."""
-    undone = [row for row in rows if row.state != "done"]
+    """Name the rows that are not settled, and how to go on; the exit code: 0 when there is none."""
+    undone = [row for row in rows if not row.settled]
     if undone:
         print("\n" + "\n".join(failures(undone)))
         print(f"lightdet: `lightdet study {study_path} retry` trains them again", flush=True)

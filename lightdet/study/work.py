@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lightdet.error import LightdetError
+from lightdet.error import Ended, LightdetError
 from lightdet.run import RunFolder, now, resolve, write_text
 
 Train = Callable[[DictConfig, RunFolder], dict[str, Any]]
@@ -28,7 +28,8 @@ def work(folder: RunFolder, train: str = TRAINING) -> dict[str, Any]:
     """Train what `request.yaml` of the folder describes, going on from its last checkpoint; returns the results.
 
     `status.json` says done only after everything else is written. Raises HeldElsewhere when the folder's lock is
-    taken, and whatever the training raises after noting it: an error as "failed", an interruption as "killed".
+    taken, and whatever the training raises after noting it: Ended as "pruned", another error as "failed", an
+    interruption as "killed".
     """
     identity = str(folder.read_status().get("fingerprint"))
     with folder.lock() as holder:
@@ -42,6 +43,7 @@ def work(folder: RunFolder, train: str = TRAINING) -> dict[str, Any]:
 
 def _train(folder: RunFolder, train: str) -> dict[str, Any]:
     """In a folder that is locked for us."""
+    folder.end_path.unlink(missing_ok=True)  # was asked of an earlier process
     folder.write_status("running", pid=os.getpid(), host=socket.gethostname(), started=now())
     try:
         cfg = OmegaConf.load(folder.request_path)
@@ -51,6 +53,9 @@ def _train(folder: RunFolder, train: str) -> dict[str, Any]:
         folder.write_results(named(train)(cfg, folder))
         folder.write_status("done", finished=now())
         return folder.read_results()
+    except Ended as end:
+        folder.write_status("pruned", reason=str(end), finished=now())
+        raise
     except Exception as error:
         write_text(folder.traceback_path, traceback.format_exc())
         folder.write_status("failed", reason=one_line(error), traceback=str(folder.traceback_path))
@@ -59,6 +64,7 @@ def _train(folder: RunFolder, train: str) -> dict[str, Any]:
         folder.write_status("killed", reason="interrupted")
         raise
     finally:
+        folder.end_path.unlink(missing_ok=True)
         close_trackers()
 
 

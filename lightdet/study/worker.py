@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.allocator import keep_memory
-from lightdet.error import LightdetError
+from lightdet.error import Ended, LightdetError
 from lightdet.run import RunFolder
 from lightdet.study.work import TRAINING, HeldElsewhere, one_line, work
 from lightdet.task.place import place_in
 
-FAILED, HELD, INTERRUPTED = 1, 3, 130  # exit codes; 0: done
+FAILED, HELD, INTERRUPTED = 1, 3, 130  # exit codes; 0: done, or ended on request
 STACKS = ".stacks"  # in the run folder: where a process that hangs is made to write what it was doing
 ASK_FOR_STACKS = getattr(signal, "SIGUSR1", None)
 
@@ -42,6 +42,8 @@ def train_folder(folder: RunFolder, train: str = TRAINING) -> int:
         work(folder, train)
     except HeldElsewhere:
         return HELD
+    except Ended:
+        return 0
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:

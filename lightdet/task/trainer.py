@@ -12,6 +12,7 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from lightdet.callback.checkpoint_by_time import CheckpointByTime
 from lightdet.callback.ema import Ema
+from lightdet.callback.end_when_asked import EndWhenAsked
 from lightdet.callback.heartbeat import Heartbeat
 from lightdet.callback.metrics_csv import MetricsCsv
 from lightdet.callback.progress import EpochLines
@@ -95,6 +96,7 @@ def _callbacks(settings: DictConfig, folder: RunFolder) -> list[pl.Callback]:
         Ema(settings.ema_decay, settings.ema_ramp_steps),
         MetricsCsv(folder.metrics_csv),
         Heartbeat(folder, settings.monitor),
+        EndWhenAsked(folder),
         ModelCheckpoint(
             folder.checkpoints, filename="best", monitor=settings.monitor, mode="max", enable_version_counter=False
         ),

@@ -13,6 +13,7 @@ from lightdet.report.study.figures import plot_cost, plot_over_epochs
 from lightdet.report.study.gallery import OVERVIEW, OVERVIEW_WIDTH, Gallery, relative, smaller
 from lightdet.report.study.paper import find_paper, read_paper
 from lightdet.report.study.rows import UNREADABLE, StudyRow, read_study
+from lightdet.report.study.search import plot_search, read_search, search_table
 from lightdet.report.study.seeds import short_text
 from lightdet.report.study.table import Table, to_csv, to_markdown
 from lightdet.report.study.tables import build_tables
@@ -58,15 +59,19 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     rows = read_study(study)
     baseline = rows[0] if settings.baseline is None else find_row(rows, settings.baseline)
     paper = read_paper(find_paper(settings.paper, study, out), rows)
+    search, broken = read_search(study)
     began = time.process_time()
     costs = read_costs(rows, study, out, settings.sizes, settings.seconds / 2)
     left = max(0.0, settings.seconds - (time.process_time() - began))
     comparisons = Comparer(baseline, settings.resamples, left).compare_all(rows)
     tables = build_tables(rows, comparisons, costs, paper, settings.sizes)
     figures = draw_figures(rows, out)
+    if search is not None:
+        tables.insert(0, search_table(search, rows))
+        figures = plot_search(search, out) | figures
     gallery = Gallery(out, round(settings.megabytes * 1e6))
     told = details(rows, comparisons, gallery)
-    troubles = unreadable(rows, gallery)
+    troubles = broken + unreadable(rows, gallery)
     notes = [f"Baseline of the differences: row {baseline.number}, {baseline.label}."]
     if gallery.linked:
         notes.append(

@@ -119,6 +119,8 @@ def _state(row: StudyRow) -> str:
     states = {job.row.state for job in row.jobs}
     if states == {"done"}:
         return "finished"
+    if states <= {"done", "pruned"}:
+        return "pruned"
     return "unfinished" if states <= {"done", *PENDING} else "failed"
 
 

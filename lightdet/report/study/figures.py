@@ -25,7 +25,7 @@ def plot_over_epochs(rows: Sequence[StudyRow], path: Path) -> Path:
     curves = {row.number: [job.curves[MEAN] for job in row.jobs if MEAN in job.curves] for row in rows}
     drawn = [row for row in rows if curves[row.number] and not all(job.row.shared_with for job in row.jobs)]
     best = sorted(drawn, key=lambda row: -max(max(values) for _, values in curves[row.number]))[:NAMED]
-    figure, axes = _empty()
+    figure, axes = empty()
     for row in (row for row in drawn if row in best):
         colour = _colour(row, best)
         for index, (epochs, values) in enumerate(curves[row.number]):
@@ -34,7 +34,7 @@ def plot_over_epochs(rows: Sequence[StudyRow], path: Path) -> Path:
             axes.plot(epochs, values, color=colour, linewidth=1.5, marker=marker, markersize=3, label=label)
     axes.set(xlabel="epoch", ylabel=f"{MEAN} on validation", ylim=(0, None))
     dress(axes, f"{MEAN} over the epochs" + (f", the best {NAMED} of {len(drawn)} rows" if len(drawn) > NAMED else ""))
-    return _finish(figure, axes, path, "no epoch was validated")
+    return finish(figure, axes, path, "no epoch was validated")
 
 
 def plot_cost(
@@ -48,7 +48,7 @@ def plot_cost(
             points.append((row, price / unit, value))
     front = pareto(points)
     named = [row for row, _, _ in (points if len(points) <= NAMED else front)][:NAMED]
-    figure, axes = _empty()
+    figure, axes = empty()
     axes.step(
         [x for _, x, _ in front],
         [value.mean for _, _, value in front],
@@ -71,7 +71,7 @@ def plot_cost(
     axes.margins(x=0.15, y=0.15)
     axes.set(xlabel=words, ylabel=f"{MEAN} on validation")
     dress(axes, f"{MEAN} and cost")
-    return _finish(figure, axes, path, "no finished row")
+    return finish(figure, axes, path, "no finished row")
 
 
 def _mark(axes: Axes, points: Sequence[Point], colour: str, label: str) -> None:
@@ -108,14 +108,16 @@ def _write_numbers(axes: Axes, points: Sequence[Point]) -> None:
         written.append((x, y))
 
 
-def _empty() -> tuple[Figure, Axes]:
+def empty() -> tuple[Figure, Axes]:
+    """A wide figure with one plot."""
     figure = Figure(figsize=(9.6, 4.8), dpi=DOTS_PER_INCH, layout="constrained")
     return figure, figure.subplots()
 
 
-def _finish(figure: Figure, axes: Axes, path: Path, without: str) -> Path:
+def finish(figure: Figure, axes: Axes, path: Path, without: str, of: str = "row") -> Path:
+    """Save it with a legend `of` something; or with the words `without`, where there is nothing in it."""
     if axes.get_legend_handles_labels()[1]:
-        legend(axes, "row")
+        legend(axes, of)
     else:
         note(axes, without)
     return save(figure, path)

@@ -141,7 +141,8 @@ def read_study(study_path: Path) -> list[StudyRow]:
             if row.state in UNREADABLE and not row.choices:
                 choices = {"job": row.name}
             groups[key] = StudyRow(len(groups) + 1, choices, row.options, [])
-        groups[key].jobs.append(job)
+        if not any(row.run and other.row.run == row.run and other.row.seed == row.seed for other in groups[key].jobs):
+            groups[key].jobs.append(job)  # a search may come to the same choices twice
     return list(groups.values())
 
 

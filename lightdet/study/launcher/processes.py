@@ -91,7 +91,7 @@ class Processes:
                     self._end_if_stalled(one)
                 for folder in [folder for folder in elsewhere if not _held(folder)]:
                     elsewhere.remove(folder)
-                    if folder.read_status().get("state") not in ("done", "failed"):
+                    if folder.read_status().get("state") not in ("done", "failed", "pruned"):
                         waiting.append(folder)
         except KeyboardInterrupt:
             self._leave(children)
@@ -116,7 +116,8 @@ class Processes:
         (one.folder.path / STACKS).unlink(missing_ok=True)
         status = one.folder.read_status()
         state, minutes = status.get("state"), (time.time() - one.started) / 60
-        told = f": {status['reason']} (see {status.get('traceback')})" if status.get("reason") else ""
+        told = f": {status['reason']}" if status.get("reason") else ""
+        told += f" (see {status['traceback']})" if status.get("traceback") else ""
         print(f"lightdet: {one.folder.path} is {state} after {minutes:.1f} min{told}", flush=True)
         return code
 

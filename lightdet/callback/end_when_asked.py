@@ -1,0 +1,39 @@
+"""Ends a training before its time when its folder is asked to: how a search prunes, under any launcher."""
+
+import time
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from lightdet.error import Ended
+from lightdet.run import RunFolder
+
+
+class EndWhenAsked(Callback):
+    """Looks for the request after a batch, at most once in `seconds`, and after every epoch; then raises Ended.
+
+    The last checkpoint stays, so that the run could go on. Processes that train together end together, so they look
+    after an epoch only.
+    """
+
+    def __init__(self, folder: RunFolder, seconds: float = 1.0) -> None:
+        self.folder = folder
+        self.seconds = seconds
+        self._last = 0.0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        clock = time.monotonic()
+        if trainer.world_size == 1 and clock - self._last >= self.seconds:
+            self._last = clock
+            self._end(self.folder.asked_to_end())
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """All processes hear what the first one reads."""
+        self._end(trainer.strategy.broadcast(self.folder.asked_to_end() if trainer.is_global_zero else None))
+
+    @staticmethod
+    def _end(reason: str | None) -> None:
+        if reason is not None:
+            raise Ended(reason)

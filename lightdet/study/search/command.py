@@ -1,0 +1,145 @@
+"""`lightdet search`: its words on the command line. Optuna is imported when something is searched, torch never."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lightdet.compose import compose_job
+from lightdet.conf_dir import conf_dir
+from lightdet.error import LightdetError
+from lightdet.report.table import read_rows, write_tables
+from lightdet.run import digest, fingerprint, slug
+from lightdet.study.definition import add_command
+from lightdet.study.names import study_name
+from lightdet.study.sweep import ON_ERROR
+from lightdet.study.work import TRAINING, one_line
+
+COUNTS = {"trials": 1, "startup": 0, "batch": 1, "failures": 1, "attempts": 1}  # settings and their least values
+
+
+def run(words: Sequence[str], train: str = TRAINING) -> int:
+    """Search until the budget is spent; exit code 0, 1 when failures stopped it, 2 for bad input."""
+    options = parse(words)
+    spaces = [word for word in options.word if "=" not in word and not word.startswith("~")]
+    known = ", ".join(sorted(path.stem for path in (conf_dir() / "search").glob("*.yaml") if path.stem != "base"))
+    if len(spaces) != 1:
+        raise LightdetError(f"name one search space: {known}, or one of your own in --config-dir FOLDER/search/")
+    if find_spec("optuna") is None:
+        raise LightdetError("a search needs Optuna: pip install 'lightdet[tune]'")
+    said = [re.sub(r"^study=", "study.name=", word) for word in options.word if word not in spaces]
+    own = [word for word in said if re.match(r"[+~]*search[./@]", word)]
+    return _search(spaces[0], [word for word in said if word not in own], own, options.config_dir, train)
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Exits with 2 for words that it does not know, as argparse does."""
+    parser = argparse.ArgumentParser(
+        "lightdet search",
+        description="Look for the best settings: every trial is a row and a run of a study, trained by its launcher. "
+        "The same command again continues; in a second shell, or on a second machine that shares the study's "
+        "folder, it is a second worker on the same trials.",
+        epilog="example: lightdet search recipe data=neu_det trainer.max_epochs=15 study=NAME search.trials=40 "
+        "search/sampler=random search/pruner=none",
+    )
+    parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with options of your own, search/*.yaml too")
+    parser.add_argument("word", nargs="*", help="the search space, and settings as for train: key=value")
+    return parser.parse_intermixed_args(words)
+
+
+def _search(space_name: str, words: list[str], own: list[str], config_dir: Path | None, train: str) -> int:
+    from lightdet.study.search.ledger import Ledger, Search
+    from lightdet.study.search.loop import Worker
+    from lightdet.study.search.objective import read_objectives
+    from lightdet.study.search.outcome import write_outcome
+    from lightdet.study.search.space import check_space, read_space
+    from lightdet.study.search.watch import epoch_metric
+
+    cfg = _compose(space_name, words, own, config_dir)
+    space, objectives = read_space(_plain(cfg.search.parameters)), read_objectives(cfg.search)
+    base = check_space(space, words, config_dir)
+    name = study_name(cfg.study.name or "__".join(["search", space_name, slug(words)]))
+    definition = {
+        "search.parameters": digest(_plain(cfg.search.parameters)),
+        "search.objectives": digest(list(_plain(cfg.search.objectives).items())),
+        "fixed settings": fingerprint(base),
+    }
+    launcher = instantiate(cfg.launcher)
+    study_path = Path(cfg.runs_dir) / name
+    ledger = Ledger(Search(name, study_path, space, objectives, cfg.search, definition))
+    add_command(study_path, [f"+search={space_name}", *words, *own])
+    _tell_pruning(cfg.search, epoch_metric(ledger))
+    limit = 1 if cfg.study.on_error == "stop" else int(cfg.search.failures)
+    worker = Worker(ledger, launcher, Path(cfg.runs_dir), words, config_dir, train, bool(cfg.study.retry), limit)
+    try:
+        enough = worker.work()
+    finally:
+        write_tables(study_path, read_rows(study_path))
+        facts = write_outcome(ledger)
+    print(f"\n{_summary(facts, words, study_path, config_dir)}")
+    print(f"lightdet: {study_path}/search.csv holds the trials; `lightdet report {study_path}` draws them", flush=True)
+    if not enough:
+        last = ledger.failed_in_a_row()[-1]
+        why = f"the last, trial {last.number}: {last.user_attrs.get('reason')}"
+        where = f"`lightdet study {study_path}` names the tracebacks"
+        print(f"lightdet: stopped: {limit} trials in a row failed; {why}; {where}", file=sys.stderr)
+    return 0 if enough else 1
+
+
+def _compose(space_name: str, words: Sequence[str], own: Sequence[str], config_dir: Path | None) -> DictConfig:
+    try:
+        cfg = compose_job([f"+search={space_name}", *words, *own], config_dir)
+        missing = sorted(OmegaConf.missing_keys(cfg.search))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise LightdetError(one_line(error).partition(": ")[2]) from None
+    if missing:
+        raise LightdetError(f"no value for {', '.join(missing)}")
+    if cfg.study.on_error not in ON_ERROR:
+        raise LightdetError(f"study.on_error={cfg.study.on_error}: one of {', '.join(ON_ERROR)}")
+    for key, least in COUNTS.items():
+        value = cfg.search[key]
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise LightdetError(f"search.{key}={value}: a whole number from {least} on")
+    return cfg
+
+
+def _plain(node: Any) -> dict[Any, Any]:
+    """A mapping of the configuration as plain values."""
+    content = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    if not isinstance(content, dict):
+        raise LightdetError(f"search: {content}: names and what they may become are needed, a mapping")
+    return content
+
+
+def _tell_pruning(search: DictConfig, column: str | None) -> None:
+    pruner = str(search.pruner.get("_target_")).rpartition(".")[2]
+    if column is not None:
+        print(f"lightdet: trials are compared by {column} after every epoch ({pruner})", flush=True)
+    else:
+        print(
+            "lightdet: trials are not pruned: that needs one objective, and a mean precision of metrics.csv", flush=True
+        )
+
+
+def _summary(facts: dict[str, Any], words: list[str], study_path: Path, config_dir: Path | None) -> str:
+    from lightdet.study.search.outcome import summary
+    from lightdet.study.search.recipe import command, write_recipes
+
+    by_number = {trial["number"]: trial for trial in facts["trials"]}
+    names, chosen = {}, {}
+    for number in facts["best"]:
+        trial = by_number[number]
+        told = ", ".join(f"{name} {value:.6g}" for name, value in trial["values"].items())
+        names[number] = f"trial-{number:04d}" if len(facts["objectives"]) > 1 else "best"
+        chosen[number] = [*words, *trial["overrides"]], f"trial {number} of {study_path.name}: {told}"
+    recipes = write_recipes(study_path, {names[number]: chosen[number] for number in chosen}, config_dir)
+    commands = {number: command(settings, config_dir) for number, (settings, _) in chosen.items()}
+    return summary(facts, commands, {number: recipes[name] for number, name in names.items()})

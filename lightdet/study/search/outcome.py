@@ -1,0 +1,96 @@
+"""What a search has found so far, as files: search.json for the report, search.csv for people. No torch here."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from lightdet.run import write_json, write_text
+from lightdet.study.search.ledger import Ledger
+from lightdet.study.search.objective import front
+from lightdet.study.search.watch import epoch_metric
+
+FILE_NAME, TABLE_NAME = "search.json", "search.csv"
+STATES = {
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "queued",
+}
+
+
+def write_outcome(ledger: Ledger) -> dict[str, Any]:
+    """Write both files and return what search.json holds: every trial, which are the best, and what mattered."""
+    search = ledger.search
+    trials = ledger.trials()
+    done = {trial.number: trial.values for trial in trials if trial.state == TrialState.COMPLETE}
+    facts: dict[str, Any] = {
+        "objectives": {objective.name: objective.direction for objective in search.objectives},
+        "parameters": [parameter.key for parameter in search.space],
+        "budget": int(search.settings.trials),
+        "watched": epoch_metric(ledger),
+        "best": front(done, search.objectives),
+        "importance": ledger.importances(),
+        "trials": [_trial(ledger, trial) for trial in trials],
+    }
+    write_json(search.study_path / FILE_NAME, facts)
+    write_text(search.study_path / TABLE_NAME, _as_csv(facts))
+    return facts
+
+
+def _trial(ledger: Ledger, trial: FrozenTrial) -> dict[str, Any]:
+    objectives = ledger.search.objectives
+    words = {one.key: one.word(trial.params[one.key]) for one in ledger.search.space if one.key in trial.params}
+    told = trial.intermediate_values
+    return {
+        "number": trial.number,
+        "state": STATES[trial.state],
+        "parameters": {key: word.partition("=")[2].strip("'") for key, word in words.items()},
+        "overrides": list(words.values()),
+        "values": {one.name: value for one, value in zip(objectives, trial.values, strict=True)}
+        if trial.state == TrialState.COMPLETE
+        else {},
+        "epochs": max(told) + 1 if told else None,
+        "reached": told[max(told)] if told else None,
+        "run": trial.user_attrs.get("run"),
+        "reason": trial.user_attrs.get("reason") if trial.state.is_finished() else None,
+    }
+
+
+def _as_csv(facts: Mapping[str, Any]) -> str:
+    """A line per trial, values at full precision."""
+    parameters, objectives = list(facts["parameters"]), list(facts["objectives"])
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["trial", "state", "best", *parameters, *objectives, "epochs", "reached", "run", "reason"])
+    for trial in facts["trials"]:
+        settings = [trial["parameters"].get(name) for name in parameters]
+        values = [trial["values"].get(name) for name in objectives]
+        best = "yes" if trial["number"] in facts["best"] else ""
+        rest = [trial[name] for name in ("epochs", "reached", "run", "reason")]
+        writer.writerow([trial["number"], trial["state"], best, *settings, *values, *rest])
+    return out.getvalue()
+
+
+def summary(facts: Mapping[str, Any], commands: Mapping[int, str], recipes: Mapping[int, str]) -> str:
+    """For a terminal: how many trials ended how, the best one or the front, and how to train them again."""
+    trials: Sequence[Mapping[str, Any]] = facts["trials"]
+    states = [str(trial["state"]) for trial in trials]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    lines = [f"{len(trials)} trials: {counts}"]
+    if not facts["best"]:
+        return f"{lines[0]}; none was trained to its end, so there is no best one"
+    several = len(facts["objectives"]) > 1
+    if several:
+        lines.append(f"Pareto front, {len(facts['best'])} trials that no other beats in everything:")
+    by_number = {trial["number"]: trial for trial in trials}
+    for number in facts["best"]:
+        told = ", ".join(f"{name} {value:.6g}" for name, value in by_number[number]["values"].items())
+        lines.append(f"{'' if several else 'best: '}trial {number}: {told}")
+        lines += [f"  {commands[number]}", f"  or {recipes[number]}"]
+    for name, shares in facts["importance"].items():
+        lines.append(f"what mattered for {name}: " + ", ".join(f"{key} {share:.0%}" for key, share in shares.items()))
+    return "\n".join(lines)

@@ -1,0 +1,58 @@
+"""The settings of a trial as a configuration file that `lightdet train` takes. No torch here."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from lightdet.compose import compose_job
+from lightdet.run import counts, write_text
+
+FOLDER = "recipe"  # in the study's folder: a group of options
+ELSEWHERE = ("study", "launcher", "runs_dir")  # where and how the trials were trained
+
+
+def command(words: Sequence[str], config_dir: Path | None) -> str:
+    """What one types to train these settings, `words`, again."""
+    kept = [word for word in words if word.lstrip("+~").partition("=")[0].partition(".")[0] not in ELSEWHERE]
+    folder = ["--config-dir", str(config_dir)] if config_dir else []
+    return shlex.join(["lightdet", "train", *folder, *kept])
+
+
+def write_recipes(
+    study_path: Path, trials: Mapping[str, tuple[Sequence[str], str]], config_dir: Path | None
+) -> dict[str, str]:
+    """A file per name -> (overrides, what it reached), earlier ones go; gives the command that uses each."""
+    folder = study_path / FOLDER
+    for path in folder.glob("*.yaml"):
+        if path.stem not in trials:
+            path.unlink()
+    commands = {}
+    for name, (words, reached) in trials.items():
+        text = recipe(words, compose_job(words, config_dir).hydra.runtime.choices)
+        said = f"# {reached}\n# {command(words, config_dir)}\n"
+        write_text(folder / f"{name}.yaml", f"# @package _global_\n{said}{text}")
+        commands[name] = f"lightdet train --config-dir {shlex.quote(str(study_path))} +{FOLDER}={name}"
+    return commands
+
+
+def recipe(words: Sequence[str], groups: Mapping[str, Any]) -> str:
+    """Overrides as YAML with a defaults list; an override that takes something away stands in a comment."""
+    defaults: list[Any] = []
+    values = OmegaConf.create({})
+    taken: list[str] = []
+    for override in OverridesParser.create().parse_overrides(overrides=list(words)):
+        key = override.get_key_element().lstrip("+~")
+        if not counts(key) and key != "seed":
+            continue
+        if override.is_delete():
+            taken.append(f"# and on the command line: {override.input_line}\n")
+        elif key in groups:
+            defaults.append({f"/{key}" if override.is_add() else f"override /{key}": override.value()})
+        else:
+            OmegaConf.update(values, key, override.value(), force_add=True)
+    listed = OmegaConf.to_yaml(OmegaConf.create({"defaults": [*defaults, "_self_"]}))
+    return "".join(taken) + listed + (OmegaConf.to_yaml(values) if values else "")

@@ -1,0 +1,100 @@
+"""Looks on while trials are trained: tells Optuna what every epoch gave, and asks the hopeless ones to end."""
+
+import statistics
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from optuna.trial import Trial, TrialState
+
+from lightdet.run import RunFolder, read_metrics
+from lightdet.study.search.ledger import Ledger
+from lightdet.study.work import one_line
+
+LOOK_AGAIN = 1.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A trial that is trained now."""
+
+    trial: Trial
+    folder: RunFolder
+    epochs: int  # it may take
+
+
+class Watch:
+    """A thread that lives as long as its `with` block: the files of the runs are all that it knows of them.
+
+    The value of an epoch is the best until then of the validation metric that the first objective is made of. A trial
+    is never ended after its last epoch. With several objectives nothing is ended: Optuna has no rule for it, and a
+    small network that is worse in the first objective may well belong to the front.
+    """
+
+    def __init__(self, ledger: Ledger, watched: Sequence[Watched]) -> None:
+        self._ledger = ledger
+        self._watched = watched
+        self._column = epoch_metric(ledger)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look_on, daemon=True)
+
+    def __enter__(self) -> None:
+        if self._column is not None:
+            self._thread.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        if error is None and self._column is not None:
+            self._look(may_end=False)  # what came after the last look
+
+    def _look_on(self) -> None:
+        while not self._over.wait(LOOK_AGAIN):
+            try:
+                self._look(may_end=True)
+            except Exception as error:  # a database that is away for a moment: the training goes on
+                print(f"lightdet: the search could not look at its trials: {one_line(error)}", flush=True)
+
+    def _look(self, may_end: bool) -> None:
+        for each in self._watched:
+            self._report(each)
+            if may_end and each.folder.read_status().get("state") == "running" and not each.folder.asked_to_end():
+                reason = self._reason_to_end(each)
+                if reason is not None:
+                    each.folder.ask_to_end(reason)
+
+    def _report(self, each: Watched) -> None:
+        assert self._column is not None
+        best: float | None = None
+        known = self._ledger.intermediate(each.trial)
+        for row in read_metrics(each.folder.metrics_csv):
+            text = row.get(self._column)
+            if text:
+                value = float(text)
+                best = value if best is None or self._ledger.search.objectives[0].better(value, best) else best
+                if int(row["epoch"]) not in known:
+                    each.trial.report(best, int(row["epoch"]))
+
+    def _reason_to_end(self, each: Watched) -> str | None:
+        known = self._ledger.intermediate(each.trial)
+        if not known or max(known) + 1 >= each.epochs or not each.trial.should_prune():
+            return None
+        epoch = max(known)
+        finished = (trial for trial in self._ledger.trials() if trial.state == TrialState.COMPLETE)
+        others = [trial.intermediate_values[epoch] for trial in finished if epoch in trial.intermediate_values]
+        beside = (
+            f"; the median of {len(others)} finished trials there is {statistics.median(others):.3g}" if others else ""
+        )
+        return f"pruned at epoch {epoch + 1}: best {self._column} {known[epoch]:.3g}{beside}"
+
+
+def epoch_metric(ledger: Ledger) -> str | None:
+    """The column of metrics.csv that is the first objective epoch by epoch; None where trials are not pruned."""
+    room, _, name = ledger.search.objectives[0].name.partition(".")
+    if len(ledger.search.objectives) > 1 or room != "metrics" or "." in name:
+        return None
+    return f"val/{name}"
