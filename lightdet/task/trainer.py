@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger
 
+from lightdet.callback.best_checkpoint import BestCheckpoint
 from lightdet.callback.checkpoint_by_time import CheckpointByTime
 from lightdet.callback.ema import Ema
 from lightdet.callback.heartbeat import Heartbeat
@@ -65,9 +66,7 @@ def _callbacks(settings: DictConfig, folder: RunFolder) -> list[pl.Callback]:
         Ema(settings.ema_decay, settings.ema_ramp_steps),
         MetricsCsv(folder.metrics_csv),
         Heartbeat(folder, settings.monitor),
-        ModelCheckpoint(
-            folder.checkpoints, filename="best", monitor=settings.monitor, mode="max", enable_version_counter=False
-        ),
+        BestCheckpoint(folder.checkpoints, "best", settings.monitor),
         ModelCheckpoint(
             folder.checkpoints,
             filename="last",
