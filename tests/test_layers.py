@@ -67,7 +67,10 @@ def test_option_folders_list_nothing() -> None:
         assert not ast.parse(path.read_text(encoding="utf-8")).body, f"{path.relative_to(ROOT)} is not empty"
 
 
-@pytest.mark.parametrize("module", ["cli", "run", "study.sweep", "study.command", "study.worker"])
+@pytest.mark.parametrize(
+    "module",
+    ["cli", "run", "study.sweep", "study.command", "study.worker", "study.launcher.ray", "study.launcher.slurm"],
+)
 def test_what_runs_before_training_does_without_torch(module: str) -> None:
     script = f"import sys, lightdet.{module}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

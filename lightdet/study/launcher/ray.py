@@ -7,6 +7,7 @@ because a retry has to begin with the files that are at home by then.
 
 import contextlib
 import importlib.util
+import logging
 import os
 import socket
 import time
@@ -144,7 +145,7 @@ class Ray:
                 runtime_env={"py_modules": [_code(name) for name in self.modules]} if self.modules else None,
                 namespace="lightdet",
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise LightdetError(

@@ -212,17 +212,21 @@ class Slurm:
             return True
         if job.over < 2:
             return False
-        if job.folder.holder() is None and status.get("state") != "done":
-            log = job.handle.paths.stdout
-            said = "ended without a word" if state in ("COMPLETED", "FINISHED", GONE) else f"is {state}"
-            before = f"; {status['reason']}" if status.get("reason") else ""
-            reason = f"its job {job.number} {said}{before}"
-            told = log.read_text(encoding="utf-8", errors="replace")[-3000:] if log.exists() else "it wrote nothing\n"
-            account = str(status.get("traceback") or "")
-            if account and Path(account).exists():
-                told = Path(account).read_text(encoding="utf-8", errors="replace") + told
-            note_failure(job.folder, "killed", reason, f"{reason}\nthe last of {log}:\n{told}")
+        plain = state in ("COMPLETED", "FINISHED", GONE)
+        told = status.get("state") == "done" or (plain and status.get("state") == "killed")
+        if not told and job.folder.holder() is None:
+            self._note(job, "ended without a word" if plain else f"is {state}", status)
         return True
+
+    def _note(self, job: _Job, end: str, status: Mapping[str, Any]) -> None:
+        """The end of a job as the reason, with what the run said before, its traceback and the job's log."""
+        before = f"; {status['reason']}" if status.get("reason") else ""
+        reason = f"its job {job.number} {end}{before}"
+        account = f"{reason}\n"
+        for path in (job.folder.traceback_path, job.handle.paths.stdout):
+            if path.exists():
+                account += f"the last of {path}:\n{path.read_text(encoding='utf-8', errors='replace')[-3000:]}\n"
+        note_failure(job.folder, "killed", reason, account)
 
     def _tell(self, job: _Job) -> None:
         """Say when a run has begun and when it was put back into the queue."""
