@@ -1,6 +1,8 @@
 """A run whose folder moved remembers its best score and where the file lies now."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 
@@ -18,7 +20,9 @@ def test_the_best_score_survives_a_move(tmp_path: Path) -> None:
     assert after.best_model_score == after.kth_value == 0.7
     assert after.best_model_path == after.kth_best_model_path == str(here / "best.ckpt")
     assert after.best_k_models == {str(here / "best.ckpt"): torch.tensor(0.7)}
-    assert not after.check_monitor_top_k(None, torch.tensor(0.6))  # type: ignore[arg-type]
+    alone: Any = SimpleNamespace(strategy=SimpleNamespace(reduce_boolean_decision=bool))
+    assert not after.check_monitor_top_k(alone, torch.tensor(0.6))
+    assert after.check_monitor_top_k(alone, torch.tensor(0.8))
     assert after.state_key == before.state_key
 
 

@@ -102,8 +102,8 @@ def test_what_sbatch_is_told(answers: Path, tmp_path: Path) -> None:
     settings = {"minutes": 30, "cpus": 3, "gpus": 1, "memory_gb": 8, "partition": "gpu", "at_once": 5}
     launcher = slurm.Slurm(**settings, sbatch={"account": "vision"}, setup=["module load cuda"])  # type: ignore[arg-type]
     launcher.run(folders, TRAIN, stop_on_error=False)  # squeue knows nothing of the jobs: that is an end as well
-    (script,) = (tmp_path / "study" / "submitit").rglob("*.sh")
-    told = set(script.read_text().splitlines())
+    scripts = list((tmp_path / "study" / "submitit").rglob("*.sh"))
+    told = {line for script in scripts for line in script.read_text().splitlines()}
     assert {
         "#SBATCH --account=vision",
         "#SBATCH --array=0-1%2",
