@@ -7,14 +7,10 @@ because a retry has to begin with the files that are at home by then.
 
 import contextlib
 import importlib.util
-import logging
-import os
-import socket
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lightdet.error import LightdetError
@@ -22,12 +18,11 @@ from lightdet.run import RunFolder
 from lightdet.study.ending import last_sign, note_failure
 from lightdet.study.launcher.parcel import Files, outfit, unpack_at_home
 from lightdet.study.launcher.queue import Queue
-from lightdet.study.launcher.ray_node import Mailbox, train_on_node
-from lightdet.study.machine import cores
+from lightdet.study.launcher.ray_cluster import RayCluster
+from lightdet.study.launcher.ray_node import train_on_node
 from lightdet.study.work import one_line
 
 LOOK_AGAIN = 1.0  # seconds between two looks at the mailbox
-CONNECT = 5.0  # seconds that a cluster has to answer
 LEAVE = 45.0  # seconds that the nodes have to send their last checkpoints after Ctrl-C
 LAST_PARTS = 3  # of a run's path, which it keeps on a node: study, choices, seed
 
@@ -76,12 +71,11 @@ class Ray:
                 raise LightdetError(f"launcher.{name}={value}: a number from {least} on")
         if importlib.util.find_spec("ray") is None:
             raise LightdetError("launcher=ray needs the package ray: pip install 'lightdet[ray]'")
-        self.address = address
-        self.needs = {"CPU": float(cpus), "GPU": float(gpus), "memory": (memory_gb or 0) * 2**30}
+        needs = {"CPU": float(cpus), "GPU": float(gpus), "memory": (memory_gb or 0) * 2**30}
+        self.cluster = RayCluster(address, needs, list(modules))
         self.at_once = at_once
         self.retries = retries
         self.send_seconds = send_seconds
-        self.modules = list(modules)
         self.stall_minutes = stall_minutes
 
     def run(self, folders: Sequence[RunFolder], train: str, stop_on_error: bool) -> None:
@@ -89,7 +83,7 @@ class Ray:
         queue = Queue(folders, stop_on_error)
         if not queue:
             return
-        with self._connected() as mailbox:
+        with self.cluster.connected() as mailbox:
             self._train(queue, train, mailbox)
 
     def _train(self, queue: Queue, train: str, mailbox: Any) -> None:
@@ -102,6 +96,7 @@ class Ray:
                 while len(attempts) < self.at_once and (folder := queue.take()) is not None:
                     lock = contextlib.ExitStack()
                     if lock.enter_context(folder.lock()) is not None:
+                        lock.close()
                         queue.put_aside(folder)
                         continue
                     attempts.append(_Attempt(folder, 1, lock))
@@ -121,43 +116,12 @@ class Ray:
                     self._end_if_silent(one)
                     if queue.stopped and one.heard is None:
                         ray.cancel(one.task)
-                fits = time.monotonic() if self._fits() else fits
+                fits = time.monotonic() if self.cluster.fits() else fits
                 if self.stall_minutes is not None and time.monotonic() - fits > 60 * self.stall_minutes:
-                    raise LightdetError(f"no node that could take a run has come back: {self._offer()}")
+                    raise LightdetError(f"no node that could take a run has come back: {self.cluster.offer()}")
                 queue.look_again()
         finally:
             self._leave(attempts, queue, mailbox)
-
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[Any]:
-        """A connection to the cluster; gives the mailbox, which lives on this machine."""
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        local = self.address == "local"
-        if not local:
-            _knock(self.address)
-        try:
-            ray.init(
-                self.address,
-                num_cpus=cores() if local else None,
-                include_dashboard=False if local else None,
-                runtime_env={"py_modules": [_code(name) for name in self.modules]} if self.modules else None,
-                namespace="lightdet",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        except (OSError, RuntimeError, ValueError) as error:
-            raise LightdetError(
-                f"launcher.address={self.address}: no Ray cluster takes us ({one_line(error)})"
-            ) from error
-        try:
-            if not self._fits():
-                raise LightdetError(f"no node of the Ray cluster can take a run: {self._offer()}")
-            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-            yield ray.remote(num_cpus=0)(Mailbox).options(scheduling_strategy=here).remote()
-        finally:
-            ray.shutdown()
 
     def _submit(self, one: _Attempt, train: str, mailbox: Any) -> None:
         import ray
@@ -166,13 +130,13 @@ class Ray:
         one.folder.write_status("queued")
         task = ray.remote(train_on_node).options(
             name=f"lightdet {one.folder.path}",
-            num_cpus=self.needs["CPU"],
-            num_gpus=self.needs["GPU"],
-            memory=int(self.needs["memory"]) or None,
+            num_cpus=self.cluster.needs["CPU"],
+            num_gpus=self.cluster.needs["GPU"],
+            memory=int(self.cluster.needs["memory"]) or None,
             max_retries=0,
         )
         place = one.folder.path.absolute().parts[-LAST_PARTS:]
-        threads = max(1, int(self.needs["CPU"]))
+        threads = max(1, int(self.cluster.needs["CPU"]))
         settings = (train, threads, self.send_seconds, self.stall_minutes, mailbox)
         one.task = task.remote(one.sender, place, outfit(one.folder), *settings)
 
@@ -259,55 +223,6 @@ class Ray:
             for one in attempts:
                 self._note_cancelled(one)
                 one.lock.close()
-
-    def _fits(self) -> bool:
-        return any(
-            all(node.get("Resources", {}).get(name, 0.0) >= amount for name, amount in self.needs.items())
-            for node in self._nodes()
-        )
-
-    def _nodes(self) -> list[dict[str, Any]]:
-        import ray
-
-        return [node for node in ray.nodes() if node.get("Alive")]
-
-    def _offer(self) -> str:
-        """What was asked for, and what there is."""
-        asked = f"{self.needs['CPU']:g} CPUs, {self.needs['GPU']:g} GPUs, {self.needs['memory'] / 2**30:.1f} GiB"
-        here = [node.get("Resources", {}) for node in self._nodes()]
-        most = [max((node.get(name, 0.0) for node in here), default=0.0) for name in self.needs]
-        return (
-            f"it needs {asked} (launcher.cpus, gpus, memory_gb); the most of each among {len(here)} nodes is "
-            f"{most[0]:g} CPUs, {most[1]:g} GPUs, {most[2] / 2**30:.1f} GiB"
-        )
-
-
-def _knock(address: str) -> None:
-    """Raises LightdetError when nobody listens where a cluster should be: Ray itself would try for minutes."""
-    if address == "auto":
-        noted = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
-        address = os.environ.get("RAY_ADDRESS") or (noted.read_text().strip() if noted.exists() else "")
-        if not address:
-            how = (
-                "`ray start --head` begins one, launcher.address=HOST:PORT names one, launcher.address=local needs none"
-            )
-            raise LightdetError(f"launcher.address=auto: this machine belongs to no Ray cluster; {how}")
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        raise LightdetError(f"launcher.address={address}: auto, local, or HOST:PORT")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT).close()
-    except OSError as error:
-        raise LightdetError(f"launcher.address={address}: no Ray cluster answers there ({error})") from None
-
-
-def _code(module: str) -> str:
-    """Where the code of a package lies. Raises LightdetError for one that cannot be imported here."""
-    found = importlib.util.find_spec(module) if module.isidentifier() else None
-    if found is None:
-        raise LightdetError(f"launcher.modules: {module} cannot be imported here, so it cannot be sent along")
-    places = list(found.submodule_search_locations or [])
-    return places[0] if places else str(found.origin)
 
 
 def _nap() -> list[Any]:
