@@ -68,7 +68,17 @@ def test_option_folders_list_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["cli", "run", "study.sweep", "study.command", "study.worker", "study.search.command"]
+    "module",
+    [
+        "cli",
+        "run",
+        "study.sweep",
+        "study.command",
+        "study.worker",
+        "study.search.command",
+        "study.launcher.ray",
+        "study.launcher.slurm",
+    ],
 )
 def test_what_runs_before_training_does_without_torch(module: str) -> None:
     script = f"import sys, lightdet.{module}; sys.exit('torch' in sys.modules)"

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-NEVER = ("wandb", "mlruns", "tensorboard")  # folders of trackers, which have ways of their own
+NEVER = ("wandb", "mlruns", "tensorboard", "submitit")  # folders of trackers and of a cluster, which are not results
 PICTURES = (".png", ".jpg")
 
 

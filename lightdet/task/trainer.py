@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProg
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 
+from lightdet.callback.best_checkpoint import BestCheckpoint
 from lightdet.callback.checkpoint_by_time import CheckpointByTime
 from lightdet.callback.ema import Ema
 from lightdet.callback.end_when_asked import EndWhenAsked
@@ -97,9 +98,7 @@ def _callbacks(settings: DictConfig, folder: RunFolder) -> list[pl.Callback]:
         MetricsCsv(folder.metrics_csv),
         Heartbeat(folder, settings.monitor),
         EndWhenAsked(folder),
-        ModelCheckpoint(
-            folder.checkpoints, filename="best", monitor=settings.monitor, mode="max", enable_version_counter=False
-        ),
+        BestCheckpoint(folder.checkpoints, "best", settings.monitor),
         ModelCheckpoint(
             folder.checkpoints,
             filename="last",

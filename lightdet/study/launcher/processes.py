@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -15,6 +14,7 @@ from typing import Any
 from lightdet.error import LightdetError
 from lightdet.run import RunFolder
 from lightdet.study.ending import last_sign, note_ending, note_failure, out_of_memory_kills
+from lightdet.study.launcher.queue import Queue
 from lightdet.study.machine import cores, gpus, workers_that_fit
 from lightdet.study.worker import ASK_FOR_STACKS, HELD, STACKS, Share, child
 
@@ -57,49 +57,38 @@ class Processes:
 
     def run(self, folders: Sequence[RunFolder], train: str, stop_on_error: bool) -> None:
         """See the contract."""
-        waiting = deque(folder for folder in folders if folder.read_status().get("state") != "done")
-        if not waiting:
+        queue = Queue(folders, stop_on_error)
+        if not queue:
             return
-        self._total, self._begun = len(waiting), 0
-        at_a_time = workers_that_fit(len(waiting), self.per_gpu) if self.workers == "auto" else int(self.workers)
+        at_a_time = workers_that_fit(len(queue), self.per_gpu) if self.workers == "auto" else int(self.workers)
         threads = max(1, cores() // at_a_time) if self.threads == "auto" else self.threads
         free = list(range(at_a_time))[::-1]
         children: list[_Child] = []
-        elsewhere: list[RunFolder] = []
-        stop = False
         context = _context(train)
         try:
-            while (waiting and not stop) or children or (elsewhere and not stop):
-                while waiting and free and not stop:
-                    folder = waiting.popleft()
-                    if _held(folder):
-                        elsewhere.append(folder)
-                        print(f"lightdet: {folder.path} is being trained by another process; it is waited for")
-                    elif folder.read_status().get("state") != "done":
-                        slot = free.pop()
-                        gpu = gpus()[slot % len(gpus())] if at_a_time > 1 and gpus() else None
-                        share = Share(int(threads) if threads else None, gpu, self.log)
-                        children.append(self._start(context, folder, train, share, slot))
+            while queue or children:
+                while free and (folder := queue.take()) is not None:
+                    slot = free.pop()
+                    gpu = gpus()[slot % len(gpus())] if at_a_time > 1 and gpus() else None
+                    share = Share(int(threads) if threads else None, gpu, self.log)
+                    queue.tell_begin(folder)
+                    children.append(self._start(context, folder, train, share, slot))
                 wait([one.process.sentinel for one in children], timeout=LOOK_AGAIN) if children else _nap()
                 for one in [one for one in children if one.process.exitcode is not None]:
                     children.remove(one)
                     free.append(one.slot)
                     if self._settle(one) == HELD:
-                        elsewhere.append(one.folder)
-                    stop = stop or (stop_on_error and one.folder.read_status().get("state") == "failed")
+                        queue.put_aside(one.folder)
+                    else:
+                        queue.tell_end(one.folder, one.started)
                 for one in children:
                     self._end_if_stalled(one)
-                for folder in [folder for folder in elsewhere if not _held(folder)]:
-                    elsewhere.remove(folder)
-                    if folder.read_status().get("state") not in ("done", "failed", "pruned"):
-                        waiting.append(folder)
+                queue.look_again()
         except KeyboardInterrupt:
             self._leave(children)
             raise
 
     def _start(self, context: Any, folder: RunFolder, train: str, share: Share, slot: int) -> _Child:
-        self._begun += 1
-        print(f"lightdet: run {self._begun} of {self._total}: {folder.path}", flush=True)
         kills = out_of_memory_kills()
         process = context.Process(target=child, args=(str(folder.path), train, share, dict(os.environ)))
         process.start()
@@ -114,11 +103,6 @@ class Processes:
             return code
         note_ending(one.folder, code, one.kills_before)
         (one.folder.path / STACKS).unlink(missing_ok=True)
-        status = one.folder.read_status()
-        state, minutes = status.get("state"), (time.time() - one.started) / 60
-        told = f": {status['reason']}" if status.get("reason") else ""
-        told += f" (see {status['traceback']})" if status.get("traceback") else ""
-        print(f"lightdet: {one.folder.path} is {state} after {minutes:.1f} min{told}", flush=True)
         return code
 
     def _end_if_stalled(self, one: _Child) -> None:
@@ -161,10 +145,6 @@ def _context(train: str) -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lightdet.study.worker", train.partition(":")[0]])
     return context
-
-
-def _held(folder: RunFolder) -> bool:
-    return folder.holder() is not None
 
 
 def _nap() -> None:

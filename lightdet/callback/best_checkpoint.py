@@ -1,0 +1,32 @@
+"""The best checkpoint of a run whose folder may move between two processes."""
+
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Writes `<folder>/<filename>.ckpt` when `monitor` is higher than ever before.
+
+    Lightning forgets which score was the best when a training goes on under another path (a study that was moved, a
+    node of a cluster), and a worse epoch would then replace the file. Here the score stays and the path is renewed.
+    """
+
+    def __init__(self, folder: Path, filename: str, monitor: str) -> None:
+        super().__init__(folder, filename=filename, monitor=monitor, mode="max", enable_version_counter=False)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the score, with the file where it lies now."""
+        known = state_dict.get("best_model_path")
+        if known and self.dirpath is not None:
+            path = str(Path(self.dirpath, Path(known).name))
+            state_dict = {
+                **state_dict,
+                "dirpath": self.dirpath,
+                "best_model_path": path,
+                "kth_best_model_path": path,
+                "best_k_models": dict.fromkeys([path], state_dict["best_model_score"]),
+                "last_model_path": "",
+            }
+        super().load_state_dict(state_dict)

@@ -1,0 +1,99 @@
+"""A run folder as bytes, to travel between machines that share no disk. No torch here."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from lightdet.error import LightdetError
+from lightdet.run import RunFolder, write_bytes, write_json
+from lightdet.study.worker import STACKS
+
+STAYS_HOME = ("wandb", "mlruns", "tensorboard", "pictures")  # folders that no training goes on from
+ASKED = ("request.yaml", "overrides.yaml")  # what a run was asked for is decided at home alone
+IDENTITY = ("fingerprint", "study", "slug", "seed", "choices", "overrides")  # facts of status.json, likewise
+STATUS = "status.json"
+
+Files = dict[str, bytes]  # by their names in the run folder, parts joined by "/"
+
+
+def names(folder: RunFolder) -> list[str]:
+    """The regular files of a run folder; no links, no locks, nothing half written."""
+    found = []
+    for path in sorted(folder.path.rglob("*")):
+        silent = path.name in (folder.lock_path.name, STACKS) or path.suffix == ".tmp"
+        if path.is_file() and not path.is_symlink() and not silent:
+            found.append(path.relative_to(folder.path).as_posix())
+    return found
+
+
+def pack(folder: RunFolder, chosen: Iterable[str]) -> Files:
+    """The files of these names, as far as they are there."""
+    files: Files = {}
+    for name in chosen:
+        try:
+            files[name] = (folder.path / name).read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
+            continue
+    return files
+
+
+def outfit(folder: RunFolder) -> Files:
+    """What a node needs to begin or to go on with a run."""
+    return pack(folder, [name for name in names(folder) if PurePosixPath(name).parts[0] not in STAYS_HOME])
+
+
+def unpack(folder: RunFolder, files: Mapping[str, bytes]) -> None:
+    """Write files into a run folder, each whole or not at all.
+
+    Raises LightdetError, before anything is written, for a name that leads out of the folder.
+    """
+    places = {name: _place(folder, name, data) for name, data in files.items()}
+    for name, data in files.items():
+        write_bytes(places[name], data)
+
+
+def unpack_at_home(folder: RunFolder, files: Mapping[str, bytes]) -> None:
+    """Take what a node sent: last.ckpt after what it refers to, and the status, which may say done, at the very end.
+
+    The node does not decide which training this is. Raises LightdetError for a name or a status that cannot be true.
+    """
+    asked = sorted(set(files) & set(ASKED))
+    if asked:
+        raise LightdetError(f"a node sent {asked[0]} for {folder.path}, which no training writes")
+    last = [name for name in files if str(name).endswith("/last.ckpt")]
+    others = [name for name in files if name not in (*last, STATUS)]
+    status = _status(folder, files[STATUS]) if STATUS in files else None
+    unpack(folder, {name: files[name] for name in (*others, *last)})
+    if status is not None:
+        write_json(folder.status_path, status)
+
+
+def _place(folder: RunFolder, name: object, data: object) -> Path:
+    parts = PurePosixPath(name).parts if isinstance(name, str) else ()
+    fair = bool(parts) and not any(part in ("..", "/") or set(part) & set("\\:\0") for part in parts)
+    if not fair or not isinstance(data, bytes) or parts[-1] == folder.lock_path.name:
+        raise LightdetError(f"a node sent {str(name)[:80]!r} for {folder.path}, which is no name of a file in there")
+    path = folder.path.joinpath(*parts)
+    if not path.parent.resolve().is_relative_to(folder.path.resolve()) or path.is_dir():
+        raise LightdetError(f"a node sent {name!r} for {folder.path}, which a link or a folder stands in the way of")
+    return path
+
+
+def _status(folder: RunFolder, data: bytes) -> dict[str, object]:
+    try:
+        sent = json.loads(data)
+    except (ValueError, RecursionError):
+        sent = None
+    if not isinstance(sent, dict) or sent.get("state") not in (
+        "queued",
+        "running",
+        "done",
+        "failed",
+        "killed",
+        "pruned",
+    ):
+        raise LightdetError(f"a node sent a status for {folder.path} that is none")
+    if "traceback" in sent:
+        sent["traceback"] = str(folder.traceback_path)
+    known = folder.read_status()
+    return {**sent, **{key: known[key] for key in IDENTITY if key in known}}

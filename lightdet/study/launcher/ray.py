@@ -1,0 +1,230 @@
+"""Runs on the nodes of a Ray cluster, without a shared disk. No torch here.
+
+The driver holds the locks of the runs it has handed over and keeps their folders: what a node writes comes home while
+it trains, so that a node that dies costs the time since its last checkpoint was sent. Ray schedules; it does not retry,
+because a retry has to begin with the files that are at home by then.
+"""
+
+import contextlib
+import importlib.util
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lightdet.error import LightdetError
+from lightdet.run import RunFolder
+from lightdet.study.ending import last_sign, note_failure
+from lightdet.study.launcher.parcel import Files, outfit, unpack_at_home
+from lightdet.study.launcher.queue import Queue
+from lightdet.study.launcher.ray_cluster import RayCluster
+from lightdet.study.launcher.ray_node import train_on_node
+from lightdet.study.work import one_line
+
+LOOK_AGAIN = 1.0  # seconds between two looks at the mailbox
+LEAVE = 45.0  # seconds that the nodes have to send their last checkpoints after Ctrl-C
+LAST_PARTS = 3  # of a run's path, which it keeps on a node: study, choices, seed
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One try at one run."""
+
+    folder: RunFolder
+    number: int
+    lock: contextlib.ExitStack
+    task: Any = None
+    started: float = field(default_factory=time.time)
+    heard: float | None = None  # time.monotonic() of the last news; None: no node has begun
+
+    @property
+    def sender(self) -> str:
+        return f"{self.number} {self.folder.path}"
+
+
+class Ray:
+    """Each run is a task of Ray's with `cpus`, `gpus` and `memory_gb`; conf/launcher/ray.yaml tells the other settings.
+
+    Raises LightdetError for a cluster that does not answer, or of which no node is large enough.
+    """
+
+    def __init__(
+        self,
+        address: str = "auto",
+        cpus: float = 1,
+        gpus: float = 0,
+        memory_gb: float | None = None,
+        at_once: int = 64,
+        retries: int = 3,
+        send_seconds: float = 60.0,
+        modules: Sequence[str] = ("lightdet",),
+        stall_minutes: float | None = 30.0,
+    ) -> None:
+        for name, value, least in (
+            ("cpus", cpus, 0),
+            ("gpus", gpus, 0),
+            ("at_once", at_once, 1),
+            ("retries", retries, 0),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
+                raise LightdetError(f"launcher.{name}={value}: a number from {least} on")
+        if importlib.util.find_spec("ray") is None:
+            raise LightdetError("launcher=ray needs the package ray: pip install 'lightdet[ray]'")
+        needs = {"CPU": float(cpus), "GPU": float(gpus), "memory": (memory_gb or 0) * 2**30}
+        self.cluster = RayCluster(address, needs, list(modules))
+        self.at_once = at_once
+        self.retries = retries
+        self.send_seconds = send_seconds
+        self.stall_minutes = stall_minutes
+
+    def run(self, folders: Sequence[RunFolder], train: str, stop_on_error: bool) -> None:
+        """See the contract."""
+        queue = Queue(folders, stop_on_error)
+        if not queue:
+            return
+        with self.cluster.connected() as mailbox:
+            self._train(queue, train, mailbox)
+
+    def _train(self, queue: Queue, train: str, mailbox: Any) -> None:
+        import ray
+
+        attempts: list[_Attempt] = []
+        fits = time.monotonic()
+        try:
+            while queue or attempts:
+                while len(attempts) < self.at_once and (folder := queue.take()) is not None:
+                    lock = contextlib.ExitStack()
+                    if lock.enter_context(folder.lock()) is not None:
+                        lock.close()
+                        queue.put_aside(folder)
+                        continue
+                    attempts.append(_Attempt(folder, 1, lock))
+                    self._submit(attempts[-1], train, mailbox)
+                tasks = [one.task for one in attempts]
+                ended = ray.wait(tasks, timeout=LOOK_AGAIN, fetch_local=False)[0] if tasks else _nap()
+                self._receive(attempts, queue, mailbox)
+                for one in [one for one in attempts if one.task in ended]:
+                    if not self._settle(one):
+                        one.number += 1
+                        self._submit(one, train, mailbox)
+                        continue
+                    attempts.remove(one)
+                    one.lock.close()
+                    queue.tell_end(one.folder, one.started)
+                for one in attempts:
+                    self._end_if_silent(one)
+                    if queue.stopped and one.heard is None:
+                        ray.cancel(one.task)
+                fits = time.monotonic() if self.cluster.fits() else fits
+                if self.stall_minutes is not None and time.monotonic() - fits > 60 * self.stall_minutes:
+                    raise LightdetError(f"no node that could take a run has come back: {self.cluster.offer()}")
+                queue.look_again()
+        finally:
+            self._leave(attempts, queue, mailbox)
+
+    def _submit(self, one: _Attempt, train: str, mailbox: Any) -> None:
+        import ray
+
+        one.heard = None
+        one.folder.write_status("queued")
+        task = ray.remote(train_on_node).options(
+            name=f"lightdet {one.folder.path}",
+            num_cpus=self.cluster.needs["CPU"],
+            num_gpus=self.cluster.needs["GPU"],
+            memory=int(self.cluster.needs["memory"]) or None,
+            max_retries=0,
+        )
+        place = one.folder.path.absolute().parts[-LAST_PARTS:]
+        threads = max(1, int(self.cluster.needs["CPU"]))
+        settings = (train, threads, self.send_seconds, self.stall_minutes, mailbox)
+        one.task = task.remote(one.sender, place, outfit(one.folder), *settings)
+
+    def _receive(self, attempts: Sequence[_Attempt], queue: Queue, mailbox: Any) -> None:
+        """Put the news where they belong; those of an attempt that was given up are not news."""
+        import ray
+
+        letters: dict[str, Files] = ray.get(mailbox.take.remote())
+        for one in attempts:
+            if one.sender not in letters:
+                continue
+            if one.heard is None and one.number == 1:
+                queue.tell_begin(one.folder, " begins on a node")
+            elif one.heard is None:
+                print(f"lightdet: {one.folder.path} goes on on another node, attempt {one.number}", flush=True)
+            one.heard = time.monotonic()
+            self._keep(one, letters[one.sender])
+
+    def _keep(self, one: _Attempt, files: Files) -> bool:
+        import ray
+
+        try:
+            unpack_at_home(one.folder, files)
+        except LightdetError as error:
+            note_failure(one.folder, "failed", one_line(error), traceback.format_exc())
+            ray.cancel(one.task, force=True)
+            return False
+        return True
+
+    def _settle(self, one: _Attempt) -> bool:
+        """Bring the end of a task home. False when its node died and it is to be tried again."""
+        import ray
+
+        try:
+            self._keep(one, ray.get(one.task))
+        except ray.exceptions.TaskCancelledError:
+            self._note_cancelled(one)
+        except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
+            reason = f"the node could not train: {one_line(getattr(error, 'cause', None) or error)}"
+            note_failure(one.folder, "failed", reason, str(error))
+        except ray.exceptions.RayError as error:
+            status = one.folder.read_status()
+            if status.get("state") == "failed":  # by us
+                return True
+            reason = f"lost with its node ({type(error).__name__}); {last_sign(status)}"
+            if one.number <= self.retries:
+                print(
+                    f"lightdet: {one.folder.path} was {reason}; it goes on elsewhere from what is at home", flush=True
+                )
+                return False
+            note_failure(one.folder, "killed", reason, str(error))
+        return True
+
+    def _note_cancelled(self, one: _Attempt) -> None:
+        if one.folder.read_status().get("state") == "running":
+            one.folder.write_status("killed", reason="interrupted")
+
+    def _end_if_silent(self, one: _Attempt) -> None:
+        """The node itself ends a training that hangs; this is for a node that hangs."""
+        import ray
+
+        if self.stall_minutes is None or one.heard is None or one.folder.read_status().get("state") == "failed":
+            return
+        if time.monotonic() - one.heard > 60 * self.stall_minutes + LEAVE:
+            reason = f"nothing heard of its node for {self.stall_minutes:g} min (launcher.stall_minutes)"
+            note_failure(one.folder, "failed", reason, f"{reason}; {last_sign(one.folder.read_status())}\n")
+            ray.cancel(one.task, force=True)
+
+    def _leave(self, attempts: Sequence[_Attempt], queue: Queue, mailbox: Any) -> None:
+        """After Ctrl-C: let the nodes end in order and send what they have, then end them."""
+        import ray
+
+        try:
+            until = time.monotonic() + LEAVE
+            left = [one.task for one in attempts]
+            for task in left:
+                ray.cancel(task)
+            while left and time.monotonic() < until:
+                left = ray.wait(left, num_returns=len(left), timeout=LOOK_AGAIN, fetch_local=False)[1]
+                self._receive(attempts, queue, mailbox)
+            for task in left:
+                ray.cancel(task, force=True)
+        finally:
+            for one in attempts:
+                self._note_cancelled(one)
+                one.lock.close()
+
+
+def _nap() -> list[Any]:
+    time.sleep(LOOK_AGAIN)
+    return []

@@ -1,0 +1,111 @@
+"""A Ray cluster: how to reach it, what a run needs of it, and what it has. No torch here."""
+
+import contextlib
+import importlib.util
+import logging
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightdet.error import LightdetError
+from lightdet.study.launcher.ray_node import Mailbox
+from lightdet.study.machine import cores
+from lightdet.study.work import one_line
+
+CONNECT = 5.0  # seconds that a cluster has to answer
+
+
+@dataclass(frozen=True, slots=True)
+class RayCluster:
+    """Where it is, what one run takes of a node (CPU, GPU, memory in bytes), and the packages that are sent to it."""
+
+    address: str
+    needs: dict[str, float]
+    modules: Sequence[str]
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[Any]:
+        """A connection to the cluster; gives the mailbox, which lives on this machine.
+
+        Raises LightdetError for a cluster that does not answer, or of which no node is large enough.
+        """
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        local = self.address == "local"
+        if not local:
+            _knock(self.address)
+        try:
+            ray.init(
+                self.address,
+                num_cpus=cores() if local else None,
+                include_dashboard=False if local else None,
+                runtime_env={"py_modules": [_code(name) for name in self.modules]} if self.modules else None,
+                namespace="lightdet",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise LightdetError(
+                f"launcher.address={self.address}: no Ray cluster takes us ({one_line(error)})"
+            ) from error
+        try:
+            if not self.fits():
+                raise LightdetError(f"no node of the Ray cluster can take a run: {self.offer()}")
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            yield ray.remote(num_cpus=0)(Mailbox).options(scheduling_strategy=here).remote()
+        finally:
+            ray.shutdown()
+
+    def fits(self) -> bool:
+        """Whether a node is there that is large enough for a run."""
+        return any(
+            all(node.get("Resources", {}).get(name, 0.0) >= amount for name, amount in self.needs.items())
+            for node in self._nodes()
+        )
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        import ray
+
+        return [node for node in ray.nodes() if node.get("Alive")]
+
+    def offer(self) -> str:
+        """What was asked for, and what there is."""
+        asked = f"{self.needs['CPU']:g} CPUs, {self.needs['GPU']:g} GPUs, {self.needs['memory'] / 2**30:.1f} GiB"
+        here = [node.get("Resources", {}) for node in self._nodes()]
+        most = [max((node.get(name, 0.0) for node in here), default=0.0) for name in self.needs]
+        return (
+            f"it needs {asked} (launcher.cpus, gpus, memory_gb); the most of each among {len(here)} nodes is "
+            f"{most[0]:g} CPUs, {most[1]:g} GPUs, {most[2] / 2**30:.1f} GiB"
+        )
+
+
+def _knock(address: str) -> None:
+    """Raises LightdetError when nobody listens where a cluster should be: Ray itself would try for minutes."""
+    if address == "auto":
+        noted = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+        address = os.environ.get("RAY_ADDRESS") or (noted.read_text().strip() if noted.exists() else "")
+        if not address:
+            how = (
+                "`ray start --head` begins one, launcher.address=HOST:PORT names one, launcher.address=local needs none"
+            )
+            raise LightdetError(f"launcher.address=auto: this machine belongs to no Ray cluster; {how}")
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise LightdetError(f"launcher.address={address}: auto, local, or HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT).close()
+    except OSError as error:
+        raise LightdetError(f"launcher.address={address}: no Ray cluster answers there ({error})") from None
+
+
+def _code(module: str) -> str:
+    """Where the code of a package lies. Raises LightdetError for one that cannot be imported here."""
+    found = importlib.util.find_spec(module) if module.isidentifier() else None
+    if found is None:
+        raise LightdetError(f"launcher.modules: {module} cannot be imported here, so it cannot be sent along")
+    places = list(found.submodule_search_locations or [])
+    return places[0] if places else str(found.origin)
