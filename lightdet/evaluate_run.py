@@ -10,11 +10,11 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from lightdet.data.module import DetectionData
+from lightdet.disk import read_json, write_json
 from lightdet.error import LightdetError
 from lightdet.evaluate import evaluate
 from lightdet.load import load_detector
 from lightdet.report.numbers import metrics_text
-from lightdet.run import read_json, write_json
 
 
 def evaluate_run(run: Path, settings: Mapping[str, str], overrides: Sequence[str]) -> int:

@@ -20,13 +20,14 @@ from torch import Tensor
 
 from lightdet.batch import Detections
 from lightdet.data.image import IMAGE_SUFFIXES, read_photo
+from lightdet.disk import write_json, write_text
 from lightdet.error import LightdetError
 from lightdet.load import load_detector
 from lightdet.model.decode import best_of_overlapping
 from lightdet.model.fused import fused
 from lightdet.ops.letterbox import boxes_to_photo, letterbox_image
 from lightdet.report.pictures import draw
-from lightdet.run import RunFolder, write_json, write_text
+from lightdet.run import RunFolder
 
 DEFAULT_THRESHOLD = 0.25  # where a run did not measure its own
 DEFAULT_OVERLAP = 0.5  # IoU of two boxes, of any class, that count as one finding

@@ -17,8 +17,10 @@ from pytorch_lightning.loggers import Logger
 
 from lightdet.data.doctor import quick_check
 from lightdet.data.module import DetectionData
+from lightdet.disk import read_json, write_json, write_text
 from lightdet.error import LightdetError
 from lightdet.evaluate import evaluate
+from lightdet.identity import digest, resolve
 from lightdet.load import BEST, LAST, build_detector, load_weights
 from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.footprint import footprint
@@ -27,7 +29,7 @@ from lightdet.ops.grid import STRIDES
 from lightdet.optim.precision import Choice, candidates, fastest
 from lightdet.paths import cache_folder
 from lightdet.report.curves import plot_training
-from lightdet.run import RunFolder, digest, read_json, resolve, write_json, write_text
+from lightdet.run import RunFolder
 from lightdet.task.detection import DetectionTask
 from lightdet.task.place import Place
 from lightdet.task.ranks import follow, rank_count, rank_zero

@@ -6,7 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from lightdet.run import RunFolder, write_text
+from lightdet.disk import write_text
+from lightdet.run import RunFolder
 
 
 def claim(study: Any, seed: int) -> RunFolder:

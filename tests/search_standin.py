@@ -11,8 +11,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 import lightdet.compose
+from lightdet.disk import read_metrics, write_text
 from lightdet.error import Ended, LightdetError
-from lightdet.run import RunFolder, read_metrics, write_text
+from lightdet.run import RunFolder
 from lightdet.study.work import work
 
 BEST_RATE = 0.002

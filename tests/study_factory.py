@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lightdet.disk import write_json, write_text
+from lightdet.identity import slug
 from lightdet.metric.bootstrap import MEANS, class_precisions, mean_precisions
 from lightdet.metric.match_record import ImageBoxes, match_records
 from lightdet.report.detections import write_detections
-from lightdet.run import RunFolder, slug, write_json, write_text
+from lightdet.run import RunFolder
 
 CLASSES = ("dent", "scratch", "stain")
 SPLITS = {"train": [f"train/{k}.png" for k in range(8)], "val": [f"val/{k}.png" for k in range(24)]}

@@ -23,8 +23,9 @@ from lightdet.conf_dir import conf_dir
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.error import LightdetError
 from lightdet.evaluate import evaluate
+from lightdet.identity import fingerprint
 from lightdet.load import load_detector
-from lightdet.run import RunFolder, fingerprint
+from lightdet.run import RunFolder
 from lightdet.task.cluster import Cluster
 from lightdet.task.place import Place, first_host, place_in
 from lightdet.task.ranks import own_place, rank_count

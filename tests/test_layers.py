@@ -10,13 +10,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "lightdet"
 LAYERS = (
-    ("batch", "error", "paths", "conf_dir", "allocator", "gather"),
+    ("batch", "error", "paths", "conf_dir", "allocator", "disk", "gather"),
     ("ops",),
     ("nn",),
     ("backbone", "neck", "fusion", "attention", "predictor"),
     ("loss", "assigner", "data", "metric", "optim"),
     ("model",),
-    ("run", "compose"),
+    ("run", "identity", "compose"),
     ("task", "callback", "logger"),
     ("load", "benchmark", "report", "study", "training", "evaluate", "evaluate_run", "predict", "rank"),
     ("cli",),

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from launcher_standin import claim
 
+from lightdet.disk import write_text
 from lightdet.error import LightdetError
-from lightdet.run import RunFolder, write_text
+from lightdet.run import RunFolder
 from lightdet.study.launcher import parcel
 from lightdet.study.launcher.parcel import Files, names, outfit, unpack, unpack_at_home
 from lightdet.study.launcher.ray_node import Mailbox, News

@@ -17,14 +17,15 @@ from study_factory import CLASSES, SPLITS, add_job, boxes
 
 import lightdet.cli as cli
 import lightdet.report.study.cost as cost
+from lightdet.disk import write_json
 from lightdet.error import LightdetError
+from lightdet.identity import network_digest
 from lightdet.report.study.build import Settings, report_study
 from lightdet.report.study.comparison import NO_BOXES, Comparer, find_row
 from lightdet.report.study.document import as_json
 from lightdet.report.study.figures import pareto
 from lightdet.report.study.rows import Value, read_study
 from lightdet.report.study.tables import attention_table, difference_text
-from lightdet.run import network_digest, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = Settings(resamples=200, sizes=())

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from lightdet.disk import locked, write_json
 from lightdet.error import LightdetError
-from lightdet.run import RunFolder, fingerprint, locked, slug, unused, write_json
+from lightdet.identity import fingerprint, slug, unused
+from lightdet.run import RunFolder
 
 CONFIG = """
 seed: 0
@@ -188,3 +190,9 @@ def test_equal_values_give_equal_files(tmp_path: Path) -> None:
         write_json(tmp_path / name, {"x": (1, 2.5), "path": tmp_path.name})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_the_seeds_of_one_row_lie_in_one_folder_however_long_its_name() -> None:
+    words = [f"data.reader.some_long_key_{number}=some_long_value" for number in range(6)]
+    names = {slug([*words, f"seed={seed}", "study.name=s"]) for seed in range(3)}
+    assert len(names) == 1 and len(names.pop()) == 120

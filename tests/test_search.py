@@ -24,9 +24,11 @@ from search_standin import BEST_RATE, DIED, TRAINED
 
 from lightdet.compose import compose_config, compose_job
 from lightdet.conf_dir import conf_dir
+from lightdet.disk import read_json
 from lightdet.error import Ended, LightdetError
+from lightdet.identity import fingerprint
 from lightdet.report.table import read_rows
-from lightdet.run import RunFolder, fingerprint, read_json
+from lightdet.run import RunFolder
 from lightdet.study.command import run as study_command
 from lightdet.study.search import loop, watch
 from lightdet.study.search.command import run as search_command

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from launcher_standin import claim
 
+from lightdet.disk import read_json, write_json
 from lightdet.error import LightdetError
-from lightdet.run import RunFolder, read_json, write_json
+from lightdet.run import RunFolder
 from lightdet.study.launcher import slurm
 from lightdet.study.launcher.slurm_job import REQUEUED, Training, end_training
 

@@ -11,6 +11,7 @@ from scipy import stats
 from study_factory import add_job, boxes
 
 import lightdet.cli as cli
+from lightdet.disk import write_json
 from lightdet.error import LightdetError
 from lightdet.metric.bootstrap import draw, interval, mean_precisions
 from lightdet.metric.match_record import match_records
@@ -29,7 +30,7 @@ from lightdet.report.study.paper import read_paper
 from lightdet.report.study.rows import read_study
 from lightdet.report.study.seeds import seed_tables
 from lightdet.report.table import read_rows
-from lightdet.run import RunFolder, write_json
+from lightdet.run import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = Settings(resamples=100, sizes=())

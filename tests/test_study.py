@@ -18,9 +18,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.conf_dir import conf_dir
+from lightdet.disk import read_json
 from lightdet.error import LightdetError
 from lightdet.report.table import cells, read_rows, to_csv, to_markdown, to_text
-from lightdet.run import RunFolder, read_json
+from lightdet.run import RunFolder
 from lightdet.study import sweep
 from lightdet.study.command import run as study_command
 from lightdet.study.definition import read_definition

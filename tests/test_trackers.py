@@ -18,6 +18,7 @@ from tracked_run import CONFIG, forget_wandb, of_kind, records, results, summary
 
 from lightdet.cli import compose_config, main
 from lightdet.conf_dir import conf_dir
+from lightdet.disk import read_json
 from lightdet.error import LightdetError
 from lightdet.logger.csv import CsvLogger
 from lightdet.logger.mlflow import MlflowLogger
@@ -25,7 +26,7 @@ from lightdet.logger.names import column
 from lightdet.logger.run_logger import build_loggers, close_trackers
 from lightdet.logger.tensorboard import TensorboardLogger
 from lightdet.logger.wandb import WandbLogger
-from lightdet.run import RunFolder, read_json
+from lightdet.run import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 SWEEPS = sorted((ROOT / "experiments/wandb_sweep").glob("*.yaml"))

@@ -15,11 +15,11 @@ from lightdet.benchmark.measure import WARM_UP, interleaved, paired_ratio, peak_
 from lightdet.benchmark.order import disagreements
 from lightdet.benchmark.report import conditions, cost_cells, machine_line, markdown, terminal_table, time_cells
 from lightdet.benchmark.way import WAYS, Call, Prepared, network_maps
+from lightdet.disk import read_json, write_json, write_text
 from lightdet.error import LightdetError
 from lightdet.load import require_device
 from lightdet.metric.footprint import footprint
 from lightdet.ops.grid import STRIDES
-from lightdet.run import read_json, write_json, write_text
 
 USUAL_WAYS = ("eager", "channels-last", "onnxruntime")
 DETECT = "detect"  # the way of a trained run that goes on to boxes and suppression, in eager PyTorch, batch 1

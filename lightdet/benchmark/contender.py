@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from lightdet.compose import compose_config
 from lightdet.error import LightdetError
+from lightdet.identity import network_digest, resolve
 from lightdet.load import BEST, build_detector, load_weights
 from lightdet.model.detector import Detector
 from lightdet.model.fused import fused
 from lightdet.nn.mode import in_mode
 from lightdet.report.table import Row, read_rows
-from lightdet.run import RunFolder, network_digest, resolve
+from lightdet.run import RunFolder
 
 PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data
 SMALLEST_VARIANCE = 0.02  # where a norm sees hardly any, rounding would be enlarged

@@ -3,8 +3,9 @@
 import csv
 from typing import Any
 
+from lightdet.disk import write_text
 from lightdet.logger.run_logger import RunLogger
-from lightdet.run import RunFolder, write_text
+from lightdet.run import RunFolder
 
 HEADER = ("step", "epoch", "name", "value")
 

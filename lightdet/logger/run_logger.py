@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from lightdet.error import LightdetError, in_one_line
+from lightdet.identity import resolve
 from lightdet.logger.names import identity
-from lightdet.run import RunFolder, resolve
+from lightdet.run import RunFolder
 
 PATIENCE = 3  # failures after which a tracker is let go
 _open: list["RunLogger"] = []  # of the job that this process is at

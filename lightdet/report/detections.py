@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from lightdet.disk import read_json, write_text
 from lightdet.error import LightdetError
 from lightdet.metric.coco import MAX_DETECTIONS
 from lightdet.metric.match_record import ImageBoxes
-from lightdet.run import read_json, write_text
 
 FILE_NAME = "detections.json"
 BOX_DIGITS = 2  # px

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightdet.disk import read_json, write_text
 from lightdet.error import LightdetError
-from lightdet.run import RunFolder, counts, read_json, write_text
+from lightdet.identity import counts
+from lightdet.run import RunFolder
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from lightdet.run import locked, now, read_json, write_json
+from lightdet.disk import locked, now, read_json, write_json
 
 FILE_NAME = "study.json"
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.error import LightdetError
-from lightdet.run import resolve
+from lightdet.identity import resolve
 
 
 def refuse_ineffective(overrides: list[str]) -> None:

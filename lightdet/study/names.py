@@ -7,7 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.error import LightdetError
-from lightdet.run import slug, unused
+from lightdet.identity import slug, unused
 
 NOT_CHOICES = ("study", "launcher", "runs_dir", "num_classes")
 

@@ -13,8 +13,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from lightdet.disk import now, write_text
 from lightdet.error import Ended, LightdetError
-from lightdet.run import RunFolder, now, resolve, write_text
+from lightdet.identity import resolve
+from lightdet.run import RunFolder
 
 Train = Callable[[DictConfig, RunFolder], dict[str, Any]]
 TRAINING = "lightdet.training:train"  # a Train, as module:function, so that naming it imports nothing

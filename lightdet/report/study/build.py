@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightdet.disk import write_text
 from lightdet.report.study.comparison import Comparer, find_row
 from lightdet.report.study.cost import SIZES, read_costs
 from lightdet.report.study.details import details
@@ -17,7 +18,6 @@ from lightdet.report.study.search import plot_search, read_search, search_table
 from lightdet.report.study.seeds import short_text
 from lightdet.report.study.table import Table, to_csv, to_markdown
 from lightdet.report.study.tables import build_tables
-from lightdet.run import write_text
 
 MOST_EXAMPLES = 6
 PAGE = "report.html"

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from lightdet.disk import read_json
 from lightdet.error import LightdetError
+from lightdet.identity import digest
 from lightdet.metric.bootstrap import MEANS, draw, interval, mean_precisions
 from lightdet.metric.match_record import match_records
 from lightdet.metric.paired import holm, over_images_and_seeds, p_value, seed_error
 from lightdet.report.detections import FILE_NAME, KeptDetections, read_detections
 from lightdet.report.study.rows import Job, StudyRow
-from lightdet.run import RunFolder, digest, read_json
+from lightdet.run import RunFolder
 
 NO_BOXES = "no per-image detections: evaluate the run again"
 AGREES = 0.01  # by which the mAP of the kept boxes may differ from the run's own: digits were rounded away

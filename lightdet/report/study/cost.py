@@ -10,10 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lightdet.disk import read_json, write_json
 from lightdet.error import LightdetError
+from lightdet.identity import network_digest
 from lightdet.report.study.rows import StudyRow
 from lightdet.report.table import inside
-from lightdet.run import network_digest, read_json, write_json
 
 SIZES = (608, 640)  # px
 MEMORY = "cost.json"

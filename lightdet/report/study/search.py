@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from lightdet.disk import read_json
 from lightdet.error import LightdetError
 from lightdet.report.curves import dress, hex_colour
 from lightdet.report.palette import ALARM, FAINT, INK, class_colour
@@ -17,7 +18,6 @@ from lightdet.report.study.figures import empty, finish
 from lightdet.report.study.rows import StudyRow
 from lightdet.report.study.table import DASH, Cell, Column, Table
 from lightdet.report.table import inside
-from lightdet.run import read_json
 
 FILE_NAME = "search.json"
 Trial = Mapping[str, Any]

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
+from lightdet.disk import write_bytes, write_json
 from lightdet.error import LightdetError
-from lightdet.run import RunFolder, write_bytes, write_json
+from lightdet.run import RunFolder
 from lightdet.study.worker import STACKS
 
 STAYS_HOME = ("wandb", "mlruns", "tensorboard", "pictures")  # folders that no training goes on from

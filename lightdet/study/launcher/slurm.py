@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightdet.disk import read_json, write_json
 from lightdet.error import LightdetError
-from lightdet.run import RunFolder, read_json, write_json
+from lightdet.run import RunFolder
 from lightdet.study.ending import note_failure
 from lightdet.study.launcher.queue import Queue
 from lightdet.study.launcher.slurm_job import Training

@@ -16,8 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 from lightdet.compose import compose_job
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError
+from lightdet.identity import digest, fingerprint, slug
 from lightdet.report.table import read_rows, write_tables
-from lightdet.run import digest, fingerprint, slug
 from lightdet.study.definition import add_command
 from lightdet.study.names import study_name
 from lightdet.study.sweep import ON_ERROR

@@ -7,8 +7,9 @@ search itself stays small. No torch before that process.
 import subprocess
 import sys
 
+from lightdet.disk import read_json, write_json
 from lightdet.error import LightdetError
-from lightdet.run import RunFolder, read_json, write_json
+from lightdet.run import RunFolder
 
 FILE_NAME = "latency.json"
 

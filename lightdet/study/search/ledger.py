@@ -22,8 +22,9 @@ from omegaconf import DictConfig
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from lightdet.disk import holder_of, locked, read_json, write_json
 from lightdet.error import LightdetError
-from lightdet.run import digest, holder_of, locked, read_json, write_json
+from lightdet.identity import digest
 from lightdet.study.search.objective import Objective
 from lightdet.study.search.space import Parameter
 

@@ -9,7 +9,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from lightdet.compose import compose_job
-from lightdet.run import counts, write_text
+from lightdet.disk import write_text
+from lightdet.identity import counts
 
 FOLDER = "recipe"  # in the study's folder: a group of options
 ELSEWHERE = ("study", "launcher", "runs_dir")  # where and how the trials were trained

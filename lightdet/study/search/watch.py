@@ -8,7 +8,8 @@ from types import TracebackType
 
 from optuna.trial import Trial, TrialState
 
-from lightdet.run import RunFolder, read_metrics
+from lightdet.disk import read_metrics
+from lightdet.run import RunFolder
 from lightdet.study.search.ledger import Ledger
 from lightdet.study.work import one_line
 
