@@ -26,6 +26,7 @@ class Heartbeat(Callback):
         best = self.folder.read_status().get("best")
         self._best = float(best) if isinstance(best, int | float) else None
         self._beat(trainer, 0.0, share_at_start=trainer.current_epoch / (trainer.max_epochs or 1))
+        self._last = 0.0  # the first step is told at once
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
