@@ -1,6 +1,7 @@
 """`lightdet benchmark`: parameters, operations, memory and time of detectors, measured in turns in one process."""
 
 import argparse
+import sys
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -119,6 +120,7 @@ def _measure(facts: dict[str, Any], taking_part: Sequence[Contender], batch: int
     images = patches(batch, size).to(asked.device)
     calls: dict[tuple[str, int], Call] = {}
     for place, contender in enumerate(taking_part):
+        _tell(f"{contender.name} is prepared ({place + 1} of {len(taking_part)})")
         results = facts["rows"][place]["batches"].setdefault(str(batch), {})
         for way in asked.ways:
             try:
@@ -133,7 +135,12 @@ def _measure(facts: dict[str, Any], taking_part: Sequence[Contender], batch: int
             prepared = _detect(contender, asked.device)
             calls[DETECT, place] = prepared.call
             results[DETECT] = {"difference": None}
-    _fill(facts, interleaved(calls, asked.rounds), batch)
+    _fill(facts, interleaved(calls, asked.rounds, tell=_tell), batch)
+
+
+def _tell(words: str) -> None:
+    """How far it is, on stderr: the largest models take minutes, and the numbers come at the end."""
+    print(f"lightdet: {words}", file=sys.stderr, flush=True)
 
 
 def _detect(contender: Contender, device: str) -> Prepared:

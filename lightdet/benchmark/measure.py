@@ -14,14 +14,21 @@ WARM_UP = 5  # calls of each contender that are not counted
 Key = TypeVar("Key", bound=Hashable)
 
 
-def interleaved(calls: Mapping[Key, Callable[[], Any]], rounds: int, warm_up: int = WARM_UP) -> dict[Key, list[float]]:
-    """Milliseconds of every call in every round; each round begins with another one."""
+def interleaved(
+    calls: Mapping[Key, Callable[[], Any]],
+    rounds: int,
+    warm_up: int = WARM_UP,
+    tell: Callable[[str], None] = lambda words: None,
+) -> dict[Key, list[float]]:
+    """Milliseconds of every call in every round; each round begins with another one. `tell` hears how far it is."""
+    tell(f"{len(calls)} calls are warmed up {warm_up} times")
     for call in calls.values():
         for _ in range(warm_up):
             call()
     times: dict[Key, list[float]] = {key: [] for key in calls}
     order = list(calls)
-    for _ in range(rounds):
+    for number in range(rounds):
+        tell(f"round {number + 1} of {rounds}")
         for key in order:
             began = time.perf_counter()
             calls[key]()
