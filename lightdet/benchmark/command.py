@@ -1,8 +1,8 @@
 """`lightdet benchmark`: parameters, operations, memory and time of detectors, measured in turns in one process."""
 
 import argparse
-import sys
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
