@@ -48,7 +48,7 @@ class TaskAlignedCriterion(Criterion):
     def forward(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Distances) -> dict[str, Tensor]:
         answers = predictor.flatten(raw_maps)  # (B, N, 4 bins + C)
         width = 4 * predictor.bins
-        centres, strides = predictor.cells(raw_maps)
+        centres, strides = predictor.centres(raw_maps)
         raw = answers.detach()
         boxes = predictor.boxes_xyxy(raw[..., :width], centres, strides)
         found = self.assigner(targets, ScoredCells(boxes, raw[..., width:].sigmoid(), centres, strides))

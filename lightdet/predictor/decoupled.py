@@ -11,15 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.nn.blocks import ConvBnAct, conv_3x3
-from lightdet.nn.contracts import Predictor
 from lightdet.ops.boxes import cxcywh_to_xyxy
-from lightdet.ops.grid import cell_indices
+from lightdet.predictor.per_cell import PerCell
 
 PRIOR = 0.01  # probability of an object, and of each class, that an untrained cell starts from
 LARGEST_LOG_SIZE = 8.0  # of a box side in strides: e^8 = 2981
 
 
-class Decoupled(Predictor):
+class Decoupled(PerCell):
     """[(B, C_i, H_i, W_i)] -> raw maps [(B, 5 + num_classes, H_i, W_i)]: x, y, w, h, objectness, classes.
 
     Both branches are as wide as the finest map; `depthwise` splits their 3x3 convolutions.
@@ -51,16 +50,6 @@ class Decoupled(Predictor):
             parts = (self.boxes[level](of_box), self.objectness[level](of_box), self.classes[level](of_class))
             raw_maps.append(torch.cat(parts, dim=1))
         return raw_maps
-
-    def flatten(self, raw_maps: Sequence[Tensor]) -> Tensor:
-        """Raw maps -> (B, N, 5 + num_classes) float32: all cells of all grids, row by row, finest grid first."""
-        return torch.cat([raw.flatten(2) for raw in raw_maps], dim=2).transpose(1, 2).float()
-
-    def cells(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Column and row of each of the N cells (N, 2), and its stride (N, 1) px, in the order of `flatten`."""
-        cells = [cell_indices(raw.shape[-2], raw.shape[-1], raw.device).flatten(0, 1) for raw in raw_maps]
-        strides = [one.new_full((len(one), 1), stride) for one, stride in zip(cells, self.strides, strict=True)]
-        return torch.cat(cells), torch.cat(strides)
 
     def decode(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Raw maps -> boxes_xyxy (B, N, 4) in input px, scores (B, N, num_classes) = objectness x class."""

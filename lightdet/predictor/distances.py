@@ -13,14 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.nn.blocks import ConvBnAct, conv_3x3
-from lightdet.nn.contracts import Predictor
-from lightdet.ops.grid import cell_indices
+from lightdet.predictor.per_cell import PerCell
 
 PRIOR_BOXES = 5.0  # boxes that an untrained predictor believes to be in an image of 640 px
 LARGEST_LOG_DISTANCE = 6.0  # of a single number: e^6 = 403 strides
 
 
-class Distances(Predictor):
+class Distances(PerCell):
     """[(B, C_i, H_i, W_i)] -> raw maps [(B, 4 bins + num_classes, H_i, W_i)]: left, top, right, bottom, classes.
 
     Class and box have branches of their own, of `convolutions` 3x3 convolutions with `hidden` channels (0: as many as
@@ -65,16 +64,10 @@ class Distances(Predictor):
             raw_maps.append(torch.cat((self.boxes[level](stem), self.classes[level](stem)), dim=1))
         return raw_maps
 
-    def flatten(self, raw_maps: Sequence[Tensor]) -> Tensor:
-        """Raw maps -> (B, N, 4 bins + num_classes) float32: all cells of all grids, row by row, finest grid first."""
-        return torch.cat([raw.flatten(2) for raw in raw_maps], dim=2).transpose(1, 2).float()
-
-    def cells(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def centres(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Centre of each of the N cells (N, 2) px and its stride (N, 1) px, in the order of `flatten`."""
-        cells = [cell_indices(raw.shape[-2], raw.shape[-1], raw.device).flatten(0, 1) for raw in raw_maps]
-        strides = [one.new_full((len(one), 1), stride) for one, stride in zip(cells, self.strides, strict=True)]
-        stride = torch.cat(strides)
-        return (torch.cat(cells) + 0.5) * stride, stride
+        cells, strides = self.cells(raw_maps)
+        return (cells + 0.5) * strides, strides
 
     def distances(self, raw: Tensor) -> Tensor:
         """Raw box outputs (..., 4 bins) -> left, top, right, bottom (..., 4) in strides."""
@@ -91,7 +84,7 @@ class Distances(Predictor):
     def decode(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Raw maps -> boxes_xyxy (B, N, 4) in input px, scores (B, N, num_classes)."""
         boxes, classes = self.flatten(raw_maps).split((4 * self.bins, self.num_classes), dim=-1)
-        return self.boxes_xyxy(boxes, *self.cells(raw_maps)), classes.sigmoid()
+        return self.boxes_xyxy(boxes, *self.centres(raw_maps)), classes.sigmoid()
 
 
 def _bias(branch: nn.Module) -> Tensor:

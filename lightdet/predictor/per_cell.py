@@ -1,0 +1,23 @@
+"""What predictors with one answer per cell share: the cells of all grids as one list."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lightdet.nn.contracts import Predictor
+from lightdet.ops.grid import cell_indices
+
+
+class PerCell(Predictor):
+    """Raw maps [(B, C, H_i, W_i)], one per stride; N cells in all."""
+
+    def flatten(self, raw_maps: Sequence[Tensor]) -> Tensor:
+        """Raw maps -> (B, N, C) float32: all cells of all grids, row by row, finest grid first."""
+        return torch.cat([raw.flatten(2) for raw in raw_maps], dim=2).transpose(1, 2).float()
+
+    def cells(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Column and row of each of the N cells (N, 2), and its stride (N, 1) px, in the order of `flatten`."""
+        cells = [cell_indices(raw.shape[-2], raw.shape[-1], raw.device).flatten(0, 1) for raw in raw_maps]
+        strides = [one.new_full((len(one), 1), stride) for one, stride in zip(cells, self.strides, strict=True)]
+        return torch.cat(cells), torch.cat(strides)
