@@ -90,7 +90,7 @@ def main() -> int:
     while len(kills) < options.kills:
         process = start(killed, options.override)
         # one in four dies while it starts, the others after some further steps, whichever run makes them
-        further = moments.randint(1, 20) if moments.random() < 0.75 else 0
+        further = moments.randint(1, 14) if moments.random() < 0.75 else 0
         wanted = steps(killed) + further
         while further and steps(killed) < wanted and process.poll() is None:
             time.sleep(0.05)
