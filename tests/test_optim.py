@@ -3,6 +3,7 @@
 import copy
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from lightdet.nn.blocks import ConvBnAct
 from lightdet.optim.fused import use_fused_kernel
 from lightdet.optim.groups import parameter_groups
+from lightdet.optim.muon import Muon, orthogonal
 from lightdet.optim.schedule import WarmupCosine
 
 
@@ -26,7 +28,11 @@ def test_weights_decay_and_biases_norms_and_gates_do_not() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "settings"),
-    [(torch.optim.AdamW, {"lr": 0.01, "weight_decay": 0.05}), (torch.optim.SGD, {"lr": 0.01, "momentum": 0.9})],
+    [
+        (torch.optim.AdamW, {"lr": 0.01, "weight_decay": 0.05}),
+        (torch.optim.SGD, {"lr": 0.01, "momentum": 0.9}),
+        (Muon, {"lr": 0.01, "weight_decay": 0.05}),
+    ],
 )
 def test_the_fused_kernel_makes_the_same_update_and_goes_on_after_a_resume(
     kind: type[torch.optim.Optimizer], settings: dict[str, float]
@@ -83,3 +89,44 @@ def test_the_rate_rises_in_a_line_and_falls_along_a_cosine() -> None:
     assert rates[30] == pytest.approx(2.0 * 0.55), "half way"
     assert all(later < sooner for sooner, later in pairwise(rates[10:]))
     assert 0.2 < rates[49] < 0.21
+
+
+def test_orthogonalizing_keeps_the_directions_and_levels_their_lengths() -> None:
+    torch.manual_seed(0)
+    for rows, columns in ((6, 40), (40, 6), (12, 12)):
+        left, _, right = torch.linalg.svd(torch.randn(3, rows, columns, dtype=torch.float64), full_matrices=False)
+        lengths = torch.logspace(0, -1.5, min(rows, columns), dtype=torch.float64)
+        levelled = orthogonal((left * lengths) @ right)
+        assert levelled.dtype == torch.float32 and levelled.shape == (3, rows, columns)
+        answer = left.mT @ levelled.double() @ right.mT  # in the frame of the singular vectors: diagonal
+        assert (answer.diagonal(dim1=-2, dim2=-1) - 1).abs().max() < 0.2
+        off = answer - torch.diag_embed(answer.diagonal(dim1=-2, dim2=-1))
+        assert off.abs().max() < 1e-3
+    assert not orthogonal(torch.zeros(1, 4, 5)).any()
+
+
+def test_muon_is_that_of_timm_on_matrices_and_adamw_on_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    from timm.optim import muon as other
+
+    defaults = (other.MUON_EPS, 1.0, torch.float32, False)  # it calculates in bfloat16 otherwise
+    monkeypatch.setattr(other.zeropower_via_newtonschulz, "__defaults__", defaults)
+    torch.manual_seed(0)
+    start = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 4, 3))
+    gradients = [[torch.randn_like(parameter) for parameter in start.parameters()] for _ in range(3)]
+
+    def trained(kind: type[torch.optim.Optimizer], **settings: Any) -> list[torch.Tensor]:
+        model = copy.deepcopy(start)
+        optimizer = kind(parameter_groups(model), lr=0.01, weight_decay=0.1, betas=(0.9, 0.99), **settings)
+        for step in gradients:
+            for parameter, gradient in zip(model.parameters(), step, strict=True):
+                parameter.grad = gradient.clone()
+            optimizer.step()
+        return [parameter.detach() for parameter in model.parameters()]
+
+    ours, adamw = trained(Muon, momentum=0.9), trained(torch.optim.AdamW)
+    theirs = trained(other.Muon, momentum=0.9, nesterov=True)
+    for index in (0, 4):  # the weights of the first and the last, which mix their inputs
+        assert torch.allclose(ours[index], theirs[index], atol=1e-5)
+        assert not torch.allclose(ours[index], adamw[index], atol=1e-3)
+    for index in (1, 2, 3, 5):  # biases, and the depthwise weight
+        assert torch.equal(ours[index], adamw[index])
