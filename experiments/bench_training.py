@@ -25,11 +25,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a bare clone 
 import pytorch_lightning as pl
 import torch
 from bench.publish import command, publish
-from bench.rival import Rival, export_yolo
+from bench.rival import Rival
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from experiments.rivals.photos import export_yolo
 from lightdet.benchmark.machine import fingerprint, load
 from lightdet.benchmark.measure import paired_ratio, spread
 from lightdet.benchmark.report import markdown_table, ratio_cell
@@ -127,7 +128,7 @@ def start_rival(asked: argparse.Namespace, reader: Some, folder: Path) -> Rival 
     if asked.rival_python is None:
         return None
     settings: dict[str, Any] = {
-        "data": str(export_yolo(reader.records, reader.classes, folder / "photos")),
+        "data": str(export_yolo(dict.fromkeys(("train", "val"), reader.records), reader.classes, folder / "photos")),
         "imgsz": asked.image_size,
         "batch": asked.batch,
         "epochs": 1000,  # it is stopped long before, and its closing epochs are not reached

@@ -16,7 +16,7 @@ from typing import Any
 import hydra
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from lightdet.allocator import keep_memory
 from lightdet.compose import compose_config
@@ -156,8 +156,12 @@ def job(config: DictConfig) -> dict[str, Any]:
 
 
 def require_values(config: DictConfig) -> None:
-    """Raise LightdetError for the values of the data that only a person can give and did not."""
-    missing = sorted(key for key in OmegaConf.missing_keys(config) if key.startswith("data."))
+    """Raise LightdetError for what only a person can give and did not: values of the data, environment variables."""
+    try:
+        missing = sorted(key for key in OmegaConf.missing_keys(config) if key.startswith("data."))
+    except InterpolationResolutionError as error:
+        why = str(error).splitlines()[0].rpartition("interpolation: ")[2].strip('"')
+        raise LightdetError(f"no value for {error.full_key}: {why}") from error
     if missing:
         raise LightdetError(f"no value for {', '.join(missing)}: say {missing[0]}=... on the command line")
 

@@ -53,6 +53,19 @@ def evaluate(
     threshold: float | None = None,
     max_pictures: int = MAX_PICTURES,
 ) -> dict[str, Any]:
+    """`report_on` what the detector finds in the images that the loader gives."""
+    measured = run_detector(detector, loader, device)
+    return report_on(measured, classes, records, folder, threshold, max_pictures)
+
+
+def report_on(
+    measured: Sequence[Measured],
+    classes: Sequence[str],
+    records: Sequence[Record],
+    folder: Path | None,
+    threshold: float | None = None,
+    max_pictures: int = MAX_PICTURES,
+) -> dict[str, Any]:
     """The full report of `DetectionMetric.compute`, with images_without_finding: the ids of the images in which nothing
     reaches the threshold; and, where there is a folder, samples: the worst images as dicts of image_id, path,
     boxes [[x1, y1, x2, y2, score, label]] and truth [[x1, y1, x2, y2, label]], px in the photo's frame.
@@ -61,7 +74,6 @@ def evaluate(
     folder: where pictures/, pr_curve.png, confusion.png and detections.json go; None: nothing is written. The photos of
     the pictures are read from `records`.
     """
-    measured = run_detector(detector, loader, device)
     metric = DetectionMetric(tuple(classes))
     metric.update([detections for _, detections, _ in measured], [target for _, _, target in measured])
     report = metric.compute(full=True, threshold=threshold)

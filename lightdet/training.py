@@ -30,6 +30,7 @@ from lightdet.optim.precision import Choice, candidates, fastest
 from lightdet.paths import cache_folder
 from lightdet.report.curves import plot_training
 from lightdet.run import RunFolder
+from lightdet.study.work import named
 from lightdet.task.detection import DetectionTask
 from lightdet.task.place import Place
 from lightdet.task.ranks import follow, rank_count, rank_zero
@@ -43,8 +44,10 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
     Returns the results: "metrics" (best checkpoint, validation set), "best_epoch" and "epochs", "footprint",
     "seconds" (of this process), "classes", "precision". Raises LightdetError for data, settings or a loss that
-    cannot be trained with.
+    cannot be trained with. A model whose `training` names a function, as module:function, is trained by that one.
     """
+    if "training" in cfg.model:
+        return named(cfg.model.training)(cfg, folder)
     began = time.monotonic()
     check_image_size(cfg.image_size)
     device = pick_device(cfg.trainer.device)

@@ -60,6 +60,12 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
     assert f"lightdet {command}" in capsys.readouterr().out
 
 
+def test_an_environment_variable_that_is_missing_is_one_line(tmp_path: Path) -> None:
+    done = shell("train", "seed=${oc.env:NOBODY_SET_THIS}", f"runs_dir={tmp_path}")
+    assert done.returncode == 2
+    assert done.stderr == "lightdet: no value for data.seed: Environment variable 'NOBODY_SET_THIS' not found\n"
+
+
 @pytest.mark.parametrize("words", [[], ["trian"]])
 def test_no_such_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(words) == 2

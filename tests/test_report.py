@@ -334,6 +334,15 @@ def test_latency_comes_from_a_measurement_of_the_same_network(six: Path) -> None
     assert found[2]["ms (eager, 608 px, 2 threads)"] == "-", "another network"
 
 
+def test_what_a_model_from_elsewhere_says_of_itself_stands_beside_our_measurement(six: Path) -> None:
+    path = six / "attention-cbam__head-76/s0/results.json"
+    write_json(path, {**json.loads(path.read_text()), "own_evaluator": {"map50": 0.625}})
+    build(six)
+    found = [line["mAP50 by its own evaluator"] for line in lines(six, "table2_map")]
+    assert (float(found[0]), set(found[1:])) == (0.625, {"-"})
+    assert "mAP75 by its own evaluator" not in lines(six, "table2_map")[0]
+
+
 def test_operations_at_other_sizes_are_counted_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = add_job(tmp_path, {"model": "proposed"})
     broken = add_job(tmp_path, {"model": "gone"})

@@ -2,15 +2,11 @@
 
 import json
 import os
-import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lightdet.allocator import VARIABLE
-from lightdet.data.image import photo_size
-from lightdet.data.record import Record
 
 DRIVER = Path(__file__).resolve().parent / "rival_driver.py"
 
@@ -58,22 +54,3 @@ class Rival:
                 return dict(json.loads(line[1:]))
             said.append(line)
         raise SystemExit("the rival ended:\n" + "".join(said[-20:]))
-
-
-def export_yolo(records: Sequence[Record], classes: Sequence[str], folder: Path) -> Path:
-    """The records as YOLO text files; returns the data.yaml. The same photos serve as its validation set."""
-    images, labels = folder / "images", folder / "labels"
-    images.mkdir(parents=True)
-    labels.mkdir()
-    for number, record in enumerate(records):
-        shutil.copyfile(record.path, images / f"{number:05d}{record.path.suffix}")
-        height, width = photo_size(record.path)
-        lines = []
-        for label, (left, top, right, bottom) in zip(record.labels, record.boxes_xyxy.tolist(), strict=True):
-            centre = f"{(left + right) / 2 / width:.6f} {(top + bottom) / 2 / height:.6f}"
-            lines.append(f"{label} {centre} {(right - left) / width:.6f} {(bottom - top) / height:.6f}")
-        (labels / f"{number:05d}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    description = {"path": str(folder), "train": "images", "val": "images", "names": dict(enumerate(classes))}
-    path = folder / "data.yaml"
-    path.write_text(json.dumps(description), encoding="utf-8")  # JSON is YAML
-    return path

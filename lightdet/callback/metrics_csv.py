@@ -45,10 +45,11 @@ class MetricsCsv(Checkpoint):
         self.rows[-1]["step"] = str(trainer.global_step)
         self.rows[-1] |= {name: f"{float(value):.7g}" for name, value in values if name.startswith(prefixes)}
         if trainer.is_global_zero:
-            write_text(self.path, _as_csv(self.rows))
+            write_text(self.path, metrics_text(self.rows))
 
 
-def _as_csv(rows: list[dict[str, str]]) -> str:
+def metrics_text(rows: list[dict[str, str]]) -> str:
+    """The file of these rows; columns that a row lacks stay empty."""
     names = {name for row in rows for name in row}
     order = {"epoch": 0, "step": 1, "lr": 2}
     columns = sorted(names, key=lambda name: (order.get(name, 3), name))

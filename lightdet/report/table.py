@@ -47,6 +47,10 @@ class Row:
         """map50, map75 or map50_95, 0..1."""
         return _number(inside(self.results, "metrics", name))
 
+    def own_metric(self, name: str) -> float | None:
+        """The same as its own evaluator measured it, of a model that another framework trained."""
+        return _number(inside(self.results, "own_evaluator", name))
+
     def cost(self, name: str) -> float | None:
         """parameters, macs, gflops or image_size (px) as measured when the training began."""
         return _number(inside(self.results, "footprint", name))

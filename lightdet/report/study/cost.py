@@ -56,8 +56,9 @@ def _remembered(path: Path) -> dict[str, Any]:
 
 
 def _config(row: StudyRow) -> dict[str, Any] | None:
-    """The configuration of a job that began training; the seeds share the network."""
-    return next((job.config for job in row.jobs if "model" in job.config and "num_classes" in job.config), None)
+    """The configuration of a job that began training a network of ours; the seeds share it."""
+    begun = (job.config for job in row.jobs if "model" in job.config and "num_classes" in job.config)
+    return next((config for config in begun if "training" not in config["model"]), None)
 
 
 def _key(row: StudyRow) -> str | None:

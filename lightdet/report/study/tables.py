@@ -40,13 +40,19 @@ def mean_table(rows: Sequence[StudyRow], comparisons: dict[int, Comparison], pap
     """mAP50, mAP75 and mAP50-95, how far each row is from the baseline, how it was trained; published means last."""
     names = choice_names(rows)
     shown = [name for name in paper.columns if name in (*MEANS, SOURCE)]
-    columns = [*head(rows), *map(Column, MEANS)]
+    own = {
+        name: values
+        for name, key in MEANS.items()
+        if any(values := [row.over_seeds(lambda job, key=key: job.own_metric(key)) for row in rows])  # type: ignore[misc]
+    }
+    columns = [*head(rows), *map(Column, MEANS), *(Column(f"{name} by its own evaluator") for name in own)]
     columns += [Column(f"{name} - baseline", worded=True) for name in COMPARED]
     columns += [Column(name, numeric=False) for name in ("epochs", "input px", "seeds", "status")]
     columns += [Column(f"paper: {name}", numeric=False, paper=True) for name in shown]
     table = Table("table2_map", "Table 2: mean average precision", columns)
-    for row in rows:
+    for place, row in enumerate(rows):
         means = [measured(row.over_seeds(lambda job, key=key: job.metric(key))) for key in MEANS.values()]  # type: ignore[misc]
+        means += [measured(values[place]) for values in own.values()]
         found = comparisons[row.number]
         published = [Cell(paper.cell(row.number, name)) for name in shown]
         told = [row.said(lambda job: job.epochs), row.said(lambda job: job.image_size), row.seeds(), row.status()]

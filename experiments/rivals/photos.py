@@ -1,0 +1,36 @@
+"""Labelled photos as the text files that Ultralytics reads."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lightdet.data.image import photo_size
+from lightdet.data.record import Record
+
+
+def export_yolo(splits: Mapping[str, Sequence[Record]], classes: Sequence[str], folder: Path) -> Path:
+    """Copy the photos of "train" and "val" with their labels; returns the data.yaml.
+
+    The n-th record of a split becomes images/<split>/<n>, so an answer finds its way back.
+    """
+    for split, records in splits.items():
+        images, labels = folder / "images" / split, folder / "labels" / split
+        images.mkdir(parents=True, exist_ok=True)
+        labels.mkdir(parents=True, exist_ok=True)
+        for number, record in enumerate(records):
+            shutil.copyfile(record.path, images / f"{number:05d}{record.path.suffix}")
+            height, width = photo_size(record.path)
+            lines = []
+            for label, (left, top, right, bottom) in zip(record.labels, record.boxes_xyxy.tolist(), strict=True):
+                centre = f"{(left + right) / 2 / width:.6f} {(top + bottom) / 2 / height:.6f}"
+                lines.append(f"{label} {centre} {(right - left) / width:.6f} {(bottom - top) / height:.6f}")
+            (labels / f"{number:05d}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    description = {
+        "path": str(folder.resolve()),
+        **{split: f"images/{split}" for split in splits},
+        "names": list(classes),
+    }
+    path = folder / "data.yaml"
+    path.write_text(json.dumps(description), encoding="utf-8")  # JSON is YAML
+    return path

@@ -1,0 +1,142 @@
+"""Our side of a rival: gives it our photos, follows its training, measures it as every other run is measured."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.rivals.photos import export_yolo
+from lightdet.allocator import VARIABLE
+from lightdet.batch import Detections, Letterbox, Target
+from lightdet.callback.metrics_csv import metrics_text
+from lightdet.data.image import photo_size
+from lightdet.data.module import DetectionData
+from lightdet.data.record import Record
+from lightdet.disk import read_json, read_metrics, write_text
+from lightdet.error import LightdetError
+from lightdet.evaluate import Measured, report_on
+from lightdet.run import RunFolder
+from lightdet.task.trainer import pick_device
+from lightdet.training import write_config
+
+DRIVER = Path(__file__).resolve().parent / "driver.py"
+
+
+def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """What `lightdet.training.train` returns, of a model of Ultralytics; "own_evaluator" is what it says of itself.
+
+    Data, seed, image_size, data.batch_size, trainer.max_epochs and the threads of this process are ours; all other
+    settings are the rival's. Killed and begun again, it goes on from the last epoch that it finished. Raises
+    LightdetError where its environment or its training fails.
+    """
+    began = time.monotonic()
+    data: DetectionData = instantiate(cfg.data, _convert_="all")
+    data.setup("fit")
+    write_config(cfg, data, folder)
+    place = folder.path.resolve() / "rival"
+    splits = {split: data.records[split] for split in ("train", "val")}
+    described = export_yolo(splits, data.classes, place)
+    asked = {
+        **{key: cfg.model[key] for key in ("version", "architecture")},
+        "seed": cfg.seed,
+        "threads": torch.get_num_threads(),
+        "folder": str(place),
+        "images": [str(place / f"images/val/{n:05d}{r.path.suffix}") for n, r in enumerate(splits["val"])],
+        "train": {
+            "data": str(described),
+            "imgsz": cfg.image_size,
+            "batch": cfg.data.batch_size,
+            "epochs": cfg.trainer.max_epochs,
+            "device": "cpu" if pick_device(cfg.trainer.device).type == "cpu" else "0",
+            "cache": "ram",
+            **dict.fromkeys(("plots", "pretrained", "verbose"), False),
+            **OmegaConf.to_container(cfg.model.arguments),  # type: ignore[dict-item]
+        },
+    }
+    rows = read_metrics(folder.metrics_csv)
+    for fact in driven(Path(cfg.model.python), asked, place):
+        if "finished" in fact:
+            break
+        epoch, losses = fact["epoch"], fact["losses"]
+        values = {"lr": fact["lr"], **{f"train/{name}": value for name, value in losses.items()}}
+        values |= {"train/loss": sum(losses.values()), "own/map50": fact["map50"], "own/map50_95": fact["map50_95"]}
+        rows = [row for row in rows if int(row["epoch"]) < epoch]
+        rows.append({"epoch": str(epoch)} | {name: f"{value:.7g}" for name, value in values.items()})
+        write_text(folder.metrics_csv, metrics_text(rows))
+        share = (epoch + 1) / cfg.trainer.max_epochs
+        folder.write_status("running", epoch=epoch + 1, epochs=cfg.trainer.max_epochs, share=share)
+        print(f"epoch {epoch + 1}/{cfg.trainer.max_epochs}  its own mAP50 {fact['map50']:.3f}", flush=True)
+    best = max(rows, key=lambda row: float(row["own/map50_95"]))
+    metrics = report_on(found(place, splits["val"]), data.classes, splits["val"], folder.path)
+    for made in ("images", "labels"):  # copies
+        shutil.rmtree(place / made)
+    return {
+        "metrics": metrics,
+        "best_epoch": int(best["epoch"]),
+        "epochs": cfg.trainer.max_epochs,
+        "footprint": {
+            "parameters": fact["parameters"],
+            "macs": fact["flops"] // 2,
+            "gflops": fact["flops"] / 1e9,
+            "image_size": cfg.image_size,
+        },
+        "seconds": time.monotonic() - began,
+        "classes": list(data.classes),
+        "precision": f"Ultralytics {cfg.model.version}, torch {fact['torch']}",
+        "own_evaluator": {"map50": fact["map50"], "map50_95": fact["map50_95"]},
+    }
+
+
+def driven(python: Path, asked: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
+    """What the driver says while it trains; what else it prints goes to rival.log."""
+    threads = {"OMP_NUM_THREADS": str(asked["threads"])}
+    quiet = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(folder)}
+    inherited = {name: value for name, value in os.environ.items() if name not in (VARIABLE, "PYTHONPATH")}
+    with open(folder / "rival.log", "a", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [python, "-u", DRIVER, json.dumps(asked)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=inherited | quiet | threads,
+            cwd=folder,
+        )
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("@"):
+                    yield json.loads(line[1:])
+                else:
+                    log.write(line)
+            raise LightdetError(f"the rival ended with exit code {process.wait()}; see {log.name}")
+        finally:
+            process.kill()
+            process.wait()
+
+
+def found(folder: Path, records: list[Record]) -> list[Measured]:
+    """The rival's answers beside the truth, in photo px."""
+    measured: list[Measured] = []
+    answers = read_json(folder / "detections.json")
+    for record, rows in zip(records, answers["images"], strict=True):
+        table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 6)
+        table = table[table[:, 4].argsort(descending=True, stable=True)]
+        height, width = photo_size(record.path)
+        detections = Detections(table[:, :4].float(), table[:, 4].float(), table[:, 5].long())
+        truth = Target(
+            torch.from_numpy(record.boxes_xyxy),
+            torch.from_numpy(record.labels),
+            record.image_id,
+            Letterbox(1.0, 0.0, 0.0, height, width),
+        )
+        measured.append((record.image_id, detections, truth))
+    return measured
