@@ -9,8 +9,10 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from lightdet.assigner.task_aligned import ScoredCells, SoftPositives, TaskAligned
+from lightdet.backbone.thin_csp import ThinCsp
 from lightdet.batch import Letterbox, Target
 from lightdet.compose import compose_config
+from lightdet.error import LightdetError
 from lightdet.load import build_detector
 from lightdet.loss.box.ciou import Ciou
 from lightdet.loss.task_aligned import TaskAlignedCriterion, distribution_loss
@@ -160,3 +162,19 @@ def test_the_preset_keeps_its_budget_and_every_weight_learns() -> None:
     sum(terms.values()).backward()
     silent = [name for name, weight in detector.named_parameters() if weight.grad is None]
     assert not silent and all(value.isfinite() for value in terms.values())
+
+
+def test_channels_are_said_outright_and_counted() -> None:
+    backbone = ThinCsp([8, 16, 24, 32, 40], [1, 2, 1, 1])
+    maps = backbone(torch.zeros(2, 3, 64, 96))
+    assert [tuple(one.shape) for one in maps] == [(2, 24, 8, 12), (2, 32, 4, 6), (2, 40, 2, 3)]
+    with pytest.raises(LightdetError, match=r"channels=\[8, 16\] .* five channels and four counts"):
+        ThinCsp([8, 16], [1, 2, 1, 1])
+
+
+def test_the_recipe_changes_what_the_command_line_leaves_open() -> None:
+    plain, recipe = compose_config(["model=light"]), compose_config(["model=light", "recipe=light"])
+    assert plain.optimizer._target_ != recipe.optimizer._target_ and "mosaic" in recipe.augment
+    said = compose_config(["model=light", "augment=none", "optimizer.lr=0.5", "recipe=light"])
+    assert said.optimizer._target_ == recipe.optimizer._target_ and said.optimizer.lr == 0.5
+    assert "mosaic" not in said.augment

@@ -33,6 +33,7 @@ from lightdet.study.command import run as study_command
 from lightdet.study.search import loop, watch
 from lightdet.study.search.command import run as search_command
 from lightdet.study.search.objective import Objective, front
+from lightdet.study.search.recipe import write_recipes
 from lightdet.study.search.space import check_space, read_space
 
 TESTS = Path(__file__).resolve().parent
@@ -53,7 +54,8 @@ FILES = {
 }
 MAIN = """
 defaults:
-  [launcher: here, attention: none, override hydra/hydra_logging: none, override hydra/job_logging: none, _self_]
+  [launcher: here, attention: none, _self_, recipe: none, override hydra/hydra_logging: none,
+   override hydra/job_logging: none]
 seed: 0
 study: {name: null, on_error: continue, retry: false}
 runs_dir: runs
@@ -70,7 +72,7 @@ trainer: {max_epochs: 4}
 def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small set of options beside the project's own launchers, samplers and pruners; an empty working directory."""
     folder = tmp_path / "conf"
-    for group in ("search", "launcher"):
+    for group in ("search", "launcher", "recipe"):
         shutil.copytree(REAL / group, folder / group)
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -211,12 +213,19 @@ def test_the_optimum_is_found_and_its_recipe_is_that_training(conf: Path, capsys
     assert [line["trial"] for line in lines if line["best"]] == [str(best["number"])]
 
     identity = RunFolder(Path("runs/s") / best["run"]).read_status()["fingerprint"]
-    assert fingerprint(compose_config(["+recipe=best"], Path("runs/s"))) == identity
+    assert fingerprint(compose_config(["recipe=best"], Path("runs/s"))) == identity
     said = capsys.readouterr().out
     (command,) = [line.strip() for line in said.splitlines() if line.startswith("  lightdet train")]
     assert fingerprint(compose_config(shlex.split(command)[2:])) == identity
     before = epochs_trained()
     assert search(*words) == 0 and epochs_trained() == before  # there is nothing left to do
+
+
+def test_the_recipe_of_a_trial_may_begin_as_another_recipe(tmp_path: Path) -> None:
+    words = ["model=light", "optimizer.lr=0.003", "recipe=light", "augment=light"]
+    write_recipes(tmp_path, {"best": (words, "mAP 0.5")}, None)
+    again = compose_config(["recipe=best"], tmp_path)
+    assert fingerprint(again) == fingerprint(compose_config(words)) != fingerprint(compose_config(words[:2]))
 
 
 def test_what_is_drawn_depends_on_seed_and_number_alone(conf: Path) -> None:

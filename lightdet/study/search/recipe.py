@@ -36,7 +36,7 @@ def write_recipes(
         text = recipe(words, compose_job(words, config_dir).hydra.runtime.choices)
         said = f"# {reached}\n# {command(words, config_dir)}\n"
         write_text(folder / f"{name}.yaml", f"# @package _global_\n{said}{text}")
-        commands[name] = f"lightdet train --config-dir {shlex.quote(str(study_path))} +{FOLDER}={name}"
+        commands[name] = f"lightdet train --config-dir {shlex.quote(str(study_path))} {FOLDER}={name}"
     return commands
 
 
@@ -51,6 +51,8 @@ def recipe(words: Sequence[str], groups: Mapping[str, Any]) -> str:
             continue
         if override.is_delete():
             taken.append(f"# and on the command line: {override.input_line}\n")
+        elif key == FOLDER:
+            defaults.insert(0, str(override.value()))  # a recipe that begins as another one
         elif key in groups:
             defaults.append({f"/{key}" if override.is_add() else f"override /{key}": override.value()})
         else:

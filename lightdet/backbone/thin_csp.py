@@ -1,0 +1,43 @@
+"""A backbone of CspLayers whose channels are said outright, for light detectors on a CPU.
+
+Kernels for convolutions work on 8 or 16 channels at a time: 28 channels take as long as 32. Counts that fill them, and
+a 3x3 stem in place of the 6x6 one of `CspDarknet` (a quarter of its operations, on the largest map), make more of the
+same time. CspLayer: Ge et al. 2021, arXiv 2107.08430; the order of stages is that of `CspDarknet`.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from lightdet.error import LightdetError
+from lightdet.nn.blocks import ConvBnAct, CspLayer, Spp
+from lightdet.nn.contracts import Backbone
+
+
+class ThinCsp(Backbone):
+    """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
+
+    `channels`: of the maps at strides 2, 4, 8, 16 and 32. `counts`: bottlenecks at strides 4, 8, 16 and 32. Raises
+    LightdetError for another number of either.
+    """
+
+    def __init__(self, channels: Sequence[int], counts: Sequence[int]) -> None:
+        super().__init__()
+        if (len(channels), len(counts)) != (5, 4):
+            raise LightdetError(f"channels={list(channels)} counts={list(counts)}: five channels and four counts")
+        c1, c2, c3, c4, c5 = channels
+        self.channels = (c3, c4, c5)
+
+        def down(before: int, after: int) -> nn.Module:
+            return ConvBnAct(before, after, 3, 2, activation=nn.SiLU)
+
+        self.stem = nn.Sequential(down(3, c1), down(c1, c2), CspLayer(c2, c2, counts[0]))
+        self.stage3 = nn.Sequential(down(c2, c3), CspLayer(c3, c3, counts[1]))
+        self.stage4 = nn.Sequential(down(c3, c4), CspLayer(c4, c4, counts[2]))
+        pool = Spp(c5, c5, nn.SiLU)
+        self.stage5 = nn.Sequential(down(c4, c5), pool, CspLayer(c5, c5, counts[3], shortcut=False))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        c3 = self.stage3(self.stem(images))
+        c4 = self.stage4(c3)
+        return [c3, c4, self.stage5(c4)]
