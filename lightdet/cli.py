@@ -21,7 +21,7 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from lightdet.allocator import keep_memory
 from lightdet.compose import compose_config
 from lightdet.conf_dir import conf_dir
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, underneath
 
 USAGE = """\
 lightdet: train, compare and run light defect detectors
@@ -89,15 +89,8 @@ def complain(message: str) -> int:
 
 def reason(error: BaseException) -> str:
     """What a person should read: one line of the LightdetError underneath, where there is one, or the error's text."""
-    told = told_error(error)
+    told = underneath(error)
     return str(error).strip() if told is None else " ".join(str(told).split())
-
-
-def told_error(error: BaseException | None) -> LightdetError | None:
-    """The LightdetError that an exception is, or was raised from: Hydra wraps those of a constructor."""
-    while error is not None and not isinstance(error, LightdetError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def share_import_path() -> None:
@@ -144,7 +137,7 @@ def job(config: DictConfig) -> dict[str, Any]:
         require_values(config)
         results = run_job(config)
     except (LightdetError, InstantiationException) as error:
-        if told_error(error) is None and "Error locating target" not in str(error):
+        if underneath(error) is None and "Error locating target" not in str(error):
             raise  # a defect in somebody's code: the traceback is what helps
         complain(reason(error))
         raise SystemExit(BAD_INPUT) from error

@@ -8,7 +8,21 @@ class LightdetError(Exception):
     """
 
 
-def in_one_line(error: BaseException, most: int = 160) -> str:
+def underneath(error: BaseException | None) -> LightdetError | None:
+    """The LightdetError that an exception is, or was raised from: Hydra wraps those of a constructor."""
+    while error is not None and not isinstance(error, LightdetError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def one_line(error: BaseException) -> str:
+    """Why it failed, as one line of at most 300 characters; what a person can mend is said without the wrapping."""
+    told = underneath(error)
+    text = " ".join(str(told or error).split()) or "no message"
+    return (text if told else f"{type(error).__name__}: {text}")[:300]
+
+
+def first_cause(error: BaseException, most: int = 160) -> str:
     """What kind of error it is and its words, without line breaks, of the first one where errors were raised from
     others; at most `most` characters."""
     while error.__cause__ is not None:

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import lightdet.cli as cli
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, underneath
 
 ROOT = Path(__file__).resolve().parent.parent
 README_FILES = (("python", "# mine.py\n"), ("yaml", "# attention/mine.yaml\n"))
@@ -108,7 +108,7 @@ def test_an_error_inside_an_error_of_hydra_is_the_one_told() -> None:
             raise RuntimeError("Error in call to target") from inner
     except RuntimeError as outer:
         assert cli.reason(outer) == "no such folder"
-    assert cli.told_error(RuntimeError("other")) is None
+    assert underneath(RuntimeError("other")) is None
 
 
 def test_missing_values_of_the_data_are_named() -> None:

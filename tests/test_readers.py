@@ -322,7 +322,7 @@ def test_the_exif_orientation_is_applied(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "bmp", "webp"])
 @pytest.mark.parametrize("kept", [0.0, 0.02, 0.5, 0.9])
-def test_a_truncated_photo_is_told_in_one_line(suffix: str, kept: float, tmp_path: Path) -> None:
+def test_a_truncated_photo_is_told_first_cause(suffix: str, kept: float, tmp_path: Path) -> None:
     path = tmp_path / f"photo.{suffix}"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
     content = path.read_bytes()

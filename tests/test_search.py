@@ -129,7 +129,7 @@ def epochs_trained() -> Counter[str]:
         (3, "list of choices"),
     ],
 )
-def test_a_range_or_list_that_says_nothing_is_refused_in_one_line(given: Any, told: str) -> None:
+def test_a_range_or_list_that_says_nothing_is_refused_first_cause(given: Any, told: str) -> None:
     with pytest.raises(LightdetError, match=told) as error:
         read_space({"width": given})
     assert "\n" not in str(error.value) and "width" in str(error.value)
@@ -172,7 +172,7 @@ def test_front_worked_by_hand() -> None:
         (["rate", "search/sampler=magic"], "search/sampler/magic"),
     ],
 )
-def test_bad_input_is_told_in_one_line_before_anything_is_written(conf: Path, words: list[str], told: str) -> None:
+def test_bad_input_is_told_first_cause_before_anything_is_written(conf: Path, words: list[str], told: str) -> None:
     with pytest.raises(LightdetError, match=told) as error:
         search(*words)
     assert "\n" not in str(error.value)

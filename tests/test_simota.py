@@ -6,7 +6,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from lightdet.assigner.simota import CellPositives, Cells, SimOta
+from lightdet.assigner.positives import CellPositives
+from lightdet.assigner.simota import Cells, SimOta
 from lightdet.batch import Letterbox, Target
 
 PLACED = Letterbox(1.0, 0.0, 0.0, 64, 64)

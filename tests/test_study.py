@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightdet.conf_dir import conf_dir
 from lightdet.disk import read_json
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, one_line
 from lightdet.report.table import cells, read_rows, to_csv, to_markdown, to_text
 from lightdet.run import RunFolder
 from lightdet.study import sweep
@@ -27,7 +27,7 @@ from lightdet.study.command import run as study_command
 from lightdet.study.definition import read_definition
 from lightdet.study.effect import ineffective_overrides
 from lightdet.study.names import study_name, sweep_slug
-from lightdet.study.work import HeldElsewhere, one_line
+from lightdet.study.work import HeldElsewhere
 
 ROOT = Path(__file__).resolve().parent.parent
 SIX = ["attention=cbam,none", "head=76,38,19"]

@@ -197,7 +197,7 @@ def test_processes_at_once_share_one_folder(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+def test_a_full_disk_is_told_first_cause_and_leaves_nothing(tmp_path, monkeypatch):
     def full(self: Path, data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -209,7 +209,7 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cache_that_is_a_file_is_told_in_one_line(tmp_path):
+def test_a_cache_that_is_a_file_is_told_first_cause(tmp_path):
     (tmp_path / "cache").write_text("")
     with pytest.raises(LightdetError, match="LIGHTDET_CACHE"):
         small(tmp_path / "cache").read()

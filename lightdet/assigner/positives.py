@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -21,6 +22,26 @@ class Positives:
     column: Tensor  # (K,) int64
     boxes_cxcywh: Tensor  # (K, 4) px, input frame: the truth
     labels: Tensor  # (K,) int64
+
+
+@dataclass(slots=True)
+class CellPositives:
+    """K cells that must answer for a truth, ordered by image and cell."""
+
+    image: Tensor  # (K,) int64, index in the batch
+    cell: Tensor  # (K,) int64, 0..N-1
+    boxes_xyxy: Tensor  # (K, 4) px, input frame: the truth
+    labels: Tensor  # (K,) int64
+
+    @classmethod
+    def of(cls, targets: Sequence[Target], found: Sequence[tuple[Tensor, Tensor]], *more: Tensor) -> Self:
+        """Of each image the cells and the number of the truth that each of them answers for; `more`: further fields."""
+        counts = torch.tensor([len(cell) for cell, _ in found])
+        cells = torch.cat([cell for cell, _ in found])
+        image = torch.repeat_interleave(torch.arange(len(targets)), counts).to(cells.device)
+        boxes_xyxy = torch.cat([target.boxes_xyxy[truth] for target, (_, truth) in zip(targets, found, strict=True)])
+        labels = torch.cat([target.labels[truth] for target, (_, truth) in zip(targets, found, strict=True)])
+        return cls(image, cells, boxes_xyxy, labels, *more)
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from lightdet.assigner.positives import CellPositives
 from lightdet.batch import Target
 from lightdet.ops.boxes import pairwise_iou, xyxy_to_cxcywh
 
@@ -35,16 +36,6 @@ class Cells:
     strides: Tensor  # (N, 1)
 
 
-@dataclass(slots=True)
-class CellPositives:
-    """K cells that must answer for a truth, ordered by image and cell."""
-
-    image: Tensor  # (K,) int64, index in the batch
-    cell: Tensor  # (K,) int64, 0..N-1
-    boxes_xyxy: Tensor  # (K, 4) px, input frame: the truth
-    labels: Tensor  # (K,) int64
-
-
 class SimOta:
     """Targets and the predictions of all cells -> positives. Carries no gradient; images one after the other."""
 
@@ -56,14 +47,8 @@ class SimOta:
     @torch.no_grad()
     def __call__(self, targets: Sequence[Target], cells: Cells) -> CellPositives:
         """`targets` has one entry per image of `cells`; an image without truth gives no positive."""
-        found = [self._one_image(index, target, cells) for index, target in enumerate(targets)]
-        counts = torch.tensor([len(cell) for cell, _ in found])
-        image = torch.repeat_interleave(torch.arange(len(targets)), counts).to(cells.boxes_xyxy.device)
-        return CellPositives(
-            image,
-            torch.cat([cell for cell, _ in found]),
-            torch.cat([target.boxes_xyxy[truth] for target, (_, truth) in zip(targets, found, strict=True)]),
-            torch.cat([target.labels[truth] for target, (_, truth) in zip(targets, found, strict=True)]),
+        return CellPositives.of(
+            targets, [self._one_image(index, target, cells) for index, target in enumerate(targets)]
         )
 
     def _one_image(self, index: int, target: Target, cells: Cells) -> tuple[Tensor, Tensor]:

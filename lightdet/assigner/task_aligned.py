@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lightdet.assigner.simota import CellPositives
+from lightdet.assigner.positives import CellPositives
 from lightdet.batch import Target
 from lightdet.ops.boxes import cxcywh_to_xyxy, pairwise_iou, xyxy_to_cxcywh
 
@@ -53,15 +53,8 @@ class TaskAligned:
     def __call__(self, targets: Sequence[Target], cells: ScoredCells) -> SoftPositives:
         """`targets` has one entry per image of `cells`; an image without truth gives no positive."""
         found = [self._one_image(index, target, cells) for index, target in enumerate(targets)]
-        counts = torch.tensor([len(cell) for cell, _, _ in found])
-        image = torch.repeat_interleave(torch.arange(len(targets)), counts).to(cells.boxes_xyxy.device)
-        return SoftPositives(
-            image,
-            torch.cat([cell for cell, _, _ in found]),
-            torch.cat([target.boxes_xyxy[truth] for target, (_, truth, _) in zip(targets, found, strict=True)]),
-            torch.cat([target.labels[truth] for target, (_, truth, _) in zip(targets, found, strict=True)]),
-            torch.cat([score for _, _, score in found]),
-        )
+        chosen = [(cell, truth) for cell, truth, _ in found]
+        return SoftPositives.of(targets, chosen, torch.cat([score for _, _, score in found]))
 
     def _one_image(self, index: int, target: Target, cells: ScoredCells) -> tuple[Tensor, Tensor, Tensor]:
         """Cells (K,), the truth (K,) that each of them answers for, and the score (K,) it is taught."""

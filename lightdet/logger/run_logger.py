@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
-from lightdet.error import LightdetError, in_one_line
+from lightdet.error import LightdetError, first_cause
 from lightdet.identity import resolve
 from lightdet.logger.names import identity
 from lightdet.run import RunFolder
@@ -100,7 +100,7 @@ class RunLogger(Logger):
             reason = (
                 f"is not installed (pip install 'lightdet[{self.extra}]')"
                 if missing
-                else f"failed ({in_one_line(error)})"
+                else f"failed ({first_cause(error)})"
             )
             if not self.failures:
                 told = f"lightdet: {self.title} {reason}; the training goes on, its numbers are in {self.folder.path}"

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lightdet.error import in_one_line
+from lightdet.error import first_cause
 from lightdet.logger.wandb_mode import decide, without_mode
 
 DATA = "WANDB_DATA_DIR"
@@ -33,7 +33,7 @@ def open_run(asked_mode: str, told: dict[str, Any], finish_seconds: float) -> An
     try:
         run = _init(mode, told, finish_seconds)
     except Exception as error:
-        reason = f"online it refused: {in_one_line(error)}" if mode == "online" else reason
+        reason = f"online it refused: {first_cause(error)}" if mode == "online" else reason
         with suppress(Exception):  # what is left of the first try would still hold the id
             wandb.teardown(exit_code=0)
         run = _init("offline", told, finish_seconds)

@@ -98,12 +98,17 @@ def orthogonal(matrices: Tensor) -> Tensor:
         wide = wide.mT
     wide = wide / (wide.norm(dim=(-2, -1), keepdim=True) + EPSILON)
     gram = wide @ wide.mT
-    product = None
-    for a, b, c in STEPS:
-        step = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        step.diagonal(dim1=-2, dim2=-1).add_(a)
-        product = step if product is None else step @ product
+    product = step = _polynomial(gram, *STEPS[0])
+    for coefficients in STEPS[1:]:
         gram = step @ gram @ step
-    assert product is not None
+        step = _polynomial(gram, *coefficients)
+        product = step @ product
     result = product @ wide
     return result.mT if transposed else result
+
+
+def _polynomial(matrices: Tensor, a: float, b: float, c: float) -> Tensor:
+    """a + b A + c A^2 of each A: (K, m, m) -> same."""
+    result = torch.baddbmm(matrices, matrices, matrices, beta=b, alpha=c)
+    result.diagonal(dim1=-2, dim2=-1).add_(a)
+    return result

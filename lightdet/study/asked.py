@@ -13,11 +13,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.disk import locked, read_json, write_json, write_text
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, one_line
 from lightdet.identity import fingerprint, slug
 from lightdet.run import RunFolder
 from lightdet.study.names import chosen
-from lightdet.study.work import one_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lightdet.error import LightdetError, in_one_line
+from lightdet.error import LightdetError, first_cause
 from lightdet.logger.names import column, stable_id
 from lightdet.logger.wandb_mode import MODES
 from lightdet.logger.wandb_run import open_run
@@ -72,7 +72,7 @@ def publish(
     except LightdetError:
         raise
     except Exception as error:
-        raise LightdetError(f"W&B failed ({in_one_line(error)}); the report is in {written.page}") from error
+        raise LightdetError(f"W&B failed ({first_cause(error)}); the report is in {written.page}") from error
     left_out = publish_report(*where, name, choices_of(written.rows), out) if online else "no W&B report while offline"
     print(f"{written.summary}\npublished as W&B run {run_id}" + (f"; {left_out}" if left_out else ""))
     return 1 if written.troubles else 0

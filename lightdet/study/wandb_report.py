@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.disk import read_json, write_json
-from lightdet.error import in_one_line
+from lightdet.error import first_cause
 
 FILE_NAME = "wandb_report.json"  # beside the study's report: the address of the one made before
 NUMBERS = ("best/map50_95", "best/map50", "best/map75")
@@ -31,7 +31,7 @@ def publish_report(entity: str, project: str, study: str, choices: Sequence[str]
         write_json(memory, {"url": report.url})
         print(f"lightdet: W&B report {report.url}")
     except Exception as error:  # the run is published already; the report is an extra
-        return f"no W&B report: {in_one_line(error)}"
+        return f"no W&B report: {first_cause(error)}"
     return ""
 
 

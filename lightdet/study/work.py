@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.disk import now, write_text
-from lightdet.error import Ended, LightdetError
+from lightdet.error import Ended, LightdetError, one_line
 from lightdet.identity import resolve
 from lightdet.run import RunFolder
 
@@ -82,13 +82,3 @@ def close_trackers() -> None:
     trackers = sys.modules.get("lightdet.logger.run_logger")  # loaded with torch, by a training
     if trackers is not None:
         trackers.close_trackers()
-
-
-def one_line(error: BaseException) -> str:
-    """Why it failed, as one line of at most 300 characters; what a person can mend is said without the wrapping."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, LightdetError):
-        cause = cause.__cause__ or cause.__context__
-    error = cause or error
-    text = " ".join(str(error).split()) or "no message"
-    return (text if isinstance(error, LightdetError) else f"{type(error).__name__}: {text}")[:300]

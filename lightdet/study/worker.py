@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.allocator import keep_memory
-from lightdet.error import Ended, LightdetError
+from lightdet.error import Ended, LightdetError, one_line
 from lightdet.run import RunFolder
-from lightdet.study.work import TRAINING, HeldElsewhere, one_line, work
+from lightdet.study.work import TRAINING, HeldElsewhere, work
 from lightdet.task.place import place_in
 
 FAILED, HELD, INTERRUPTED = 1, 3, 130  # exit codes; 0: done, or ended on request

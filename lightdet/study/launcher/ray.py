@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, one_line
 from lightdet.run import RunFolder
 from lightdet.study.ending import last_sign, note_failure
 from lightdet.study.launcher.parcel import Files, outfit, unpack_at_home
 from lightdet.study.launcher.queue import Queue
 from lightdet.study.launcher.ray_cluster import RayCluster
 from lightdet.study.launcher.ray_node import train_on_node
-from lightdet.study.work import one_line
 
 LOOK_AGAIN = 1.0  # seconds between two looks at the mailbox
 LEAVE = 45.0  # seconds that the nodes have to send their last checkpoints after Ctrl-C

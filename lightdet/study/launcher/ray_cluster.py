@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, one_line
 from lightdet.study.launcher.ray_node import Mailbox
 from lightdet.study.machine import cores
-from lightdet.study.work import one_line
 
 CONNECT = 5.0  # seconds that a cluster has to answer
 

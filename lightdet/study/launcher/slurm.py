@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.disk import read_json, write_json
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, one_line
 from lightdet.run import RunFolder
 from lightdet.study.ending import note_failure
 from lightdet.study.launcher.queue import Queue
 from lightdet.study.launcher.slurm_job import Training
-from lightdet.study.work import one_line
 
 CLUSTERS = ("slurm", "local", "debug")
 LOOK_AGAIN = 2.0  # seconds between two looks at the files and at the processes of submitit's local executor

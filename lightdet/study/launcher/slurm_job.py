@@ -7,9 +7,9 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
+from lightdet.error import one_line
 from lightdet.run import RunFolder
 from lightdet.study.launcher.processes import Processes
-from lightdet.study.work import one_line
 
 TIME_IS_UP = signal.SIGUSR2  # what submitit has Slurm send before a time limit, to all processes of the job
 LEAVE = 30.0  # seconds that the training has to end in order

@@ -15,13 +15,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.compose import compose_job
 from lightdet.conf_dir import conf_dir
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, one_line
 from lightdet.identity import digest, fingerprint, slug
 from lightdet.report.table import read_rows, write_tables
 from lightdet.study.definition import add_command
 from lightdet.study.names import study_name
 from lightdet.study.sweep import ON_ERROR
-from lightdet.study.work import TRAINING, one_line
+from lightdet.study.work import TRAINING
 
 COUNTS = {"trials": 1, "startup": 0, "batch": 1, "failures": 1, "attempts": 1}  # settings and their least values
 

@@ -10,14 +10,13 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import Trial
 
 from lightdet.compose import compose_job
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, one_line
 from lightdet.run import RunFolder
 from lightdet.study.asked import Asked, ask, register
 from lightdet.study.launcher.contract import Launcher
 from lightdet.study.search.ledger import Ledger
 from lightdet.study.search.outcome import write_outcome
 from lightdet.study.search.watch import Watch, Watched
-from lightdet.study.work import one_line
 
 LOOK_AGAIN = 2.0  # seconds between two looks at the trials of other workers
 ENDS = "ends"  # attribute of a trial: how often its training ended without a word

@@ -14,8 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from lightdet.compose import compose_job
-from lightdet.error import LightdetError
-from lightdet.study.work import one_line
+from lightdet.error import LightdetError, one_line
 
 RANGE = ("low", "high", "log", "step", "int")
 DIGITS = 6  # significant ones of a number that is drawn from a range: it has to be read and typed again

@@ -9,9 +9,9 @@ from types import TracebackType
 from optuna.trial import Trial, TrialState
 
 from lightdet.disk import read_metrics
+from lightdet.error import one_line
 from lightdet.run import RunFolder
 from lightdet.study.search.ledger import Ledger
-from lightdet.study.work import one_line
 
 LOOK_AGAIN = 1.0  # seconds
 
