@@ -1,4 +1,4 @@
-"""The command line: `lightdet train | search | evaluate | predict | report | doctor | benchmark`.
+"""The command line: `lightdet train | search | study | evaluate | predict | report | doctor | benchmark`.
 
 Only Hydra, OmegaConf and the standard library are imported at the top, so that help and a mistyped override answer at
 once; everything that needs torch is imported by the command that uses it.

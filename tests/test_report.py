@@ -20,11 +20,12 @@ import lightdet.report.study.cost as cost
 from lightdet.disk import write_json
 from lightdet.error import LightdetError
 from lightdet.identity import network_digest
-from lightdet.report.study.build import Settings, report_study
+from lightdet.report.study.build import report_study
 from lightdet.report.study.comparison import NO_BOXES, Comparer, find_row
 from lightdet.report.study.document import as_json
 from lightdet.report.study.figures import pareto
 from lightdet.report.study.rows import Value, read_study
+from lightdet.report.study.settings import Settings
 from lightdet.report.study.tables import attention_table, difference_text
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -253,7 +253,8 @@ def test_trials_that_resolve_alike_are_one_training(conf: Path) -> None:
 
 
 def test_several_objectives_give_a_front_in_the_report(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from lightdet.report.study.build import Settings, report_study
+    from lightdet.report.study.build import report_study
+    from lightdet.report.study.settings import Settings
 
     assert search("size", "study=s", "search.trials=6", "search.startup=3") == 0
     said = capsys.readouterr().out
@@ -285,7 +286,8 @@ def test_several_objectives_give_a_front_in_the_report(conf: Path, capsys: pytes
 def test_hopeless_trials_are_ended_and_counted_as_pruned(
     conf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from lightdet.report.study.build import Settings, report_study
+    from lightdet.report.study.build import report_study
+    from lightdet.report.study.settings import Settings
 
     monkeypatch.setenv("NAP", "0.08")
     words = ["rate", "study=s", "search.startup=2", "search/sampler=random", "search.pruner.n_warmup_steps=1"]

@@ -24,11 +24,12 @@ from lightdet.metric.paired import (
     seeds_needed,
     stretch,
 )
-from lightdet.report.study.build import Settings, report_study
+from lightdet.report.study.build import report_study
 from lightdet.report.study.comparison import Comparer, Comparison, Difference, Measured, adjusted, differences_of
 from lightdet.report.study.paper import read_paper
 from lightdet.report.study.rows import read_study
 from lightdet.report.study.seeds import seed_tables
+from lightdet.report.study.settings import Settings
 from lightdet.report.table import read_rows
 from lightdet.run import RunFolder
 

@@ -5,7 +5,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-NEVER = ("wandb", "mlruns", "tensorboard", "submitit")  # folders of trackers and of a cluster, which are not results
+NEVER = frozenset(
+    {"wandb", "mlruns", "tensorboard", "submitit"}
+)  # folders of trackers and of a cluster, which are not results
 PICTURES = (".png", ".jpg")
 
 
@@ -29,11 +31,7 @@ def export(study_path: Path, out: Path, checkpoints: bool) -> int:
 
 def _files(study_path: Path, checkpoints: bool) -> Iterator[Path]:
     for path in sorted(study_path.rglob("*")):
-        parts = path.relative_to(study_path).parts
-        if not path.is_file() or path.is_symlink() or path.name.startswith(".") or path.suffix == ".tmp":
-            continue
-        if any(part in NEVER for part in parts) or (
-            path.suffix == ".ckpt" and not (checkpoints and path.stem == "best")
-        ):
-            continue
-        yield path
+        unfinished = path.is_symlink() or path.name.startswith(".") or path.suffix == ".tmp"
+        unwanted = path.suffix == ".ckpt" and not (checkpoints and path.stem == "best")
+        if path.is_file() and not (unfinished or unwanted or NEVER.intersection(path.relative_to(study_path).parts)):
+            yield path

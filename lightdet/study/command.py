@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lightdet.error import LightdetError
+from lightdet.logger.wandb_mode import MODES
+from lightdet.report.study.settings import add_settings, settings
 from lightdet.report.table import read_rows, write_tables
-from lightdet.study import publish
 from lightdet.study.archive import export
 from lightdet.study.live import show
 from lightdet.study.prune import prune
@@ -47,8 +48,11 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     pack.set_defaults(action=_export)
 
     shared = actions.add_parser("publish", help="the study's tables, charts, pictures and page as one W&B run")
-    publish.add_arguments(shared)
-    shared.set_defaults(action=lambda options: publish.run(options.study, options))
+    shared.add_argument("--project", default="lightdet", help="at W&B (default: lightdet)")
+    shared.add_argument("--entity", help="at W&B (default: yours)")
+    shared.add_argument("--mode", default="auto", choices=MODES, help="as logger.wandb.mode (default: auto)")
+    add_settings(shared)
+    shared.set_defaults(action=_publish)
     return parser.parse_args(words)
 
 
@@ -94,3 +98,9 @@ def _export(options: argparse.Namespace) -> int:
     size = export(options.study, out, options.checkpoints)
     print(f"lightdet: {out}: {size / 2**20:.1f} MiB; `lightdet report` reads the unpacked folder", file=sys.stderr)
     return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from lightdet.study.publish import publish
+
+    return publish(options.study, options.project, options.entity, options.mode, settings(options))

@@ -4,7 +4,6 @@ The summary run has job_type "study" and an id of its own that depends on the st
 again continues it: the newest tables are those that it shows.
 """
 
-import argparse
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,31 +12,17 @@ from typing import Any
 
 from lightdet.error import LightdetError, first_cause
 from lightdet.logger.names import column, stable_id
-from lightdet.logger.wandb_mode import MODES
 from lightdet.logger.wandb_run import open_run
-from lightdet.report.study.build import Settings, Written, report_study
-from lightdet.report.study.command import add_settings, settings
+from lightdet.report.study.build import Written, report_study
 from lightdet.report.study.figures import MEAN
 from lightdet.report.study.rows import StudyRow
+from lightdet.report.study.settings import Settings
 from lightdet.report.study.table import Table, choice_names, plain
 from lightdet.study.wandb_report import publish_report
 
 JOB_TYPE = "study"
 FINISH_SECONDS = 120.0  # to wait for the upload; what is left stays on disk for `wandb sync`
 MOST_LINES = 20  # in one chart
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The words after `publish`; `run` takes what argparse makes of them."""
-    parser.add_argument("--project", default="lightdet", help="at W&B (default: lightdet)")
-    parser.add_argument("--entity", help="at W&B (default: yours)")
-    parser.add_argument("--mode", default="auto", choices=MODES, help="as logger.wandb.mode (default: auto)")
-    add_settings(parser)
-
-
-def run(study_path: Path, options: argparse.Namespace) -> int:
-    """`publish` with the words of the command line."""
-    return publish(study_path, options.project, options.entity, options.mode, settings(options))
 
 
 def publish(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lightdet.disk import write_text
 from lightdet.report.study.comparison import Comparer, find_row
-from lightdet.report.study.cost import SIZES, read_costs
+from lightdet.report.study.cost import read_costs
 from lightdet.report.study.details import details
 from lightdet.report.study.document import Page, document, summary
 from lightdet.report.study.figures import plot_cost, plot_over_epochs
@@ -16,23 +16,12 @@ from lightdet.report.study.paper import find_paper, read_paper
 from lightdet.report.study.rows import UNREADABLE, StudyRow, read_study
 from lightdet.report.study.search import plot_search, read_search, search_table
 from lightdet.report.study.seeds import short_text
+from lightdet.report.study.settings import Settings
 from lightdet.report.study.table import Table, to_csv, to_markdown
 from lightdet.report.study.tables import build_tables
 
 MOST_EXAMPLES = 6
 PAGE = "report.html"
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a person may choose."""
-
-    baseline: str | None = None  # a row's number or choices; None: the first row
-    resamples: int = 1000
-    seconds: float = 20.0  # of processor time: at most half for counting operations, the rest for comparisons
-    sizes: Sequence[int] = SIZES  # px, inputs to count operations at beside the runs' own
-    megabytes: float = 20.0  # of pictures inside the page
-    paper: Path | None = None  # None: paper.yaml in the study's folder or beside the report, where there is one
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from lightdet.identity import network_digest
 from lightdet.report.study.rows import StudyRow
 from lightdet.report.table import inside
 
-SIZES = (608, 640)  # px
 MEMORY = "cost.json"
 LATENCY = "benchmark.json"
 
