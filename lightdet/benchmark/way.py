@@ -49,19 +49,22 @@ def compiled(network: nn.Module, images: Tensor, threads: int) -> Prepared:
 
 def onnx_runtime(network: nn.Module, images: Tensor, threads: int) -> Prepared:
     """ONNX Runtime on the CPU in float32; its threads sleep while they wait."""
+    with tempfile.TemporaryDirectory() as folder:
+        call = onnx_call(export(network, images, Path(folder)), images, threads)
+    return Prepared(call, _difference(network_maps(network, images), call()))
+
+
+def onnx_call(path: Path, images: Tensor, threads: int) -> Call:
+    """The file, loaded by ONNX Runtime, answering these images."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    with tempfile.TemporaryDirectory() as folder:
-        path = export(network, images, Path(folder))
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     given = {session.get_inputs()[0].name: images.cpu().numpy()}
-    return Prepared(
-        lambda: session.run(None, given), _difference(network_maps(network, images), session.run(None, given))
-    )
+    return lambda: session.run(None, given)
 
 
 def openvino_f32(network: nn.Module, images: Tensor, threads: int) -> Prepared:
@@ -101,12 +104,18 @@ def export(network: nn.Module, images: Tensor, folder: Path) -> Path:
 
 
 def _openvino(network: nn.Module, images: Tensor, threads: int, precision: str) -> Prepared:
+    with tempfile.TemporaryDirectory() as folder:
+        call = openvino_call(export(network, images, Path(folder)), images, threads, precision)
+    return Prepared(call, _difference(network_maps(network, images), call()))
+
+
+def openvino_call(path: Path, images: Tensor, threads: int, precision: str) -> Call:
+    """The file, compiled by OpenVINO, answering these images. Raises LightdetError for a precision it has not here."""
     import openvino
 
     core = openvino.Core()
-    with tempfile.TemporaryDirectory() as folder:
-        settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
-        model = core.compile_model(str(export(network, images, Path(folder))), "CPU", settings)
+    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
+    model = core.compile_model(str(path), "CPU", settings)
     used = str(model.get_property("INFERENCE_PRECISION_HINT"))
     if precision not in used and {"f32": "float", "bf16": "bfloat16"}[precision] not in used:
         raise LightdetError(f"OpenVINO computes in {used} on this processor, {precision} was asked for")
@@ -116,7 +125,7 @@ def _openvino(network: nn.Module, images: Tensor, threads: int, precision: str) 
         answers = request.infer([given], share_inputs=True)
         return [answers[output] for output in model.outputs]
 
-    return Prepared(call, _difference(network_maps(network, images), call()))
+    return call
 
 
 def _torch_call(network: Callable[[Tensor], Any], images: Tensor) -> Call:

@@ -1,0 +1,155 @@
+"""Milliseconds of one image, ours and Ultralytics' detectors, as ONNX files in one process and in turns.
+
+uv venv RIVAL && uv pip install --python RIVAL ultralytics onnx onnxslim
+RIVAL_PYTHON=RIVAL/bin/python python experiments/bench_rivals.py
+"""
+
+import os
+
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # before torch is imported: waiting threads sleep, they do not disturb
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a bare clone works too
+
+import torch
+from bench.publish import EXPERIMENTS, command, publish
+
+from lightdet.benchmark.contender import PLACEHOLDER_CLASSES, contenders, patches
+from lightdet.benchmark.machine import fingerprint, load
+from lightdet.benchmark.measure import interleaved, paired_ratio, spread
+from lightdet.benchmark.report import machine_line, markdown_table, ratio_cell
+from lightdet.benchmark.way import Call, export, onnx_call, openvino_call
+from lightdet.error import LightdetError
+
+EXPORT = EXPERIMENTS / "rivals" / "export.py"
+WAYS = {
+    "ONNX Runtime, float32": onnx_call,
+    "OpenVINO, float32": lambda *given: openvino_call(*given, "f32"),
+    "OpenVINO, bfloat16": lambda *given: openvino_call(*given, "bf16"),
+}
+
+
+def main() -> None:
+    asked = arguments()
+    torch.set_num_threads(asked.threads)
+    machine: dict[str, Any] = {"machine": fingerprint(), "load": load()}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = {**rival_files(asked, folder), **our_files(asked, folder)}
+        torch.manual_seed(0)
+        calls, reasons = prepare({model: path for model, (path, _) in rows.items()}, asked)
+        times = interleaved(calls, asked.rounds, tell=lambda words: print(words, file=sys.stderr, flush=True))
+    facts = {
+        "command": command(),
+        **machine,
+        "ms": {f"{way}, {model}": spread(found) for (way, model), found in times.items()},
+        "reasons": reasons,
+    }
+    parameters = {model: count for model, (_, count) in rows.items()}
+    text = report(asked, machine, parameters, times, reasons)
+    publish("latency", text, facts, asked.json, asked.keep, EXPERIMENTS / "rivals" / "README.md")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rival-python", type=Path, default=os.environ.get("RIVAL_PYTHON"), required=False)
+    parser.add_argument("--rivals", nargs="+", default=["yolo26n", "yolo11n", "yolov5n"])
+    parser.add_argument("--ours", nargs="+", default=["model=light,proposed,yolov5s"], metavar="OVERRIDE")
+    parser.add_argument("--image-size", type=int, default=608, help="px")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--json", type=Path, help="write all numbers to this file")
+    parser.add_argument("--keep", action="store_true", help="replace the section in experiments/rivals/README.md")
+    asked = parser.parse_args()
+    if asked.rival_python is None:
+        parser.error("set RIVAL_PYTHON, or say --rival-python: the environment that Ultralytics is installed in")
+    return asked
+
+
+def rival_files(asked: argparse.Namespace, folder: Path) -> dict[str, tuple[Path, int]]:
+    """Name -> ONNX file and number of parameters."""
+    quiet = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(folder)}
+    words = [str(folder), str(asked.image_size), str(PLACEHOLDER_CLASSES), *(f"{name}.yaml" for name in asked.rivals)]
+    done = subprocess.run(
+        [asked.rival_python.absolute(), EXPORT, *words],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | quiet,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit("the rivals were not exported:\n" + done.stderr[-2000:])
+    told = dict(line.split() for line in done.stdout.splitlines() if line.partition(" ")[0].endswith(".yaml"))
+    return {f"{name} (Ultralytics)": (folder / f"{name}.onnx", int(told[f"{name}.yaml"])) for name in asked.rivals}
+
+
+def our_files(asked: argparse.Namespace, folder: Path) -> dict[str, tuple[Path, int]]:
+    """The same of our own networks, BatchNorm folded, without suppression."""
+    images = patches(1, asked.image_size)
+    files = {}
+    for contender in contenders(asked.ours, asked.image_size):
+        place = folder / contender.key
+        place.mkdir()
+        files[contender.name] = (export(contender.network, images, place), contender.parameters)
+    return files
+
+
+def prepare(
+    files: dict[str, Path], asked: argparse.Namespace
+) -> tuple[dict[tuple[str, str], Call], dict[tuple[str, str], str]]:
+    """What can be timed, and why the rest cannot, by way and model."""
+    images = patches(1, asked.image_size)
+    calls: dict[tuple[str, str], Call] = {}
+    reasons: dict[tuple[str, str], str] = {}
+    for way, load_file in WAYS.items():
+        for model, path in files.items():
+            try:
+                calls[way, model] = load_file(path, images, asked.threads)
+            except (ImportError, LightdetError) as error:
+                reasons[way, model] = str(error)
+    return calls, reasons
+
+
+def report(
+    asked: argparse.Namespace,
+    machine: dict[str, Any],
+    parameters: dict[str, int],
+    times: dict[tuple[str, str], list[float]],
+    reasons: dict[tuple[str, str], str],
+) -> str:
+    """The section as Markdown."""
+    first = next(iter(parameters))
+    cells: list[list[Any]] = [
+        ["model", "parameters", *(f"{way}: ms" for way in WAYS), *(f"{way}: ratio" for way in WAYS)]
+    ]
+    for model, count in parameters.items():
+        found = [times.get((way, model)) for way in WAYS]
+        milliseconds = [f"{spread(values)['median']:.1f}" if values else "-" for values in found]
+        ratios = [
+            ratio_cell(paired_ratio(values, times[way, first])) if values and model != first else "1" if values else "-"
+            for way, values in zip(WAYS, found, strict=True)
+        ]
+        cells.append([model, f"{count:,}", *milliseconds, *ratios])
+    lines = [
+        f"## One image of {asked.image_size} px, {asked.threads} threads",
+        "Question: what does a photo cost on a CPU, beside the smallest detectors of Ultralytics?",
+        f"    {command()}",
+        markdown_table(cells),
+        f"Medians of {asked.rounds} rounds, each file in turn within a round; ratio to {first}, paired by round, with "
+        f"quartiles. {PLACEHOLDER_CLASSES} classes, BatchNorm folded, no suppression (yolo26n needs none), an image of "
+        "random patches.",
+    ]
+    lines += [f"{way}: {reason}." for way, reason in dict.fromkeys((way, words) for (way, _), words in reasons.items())]
+    lines.append(machine_line(machine))
+    return "\n\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
