@@ -1,12 +1,10 @@
-"""The YOLOX neck: `Pan` made of CspLayers with SiLU. Ge et al. 2021, arXiv 2107.08430."""
+"""The YOLOX neck: `Pan` made of CspLayers, there with SiLU. Ge et al. 2021, arXiv 2107.08430."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from torch import nn
-
 from lightdet.neck.pan import Pan
-from lightdet.nn.blocks import CspLayer
+from lightdet.nn.blocks import CspLayer, activation_named
 from lightdet.nn.contracts import Fusion
 
 
@@ -20,6 +18,8 @@ class Pafpn(Pan):
         width: float,
         depth: float,
         depthwise: bool = False,
+        activation: str = "silu",
     ) -> None:
-        block = partial(CspLayer, depthwise=depthwise)
-        super().__init__(channels, fusion, width, depth, block, nn.SiLU, depthwise)
+        act = activation_named(activation)
+        block = partial(CspLayer, activation=act, depthwise=depthwise)
+        super().__init__(channels, fusion, width, depth, block, act, depthwise)

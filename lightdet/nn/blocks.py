@@ -7,10 +7,20 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightdet.error import LightdetError
+
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.03
 
 Activation = Callable[[], nn.Module]
+ACTIVATIONS: dict[str, Activation] = {"silu": nn.SiLU, "hardswish": nn.Hardswish, "relu": nn.ReLU}
+
+
+def activation_named(name: str) -> Activation:
+    """Raises LightdetError for a name that is none of ACTIVATIONS."""
+    if name not in ACTIVATIONS:
+        raise LightdetError(f"activation={name}: one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
 
 
 def divisible(channels: float, divisor: int = 8) -> int:

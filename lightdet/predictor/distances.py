@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from lightdet.nn.blocks import ConvBnAct, conv_3x3
+from lightdet.nn.blocks import ConvBnAct, activation_named, conv_3x3
 from lightdet.predictor.per_cell import PerCell
 
 PRIOR_BOXES = 5.0  # boxes that an untrained predictor believes to be in an image of 640 px
@@ -23,7 +23,7 @@ class Distances(PerCell):
     """[(B, C_i, H_i, W_i)] -> raw maps [(B, 4 bins + num_classes, H_i, W_i)]: left, top, right, bottom, classes.
 
     Class and box have branches of their own, of `convolutions` 3x3 convolutions with `hidden` channels (0: as many as
-    the finest map has); `depthwise` splits those.
+    the finest map has); `depthwise` splits those. `activation`: silu, hardswish or relu.
     """
 
     def __init__(
@@ -35,21 +35,21 @@ class Distances(PerCell):
         hidden: int = 0,
         convolutions: int = 1,
         depthwise: bool = False,
+        activation: str = "silu",
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.strides = tuple(strides)
         self.bins = bins
         hidden = hidden or channels[0]
+        act = activation_named(activation)
 
         def branch(in_channels: int, out_channels: int) -> nn.Sequential:
             widths = [in_channels] + [hidden] * convolutions
-            convs = [
-                conv_3x3(before, after, activation=nn.SiLU, depthwise=depthwise) for before, after in pairwise(widths)
-            ]
+            convs = [conv_3x3(before, after, activation=act, depthwise=depthwise) for before, after in pairwise(widths)]
             return nn.Sequential(*convs, nn.Conv2d(widths[-1], out_channels, 1))
 
-        self.stems = nn.ModuleList(ConvBnAct(c, hidden, activation=nn.SiLU) for c in channels)
+        self.stems = nn.ModuleList(ConvBnAct(c, hidden, activation=act) for c in channels)
         self.boxes = nn.ModuleList(branch(hidden, 4 * bins) for _ in channels)
         self.classes = nn.ModuleList(branch(hidden, num_classes) for _ in channels)
         for boxes, classes, stride in zip(self.boxes, self.classes, self.strides, strict=True):
