@@ -10,6 +10,9 @@ from typing import Any
 
 from lightdet.disk import holder_of, locked, now, read_json, write_json, write_text
 
+ENDED = ("done", "failed", "pruned")  # a process has said how the run ended; "killed" it is by silence
+STATES = ("queued", "running", "killed", *ENDED)
+
 
 class RunFolder:
     """`runs_dir/<study>/<slug>/s<seed>`: one training, from its first epoch to its results."""

@@ -96,10 +96,9 @@ def run_sweep(sweep: Sweep, train: str = TRAINING) -> int:
     folders = register(Path(cfg.runs_dir), sweep.study, sweep.asked)
     add_command(study_path, sweep.words)
     names = {asked.name for asked in sweep.asked}
-    for folder in {
-        one.path: one for one in folders if one is not None and one.read_status().get("state") == "done"
-    }.values():
-        answer_agent(cfg, folder)
+    for folder in trainings(folders):
+        if folder.read_status().get("state") == "done":
+            answer_agent(cfg, folder)
     try:
         train_missing(folders, launcher, train, cfg.study.on_error == "stop", cfg.study.retry)
     finally:
@@ -109,11 +108,16 @@ def run_sweep(sweep: Sweep, train: str = TRAINING) -> int:
     return tell_undone([row for row in rows if row.name in names], study_path)
 
 
+def trainings(folders: Sequence[RunFolder | None]) -> list[RunFolder]:
+    """Each folder once, in order; rows may share one, or have none."""
+    return list({folder.path: folder for folder in folders if folder is not None}.values())
+
+
 def train_missing(
     folders: Sequence[RunFolder | None], launcher: Launcher, train: str, stop_on_error: bool, retry: bool
 ) -> None:
     """Have the launcher train each run once that is not done; a failed one only if `retry`."""
-    runs = list({folder.path: folder for folder in folders if folder is not None}.values())
+    runs = trainings(folders)
     states = [str(folder.read_status().get("state")) for folder in runs]
     missing = [
         folder for folder, state in zip(runs, states, strict=True) if state != "done" and (retry or state != "failed")

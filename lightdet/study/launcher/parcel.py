@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from lightdet.disk import write_bytes, write_json
 from lightdet.error import LightdetError
-from lightdet.run import RunFolder
+from lightdet.run import STATES, RunFolder
 from lightdet.study.worker import STACKS
 
 STAYS_HOME = ("wandb", "mlruns", "tensorboard", "pictures")  # folders that no training goes on from
@@ -85,14 +85,7 @@ def _status(folder: RunFolder, data: bytes) -> dict[str, object]:
         sent = json.loads(data)
     except (ValueError, RecursionError):
         sent = None
-    if not isinstance(sent, dict) or sent.get("state") not in (
-        "queued",
-        "running",
-        "done",
-        "failed",
-        "killed",
-        "pruned",
-    ):
+    if not isinstance(sent, dict) or sent.get("state") not in STATES:
         raise LightdetError(f"a node sent a status for {folder.path} that is none")
     if "traceback" in sent:
         sent["traceback"] = str(folder.traceback_path)

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from lightdet.run import RunFolder
+from lightdet.run import ENDED, RunFolder
 
 
 class Queue:
@@ -46,7 +46,7 @@ class Queue:
         """Take over the runs whose other process died."""
         for folder in [folder for folder in self._elsewhere if folder.holder() is None]:
             self._elsewhere.remove(folder)
-            if folder.read_status().get("state") not in ("done", "failed", "pruned"):
+            if folder.read_status().get("state") not in ENDED:
                 self.waiting.append(folder)
 
     def tell_begin(self, folder: RunFolder, place: str = "") -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from lightdet.disk import read_json, write_json
 from lightdet.error import LightdetError, one_line
-from lightdet.run import RunFolder
+from lightdet.run import ENDED, RunFolder
 from lightdet.study.ending import note_failure
 from lightdet.study.launcher.queue import Queue
 from lightdet.study.launcher.slurm_job import Training
@@ -208,7 +208,7 @@ class Slurm:
             return status.get("state") == "done"
         ended = state in OVER or state == GONE or state.startswith("NO PROCESS")
         job.over = job.over + 1 if ended else 0
-        if status.get("state") in ("done", "failed", "pruned") and ended:
+        if status.get("state") in ENDED and ended:
             return True
         if job.over < 2:
             return False
