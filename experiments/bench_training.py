@@ -178,7 +178,7 @@ def train(
     about = {
         "precision": str(choice),
         "threads": torch.get_num_threads(),
-        "workers": cfg.data.num_workers,
+        "workers": data.num_workers,
         "parameters": sum(parameter.numel() for parameter in detector.network.parameters()),
         "images": images,
     }

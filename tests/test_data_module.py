@@ -54,7 +54,7 @@ class Brightness:
         return {"image": image // 2 + np.uint8(self.random_generator.integers(100)), "bboxes": bboxes}
 
 
-def make_data(root: Path, num_workers: int = 0, cache_megabytes: int = 1, **counts: int) -> DetectionData:
+def make_data(root: Path, num_workers: int | str = 0, cache_megabytes: int = 1, **counts: int) -> DetectionData:
     return DetectionData(
         reader=PaintedReader(root, **counts),
         augment=Pipeline([Brightness()]),
@@ -280,3 +280,13 @@ def test_workers_stop_with_the_training(tmp_path: Path) -> None:
     before = set(multiprocessing.active_children())
     fit(tmp_path, tmp_path / "checkpoints", every=5, num_workers=2, stop=7)
     assert set(multiprocessing.active_children()) == before
+
+
+def test_beside_a_gpu_the_threads_of_the_process_prepare_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert make_data(tmp_path, "auto").num_workers == 0
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for threads, workers in ((3, 3), (64, 8)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert make_data(tmp_path, "auto").num_workers == workers

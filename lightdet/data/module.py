@@ -18,6 +18,7 @@ from lightdet.data.record import Reader, Record
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.error import LightdetError
 
+MOST_WORKERS = 8
 Sampling = Callable[[Sequence[np.ndarray]], np.ndarray]  # labels of each photo -> how often it comes in an epoch
 
 
@@ -29,7 +30,8 @@ class DetectionData(LightningDataModule):
     `sampling` says how often each photo comes in an epoch of training; None: once.
     `cache_megabytes` bounds the letterboxed images kept in memory: training images first, then the other splits.
     With several ranks `batch_size` is shared by all of them, and every rank draws from the same order of an epoch;
-    `num_workers` and `cache_megabytes` are those of one rank.
+    `num_workers` and `cache_megabytes` are those of one rank; `num_workers` "auto": none on a CPU, where they would
+    take the cores of the training, and beside a GPU one for each CPU thread of this process, at most `MOST_WORKERS`.
     """
 
     def __init__(
@@ -38,13 +40,15 @@ class DetectionData(LightningDataModule):
         augment: Pipeline | None,
         image_size: int,
         batch_size: int,
-        num_workers: int,
+        num_workers: int | str,
         cache_megabytes: int,
         seed: int,
         max_epochs: int,
         sampling: Sampling | None = None,
     ) -> None:
         super().__init__()
+        if num_workers == "auto":
+            num_workers = min(MOST_WORKERS, torch.get_num_threads()) if torch.cuda.is_available() else 0
         for name, value, least in (
             ("image_size", image_size, 1),
             ("data.batch_size", batch_size, 1),
@@ -63,7 +67,7 @@ class DetectionData(LightningDataModule):
         self.augment = augment
         self.image_size = image_size
         self.batch_size = batch_size
-        self.num_workers = num_workers
+        self.num_workers = int(num_workers)
         self.cache_megabytes = cache_megabytes
         self.seed = seed
         self.max_epochs = max_epochs
