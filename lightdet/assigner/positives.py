@@ -34,14 +34,14 @@ class CellPositives:
     labels: Tensor  # (K,) int64
 
     @classmethod
-    def of(cls, targets: Sequence[Target], found: Sequence[tuple[Tensor, Tensor]], *more: Tensor) -> Self:
-        """Of each image the cells and the number of the truth that each of them answers for; `more`: further fields."""
+    def of(cls, targets: Sequence[Target], found: Sequence[tuple[Tensor, Tensor]]) -> Self:
+        """Of each image the cells, and the number of the truth that each of them answers for."""
         counts = torch.tensor([len(cell) for cell, _ in found])
         cells = torch.cat([cell for cell, _ in found])
         image = torch.repeat_interleave(torch.arange(len(targets)), counts).to(cells.device)
         boxes_xyxy = torch.cat([target.boxes_xyxy[truth] for target, (_, truth) in zip(targets, found, strict=True)])
         labels = torch.cat([target.labels[truth] for target, (_, truth) in zip(targets, found, strict=True)])
-        return cls(image, cells, boxes_xyxy, labels, *more)
+        return cls(image, cells, boxes_xyxy, labels)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lightdet.assigner.positives import CellPositives
 from lightdet.batch import Target
-from lightdet.ops.boxes import cxcywh_to_xyxy, pairwise_iou, xyxy_to_cxcywh
+from lightdet.ops.boxes import cxcywh_to_xyxy, paired_iou, xyxy_to_cxcywh
 
 EPSILON = 1e-9
 
@@ -41,7 +41,10 @@ class SoftPositives(CellPositives):
 
 
 class TaskAligned:
-    """Targets and the predictions of all cells -> positives. Carries no gradient; images one after the other."""
+    """Targets and the predictions of all cells -> positives. Carries no gradient.
+
+    Only pairs of a truth and a cell inside it are looked at, those of all images together.
+    """
 
     def __init__(self, most: int = 10, alpha: float = 0.5, beta: float = 6.0, least_side: float = 1.0) -> None:
         self.most = most
@@ -52,33 +55,37 @@ class TaskAligned:
     @torch.no_grad()
     def __call__(self, targets: Sequence[Target], cells: ScoredCells) -> SoftPositives:
         """`targets` has one entry per image of `cells`; an image without truth gives no positive."""
-        found = [self._one_image(index, target, cells) for index, target in enumerate(targets)]
-        chosen = [(cell, truth) for cell, truth, _ in found]
-        return SoftPositives.of(targets, chosen, torch.cat([score for _, _, score in found]))
-
-    def _one_image(self, index: int, target: Target, cells: ScoredCells) -> tuple[Tensor, Tensor, Tensor]:
-        """Cells (K,), the truth (K,) that each of them answers for, and the score (K,) it is taught."""
-        inside = self._inside(target.boxes_xyxy, cells)
-        candidates = inside.any(dim=0).nonzero()[:, 0]
-        if len(candidates) == 0:
-            return candidates, candidates, cells.scores.new_zeros(0)
-        inside = inside[:, candidates]
-        iou = pairwise_iou(target.boxes_xyxy, cells.boxes_xyxy[index, candidates])  # (G, P)
-        scores = cells.scores[index, candidates][:, target.labels].T
-        alignment = torch.where(inside, scores**self.alpha * iou**self.beta, -1.0)
-        order = alignment.argsort(dim=1, descending=True, stable=True)[:, : self.most]
-        chosen = torch.zeros_like(inside).scatter_(1, order, True) & inside
-        truth = torch.where(chosen, iou, -1.0).argmax(dim=0)  # of equal ones the first
-        kept = chosen.any(dim=0)
-        final = chosen & (torch.arange(len(iou), device=iou.device)[:, None] == truth) & kept
-        alignment, iou = torch.where(final, alignment, 0.0), torch.where(final, iou, 0.0)
-        scale = iou.amax(dim=1) / (alignment.amax(dim=1) + EPSILON)  # (G,)
-        score = (alignment * scale[:, None]).amax(dim=0)
-        return candidates[kept], truth[kept], score[kept]
+        boxes_xyxy = torch.cat([target.boxes_xyxy for target in targets])  # of all T truths
+        labels = torch.cat([target.labels for target in targets])
+        counts = torch.tensor([len(target.labels) for target in targets], device=labels.device)
+        image = torch.repeat_interleave(torch.arange(len(targets), device=labels.device), counts)
+        truth, cell = self._inside(boxes_xyxy, cells).nonzero().unbind(dim=1)  # K pairs, in the order of the truths
+        place = image[truth] * len(cells.strides) + cell
+        iou = paired_iou(boxes_xyxy[truth], cells.boxes_xyxy.flatten(0, 1)[place])
+        alignment = cells.scores.flatten(0, 1)[place, labels[truth]] ** self.alpha * iou**self.beta
+        best = _best_of_each(truth, alignment, self.most)
+        kept = best[_best_of_each(place[best], iou[best], 1)]  # ordered by place
+        truth, cell, iou, alignment = truth[kept], cell[kept], iou[kept], alignment[kept]
+        greatest = torch.zeros(2, len(labels), device=labels.device)  # IoU and alignment of any cell of a truth
+        greatest.scatter_reduce_(1, truth.expand(2, -1), torch.stack((iou, alignment)), "amax")
+        score = alignment * (greatest[0] / (greatest[1] + EPSILON))[truth]
+        return SoftPositives(image[truth], cell, boxes_xyxy[truth], labels[truth], score)
 
     def _inside(self, boxes_xyxy: Tensor, cells: ScoredCells) -> Tensor:
-        """(G, N) bool: whether the cell's centre lies in the truth."""
-        boxes = xyxy_to_cxcywh(boxes_xyxy)[:, None].repeat(1, len(cells.strides), 1)  # (G, N, 4)
+        """(T, N) bool: whether the cell's centre lies in the truth."""
+        boxes = xyxy_to_cxcywh(boxes_xyxy)[:, None].repeat(1, len(cells.strides), 1)  # (T, N, 4)
         boxes[..., 2:] = boxes[..., 2:].maximum(self.least_side * cells.strides)
         low, high = cxcywh_to_xyxy(boxes).split(2, dim=-1)
         return torch.minimum(cells.centres_xy - low, high - cells.centres_xy).amin(dim=-1) > EPSILON
+
+
+def _best_of_each(group: Tensor, value: Tensor, most: int) -> Tensor:
+    """Indices (L,) of the `most` greatest values (K,) of each group (K,), ordered by group; of equal ones the first."""
+    order = value.argsort(descending=True, stable=True)
+    order = order[group[order].argsort(stable=True)]
+    group = group[order]
+    begins = torch.ones_like(group, dtype=torch.bool)
+    begins[1:] = group[1:] != group[:-1]
+    number = torch.arange(len(group), device=group.device)
+    rank = number - torch.where(begins, number, 0).cummax(dim=0).values
+    return order[rank < most]

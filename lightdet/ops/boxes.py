@@ -26,10 +26,15 @@ def area(boxes_xyxy: Tensor) -> Tensor:
 
 def pairwise_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
     """IoU of every box with every other: (N, 4), (M, 4) -> (N, M)."""
-    left_top = torch.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
-    right_bottom = torch.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])
+    return paired_iou(first_xyxy[:, None], second_xyxy[None])
+
+
+def paired_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
+    """IoU of each box with the one in its place: (..., 4), (..., 4) -> (...)."""
+    left_top = torch.maximum(first_xyxy[..., :2], second_xyxy[..., :2])
+    right_bottom = torch.minimum(first_xyxy[..., 2:], second_xyxy[..., 2:])
     intersection = (right_bottom - left_top).clamp(min=0).prod(dim=-1)
-    union = area(first_xyxy)[:, None] + area(second_xyxy)[None, :] - intersection
+    union = area(first_xyxy) + area(second_xyxy) - intersection
     return intersection / union.clamp(min=1e-9)
 
 
