@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lightdet.assigner.positives import CellPositives
 from lightdet.batch import Target
-from lightdet.ops.boxes import cxcywh_to_xyxy, paired_iou, xyxy_to_cxcywh
+from lightdet.ops.boxes import paired_iou, xyxy_to_cxcywh
 
 EPSILON = 1e-9
 
@@ -73,10 +73,9 @@ class TaskAligned:
 
     def _inside(self, boxes_xyxy: Tensor, cells: ScoredCells) -> Tensor:
         """(T, N) bool: whether the cell's centre lies in the truth."""
-        boxes = xyxy_to_cxcywh(boxes_xyxy)[:, None].repeat(1, len(cells.strides), 1)  # (T, N, 4)
-        boxes[..., 2:] = boxes[..., 2:].maximum(self.least_side * cells.strides)
-        low, high = cxcywh_to_xyxy(boxes).split(2, dim=-1)
-        return torch.minimum(cells.centres_xy - low, high - cells.centres_xy).amin(dim=-1) > EPSILON
+        centre, size = xyxy_to_cxcywh(boxes_xyxy)[:, None].split(2, dim=-1)  # (T, 1, 2)
+        reach = size.maximum(self.least_side * cells.strides) / 2  # (T, N, 2)
+        return ((cells.centres_xy - centre).abs() < reach - EPSILON).all(dim=-1)
 
 
 def _best_of_each(group: Tensor, value: Tensor, most: int) -> Tensor:
