@@ -14,7 +14,7 @@ class PerCell(Predictor):
 
     def flatten(self, raw_maps: Sequence[Tensor]) -> Tensor:
         """Raw maps -> (B, N, C) float32: all cells of all grids, row by row, finest grid first."""
-        return torch.cat([raw.flatten(2) for raw in raw_maps], dim=2).transpose(1, 2).float()
+        return torch.cat([raw.permute(0, 2, 3, 1).flatten(1, 2) for raw in raw_maps], dim=1).float()
 
     def cells(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Column and row of each of the N cells (N, 2), and its stride (N, 1) px, in the order of `flatten`."""
