@@ -8,11 +8,8 @@ turns, an epoch each, and what is compared is the ratio within a round. Without 
     RIVAL_PYTHON=RIVAL/bin/python python experiments/bench_training.py
 """
 
-import os
-
-os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # before torch is imported: waiting threads sleep, they do not disturb
-
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -201,7 +198,7 @@ def report(
     rival_name = f"{asked.rival_model} (Ultralytics {theirs.get('version', 'not measured')})"
     more = f" with {', '.join(asked.rival_set)}" if asked.rival_set else ""
     rows = [
-        ["model=proposed", f"{ours['parameters']:,}", *_speed(speeds[0]), ratio],
+        [" ".join(asked.set) or "as it comes: model=proposed", f"{ours['parameters']:,}", *_speed(speeds[0]), ratio],
         [rival_name + more, f"{theirs.get('parameters', 0):,}", *_speed(speeds[1]), "1"],
     ]
     each = [[str(n), f"{a:.1f}", f"{b:.1f}", f"{a / b:.2f}"] for n, (a, b) in enumerate(rounds, 1)]
@@ -216,12 +213,11 @@ def report(
         "",
         markdown_table([["round", "ours, images/s", "theirs, images/s", "ratio"], *each]),
         "",
-        f"Data: {asked.data}, {asked.images} photos in memory. Ours: {ours['precision']}, augment=light, "
+        f"Data: {asked.data}, {asked.images} photos in memory. Ours: {ours['precision']}, "
         f"{ours['workers']} loader workers, {ours['threads']} threads, the allocator as `lightdet train` sets it. "
         f"Theirs: its default recipe{more}, float32 on a CPU, {theirs.get('workers')} loader workers (it forces that), "
         f"{theirs.get('threads')} threads, torch {theirs.get('torch')}, the allocator as it comes. "
-        f"OMP_WAIT_POLICY=PASSIVE for both; an epoch each in turn, {WARM_UP} warm-up rounds left out. Ratio: median "
-        "(quartiles) over the rounds.",
+        f"An epoch each in turn, {WARM_UP} warm-up rounds left out. Ratio: median (quartiles) over the rounds.",
         "",
         "; ".join(f"{key}: {value}" for key, value in machine.items()) + ".",
     ]

@@ -21,7 +21,7 @@ class Rival:
         asked = json.dumps({"model": model, "threads": threads, "train": settings})
         quiet = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(home)}
         inherited = {name: value for name, value in os.environ.items() if name != VARIABLE}
-        environment = inherited | quiet | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+        environment = inherited | quiet | {"OMP_NUM_THREADS": str(threads)}
         self.log = home / "rival.log"
         self._process = subprocess.Popen(
             [python, "-u", DRIVER, asked],
