@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a bare clone 
 import torch
 from bench.publish import EXPERIMENTS, command, publish
 
+from experiments.rivals.environment import rival_environment
 from lightdet.benchmark.contender import PLACEHOLDER_CLASSES, contenders, patches
 from lightdet.benchmark.machine import fingerprint, load
 from lightdet.benchmark.measure import interleaved, paired_ratio, spread
@@ -58,7 +59,7 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rival-python", type=Path, default=os.environ.get("RIVAL_PYTHON"), required=False)
+    parser.add_argument("--rival-python", type=Path, default=os.environ.get("RIVAL_PYTHON"))
     parser.add_argument("--rivals", nargs="+", default=["yolo26n", "yolo11n", "yolov5n"])
     parser.add_argument("--ours", nargs="+", default=["model=light,proposed,yolov5s"], metavar="OVERRIDE")
     parser.add_argument("--image-size", type=int, default=608, help="px")
@@ -74,12 +75,11 @@ def arguments() -> argparse.Namespace:
 
 def rival_files(asked: argparse.Namespace, folder: Path) -> dict[str, tuple[Path, int]]:
     """Name -> ONNX file and number of parameters."""
-    quiet = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(folder)}
     words = [str(folder), str(asked.image_size), str(PLACEHOLDER_CLASSES), *(f"{name}.yaml" for name in asked.rivals)]
     done = subprocess.run(
         [asked.rival_python.absolute(), EXPORT, *words],
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | quiet,
+        env=rival_environment(folder),
         capture_output=True,
         text=True,
         check=False,

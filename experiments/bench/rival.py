@@ -1,12 +1,11 @@
 """A rival trainer in a process and an environment of its own, called an epoch at a time."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from lightdet.allocator import VARIABLE
+from experiments.rivals.environment import rival_environment
 
 DRIVER = Path(__file__).resolve().parent / "rival_driver.py"
 
@@ -19,9 +18,7 @@ class Rival:
 
     def __init__(self, python: Path, model: str, threads: int, settings: dict[str, Any], home: Path) -> None:
         asked = json.dumps({"model": model, "threads": threads, "train": settings})
-        quiet = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(home)}
-        inherited = {name: value for name, value in os.environ.items() if name != VARIABLE}
-        environment = inherited | quiet | {"OMP_NUM_THREADS": str(threads)}
+        environment = rival_environment(home) | {"OMP_NUM_THREADS": str(threads)}
         self.log = home / "rival.log"
         self._process = subprocess.Popen(
             [python, "-u", DRIVER, asked],

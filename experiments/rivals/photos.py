@@ -9,23 +9,26 @@ from lightdet.data.image import photo_size
 from lightdet.data.record import Record
 
 
-def export_yolo(splits: Mapping[str, Sequence[Record]], classes: Sequence[str], folder: Path) -> Path:
-    """Copy the photos of "train" and "val" with their labels; returns the data.yaml.
+def photo_file(folder: Path, split: str, number: int, record: Record) -> Path:
+    """Where the copy of the n-th record of a split lies, so that an answer finds its way back."""
+    return folder / "images" / split / f"{number:05d}{record.path.suffix}"
 
-    The n-th record of a split becomes images/<split>/<n>, so an answer finds its way back.
-    """
+
+def export_yolo(splits: Mapping[str, Sequence[Record]], classes: Sequence[str], folder: Path) -> Path:
+    """Copy the photos of "train" and "val" with their labels; returns the data.yaml."""
     for split, records in splits.items():
         images, labels = folder / "images" / split, folder / "labels" / split
         images.mkdir(parents=True, exist_ok=True)
         labels.mkdir(parents=True, exist_ok=True)
         for number, record in enumerate(records):
-            shutil.copyfile(record.path, images / f"{number:05d}{record.path.suffix}")
+            copy = photo_file(folder, split, number, record)
+            shutil.copyfile(record.path, copy)
             height, width = photo_size(record.path)
             lines = []
             for label, (left, top, right, bottom) in zip(record.labels, record.boxes_xyxy.tolist(), strict=True):
                 centre = f"{(left + right) / 2 / width:.6f} {(top + bottom) / 2 / height:.6f}"
                 lines.append(f"{label} {centre} {(right - left) / width:.6f} {(bottom - top) / height:.6f}")
-            (labels / f"{number:05d}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            (labels / f"{copy.stem}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     description = {
         "path": str(folder.resolve()),
         **{split: f"images/{split}" for split in splits},

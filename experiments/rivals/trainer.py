@@ -1,7 +1,6 @@
 """Our side of a rival: gives it our photos, follows its training, measures it as every other run is measured."""
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -13,8 +12,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.rivals.photos import export_yolo
-from lightdet.allocator import VARIABLE
+from experiments.rivals.environment import rival_environment
+from experiments.rivals.photos import export_yolo, photo_file
 from lightdet.batch import Detections, Letterbox, Target
 from lightdet.callback.metrics_csv import metrics_text
 from lightdet.data.image import photo_size
@@ -49,7 +48,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         "seed": cfg.seed,
         "threads": torch.get_num_threads(),
         "folder": str(place),
-        "images": [str(place / f"images/val/{n:05d}{r.path.suffix}") for n, r in enumerate(splits["val"])],
+        "images": [str(photo_file(place, "val", n, record)) for n, record in enumerate(splits["val"])],
         "train": {
             "data": str(described),
             "imgsz": cfg.image_size,
@@ -97,9 +96,6 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 
 def driven(python: Path, asked: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
     """What the driver says while it trains; what else it prints goes to rival.log."""
-    threads = {"OMP_NUM_THREADS": str(asked["threads"])}
-    quiet = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(folder)}
-    inherited = {name: value for name, value in os.environ.items() if name not in (VARIABLE, "PYTHONPATH")}
     with open(folder / "rival.log", "a", encoding="utf-8") as log:
         process = subprocess.Popen(
             [python, "-u", DRIVER, json.dumps(asked)],
@@ -107,7 +103,7 @@ def driven(python: Path, asked: dict[str, Any], folder: Path) -> Iterator[dict[s
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env=inherited | quiet | threads,
+            env=rival_environment(folder) | {"OMP_NUM_THREADS": str(asked["threads"])},
             cwd=folder,
         )
         try:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lightdet.assigner.positives import CellPositives
+from lightdet.assigner.positives import CellPositives, Truths
 from lightdet.batch import Target
-from lightdet.ops.boxes import paired_iou, xyxy_to_cxcywh
+from lightdet.ops.boxes import paired_iou
 
 EPSILON = 1e-9
 
@@ -55,11 +55,12 @@ class TaskAligned:
     @torch.no_grad()
     def __call__(self, targets: Sequence[Target], cells: ScoredCells) -> SoftPositives:
         """`targets` has one entry per image of `cells`; an image without truth gives no positive."""
-        boxes_xyxy = torch.cat([target.boxes_xyxy for target in targets])  # of all T truths
-        labels = torch.cat([target.labels for target in targets])
-        counts = torch.tensor([len(target.labels) for target in targets], device=labels.device)
-        image = torch.repeat_interleave(torch.arange(len(targets), device=labels.device), counts)
-        truth, cell = self._inside(boxes_xyxy, cells).nonzero().unbind(dim=1)  # K pairs, in the order of the truths
+        truths = Truths.of(targets)  # T of them
+        image, labels = truths.image, truths.labels
+        boxes_xyxy = torch.cat([target.boxes_xyxy for target in targets])
+        truth, cell = (
+            self._inside(truths.boxes_cxcywh, cells).nonzero().unbind(dim=1)
+        )  # K pairs, in the order of the truths
         place = image[truth] * len(cells.strides) + cell
         iou = paired_iou(boxes_xyxy[truth], cells.boxes_xyxy.flatten(0, 1)[place])
         alignment = cells.scores.flatten(0, 1)[place, labels[truth]] ** self.alpha * iou**self.beta
@@ -71,9 +72,9 @@ class TaskAligned:
         score = alignment * (greatest[0] / (greatest[1] + EPSILON))[truth]
         return SoftPositives(image[truth], cell, boxes_xyxy[truth], labels[truth], score)
 
-    def _inside(self, boxes_xyxy: Tensor, cells: ScoredCells) -> Tensor:
+    def _inside(self, boxes_cxcywh: Tensor, cells: ScoredCells) -> Tensor:
         """(T, N) bool: whether the cell's centre lies in the truth."""
-        centre, size = xyxy_to_cxcywh(boxes_xyxy)[:, None].split(2, dim=-1)  # (T, 1, 2)
+        centre, size = boxes_cxcywh[:, None].split(2, dim=-1)  # (T, 1, 2)
         reach = size.maximum(self.least_side * cells.strides) / 2  # (T, N, 2)
         return ((cells.centres_xy - centre).abs() < reach - EPSILON).all(dim=-1)
 

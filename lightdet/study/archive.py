@@ -5,9 +5,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-NEVER = frozenset(
-    {"wandb", "mlruns", "tensorboard", "submitit"}
-)  # folders of trackers and of a cluster, which are not results
+# Folders of trackers and of a cluster, which are not results.
+NEVER = frozenset({"wandb", "mlruns", "tensorboard", "submitit"})
 PICTURES = (".png", ".jpg")
 
 
