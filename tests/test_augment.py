@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from lightdet.data.augment.mosaic import Mosaic
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.augment.sample import Sample, cut_boxes
+from lightdet.data.augment.window import Window
 from lightdet.error import LightdetError
 
 SIZE = 96  # px
@@ -93,7 +94,7 @@ def test_none_changes_nothing() -> None:
     assert np.array_equal(result.boxes_xyxy, plain.boxes_xyxy)
 
 
-@pytest.mark.parametrize("name", ["light", "mosaic"])
+@pytest.mark.parametrize("name", ["light", "mosaic", "window"])
 def test_same_randomness_same_sample(name: str) -> None:
     augment = pipeline(name)
     first = draw(augment, seed=4)
@@ -103,7 +104,7 @@ def test_same_randomness_same_sample(name: str) -> None:
     assert not np.array_equal(first.image, other.image)
 
 
-@pytest.mark.parametrize("name", ["none", "light", "mosaic"])
+@pytest.mark.parametrize("name", ["none", "light", "mosaic", "window"])
 def test_image_without_boxes(name: str) -> None:
     augment = pipeline(name)
     for seed in range(8):
@@ -143,6 +144,31 @@ def test_closing_epochs_switch_the_mosaic_off() -> None:
     drawn = [mosaic(Painted(), 0, np.random.default_rng(0), epochs_left) is not None for epochs_left in range(8, 0, -1)]
     assert drawn == [True] * 3 + [False] * 5
     assert Mosaic(probability=0.0)(Painted(), 0, np.random.default_rng(0), 99) is None
+
+
+def test_window_is_a_part_of_the_photo_at_its_own_scale() -> None:
+    window, whole = Window(share=0.6, min_visible=0.0, min_side=1.0), Painted().sample(0)  # 0.6 x 96 is nearest to 64
+    places = set()
+    for seed in range(40):
+        result = window.cut(whole, np.random.default_rng(seed))
+        assert result.image.shape == (64, 64, 3)
+        assert len(result.boxes_xyxy) == (result.image == PAINT).any()
+        for box in result.boxes_xyxy:
+            assert painted_extent(result.image).tolist() == box.tolist()
+            places.add(tuple(box.tolist()))
+    assert len(places) > 20
+
+
+def test_mosaic_is_made_of_windows() -> None:
+    augment = pipeline("mosaic", "augment.mosaic.probability=1")
+    augment.transforms, augment.window = [], Window(share=0.3)
+    assert draw(augment, seed=1).image.shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 1.01])
+def test_window_of_no_share(share: float) -> None:
+    with pytest.raises(LightdetError, match=r"augment\.window\.share="):
+        Window(share=share)
 
 
 def test_cut_boxes_by_hand() -> None:

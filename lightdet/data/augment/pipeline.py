@@ -1,4 +1,4 @@
-"""Image augmentation: an optional mosaic, then albumentations transforms one after another.
+"""Image augmentation: an optional window, an optional mosaic, then albumentations transforms one after another.
 
 Albumentations is kept behind this folder. Its `Compose` is left out on purpose: seeded, it gives every transform the
 same random numbers (a horizontal and a vertical flip then always come together), and it costs 0.2 ms an image.
@@ -13,6 +13,7 @@ import numpy as np
 
 from lightdet.data.augment.mosaic import Mosaic
 from lightdet.data.augment.sample import Sample, Source, cut_boxes
+from lightdet.data.augment.window import Window
 
 # Read by albumentations when it is imported: no look on the network for a newer version.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -23,8 +24,8 @@ Transform = Callable[..., dict[str, Any]]  # an albumentations transform: (image
 class Pipeline:
     """What happens to a training image; a pure function of the sample and of the random generator it is given.
 
-    `transforms`: albumentations transforms that keep the image's size. `mosaic`: applied before them. `min_visible`,
-    `min_side` (px): which boxes stay, see `cut_boxes`.
+    `window`: what is seen of each photo; None: the whole. `mosaic`: made of what is seen. `transforms`: albumentations
+    transforms that keep the size, applied last. `min_visible`, `min_side` (px): which boxes stay, see `cut_boxes`.
     """
 
     def __init__(
@@ -33,15 +34,19 @@ class Pipeline:
         mosaic: Mosaic | None = None,
         min_visible: float = 0.2,
         min_side: float = 2.0,
+        window: Window | None = None,
     ) -> None:
         self.transforms = list(transforms)
         self.mosaic = mosaic
         self.min_visible = min_visible
         self.min_side = min_side
+        self.window = window
 
     def __call__(self, source: Source, index: int, generator: np.random.Generator, epochs_left: int) -> Sample:
         """Image `index` of `source`, changed. `epochs_left` counts the epoch in force."""
         sample = None
+        if self.window is not None:
+            source = self.window.over(source, generator)
         if self.mosaic is not None:
             sample = self.mosaic(source, index, generator, epochs_left)
         if sample is None:

@@ -1,0 +1,52 @@
+"""A window of each photo instead of the whole: large photos are learnt from at their own scale, for less."""
+
+import numpy as np
+
+from lightdet.data.augment.sample import Sample, Source, cut_boxes
+from lightdet.error import LightdetError
+from lightdet.ops.grid import STRIDES
+
+
+class Window:
+    """A square window at a random place, without scaling; validation and use see whole images.
+
+    `share`: side of the window as a share (0..1] of the image's side, rounded to a multiple of the coarsest stride.
+    A network of convolutions does not mind that it is used at another size than it is trained at.
+    `min_visible`, `min_side` (px): which boxes stay, see `cut_boxes`. Raises LightdetError for another share.
+    """
+
+    def __init__(self, share: float = 0.5, min_visible: float = 0.2, min_side: float = 2.0) -> None:
+        if not 0 < share <= 1:
+            raise LightdetError(f"augment.window.share={share}: give a share of the side, above 0, at most 1")
+        self.share = share
+        self.min_visible = min_visible
+        self.min_side = min_side
+
+    def over(self, source: Source, generator: np.random.Generator) -> Source:
+        """`source`, seen through windows whose places `generator` draws."""
+        return _Windowed(self, source, generator)
+
+    def cut(self, sample: Sample, generator: np.random.Generator) -> Sample:
+        """(S, S, 3) and its boxes -> (W, W, 3) and the boxes in it, in the window's px."""
+        side = sample.image.shape[0]
+        step = STRIDES[-1]
+        width = min(side, max(step, round(side * self.share / step) * step))
+        left, top = generator.integers(side - width + 1, size=2).tolist()
+        image = sample.image[top : top + width, left : left + width]
+        boxes = sample.boxes_xyxy - np.asarray([left, top, left, top], dtype=np.float32)
+        return cut_boxes(Sample(image, boxes, sample.labels), self.min_visible, self.min_side)
+
+
+class _Windowed:
+    """A source of windows."""
+
+    def __init__(self, window: Window, source: Source, generator: np.random.Generator) -> None:
+        self.window = window
+        self.source = source
+        self.generator = generator
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def sample(self, index: int) -> Sample:
+        return self.window.cut(self.source.sample(index), self.generator)
