@@ -5,13 +5,13 @@ Other blocks and another activation make the other backbones of this shape.
 Source: the published structure of YOLOv5 v3.x (the baseline that Huang 2024 starts from); CSP: arXiv 1911.11929.
 """
 
-from torch import Tensor, nn
+from torch import nn
 
+from lightdet.backbone.staged import Staged
 from lightdet.nn.blocks import Activation, BottleneckCsp, Focus, Spp, conv_3x3, divisible, repeats
-from lightdet.nn.contracts import Backbone
 
 
-class CspDarknet(Backbone):
+class CspDarknet(Staged):
     """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
 
     `width` multiplies the channels 64..1024, `depth` the repeats 3, 9, 9, 3; `depthwise` splits the 3x3 convolutions.
@@ -39,8 +39,3 @@ class CspDarknet(Backbone):
     def last(self, channels: int, count: int) -> nn.Module:
         """What follows the final SPP (CSP2_X)."""
         return BottleneckCsp(channels, channels, count, shortcut=False)
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        c3 = self.stage3(self.stem(images))
-        c4 = self.stage4(c3)
-        return [c3, c4, self.stage5(c4)]

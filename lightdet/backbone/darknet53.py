@@ -3,13 +3,13 @@
 Source: Redmon and Farhadi 2018, arXiv 1804.02767, section 2.4.
 """
 
-from torch import Tensor, nn
+from torch import nn
 
+from lightdet.backbone.staged import Staged
 from lightdet.nn.blocks import Bottleneck, ConvBnAct, divisible, leaky_relu, repeats
-from lightdet.nn.contracts import Backbone
 
 
-class Darknet53(Backbone):
+class Darknet53(Staged):
     """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
 
     `width` multiplies the channels 32..1024, `depth` the repeats 1, 2, 8, 8, 4.
@@ -40,8 +40,3 @@ class Darknet53(Backbone):
         """What a strided convolution is followed by."""
         units = (Bottleneck(channels, True, self.activation, hidden=channels // 2) for _ in range(count))
         return nn.Sequential(*units)
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        c3 = self.stage3(self.stem(images))
-        c4 = self.stage4(c3)
-        return [c3, c4, self.stage5(c4)]

@@ -7,14 +7,14 @@ same time. CspLayer: Ge et al. 2021, arXiv 2107.08430; the order of stages is th
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
+from lightdet.backbone.staged import Staged
 from lightdet.error import LightdetError
 from lightdet.nn.blocks import ConvBnAct, CspLayer, Spp, activation_named
-from lightdet.nn.contracts import Backbone
 
 
-class ThinCsp(Backbone):
+class ThinCsp(Staged):
     """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
 
     `channels`: of the maps at strides 2, 4, 8, 16 and 32. `counts`: bottlenecks at strides 4, 8, 16 and 32.
@@ -37,8 +37,3 @@ class ThinCsp(Backbone):
         self.stage4 = nn.Sequential(down(c3, c4), CspLayer(c4, c4, counts[2], activation=act))
         pool = Spp(c5, c5, act)
         self.stage5 = nn.Sequential(down(c4, c5), pool, CspLayer(c5, c5, counts[3], shortcut=False, activation=act))
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        c3 = self.stage3(self.stem(images))
-        c4 = self.stage4(c3)
-        return [c3, c4, self.stage5(c4)]
