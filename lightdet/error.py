@@ -8,6 +8,14 @@ class LightdetError(Exception):
     """
 
 
+def demand_whole(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raises LightdetError unless the setting `name` is a whole number from `least` to `most` (None: to any)."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
+        bounds = f"{least} or more" if most is None else f"from {least} to {most}"
+        raise LightdetError(f"{name}={value}: give a whole number, {bounds}")
+
+
 def underneath(error: BaseException | None) -> LightdetError | None:
     """The LightdetError that an exception is, or was raised from: Hydra wraps those of a constructor."""
     while error is not None and not isinstance(error, LightdetError):

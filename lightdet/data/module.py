@@ -16,7 +16,7 @@ from lightdet.data.dataset import DetectionDataset, Photos
 from lightdet.data.loader import BatchLoader
 from lightdet.data.record import Reader, Record
 from lightdet.data.sampler import EpochBatchSampler
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, demand_whole
 
 MOST_WORKERS = 8
 Sampling = Callable[[Sequence[np.ndarray]], np.ndarray]  # labels of each photo -> how often it comes in an epoch
@@ -56,8 +56,7 @@ class DetectionData(LightningDataModule):
             ("data.cache_megabytes", cache_megabytes, 0),
             ("seed", seed, 0),
         ):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise LightdetError(f"{name}={value}: give a whole number, {least} or more")
+            demand_whole(name, value, least)
         if augment is not None and augment.mosaic is not None and 0 <= max_epochs <= augment.mosaic.closing_epochs:
             rank_zero_warn(
                 f"no mosaic will be drawn: augment.mosaic.closing_epochs={augment.mosaic.closing_epochs} covers all "

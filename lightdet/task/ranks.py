@@ -27,7 +27,7 @@ from omegaconf import DictConfig
 from torch import distributed
 from torch.distributed import PrefixStore, Store, TCPStore
 
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, demand_whole
 from lightdet.task.place import PARENT, Place, place_in
 
 PLAN, FAILED = "plan", "failed"  # keys of the store: the configuration; why a rank went
@@ -41,8 +41,7 @@ POLL_SECONDS = 0.1
 def rank_count(settings: DictConfig, device: torch.device) -> int:
     """Processes of a training, trainer.devices x trainer.nodes. Raises LightdetError for what cannot be had here."""
     for name in ("devices", "nodes"):
-        if isinstance(settings[name], bool) or not isinstance(settings[name], int) or settings[name] < 1:
-            raise LightdetError(f"trainer.{name}={settings[name]}: give a whole number, 1 or more")
+        demand_whole(f"trainer.{name}", settings[name], 1)
     devices = settings.devices
     if devices > 1 and device.type == "cuda" and torch.cuda.device_count() < devices:
         raise LightdetError(f"trainer.devices={devices}: torch sees {torch.cuda.device_count()} CUDA devices here")

@@ -17,7 +17,7 @@ import numpy as np
 
 from lightdet.data.record import Record
 from lightdet.data.synthesis.scene import CLASSES, compose
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, demand_whole
 
 LOG = logging.getLogger(__name__)
 GENERATOR_VERSION = 3  # raise it whenever a photo or a label of the same seed changes
@@ -51,10 +51,10 @@ class Synthetic:
         self, train_images: int = 360, val_images: int = 120, size: int = 160, seed: int = 0, cache: str | None = None
     ) -> None:
         """`size` is the side of the photos, px. Raises LightdetError for a value out of range."""
-        _demand("train_images", train_images, 1, VAL_START)
-        _demand("val_images", val_images, 1, VAL_START)
-        _demand("size", size, SMALLEST_SIZE, LARGEST_SIZE)
-        _demand("seed", seed, 0, 2**63 - 1)
+        demand_whole("data.reader.train_images", train_images, 1, VAL_START)
+        demand_whole("data.reader.val_images", val_images, 1, VAL_START)
+        demand_whole("data.reader.size", size, SMALLEST_SIZE, LARGEST_SIZE)
+        demand_whole("data.reader.seed", seed, 0, 2**63 - 1)
         self.counts = {"train": train_images, "val": val_images}
         self.size, self.seed = size, seed
         self.folder = _cache_folder(cache) / f"synthetic-{self._fingerprint()}"
@@ -152,11 +152,6 @@ class Synthetic:
             f"{self.folder.parent}: cannot write the synthetic photos there ({reason}); "
             "make room, or set LIGHTDET_CACHE (or data.reader.cache=...) to a folder that can be written"
         )
-
-
-def _demand(name: str, value: int, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise LightdetError(f"data.reader.{name}={value}: a whole number from {least} to {most} is needed")
 
 
 def _cache_folder(cache: str | None) -> Path:

@@ -56,7 +56,8 @@ class Job:
         state, asked = self.row.state, self.asked_epochs
         trained = f"{self.epochs} of {asked or '?'} epochs"
         if state == "done":
-            return f"finished, {self.epochs} epochs" if asked in (None, self.epochs) else f"finished after {trained}"
+            whole = f"finished, {self.epochs} epoch{'' if self.epochs == 1 else 's'}"
+            return whole if asked in (None, self.epochs) else f"finished after {trained}"
         progress = f" after {trained}" if self.epochs else ""
         reason = f": {self.row.reason}" if self.row.reason else ""
         return f"{state}{progress}{reason}"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.disk import read_json, write_json
-from lightdet.error import LightdetError, one_line
+from lightdet.error import LightdetError, demand_whole, one_line
 from lightdet.run import ENDED, RunFolder
 from lightdet.study.ending import note_failure
 from lightdet.study.launcher.queue import Queue
@@ -76,8 +76,7 @@ class Slurm:
             ("gpus", gpus, 0),
             ("at_once", at_once, 1),
         ):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise LightdetError(f"launcher.{name}={value}: a whole number from {least} on")
+            demand_whole(f"launcher.{name}", value, least)
         if importlib.util.find_spec("submitit") is None:
             raise LightdetError("launcher=slurm needs the package submitit: pip install 'lightdet[slurm]'")
         absent = [program for program in ("sbatch", "squeue", "srun") if shutil.which(program) is None]

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.compose import compose_job
 from lightdet.conf_dir import conf_dir
-from lightdet.error import LightdetError, one_line
+from lightdet.error import LightdetError, demand_whole, one_line
 from lightdet.identity import digest, fingerprint, slug
 from lightdet.report.table import read_rows, write_tables
 from lightdet.study.definition import add_command
@@ -105,9 +105,7 @@ def _compose(space_name: str, words: Sequence[str], own: Sequence[str], config_d
     if cfg.study.on_error not in ON_ERROR:
         raise LightdetError(f"study.on_error={cfg.study.on_error}: one of {', '.join(ON_ERROR)}")
     for key, least in COUNTS.items():
-        value = cfg.search[key]
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise LightdetError(f"search.{key}={value}: a whole number from {least} on")
+        demand_whole(f"search.{key}", cfg.search[key], least)
     return cfg
 
 
