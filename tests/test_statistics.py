@@ -25,7 +25,8 @@ from lightdet.metric.paired import (
     stretch,
 )
 from lightdet.report.study.build import report_study
-from lightdet.report.study.comparison import Comparer, Comparison, Difference, Measured, adjusted, differences_of
+from lightdet.report.study.comparison import Comparer, Comparison, adjusted
+from lightdet.report.study.difference import Difference, Gap, Measured, judged
 from lightdet.report.study.paper import read_paper
 from lightdet.report.study.rows import read_study
 from lightdet.report.study.seeds import seed_tables
@@ -55,7 +56,7 @@ def test_the_interval_over_images_is_that_of_scipy() -> None:
     for records in pair:
         full, *resampled = mean_precisions(records, counts)
         sides.append(Measured(40, "", "", full, np.stack(resampled)))
-    found = differences_of([(sides[0], sides[1])])["map50"]
+    found = judged([[Gap.between(*sides)]], [1.0])["map50"]
     width = theirs.high - theirs.low
     assert width > 0.05
     np.testing.assert_allclose(found.over_images, [theirs.low, theirs.high], atol=0.06 * width)
@@ -67,7 +68,7 @@ def test_resampled_seeds_are_those_of_scipy_before_they_are_stretched() -> None:
     theirs = stats.bootstrap(
         (pairs,), np.mean, n_resamples=9999, method="percentile", rng=np.random.default_rng(3)
     ).confidence_interval
-    both = over_images_and_seeds(np.repeat(pairs[:, None], 9999, axis=1))
+    both = over_images_and_seeds([np.repeat(pairs[:, None], 9999, axis=1)])
     found = pairs.mean() + (np.array(interval(both)) - pairs.mean()) / stretch(12)
     np.testing.assert_allclose(found, [theirs.low, theirs.high], atol=2e-4)
 
@@ -89,7 +90,7 @@ def test_an_interval_over_three_seeds_holds_the_truth_as_often_as_it_says(
     for _ in range(studies):
         values = random.normal(0, 1, images) + random.normal(0, spread, (seeds, 1))
         resampled = values @ shares.T
-        low, high = interval(over_images_and_seeds(resampled))
+        low, high = interval(over_images_and_seeds([resampled]))
         held += low <= 0 <= high
         low, high = interval(resampled.mean(axis=0))
         images_alone += low <= 0 <= high
@@ -123,10 +124,10 @@ def test_holm_is_worked_by_hand() -> None:
 def test_a_p_value_is_that_of_a_paired_t_test_or_of_the_normal() -> None:
     pairs = np.array([0.02, 0.05, 0.01, 0.04])
     error = pairs.std(ddof=1) / 2
-    found = p_value(pairs.mean(), 0.0, error, 100, 4)
+    found = p_value(pairs.mean(), 0.0, error, 100, 3)
     assert found == pytest.approx(stats.ttest_1samp(pairs, 0).pvalue)
-    assert p_value(1.96, 1.0, 0.0, 10**9, 1) == pytest.approx(0.05, abs=1e-4)
-    assert p_value(0, 0, 0, 5, 1) == 1 and p_value(0.1, 0, 0, 5, 1) == 0
+    assert p_value(1.96, 1.0, 0.0, 10**9, 0) == pytest.approx(0.05, abs=1e-4)
+    assert p_value(0, 0, 0, 5, 0) == 1 and p_value(0.1, 0, 0, 5, 0) == 0
 
 
 def test_one_row_of_many_that_passes_by_chance_does_not_pass_for_all() -> None:

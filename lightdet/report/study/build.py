@@ -10,6 +10,7 @@ from lightdet.report.study.comparison import Comparer, find_row
 from lightdet.report.study.cost import read_costs
 from lightdet.report.study.details import details
 from lightdet.report.study.document import Page, document, summary
+from lightdet.report.study.effects import effects_of
 from lightdet.report.study.figures import plot_cost, plot_over_epochs
 from lightdet.report.study.gallery import OVERVIEW, OVERVIEW_WIDTH, Gallery, relative, smaller
 from lightdet.report.study.paper import find_paper, read_paper
@@ -52,8 +53,9 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     began = time.process_time()
     costs = read_costs(rows, study, out, settings.sizes, settings.seconds / 2)
     left = max(0.0, settings.seconds - (time.process_time() - began))
-    comparisons = Comparer(baseline, settings.resamples, left).compare_all(rows)
-    tables = build_tables(rows, comparisons, costs, paper, settings.sizes)
+    comparer = Comparer(baseline, settings.resamples, left)
+    comparisons = comparer.compare_all(rows)
+    tables = build_tables(rows, comparisons, effects_of(rows, comparer), costs, paper, settings.sizes)
     figures = draw_figures(rows, out)
     if search is not None:
         tables.insert(0, search_table(search, rows))

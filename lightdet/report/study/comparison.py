@@ -7,7 +7,7 @@ several rows, verdicts are held against Holm's p values. No torch here.
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,54 +15,16 @@ import numpy as np
 from lightdet.disk import read_json
 from lightdet.error import LightdetError
 from lightdet.identity import digest
-from lightdet.metric.bootstrap import MEANS, draw, interval, mean_precisions
+from lightdet.metric.bootstrap import MEANS, draw, mean_precisions
 from lightdet.metric.match_record import match_records
-from lightdet.metric.paired import holm, over_images_and_seeds, p_value, seed_error
+from lightdet.metric.paired import holm
 from lightdet.report.detections import FILE_NAME, KeptDetections, read_detections
+from lightdet.report.study.difference import Difference, Gap, Measured, judged
 from lightdet.report.study.rows import Job, StudyRow
 from lightdet.run import RunFolder
 
 NO_BOXES = "no per-image detections: evaluate the run again"
 AGREES = 0.01  # by which the mAP of the kept boxes may differ from the run's own: digits were rounded away
-SIGNIFICANT = 0.05
-WITHIN_NOISE = "within noise"
-NOT_AFTER_HOLM = "not after Holm"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Row minus baseline of one mean average precision."""
-
-    estimate: float
-    over_images: tuple[float, float]  # 95 %
-    over_both: tuple[float, float] | None  # 95 %, images and seeds; None for one seed
-    image_error: float = 0.0  # standard deviation of the estimate over resampled images
-    seed_spread: float | None = None  # sample standard deviation of the paired differences; None for one seed
-    p: float = 1.0  # two-sided, of this row alone
-    holm: float = 1.0  # adjusted for all rows that are compared with the baseline
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The one that counts: over images and, with several, seeds."""
-        return self.over_both or self.over_images
-
-    def text(self) -> str:
-        """Such as "+0.012 [-0.003, +0.027]"."""
-        low, high = self.interval
-        return f"{self.estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
-
-    @property
-    def within_noise(self) -> bool:
-        """Whether an interval holds 0."""
-        pairs = [self.over_images, *([self.over_both] if self.over_both else [])]
-        return not all(low > 0 or high < 0 for low, high in pairs)
-
-    @property
-    def verdict(self) -> str:
-        """Why the difference should not be believed, or "". A row that is compared alone needs no adjustment."""
-        if self.within_noise:
-            return WITHIN_NOISE
-        return NOT_AFTER_HOLM if self.holm > max(self.p, SIGNIFICANT) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +36,6 @@ class Comparison:
     images: int = 0
     differences: dict[str, Difference] = field(default_factory=dict)
     runs: tuple[str, ...] = ()  # of the row, one per seed
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One run's means on the full set and on every resample, and what they were measured on."""
-
-    images: int
-    data: str  # digest of classes, image ids and truth
-    split: str  # digest of splits.json, "" without one
-    full: np.ndarray  # (3,)
-    resampled: np.ndarray  # (R, 3)
 
 
 class Comparer:
@@ -114,20 +65,28 @@ class Comparer:
             return Comparison("no seed in common with the baseline")
         if all(job.row.run == other.row.run for job, other in pairs):
             return Comparison("the baseline's own training")
-        sides = []
+        gaps = []
         for job, other in pairs:
-            mine, theirs = self.measure(job), self.measure(other)
-            if isinstance(mine, str) or isinstance(theirs, str):
-                reason = mine if isinstance(mine, str) else f"baseline: {theirs}"
-                return Comparison(reason if len(pairs) == 1 else f"seed {job.row.seed}: {reason}")
-            if mine.split != theirs.split:
-                return Comparison(f"not comparable: the splits of seed {job.row.seed} differ (splits.json)")
-            if mine.data != theirs.data:
-                return Comparison(f"not comparable: images, labels or classes of seed {job.row.seed} differ")
-            sides.append((mine, theirs))
+            gap = self.gap(job, other)
+            if isinstance(gap, str):
+                return Comparison(gap if len(pairs) == 1 else f"seed {job.row.seed}: {gap}")
+            gaps.append(gap)
         runs = tuple(job.row.run for job, _ in pairs)
         seeds = tuple(job.row.seed for job, _ in pairs)
-        return Comparison("", seeds, sides[0][0].images, differences_of(sides), runs)
+        return Comparison("", seeds, gaps[0].images, judged([gaps], [1.0]), runs)
+
+    def gap(self, job: Job, other: Job) -> Gap | str:
+        """How far the first run is above the second, or why that cannot be said."""
+        mine, theirs = self.measure(job), self.measure(other)
+        if isinstance(mine, str):
+            return mine
+        if isinstance(theirs, str):
+            return f"{other.row.run}: {theirs}"
+        if mine.split != theirs.split:
+            return "not comparable: the splits differ (splits.json)"
+        if mine.data != theirs.data:
+            return "not comparable: images, labels or classes differ"
+        return Gap.between(mine, theirs)
 
     def measure(self, job: Job) -> Measured | str:
         """The run's means over all resamples, or why there are none."""
@@ -172,30 +131,6 @@ def _data_digest(kept: KeptDetections) -> str:
     """Of classes, image ids and truth."""
     truth = hashlib.sha256(b"".join(image.truth.tobytes() + b";" for image in kept.images)).hexdigest()
     return digest([kept.classes, kept.image_ids, truth])
-
-
-def differences_of(sides: Sequence[tuple[Measured, Measured]]) -> dict[str, Difference]:
-    """Pairs of row and baseline, one per seed -> the differences by the name of the mean, each judged alone."""
-    full = np.stack([mine.full - theirs.full for mine, theirs in sides])  # (S, 3)
-    resampled = np.stack([mine.resampled - theirs.resampled for mine, theirs in sides])  # (S, R, 3)
-    images, pairs = sides[0][0].images, len(sides)
-    found = {}
-    for index, name in enumerate(MEANS):
-        over_images = resampled[:, :, index].mean(axis=0)
-        over_both = over_images_and_seeds(resampled[:, :, index]) if pairs > 1 else None
-        estimate, image_error = float(full[:, index].mean()), float(np.nanstd(over_images))
-        trained = 0.0 if over_both is None else seed_error(over_images, over_both, pairs)
-        p = p_value(estimate, image_error, trained, images, pairs)
-        found[name] = Difference(
-            estimate,
-            interval(over_images),
-            None if over_both is None else interval(over_both),
-            image_error,
-            None if over_both is None else float(full[:, index].std(ddof=1)),
-            p,
-            p,
-        )
-    return found
 
 
 def adjusted(comparisons: dict[int, Comparison]) -> dict[int, Comparison]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from lightdet.report.curves import hex_colour
 from lightdet.report.palette import ALARM, FAINT, INK, PAPER, class_colour
-from lightdet.report.study.comparison import Comparison, Difference
+from lightdet.report.study.comparison import Comparison
+from lightdet.report.study.difference import Difference
 from lightdet.report.study.rows import StudyRow
 from lightdet.report.study.table import Cell, Column, Table, amount, choice_names, measured
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightdet.metric.paired import detectable_over_images, detectable_over_seeds
-from lightdet.report.study.comparison import Comparer, Comparison, Difference, find_row
+from lightdet.report.study.comparison import Comparer, Comparison, find_row
+from lightdet.report.study.difference import Difference
 from lightdet.report.study.rows import StudyRow, read_study
 from lightdet.report.study.table import (
     DASH,
@@ -16,6 +17,7 @@ from lightdet.report.study.table import (
     Column,
     PlainTable,
     Table,
+    chance,
     choice_names,
     head,
     measured,
@@ -74,7 +76,7 @@ def _difference_cells(found: Comparison, difference: Difference | None) -> list[
         return [Cell(DASH)] * 6 + [Cell(found.reason), Cell(DASH), Cell(DASH)]
     low, high = difference.interval
     signed = [Cell(f"{value:+.3f}", value) for value in (difference.estimate, low, high)]
-    chances = [Cell("<0.001" if p < 0.001 else f"{p:.3f}", p) for p in (difference.p, difference.holm)]
+    chances = [chance(p) for p in (difference.p, difference.holm)]
     seen = [_number(visible_over_seeds(found, difference)), _number(detectable_over_images(difference.image_error))]
     pairs = len(found.seeds)
     return [Cell(str(pairs), pairs), *signed, *chances, Cell(verdict(difference)), *seen]

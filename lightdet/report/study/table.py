@@ -54,6 +54,11 @@ def amount(value: float | None, digits: int | None = None) -> Cell:
     return Cell(f"{value:,.0f}" if digits is None else f"{value:.{digits}f}", value)
 
 
+def chance(p: float) -> Cell:
+    """A p value."""
+    return Cell("<0.001" if p < 0.001 else f"{p:.3f}", p)
+
+
 def head(rows: Sequence[StudyRow]) -> list[Column]:
     """The columns that every table opens with."""
     return [Column("row"), *(Column(name, numeric=False) for name in choice_names(rows))]

@@ -1,25 +1,33 @@
 """The tables of a study: AP50 per class, mean precisions with their differences, cost, attention by grid."""
 
+import math
 from collections.abc import Sequence
 
-from lightdet.report.study.comparison import NOT_AFTER_HOLM, Comparison, Difference
+from lightdet.report.study.comparison import Comparison
 from lightdet.report.study.cost import Costs
+from lightdet.report.study.difference import NOT_AFTER_HOLM, Difference
+from lightdet.report.study.effects import Effect
 from lightdet.report.study.paper import SOURCE, Paper, paper_table
 from lightdet.report.study.rows import MEANS, StudyRow, all_classes
 from lightdet.report.study.seeds import build_seed_tables
-from lightdet.report.study.table import Cell, Column, Table, amount, choice_names, head, measured, opening
+from lightdet.report.study.table import DASH, Cell, Column, Table, amount, chance, choice_names, head, measured, opening
 from lightdet.report.table import MEANS as COMPARED
 
 
 def build_tables(
-    rows: Sequence[StudyRow], comparisons: dict[int, Comparison], costs: Costs, paper: Paper, sizes: Sequence[int]
+    rows: Sequence[StudyRow],
+    comparisons: dict[int, Comparison],
+    effects: Sequence[Effect],
+    costs: Costs,
+    paper: Paper,
+    sizes: Sequence[int],
 ) -> list[Table]:
     """All of them; `comparisons` by row number."""
     tables = [class_table(rows), mean_table(rows, comparisons, paper), cost_table(rows, costs, sizes)]
     grid = attention_table(rows)
     published = paper_table(paper)
     tables += [*([grid] if grid else []), *build_seed_tables(rows, comparisons)]
-    return [*tables, published] if published else tables
+    return [*tables, *([published] if published else []), *([effect_table(effects)] if effects else [])]
 
 
 def class_table(rows: Sequence[StudyRow]) -> Table:
@@ -126,6 +134,44 @@ def attention_table(rows: Sequence[StudyRow]) -> Table | None:
         table.rows.append(next(iter(placed.values())).number)
     table.notes.append("Without attention the grid changes nothing: those cells are one training.")
     return table
+
+
+def effect_table(effects: Sequence[Effect]) -> Table:
+    """What each choice brings, over all settings of the others."""
+    means = [name for name in MEANS if name != "mAP75"]
+    columns = [Column(name, numeric=False) for name in ("choice", "in place of")]
+    columns += [Column(name) for name in ("settings", "pairs")]
+    for name in means:
+        columns += [Column(f"{name} brought", worded=True), Column(f"{name}: p (Holm)")]
+    columns.append(Column(f"{means[-1]} by setting", numeric=False))
+    table = Table("table8_choices", "Table 8: what each choice brings, over all settings of the others", columns)
+    for effect in effects:
+        cells = [Cell(f"{effect.choice}={effect.value}"), Cell(effect.reference)]
+        cells += [Cell(str(count), count) for count in (effect.settings, effect.pairs)]
+        for name in means:
+            found = effect.comparison.differences.get(MEANS[name])
+            cells.append(difference_cell(effect.comparison, MEANS[name]))
+            cells.append(Cell(DASH) if found is None else chance(found.holm))
+        low, high = effect.extent
+        table.lines.append([*cells, Cell(DASH if math.isnan(low) else f"{low:+.3f} to {high:+.3f}")])
+        table.rows.append(effect.row)
+    table.notes += [EFFECTS_NOTE, seeds_note(effects)]
+    return table
+
+
+EFFECTS_NOTE = (
+    "A setting is one combination of all other choices that was trained with both values, one seed of it a pair; the "
+    "number is the mean over the settings. 95 % intervals are over validation images and over seeds. The last column "
+    "is from the setting where it brings least to the one where it brings most: where the signs differ, the mean is "
+    "no advice for each of them."
+)
+
+
+def seeds_note(effects: Sequence[Effect]) -> str:
+    """What the spread of the trainings was taken from."""
+    if any(effect.pooled for effect in effects):
+        return "Some settings have one seed: how settings differ then counts as the spread of trainings, which is wide."
+    return "Seeds are drawn anew within each setting, and the spread of all settings is taken as one."
 
 
 def spread_note(rows: Sequence[StudyRow]) -> str:
