@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -82,13 +82,27 @@ def design(cfg: DictConfig) -> dict[str, Any]:
         for key, value in resolved.items()
         if key not in NOT_SCIENCE_GROUPS and value != {} and (isinstance(value, dict) or key in READ_AT_TOP)
     }
-    for dotted in NOT_SCIENCE_KEYS:
-        group, _, name = dotted.partition(".")
-        if isinstance(science.get(group), dict):
-            science[group].pop(name, None)
+    science = without(science, [*NOT_SCIENCE_KEYS, *ignored(cfg)])
     if isinstance(science.get("trainer"), dict):
         science["trainer"] = _with_ranks(science["trainer"])
     return science
+
+
+def ignored(cfg: DictConfig) -> list[str]:
+    """Places that a training which is not ours leaves unread, dotted: its model says so in `ignores`."""
+    return [str(place) for place in cfg.get("ignores") or []]
+
+
+def without(tree: dict[str, Any], places: Sequence[str]) -> dict[str, Any]:
+    """A copy of nested values without those at the dotted places."""
+    kept = dict(tree)
+    for place in places:
+        name, _, rest = place.partition(".")
+        if not rest:
+            kept.pop(name, None)
+        elif isinstance(kept.get(name), dict):
+            kept[name] = without(kept[name], [rest])
+    return kept
 
 
 def _with_ranks(trainer: dict[str, Any]) -> dict[str, Any]:

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import pytest
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from tiny_datasets import BOX, HEIGHT, TRAIN, VAL, WIDTH, write_voc
 
 from experiments.rivals import trainer
 from experiments.rivals.photos import export_yolo
-from lightdet.compose import compose_config
+from lightdet.compose import compose_config, compose_job
 from lightdet.data.reader.yolo import Yolo
 from lightdet.disk import read_metrics
 from lightdet.error import LightdetError
+from lightdet.identity import fingerprint
 from lightdet.run import RunFolder
+from lightdet.study.effect import ineffective_overrides
+from lightdet.study.names import chosen
 from lightdet.training import train
 
 CONF = Path(trainer.__file__).parent / "conf"
@@ -42,6 +45,23 @@ for name in asked["images"]:  # the truth itself, turned back into photo px
 (folder / "detections.json").write_text(json.dumps({"images": found}))
 print("@" + json.dumps({"finished": True, "map50": 0.4, "map50_95": 0.3, "parameters": 7, "flops": 20, "torch": "2"}))
 """
+
+
+def composed(monkeypatch: pytest.MonkeyPatch, *words: str) -> DictConfig:
+    monkeypatch.setenv("RIVAL_PYTHON", sys.executable)
+    return compose_job(["model=ultralytics", "architecture=yolo11n.yaml", *words], CONF)
+
+
+def test_what_a_rival_ignores_tells_no_rows_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = composed(monkeypatch)
+    others = composed(monkeypatch, "optimizer=muon", "augment=mosaic", "data/sampling=repeat_factor")
+    assert fingerprint(others) == fingerprint(plain)
+    assert fingerprint(composed(monkeypatch, "data.batch_size=32")) != fingerprint(plain)
+    names = chosen(others)
+    assert {names[key] for key in ("optimizer", "augment", "schedule", "data/sampling")} == {"-"}
+    assert names["architecture"] == "yolo11n.yaml"
+    found = ineffective_overrides(lambda words: composed(monkeypatch, *words), ["optimizer=muon", "seed=3"])
+    assert len(found) == 1 and "optimizer=muon changes nothing" in found[0]
 
 
 def test_photos_and_labels_survive_the_way_out(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.error import LightdetError
-from lightdet.identity import resolve
+from lightdet.identity import ignored, resolve, without
 
 
 def refuse_ineffective(overrides: list[str]) -> None:
@@ -58,7 +58,8 @@ def _effect(cfg: DictConfig) -> dict[str, Any]:
     """Everything in a config that anything reads: its groups, and the plain values that are not fed into groups."""
     bare = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     kept = ("image_size", "seed", "runs_dir")
-    return {key: value for key, value in resolve(bare).items() if isinstance(value, dict) or key in kept}
+    read = without(resolve(bare), ignored(cfg))
+    return {key: value for key, value in read.items() if isinstance(value, dict) or key in kept}
 
 
 def _said(cfg: DictConfig, key: str) -> Any:

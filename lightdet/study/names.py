@@ -7,7 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.error import LightdetError
-from lightdet.identity import slug, unused
+from lightdet.identity import ignored, slug, unused
 
 NOT_CHOICES = ("study", "launcher", "runs_dir", "num_classes")
 
@@ -16,12 +16,13 @@ def chosen(cfg: DictConfig) -> dict[str, Any]:
     """The chosen option of each group and the plain values at the top: {"attention": "cbam", "head": 76, ...}.
 
     A group that is chosen a second time inside another option keeps the place in its name ("attention@model..."), and
-    a plain value that nothing takes up is "-", whatever it says.
+    what nothing takes up, a plain value or a group that the model ignores, is "-", whatever it says.
     """
     names: dict[str, Any] = {}
     if HydraConfig.initialized():
         options = HydraConfig.get().runtime.choices
         names = {str(key): value for key, value in options.items() if not str(key).startswith("hydra/")}
+        names |= {key: "-" for key in names if key.replace("/", ".") in ignored(cfg)}
     idle = unused(cfg)
     plain = {str(key): "-" if key in idle else cfg[key] for key in cfg if not OmegaConf.is_config(cfg[key])}
     return {key: value for key, value in {**names, **plain}.items() if key not in NOT_CHOICES}
