@@ -6,8 +6,6 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 ARGS ?=
 
-export OMP_WAIT_POLICY := PASSIVE
-
 .DEFAULT_GOAL := help
 .PHONY: help setup train sweep bench test lint doctor wheel lock clean
 
@@ -29,6 +27,7 @@ train: $(READY) ## train the default detector on the embedded synthetic data
 sweep: $(READY) ## the ablation: attention or none, in front of each grid
 	$(RUN) train.py -m attention=cbam,none head=76,38,19 $(ARGS)
 
+bench: export OMP_WAIT_POLICY := PASSIVE
 bench: $(READY) ## parameters, operations and latency: make bench ARGS="model=yolov5s,proposed --out FOLDER"
 	$(RUN) -m lightdet.cli benchmark $(or $(ARGS),model=yolov5s,proposed --rounds 60)
 
