@@ -5,6 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 ARGS ?=
+BENCH := model=yolov5s,proposed --rounds 60
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train sweep bench test lint doctor wheel lock clean
@@ -27,9 +28,8 @@ train: $(READY) ## train the default detector on the embedded synthetic data
 sweep: $(READY) ## the ablation: attention or none, in front of each grid
 	$(RUN) train.py -m attention=cbam,none head=76,38,19 $(ARGS)
 
-bench: export OMP_WAIT_POLICY := PASSIVE
 bench: $(READY) ## parameters, operations and latency: make bench ARGS="model=yolov5s,proposed --out FOLDER"
-	$(RUN) -m lightdet.cli benchmark $(or $(ARGS),model=yolov5s,proposed --rounds 60)
+	OMP_WAIT_POLICY=PASSIVE $(RUN) -m lightdet.cli benchmark $(or $(ARGS),$(BENCH))
 
 test: $(READY) ## run the tests
 	$(RUN) -m pytest $(ARGS)

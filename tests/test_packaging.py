@@ -1,6 +1,7 @@
 """What leaves the clone: a wheel that carries its configuration, and pins that anyone can install."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -77,3 +78,12 @@ def test_every_make_target_tells_what_it_does() -> None:
     targets = re.findall(r"^([a-z]+):(.*)$", text, flags=re.MULTILINE)
     assert {"help", "setup", "train", "test", "lint", "sweep", "bench", "clean"} <= {name for name, _ in targets}
     assert all("## " in rest for _, rest in targets)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_bench_compares_what_the_readme_says() -> None:
+    def asked(*words: str) -> str:
+        return subprocess.run(["make", "-n", "bench", *words], cwd=ROOT, capture_output=True, text=True).stdout
+
+    assert "benchmark model=yolov5s,proposed --rounds 60" in asked()
+    assert "benchmark model=light\n" in asked("ARGS=model=light")
