@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from tracked_run import CHOICES, CONFIG, of_kind, records, results, summary_of, tracked_run, train
 
 from lightdet.callback.metrics_csv import MetricsCsv, read_metrics
+from lightdet.logger.aside import Aside, Silence
 from lightdet.logger.csv import CsvLogger
 from lightdet.logger.run_logger import close_trackers
 from lightdet.logger.wandb import WandbLogger
@@ -232,6 +234,42 @@ def test_whatever_wandb_raises_is_one_line(
     logger.log_results(results(tmp_path / "a.png"))
     logger.finish()
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_wandb_that_stops_answering_is_left_behind(
+    folder: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = WandbLogger(folder, CONFIG)
+    logger.seconds = 0.5
+    service = wandb.sdk.wandb_setup.singleton()._connection._proc._process  # type: ignore[union-attr]
+    os.kill(service.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    train(logger, range(5))
+    logger.log_results(results(tmp_path / "a.png"))
+    logger.finish()
+    assert time.monotonic() - began < 30
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "W&B has not answered for 0.5 s; the training goes on" in line
+    assert service.wait(10) == -signal.SIGKILL, "W&B would wait for it when Python ends"
+
+    again = WandbLogger(folder, CONFIG)
+    train(again, range(2))
+    again.finish()
+    assert of_kind(records(folder.path), "history"), "the next run has a process of its own"
+
+
+def test_what_is_done_aside_keeps_its_order_and_its_errors() -> None:
+    aside, told, late = Aside("test"), [], threading.Event()
+    aside.do(lambda: aside.do(lambda: told.append(threading.current_thread().name), 1), 1)
+    assert told == ["test"], "asked from inside, it is done at once and in the same thread"
+    with pytest.raises(ZeroDivisionError):
+        aside.do(lambda: 1 / 0, 1)
+    with pytest.raises(Silence):
+        aside.do(late.wait, 0.05)
+    late.set()
+    aside.do(lambda: told.append("after"), 5)
+    assert told == ["test", "after"]
+    aside.end()
 
 
 def test_the_next_job_gets_a_run_of_its_own(folder: RunFolder) -> None:

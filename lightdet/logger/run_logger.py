@@ -1,4 +1,5 @@
-"""What a logger of a run does beside what Lightning asks of it: it takes the final numbers, and it never raises."""
+"""What a logger of a run does beside what Lightning asks of it: it takes the final numbers, it never raises and never
+keeps a training waiting for ever."""
 
 import sys
 from abc import abstractmethod
@@ -11,6 +12,7 @@ from pytorch_lightning.loggers import Logger
 
 from lightdet.error import LightdetError, first_cause
 from lightdet.identity import resolve
+from lightdet.logger.aside import Aside, Silence
 from lightdet.logger.names import identity
 from lightdet.run import RunFolder
 
@@ -26,13 +28,14 @@ def close_trackers() -> None:
 
 class RunLogger(Logger):
     """A Lightning logger that is also told the final numbers. It never raises into a training: the first failure is
-    one line on stderr, and after the third it is let go.
+    one line on stderr, and after the third it is let go, as it is after `seconds` without an answer.
 
     A tracker fills in `write_row`, `write_results` and `close`; what it does at the start goes through `guard`, too.
     """
 
     title = "the tracker"  # as people call it
     extra = ""  # of pyproject.toml, which installs it
+    seconds = 300.0  # that one call may take
 
     def __init__(self, folder: RunFolder, config: dict[str, Any]) -> None:
         super().__init__()
@@ -40,6 +43,7 @@ class RunLogger(Logger):
         self.config = config
         self.identity = identity(folder, config)
         self.failures = 0
+        self._aside = Aside(f"lightdet-{self.title}")
         _open.append(self)
 
     @property
@@ -76,6 +80,7 @@ class RunLogger(Logger):
         if self in _open:
             _open.remove(self)
             self.guard(lambda: self.close(str(self.folder.read_status().get("state", "done"))))
+            self._aside.end()
 
     @abstractmethod
     def write_row(self, values: dict[str, float], step: int) -> None:
@@ -89,12 +94,19 @@ class RunLogger(Logger):
     def close(self, state: str) -> None:
         """End the run; `state` as in status.json: done, failed, killed, ..."""
 
+    def abandon(self) -> None:
+        """Called once when it has not answered in time: do what keeps it from holding up the end of the process."""
+
     def guard(self, action: Callable[[], Any]) -> None:
-        """Do it; of what it raises, the first failure is told in one line."""
+        """Do it, in a thread that is left behind when it does not come back in time; the first failure is one line."""
         if self.failures >= PATIENCE:
             return
         try:
-            action()
+            self._aside.do(action, self.seconds)
+        except Silence:
+            self._tell(f"has not answered for {self.seconds:g} s")
+            self.failures = PATIENCE
+            self.abandon()
         except Exception as error:
             missing = isinstance(error, ModuleNotFoundError) and bool(self.extra)
             reason = (
@@ -103,9 +115,12 @@ class RunLogger(Logger):
                 else f"failed ({first_cause(error)})"
             )
             if not self.failures:
-                told = f"lightdet: {self.title} {reason}; the training goes on, its numbers are in {self.folder.path}"
-                print(told, file=sys.stderr, flush=True)
+                self._tell(reason)
             self.failures = PATIENCE if missing else self.failures + 1
+
+    def _tell(self, reason: str) -> None:
+        told = f"lightdet: {self.title} {reason}; the training goes on, its numbers are in {self.folder.path}"
+        print(told, file=sys.stderr, flush=True)
 
 
 def build_loggers(cfg: DictConfig, folder: RunFolder) -> list[RunLogger]:

@@ -9,7 +9,7 @@ from typing import Any
 from lightdet.data.image import read_photo
 from lightdet.logger.names import PICTURES, drawn, summary
 from lightdet.logger.run_logger import RunLogger
-from lightdet.logger.wandb_run import open_run
+from lightdet.logger.wandb_run import kill_service, open_run
 from lightdet.run import RunFolder
 
 ROWS_PER_STEP = 4  # rows of W&B's history for one optimizer step, at most
@@ -43,6 +43,7 @@ class WandbLogger(RunLogger):
         self.asked_mode = mode
         self.tags = tags or []
         self.finish_seconds = finish_seconds
+        self.seconds = max(self.seconds, 2 * finish_seconds)
         self.run: Any = None
         self.row = -1
         self.guard(self._start)
@@ -69,6 +70,10 @@ class WandbLogger(RunLogger):
         run, self.run = self.run, None
         if run is not None:
             run.finish(exit_code=int(state in FAILED))
+
+    def abandon(self) -> None:
+        """Its process has stopped answering: end it."""
+        kill_service()
 
     def _start(self) -> None:
         path = str(self.folder.path)

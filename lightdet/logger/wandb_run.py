@@ -44,6 +44,17 @@ def open_run(asked_mode: str, told: dict[str, Any], finish_seconds: float) -> An
     return run
 
 
+def kill_service() -> None:
+    """End W&B's own process beside this one, for which W&B would wait for ever when Python ends. What it has written
+    stays, and the next run gets another process. W&B has no public way to do so; where its inside has changed, nothing
+    happens."""
+    with suppress(Exception, SystemExit):  # it ends Python with the exit code of its process
+        import wandb
+
+        wandb.sdk.wandb_setup.singleton()._connection._proc._process.kill()  # type: ignore[union-attr]
+        wandb.teardown(exit_code=1)
+
+
 def _keep_artifacts_in(folder: Path) -> None:
     """Tables of an offline run wait for `wandb sync` under WANDB_DATA_DIR, in the home folder unless somebody says
     otherwise: they shall lie beside the run that needs them."""
