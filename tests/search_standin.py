@@ -17,7 +17,7 @@ from lightdet.run import RunFolder
 from lightdet.study.work import work
 
 BEST_RATE = 0.002
-TRAINED = Path("trained.txt")  # in the working directory: a line per epoch that was trained
+TRAINED = Path("trained.txt")  # in the working directory: a line per epoch that was trained, after it was kept
 
 DIED = Path("died.txt")  # a line per process that was killed because $DEATHS asks for so many
 
@@ -47,11 +47,11 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
             with open(DIED, "a", encoding="utf-8") as file:
                 file.write(f"{name}\n")
             os.kill(os.getpid(), signal.SIGKILL)
-        with open(TRAINED, "a", encoding="utf-8") as file:
-            file.write(f"{name} {epoch}\n")
         rows.append((epoch, f"{goal * (epoch + 1) / epochs:.6f}"))
         lines = [f"{number},{value}" for number, value in rows]
         write_text(folder.metrics_csv, "\n".join(["epoch,val/map50_95", *lines]) + "\n")
+        with open(TRAINED, "a", encoding="utf-8") as file:
+            file.write(f"{name} {epoch}\n")
         folder.write_status("running", epoch=epoch + 1, epochs=epochs, step=epoch)
     width = cfg.get("width", 1.0)
     return {
