@@ -7,7 +7,7 @@ instead of always the corner that meets the others.
 import cv2
 import numpy as np
 
-from lightdet.data.augment.sample import Sample, Source, cut_boxes
+from lightdet.data.augment.sample import Sample, Source, cut_boxes, part
 from lightdet.error import LightdetError
 from lightdet.ops.letterbox import PADDING_GREY
 
@@ -83,11 +83,10 @@ class Mosaic:
             _window(tile[axis], tile[axis + 2], meeting_point[axis], scaled_side, generator) for axis in (0, 1)
         )
         image = cv2.resize(sample.image, (scaled_side, scaled_side), interpolation=cv2.INTER_LINEAR)
-        window = image[from_y : from_y + height, from_x : from_x + width]
-        canvas[top : top + height, left : left + width] = window
         boxes = sample.boxes_xyxy * np.float32(scaled_side / sample.image.shape[0])
-        boxes -= np.asarray([from_x, from_y, from_x, from_y], dtype=np.float32)
-        inside = cut_boxes(Sample(window, boxes, sample.labels), self.min_visible, self.min_side)
+        window = part(Sample(image, boxes, sample.labels), from_x, from_y, width, height)
+        canvas[top : top + height, left : left + width] = window.image
+        inside = cut_boxes(window, self.min_visible, self.min_side)
         inside.boxes_xyxy = inside.boxes_xyxy + np.asarray([left, top, left, top], dtype=np.float32)
         return inside
 

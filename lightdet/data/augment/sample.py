@@ -23,6 +23,12 @@ class Source(Protocol):
     def sample(self, index: int) -> Sample: ...
 
 
+def part(sample: Sample, left: int, top: int, width: int, height: int) -> Sample:
+    """A part of the image (px), a view, with all boxes in its frame; `cut_boxes` says which of them stay."""
+    image = sample.image[top : top + height, left : left + width]
+    return Sample(image, sample.boxes_xyxy - np.asarray([left, top, left, top], dtype=np.float32), sample.labels)
+
+
 def cut_boxes(sample: Sample, min_visible: float, min_side: float) -> Sample:
     """Boxes cut at the image's border; those with less than the share `min_visible` (0..1) of their area left inside,
     or with a side under `min_side` px, are dropped with their labels."""

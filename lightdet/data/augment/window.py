@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lightdet.data.augment.sample import Sample, Source, cut_boxes
+from lightdet.data.augment.sample import Sample, Source, cut_boxes, part
 from lightdet.error import LightdetError
 from lightdet.ops.grid import STRIDES
 
@@ -32,9 +32,7 @@ class Window:
         step = STRIDES[-1]
         width = min(side, max(step, round(side * self.share / step) * step))
         left, top = generator.integers(side - width + 1, size=2).tolist()
-        image = sample.image[top : top + width, left : left + width]
-        boxes = sample.boxes_xyxy - np.asarray([left, top, left, top], dtype=np.float32)
-        return cut_boxes(Sample(image, boxes, sample.labels), self.min_visible, self.min_side)
+        return cut_boxes(part(sample, left, top, width, width), self.min_visible, self.min_side)
 
 
 class _Windowed:

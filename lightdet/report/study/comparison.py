@@ -57,10 +57,9 @@ class Comparer:
         """The row's finished seeds against the same seeds of the baseline."""
         if row is self.baseline:
             return Comparison("baseline")
-        base = {job.row.seed: job for job in self.baseline.finished}
-        if not row.finished or not base:
+        if not row.finished or not self.baseline.finished:
             return Comparison("not finished" if not row.finished else "the baseline is not finished")
-        pairs = [(job, base[job.row.seed]) for job in row.finished if job.row.seed in base]
+        pairs = pairs_of(row, self.baseline)
         if not pairs:
             return Comparison("no seed in common with the baseline")
         if all(job.row.run == other.row.run for job, other in pairs):
@@ -145,6 +144,12 @@ def adjusted(comparisons: dict[int, Comparison]) -> dict[int, Comparison]:
         number: replace(found, differences=by_runs[found.runs]) if found.differences else found
         for number, found in comparisons.items()
     }
+
+
+def pairs_of(row: StudyRow, other: StudyRow) -> list[tuple[Job, Job]]:
+    """Their finished trainings with equal seeds, those of `row` first."""
+    beside = {job.row.seed: job for job in other.finished}
+    return [(job, beside[job.row.seed]) for job in row.finished if job.row.seed in beside]
 
 
 def kept_detections(folder: RunFolder) -> KeptDetections | None:

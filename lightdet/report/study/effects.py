@@ -5,15 +5,17 @@ four times as many pairs of trainings as the comparison of two rows, which is ho
 few seeds (a factorial experiment: Fisher 1935, The Design of Experiments, chapter VI). No torch here.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lightdet.report.study.comparison import Comparer, Comparison, adjusted
+from lightdet.metric.bootstrap import MEANS
+from lightdet.report.study.comparison import Comparer, Comparison, adjusted, pairs_of
 from lightdet.report.study.difference import Gap, judged
 from lightdet.report.study.rows import Job, StudyRow
 from lightdet.report.study.table import choice_names
 
-MAIN = 2  # place of mAP50-95 among the means
+MAIN = MEANS.index("map50_95")
 Pairs = dict[str, tuple[Job, Job]]  # by seed: a training with the value, and one with the reference
 
 
@@ -28,8 +30,8 @@ class Effect:
     settings: int  # of the other choices that were trained with both
     pairs: int  # of trainings, over all settings and seeds
     comparison: Comparison
-    extent: tuple[float, float] = (float("nan"), float("nan"))  # mAP50-95 in the setting with least and with most
-    pooled: bool = False  # some setting has one seed, so the settings stand for seeds
+    extent: tuple[float, float]  # mAP50-95 in the setting with least and with most
+    pooled: bool  # some setting has one seed, so the settings stand for seeds
 
 
 def effects_of(rows: Sequence[StudyRow], comparer: Comparer) -> list[Effect]:
@@ -41,7 +43,9 @@ def effects_of(rows: Sequence[StudyRow], comparer: Comparer) -> list[Effect]:
             settings = _settings(rows, choice, value, reference) if value != reference else []
             if settings:
                 first = next(row.number for row in rows if row.choices.get(choice, "") == value)
-                found.append(_effect(Effect(choice, value, reference, first, 0, 0, Comparison()), settings, comparer))
+                pairs = sum(map(len, settings))
+                comparison, extent, pooled = _judged(settings, comparer)
+                found.append(Effect(choice, value, reference, first, len(settings), pairs, comparison, extent, pooled))
     if not any(effect.settings > 1 for effect in found):
         return []
     compared = adjusted(dict(enumerate(effect.comparison for effect in found)))
@@ -59,22 +63,21 @@ def _settings(rows: Sequence[StudyRow], choice: str, value: str, reference: str)
     for placed in sides.values():
         if value not in placed or reference not in placed:
             continue
-        beside = {job.row.seed: job for job in placed[reference].finished}
-        pairs = {job.row.seed: (job, beside[job.row.seed]) for job in placed[value].finished if job.row.seed in beside}
-        pairs = {seed: pair for seed, pair in pairs.items() if pair[0].row.run != pair[1].row.run}
+        both = pairs_of(placed[value], placed[reference])
+        pairs = {job.row.seed: (job, other) for job, other in both if job.row.run != other.row.run}
         settings += [pairs] if pairs else []
     return settings
 
 
-def _effect(effect: Effect, settings: list[Pairs], comparer: Comparer) -> Effect:
-    """The effect with its numbers, or with the reason why there are none."""
+def _judged(settings: list[Pairs], comparer: Comparer) -> tuple[Comparison, tuple[float, float], bool]:
+    """Comparison, extent and pooled of an effect; without numbers the reason, and an extent of NaN."""
     gaps: list[dict[str, Gap]] = []
     for pairs in settings:
         gaps.append({})
         for seed, (job, other) in pairs.items():
             gap = comparer.gap(job, other)
             if isinstance(gap, str):
-                return replace(effect, settings=len(settings), comparison=Comparison(gap))
+                return Comparison(gap), (math.nan, math.nan), False
             gaps[-1][seed] = gap
     together = _sharing_trainings(settings)
     groups = [_by_seed([gaps[place] for place in places]) for places in together]
@@ -83,18 +86,10 @@ def _effect(effect: Effect, settings: list[Pairs], comparer: Comparer) -> Effect
     if pooled:
         groups, weights = [[gap for group in groups for gap in group]], [1.0]
     alone = [float(Gap.mean(list(by_seed.values())).full[MAIN]) for by_seed in gaps]
-    count = sum(map(len, gaps))
     seeds = tuple(dict.fromkeys(seed for pairs in settings for seed in pairs))
     runs = tuple(job.row.run for pairs in settings for pair in pairs.values() for job in pair)
     found = Comparison("", seeds, groups[0][0].images, judged(groups, weights), runs)
-    return replace(
-        effect,
-        settings=len(settings),
-        pairs=count,
-        comparison=found,
-        extent=(min(alone), max(alone)),
-        pooled=pooled and len(groups[0]) > 1,
-    )
+    return found, (min(alone), max(alone)), pooled and len(groups[0]) > 1
 
 
 def _sharing_trainings(settings: list[Pairs]) -> list[list[int]]:
