@@ -23,8 +23,8 @@ from lightdet.identity import network_digest
 from lightdet.report.study.build import report_study
 from lightdet.report.study.comparison import NO_BOXES, Comparer, find_row
 from lightdet.report.study.document import as_json
-from lightdet.report.study.figures import pareto
-from lightdet.report.study.rows import Value, read_study
+from lightdet.report.study.figures import NAMED, legend_name, pareto
+from lightdet.report.study.rows import StudyRow, Value, read_study
 from lightdet.report.study.settings import Settings
 from lightdet.report.study.tables import attention_table, difference_text
 
@@ -369,6 +369,17 @@ def test_the_front_holds_the_rows_that_none_beats(six: Path) -> None:
     assert pareto([*points, (rows[4], 0.5, Value(0.6, None, 1, 0.6, 0.6))]) == [
         (rows[4], 0.5, Value(0.6, None, 1, 0.6, 0.6))
     ]
+
+
+def test_a_name_says_what_the_row_chose_in_as_many_lines_as_there_is_room_for() -> None:
+    choices = {"model": "ultralytics", "optimizer": "-", "architecture": "yolo11n.yaml", "trainer.max_epochs": "60"}
+    row = StudyRow(3, choices, {}, [])
+    assert row.label == "model=ultralytics architecture=yolo11n.yaml trainer.max_epochs=60"
+    assert legend_name(row, 4).splitlines() == [
+        "3: model=ultralytics architecture=yolo11n.yaml",
+        "trainer.max_epochs=60",
+    ]
+    assert re.fullmatch(r"3: model=ultralytics architecture=yolo.*…", legend_name(row, NAMED))
 
 
 # ---------------------------------------------------------------- the prompt

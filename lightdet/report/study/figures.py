@@ -8,11 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lightdet.report.curves import DOTS_PER_INCH, dress, hex_colour, legend, note, save
-from lightdet.report.palette import FAINT, INK, class_colour, shorten
+from lightdet.report.palette import FAINT, INK, class_colour, font, shorten
 from lightdet.report.study.rows import StudyRow, Value
 
 NAMED = 18  # rows with a colour and a name of their own in one figure
-MOST_LABEL = 300  # px of a name in a legend, at letters of 12 px
+LETTERS = 12  # px high, of a name in a legend
+MOST_LABEL = 300  # px of a line of it
+MOST_LINES = 3  # of a name, where there is room for them
 MEAN = "mAP50-95"
 Point = tuple[StudyRow, float, Value]  # row, its cost, its mAP50-95
 
@@ -30,7 +32,7 @@ def plot_over_epochs(rows: Sequence[StudyRow], path: Path) -> Path:
         colour = _colour(row, best)
         for index, (epochs, values) in enumerate(curves[row.number]):
             marker = "o" if len(epochs) <= 30 else ""
-            label = "_nolegend_" if index else _name(row)
+            label = "_nolegend_" if index else legend_name(row, len(best))
             axes.plot(epochs, values, color=colour, linewidth=1.5, marker=marker, markersize=3, label=label)
     axes.set(xlabel="epoch", ylabel=f"{MEAN} on validation", ylim=(0, None))
     dress(axes, f"{MEAN} over the epochs" + (f", the best {NAMED} of {len(drawn)} rows" if len(drawn) > NAMED else ""))
@@ -61,7 +63,7 @@ def plot_cost(
         _mark(axes, rest, hex_colour(FAINT), "_nolegend_")
     for point in points:
         if point[0] in named:
-            _mark(axes, [point], _colour(point[0], named), _name(point[0]))
+            _mark(axes, [point], _colour(point[0], named), legend_name(point[0], len(named)))
     _write_numbers(axes, [point for point in points if point[0] in named])
     prices = [x for _, x, _ in points]
     if prices and min(prices) > 0 and max(prices) > 20 * min(prices):
@@ -127,6 +129,17 @@ def _colour(row: StudyRow, named: Sequence[StudyRow]) -> str:
     return hex_colour(class_colour(row.number - 1) if row in named else FAINT)  # one colour in all figures
 
 
-def _name(row: StudyRow) -> str:
-    words = shorten(f"{row.number}: {row.label}", 12, MOST_LABEL)
-    return words.replace("$", r"\$")  # not mathematics
+def legend_name(row: StudyRow, beside: int) -> str:
+    """Number and choices, in as many lines as a legend of `beside` names has room for."""
+    lines, words = [f"{row.number}:"], row.label.split()
+    room = max(1, min(MOST_LINES, NAMED // beside))
+    for place, word in enumerate(words):
+        longer = f"{lines[-1]} {word}"
+        if font(LETTERS).getlength(longer) <= MOST_LABEL:
+            lines[-1] = longer
+        elif len(lines) < room:
+            lines.append(word)
+        else:
+            lines[-1] = " ".join([lines[-1], *words[place:]])
+            break
+    return "\n".join(shorten(line, LETTERS, MOST_LABEL) for line in lines).replace("$", r"\$")  # not mathematics

@@ -85,7 +85,8 @@ class StudyRow:
 
     @property
     def label(self) -> str:
-        return " ".join(f"{key}={value}" for key, value in self.choices.items()) or "default"
+        """Its choices but for those that its model has no use for."""
+        return " ".join(f"{key}={value}" for key, value in self.choices.items() if value != "-") or "default"
 
     @property
     def finished(self) -> list[Job]:
