@@ -93,6 +93,22 @@ def test_with_single_seeds_the_settings_stand_for_them(tmp_path: Path) -> None:
     assert found.comparison.differences["map50_95"].over_both is not None
 
 
+def test_a_setting_with_more_seeds_counts_no_more_than_another(tmp_path: Path) -> None:
+    factorial(tmp_path, seeds=1)
+    for attention in ("none", "cbam"):
+        for seed in (1, 2):
+            made = boxes(SKILLS[attention, "plain"], 20 * seed + len(attention))
+            add_job(tmp_path, {"attention": attention, "fusion": "plain"}, seed, made=made)
+    rows = {tuple(row.choices.values()): row for row in read_study(tmp_path)}
+    means = {
+        key: statistics.fmean(job.row.metric("map50_95") or 0.0 for job in row.finished) for key, row in rows.items()
+    }
+    found = effects(list(rows.values()))["attention"]
+    assert found.pooled and found.pairs == 4
+    gains = [means["cbam", fusion] - means["none", fusion] for fusion in ("plain", "weighted")]
+    assert found.comparison.differences["map50_95"].estimate == pytest.approx(statistics.fmean(gains))
+
+
 def test_a_study_without_a_second_setting_has_no_such_table(tmp_path: Path) -> None:
     for attention in ("none", "cbam"):
         add_job(tmp_path, {"attention": attention})

@@ -84,7 +84,7 @@ def _judged(settings: list[Pairs], comparer: Comparer) -> tuple[Comparison, tupl
     weights = [len(places) / len(settings) for places in together]
     pooled = any(len(group) < 2 for group in groups)
     if pooled:
-        groups, weights = [[gap for group in groups for gap in group]], [1.0]
+        groups, weights = [[Gap.mean(group) for group in groups]], [1.0]
     alone = [float(Gap.mean(list(by_seed.values())).full[MAIN]) for by_seed in gaps]
     seeds = tuple(dict.fromkeys(seed for pairs in settings for seed in pairs))
     runs = tuple(job.row.run for pairs in settings for pair in pairs.values() for job in pair)
