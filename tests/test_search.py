@@ -397,7 +397,7 @@ def worker(conf: Path, words: list[str], **environment: str) -> subprocess.Popen
 
 
 def _amid_a_trial() -> bool:
-    """Whether six epochs are trained, and the trial of the newest has two or more of its five before it."""
+    """Whether six epochs are trained, and the newest leaves its trial two or more of the five to go."""
     newest = TRAINED.read_text().splitlines() if TRAINED.exists() else []
     return len(newest) >= 6 and int(newest[-1].split()[-1]) <= 2
 
