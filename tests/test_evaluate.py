@@ -254,8 +254,8 @@ def test_training_curves_from_a_metrics_file(tmp_path: Path) -> None:
         "epoch,train/loss,train/box,val/map50,lr\n0,nan,2.5,,0.1\n1,3.0,2.0,0.25,0.1\n2,2.0,1.5,0.5,0.1\n"
     )
     columns = read_columns(metrics)
-    assert columns["val/map50"] == ([1.0, 2.0], [0.25, 0.5])
-    assert columns["train/loss"] == ([1.0, 2.0], [3.0, 2.0]), "a loss that is not a number is left out"
+    assert columns["val/map50"] == ([2.0, 3.0], [0.25, 0.5]), "the first epoch is 1, as on the terminal"
+    assert columns["train/loss"] == ([2.0, 3.0], [3.0, 2.0]), "a loss that is not a number is left out"
     assert plot_training(metrics, tmp_path / "deep" / "curves.png").stat().st_size > 5000
     with pytest.raises(LightdetError, match=r"none\.csv"):
         plot_training(tmp_path / "none.csv", tmp_path / "x.png")

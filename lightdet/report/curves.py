@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lightdet.error import LightdetError
 from lightdet.report.palette import FAINT, INK, Colour, class_colour
@@ -109,9 +110,10 @@ def plot_training(metrics_csv: Path, path: Path) -> Path:
         colour = hex_colour(class_colour(index))
         _line(right, points, f"{name}  best {points[1][best]:.3f} (epoch {points[0][best]:g})", colour, 1.8)
         right.plot(points[0][best], points[1][best], "o", color=colour, markersize=5)
-    left.set(xlabel="epoch", ylabel="loss", ylim=(0, _ceiling(losses)))
-    right.set(xlabel="epoch", ylabel="mAP on validation", ylim=(0, 1))
+    left.set(ylabel="loss", ylim=(0, _ceiling(losses)))
+    right.set(ylabel="mAP on validation", ylim=(0, 1))
     for axes, title in ((left, "Training loss"), (right, "Validation")):
+        over_epochs(axes)
         dress(axes, title)
         if axes.lines:
             axes.legend(loc="best", framealpha=0.85, edgecolor="none", fontsize=9, labelcolor=hex_colour(INK))
@@ -120,8 +122,14 @@ def plot_training(metrics_csv: Path, path: Path) -> Path:
     return save(figure, path)
 
 
+def over_epochs(axes: Axes) -> None:
+    """Name the horizontal axis, and let only whole epochs be marked on it."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def read_columns(metrics_csv: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Each column of a per-epoch file as (epochs, finite values); blank cells are skipped.
+    """Each column of a per-epoch file as (epochs, finite values), the first epoch being 1; blank cells are skipped.
 
     Raises LightdetError if the file is missing or has no column "epoch".
     """
@@ -140,7 +148,7 @@ def read_columns(metrics_csv: Path) -> dict[str, tuple[list[float], list[float]]
             value = _number(cell)
             if name and value is not None:
                 epochs, values = columns.setdefault(name, ([], []))
-                epochs.append(float(row["epoch"]))
+                epochs.append(float(row["epoch"]) + 1)
                 values.append(value)
     return columns
 

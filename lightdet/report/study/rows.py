@@ -38,7 +38,7 @@ class Job:
     def epochs(self) -> int:
         """How many epochs were trained."""
         told = inside(self.row.results, "epochs")
-        last = max((int(points[0][-1]) + 1 for points in self.curves.values()), default=0)
+        last = max((int(points[0][-1]) for points in self.curves.values()), default=0)
         return told if isinstance(told, int) else last
 
     @property

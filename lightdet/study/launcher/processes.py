@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from lightdet.error import LightdetError
+from lightdet.error import demand_whole
 from lightdet.run import RunFolder
 from lightdet.study.ending import last_sign, note_ending, note_failure, out_of_memory_kills
 from lightdet.study.launcher.queue import Queue
@@ -46,9 +46,11 @@ class Processes:
         stall_minutes: float | None = 30.0,
         log: bool = False,
     ) -> None:
-        for name, value in (("workers", workers), ("threads", threads), ("per_gpu", per_gpu)):
-            if not (value in ("auto", None) or (isinstance(value, int) and value >= 1)) or (workers is None):
-                raise LightdetError(f"launcher.{name}={value}: a whole number from 1 on, or auto")
+        demand_whole("launcher.per_gpu", per_gpu, 1)
+        if workers != "auto":
+            demand_whole("launcher.workers", workers, 1, or_else="auto")
+        if threads not in ("auto", None):
+            demand_whole("launcher.threads", threads, 1, or_else="auto")
         self.workers = workers
         self.threads = threads
         self.per_gpu = per_gpu
