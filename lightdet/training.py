@@ -173,9 +173,10 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
     memory = cache_folder() / "precision" / f"{digest(asked)[:16]}.json"
     remembered = remembered or read_json(memory)
     if not remembered:
-        network = copy.deepcopy(detector.network).to(device)
-        images = torch.rand(MEASURED_BATCH, 3, cfg.image_size, cfg.image_size, device=device)
-        choice, times = fastest(network, images, choices)
+        with torch.random.fork_rng():  # what is measured on one machine and remembered on another starts alike
+            network = copy.deepcopy(detector.network).to(device)
+            images = torch.rand(MEASURED_BATCH, 3, cfg.image_size, cfg.image_size, device=device)
+            choice, times = fastest(network, images, choices)
         remembered = {"precision": choice.precision, "channels_last": choice.channels_last, "milliseconds": times}
         write_json(memory, remembered)
     write_json(of_run, remembered)

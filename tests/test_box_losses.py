@@ -200,5 +200,11 @@ def test_a_validation_with_averaged_weights_gives_the_mean_back() -> None:
     assert torch.equal(detector.criterion.box_loss.mean_loss, live)
 
 
+@pytest.mark.parametrize(("decay", "ramp"), [(1.0, 300), (-0.1, 300), (0.9, 0), (0.9, 2.5)])
+def test_an_average_that_never_moves_or_has_no_ramp_is_refused(decay: float, ramp: int) -> None:
+    with pytest.raises(LightdetError, match=r"trainer\.ema_"):
+        Ema(decay, ramp)
+
+
 def test_a_loss_that_remembers_nothing_adds_nothing_to_a_checkpoint() -> None:
     assert not [name for name in small_detector(Giou()).state_dict() if name.startswith("criterion")]

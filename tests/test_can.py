@@ -1,12 +1,16 @@
 """Complementary attention, worked by hand."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
 from lightdet.attention.can import Can
+from lightdet.attention.cbam import Cbam
+from lightdet.attention.eca import Eca
+from lightdet.error import LightdetError
 
 
 def sigmoid(x: float) -> float:
@@ -59,3 +63,10 @@ def test_mean_and_maximum_have_weights_of_their_own() -> None:
     y.square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in block.parameters())
     assert block.mlp[0].weight.shape == (8, 16)
+
+
+@pytest.mark.parametrize("attention", [Can, Cbam, Eca])
+def test_a_kernel_without_a_middle_is_refused(attention: Callable[..., nn.Module]) -> None:
+    assert attention(8, kernel=5)(torch.rand(1, 8, 6, 6)).shape == (1, 8, 6, 6)
+    with pytest.raises(LightdetError, match="kernel=4: give an odd number"):
+        attention(8, kernel=4)

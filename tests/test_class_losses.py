@@ -63,6 +63,13 @@ def test_focal_equals_torchvision(gamma: float, alpha: float) -> None:
     torch.testing.assert_close(one.grad, other.grad)
 
 
+@pytest.mark.parametrize("loss", [Focal(gamma=0.5), QualityFocal(beta=0.5)])
+def test_an_answer_that_is_certain_and_right_has_a_gradient(loss: ClassLoss) -> None:
+    logits = torch.tensor([[-200.0, 200.0]], requires_grad=True)  # probabilities 0 and 1, to the last bit
+    loss(logits, LABEL, torch.ones(1)).backward()
+    assert logits.grad is not None and logits.grad.tolist() == [[0.0, 0.0]]
+
+
 def test_quality_focal_by_hand() -> None:
     # the right class (p 3/4) is taught 1/4, the wrong one (p 1/2) 0
     entropy = -(1 / 4 * math.log(3 / 4) + 3 / 4 * math.log(1 / 4))

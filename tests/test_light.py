@@ -66,6 +66,9 @@ def test_a_truth_smaller_than_a_cell_has_a_candidate_all_the_same() -> None:
     cells = row_of_cells([small, A], [[0.5], [0.5]])
     assert answers(TaskAligned()([target([small], [0])], cells)) == [(0, 0, 1.0)]
     assert answers(TaskAligned(least_side=0.0)([target([small], [0])], cells)) == []
+    between = [7.0, 3, 9, 5]  # its centre, (8, 4), is as far from either cell
+    cells = row_of_cells([between, A], [[0.5], [0.5]])
+    assert [cell for cell, _, _ in answers(TaskAligned()([target([between], [0])], cells))] == [0, 1]
 
 
 def test_images_without_truth_and_many_images() -> None:
@@ -82,6 +85,9 @@ def test_a_distance_is_the_mean_of_its_distribution() -> None:
         raw[4 * side + chosen] = 30.0
     assert predictor.distances(raw).tolist() == pytest.approx([0, 1, 2, 3])
     assert predictor.distances(torch.zeros(16)).tolist() == pytest.approx([1.5] * 4), "an even one lies in the middle"
+    spread = predictor.distances(raw / 30)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(predictor.distances(raw / 30), spread), "bfloat16 would round a distance to 1/128 of itself"
     box = predictor.boxes_xyxy(raw, torch.tensor([20.0, 20]), torch.tensor([8.0]))
     assert box.tolist() == pytest.approx([20, 12, 36, 44])
     single = Distances((8,), (8,), num_classes=2, bins=1)

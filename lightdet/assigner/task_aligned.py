@@ -3,7 +3,7 @@
 Feng et al. 2021, arXiv 2108.07755 (TOOD), sections 3.2 and 3.3. Per image:
 
 1. candidates are the cells whose centre lies inside a truth; a truth narrower than `least_side` strides counts as that
-   wide for this question, so that a small one has candidates too;
+   wide for this question, its border included, so that a small one has candidates wherever it lies between the cells;
 2. alignment(truth, cell) = score^alpha * IoU^beta, the score being that of the truth's class;
 3. a truth gets its `most` best aligned candidates; a cell that several truths got answers for the one it overlaps most;
 4. what the cell's class is taught is not 1 but its alignment, scaled so that the best cell of a truth is taught the
@@ -75,8 +75,9 @@ class TaskAligned:
     def _inside(self, boxes_cxcywh: Tensor, cells: ScoredCells) -> Tensor:
         """(T, N) bool: whether the cell's centre lies in the truth."""
         centre, size = boxes_cxcywh[:, None].split(2, dim=-1)  # (T, 1, 2)
-        reach = size.maximum(self.least_side * cells.strides) / 2  # (T, N, 2)
-        return ((cells.centres_xy - centre).abs() < reach - EPSILON).all(dim=-1)
+        apart = (cells.centres_xy - centre).abs()  # (T, N, 2)
+        inside = (apart < size / 2) | (apart <= self.least_side * cells.strides / 2)
+        return inside.all(dim=-1)
 
 
 def _best_of_each(group: Tensor, value: Tensor, most: int) -> Tensor:

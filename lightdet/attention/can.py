@@ -8,6 +8,8 @@ channel can be switched off; `faithful` does the same. Differs: the paper puts t
 import torch
 from torch import Tensor, nn
 
+from lightdet.nn.blocks import padding
+
 
 class Can(nn.Module):
     """Channel gate, then spatial gate: (B, C, H, W) -> same shape."""
@@ -15,7 +17,7 @@ class Can(nn.Module):
     def __init__(self, channels: int, kernel: int = 7, faithful: bool = False) -> None:
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(2 * channels, channels), nn.Sigmoid(), nn.Linear(channels, channels))
-        self.spatial = nn.Conv2d(2, 1, kernel, padding=kernel // 2)
+        self.spatial = nn.Conv2d(2, 1, kernel, padding=padding("attention", kernel))
         self.faithful = faithful
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ formula of average and maximum: the formula is what is built.
 import torch
 from torch import Tensor, nn
 
-from lightdet.nn.blocks import batch_norm
+from lightdet.nn.blocks import batch_norm, padding
 
 
 class Cbam(nn.Module):
@@ -17,7 +17,9 @@ class Cbam(nn.Module):
         super().__init__()
         hidden = max(4, channels // reduction)
         self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
-        self.spatial = nn.Sequential(nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False), batch_norm(1))
+        self.spatial = nn.Sequential(
+            nn.Conv2d(2, 1, kernel, padding=padding("attention", kernel), bias=False), batch_norm(1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         channel = self.mlp(x.mean(dim=(2, 3))) + self.mlp(x.amax(dim=(2, 3)))

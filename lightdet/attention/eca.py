@@ -6,7 +6,7 @@ Differs: the kernel is a knob, not derived from C.
 import torch
 from torch import Tensor, nn
 
-from lightdet.error import LightdetError
+from lightdet.nn.blocks import padding
 
 
 class Eca(nn.Module):
@@ -14,9 +14,7 @@ class Eca(nn.Module):
 
     def __init__(self, channels: int, kernel: int = 3) -> None:
         super().__init__()
-        if kernel % 2 == 0:
-            raise LightdetError(f"attention: kernel={kernel} must be odd, or the gates shift against their channels")
-        self.conv = nn.Conv1d(1, 1, kernel, padding=kernel // 2, bias=False)
+        self.conv = nn.Conv1d(1, 1, kernel, padding=padding("attention", kernel), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         gate = self.conv(x.mean(dim=(2, 3))[:, None])  # (B, 1, C)

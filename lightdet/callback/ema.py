@@ -7,6 +7,8 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from lightdet.error import LightdetError, demand_whole
+
 CHECKPOINT_KEY = "ema"
 
 
@@ -14,10 +16,14 @@ class Ema(Callback):
     """Averages the detector after every optimizer step and lends the average to each validation.
 
     The memory lengthens with the steps: decay * (1 - exp(-step / ramp_steps)), so that early weights are forgotten.
-    The checkpoint holds the average under "ema": {"weights": state of the detector, "steps": int}.
+    The checkpoint holds the average under "ema": {"weights": state of the detector, "steps": int}. Raises LightdetError
+    for a decay outside of 0 to 1 and a ramp below one step.
     """
 
     def __init__(self, decay: float, ramp_steps: int) -> None:
+        if not 0 <= decay < 1:
+            raise LightdetError(f"trainer.ema_decay={decay}: give a number from 0, the live weights, to below 1")
+        demand_whole("trainer.ema_ramp_steps", ramp_steps, 1)
         self.decay = decay
         self.ramp_steps = ramp_steps
         self.weights: dict[str, Tensor] = {}

@@ -38,6 +38,14 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM)
 
 
+def padding(setting: str, kernel: int) -> int:
+    """Zeros on each side with which a map keeps its size. Raises LightdetError, naming the setting, for an even kernel:
+    no padding keeps it."""
+    if not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
+        raise LightdetError(f"{setting}: kernel={kernel}: give an odd number, or the map changes its size")
+    return kernel // 2
+
+
 def leaky_relu() -> nn.Module:
     """The activation of the Darknet models."""
     return nn.LeakyReLU(0.1)

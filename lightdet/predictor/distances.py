@@ -74,7 +74,8 @@ class Distances(PerCell):
         if self.bins == 1:
             return raw.clamp(max=LARGEST_LOG_DISTANCE).exp()
         marks = torch.arange(self.bins, dtype=raw.dtype, device=raw.device)
-        return raw.unflatten(-1, (4, self.bins)).softmax(dim=-1) @ marks
+        shares = raw.unflatten(-1, (4, self.bins)).softmax(dim=-1)
+        return (shares * marks).sum(dim=-1)  # a product of matrices would be rounded to bfloat16 under autocast
 
     def boxes_xyxy(self, raw: Tensor, centres: Tensor, strides: Tensor) -> Tensor:
         """Raw box outputs (..., 4 bins), centres (..., 2) px, strides (..., 1) px -> boxes_xyxy (..., 4) px."""

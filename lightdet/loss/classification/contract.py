@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -20,6 +21,11 @@ class ClassLoss(ABC):
 def one_hot(labels: Tensor, logits: Tensor) -> Tensor:
     """(K,) int64 -> (K, C) of the logits' type: 1 at the label."""
     return F.one_hot(labels, logits.shape[1]).to(logits.dtype)
+
+
+def distance_to(target: Tensor, logits: Tensor) -> Tensor:
+    """|target - probability|, never 0: the slope of its root is infinite there, and the gradient no number."""
+    return (target - logits.sigmoid()).abs().clamp(min=torch.finfo(logits.dtype).tiny)
 
 
 def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightdet.error import LightdetError
-from lightdet.loss.classification.contract import ClassLoss, one_hot, weighted_mean
+from lightdet.loss.classification.contract import ClassLoss, distance_to, one_hot, weighted_mean
 
 
 class Focal(ClassLoss):
@@ -26,7 +26,7 @@ class Focal(ClassLoss):
 
     def __call__(self, logits: Tensor, labels: Tensor, quality: Tensor, weight: Tensor | None = None) -> Tensor:
         target = one_hot(labels, logits)
-        wrong = (target - logits.sigmoid()).abs()  # 1 - p_t
+        wrong = distance_to(target, logits)  # 1 - p_t
         values = wrong**self.gamma * F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         if self.alpha >= 0:
             values = values * (self.alpha * target + (1 - self.alpha) * (1 - target))

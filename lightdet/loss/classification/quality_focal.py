@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightdet.error import LightdetError
-from lightdet.loss.classification.contract import ClassLoss, one_hot, weighted_mean
+from lightdet.loss.classification.contract import ClassLoss, distance_to, one_hot, weighted_mean
 
 
 class QualityFocal(ClassLoss):
@@ -23,5 +23,5 @@ class QualityFocal(ClassLoss):
 
     def __call__(self, logits: Tensor, labels: Tensor, quality: Tensor, weight: Tensor | None = None) -> Tensor:
         target = one_hot(labels, logits) * quality[:, None]
-        far = (target - logits.sigmoid()).abs() ** self.beta
+        far = distance_to(target, logits) ** self.beta
         return weighted_mean(far * F.binary_cross_entropy_with_logits(logits, target, reduction="none"), weight)
