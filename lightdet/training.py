@@ -173,7 +173,9 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
     memory = cache_folder() / "precision" / f"{digest(asked)[:16]}.json"
     remembered = remembered or read_json(memory)
     if not remembered:
-        with torch.random.fork_rng():  # what is measured on one machine and remembered on another starts alike
+        with torch.random.fork_rng(
+            [device] if device.type == "cuda" else []
+        ):  # what is measured on one machine and remembered on another starts alike
             network = copy.deepcopy(detector.network).to(device)
             images = torch.rand(MEASURED_BATCH, 3, cfg.image_size, cfg.image_size, device=device)
             choice, times = fastest(network, images, choices)

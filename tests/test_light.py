@@ -66,6 +66,9 @@ def test_a_truth_smaller_than_a_cell_has_a_candidate_all_the_same() -> None:
     cells = row_of_cells([small, A], [[0.5], [0.5]])
     assert answers(TaskAligned()([target([small], [0])], cells)) == [(0, 0, 1.0)]
     assert answers(TaskAligned(least_side=0.0)([target([small], [0])], cells)) == []
+    large = [-60.0, -60, 70, 70]  # IoU 4 / 130^2, to the sixth power 2e-22: the best it has, so it is taught all of it
+    cells = row_of_cells([large, A], [[0.25], [0.5]])
+    assert TaskAligned()([target([small], [0])], cells).score.item() == pytest.approx(4 / 130**2)
     between = [7.0, 3, 9, 5]  # its centre, (8, 4), is as far from either cell
     cells = row_of_cells([between, A], [[0.5], [0.5]])
     assert [cell for cell, _, _ in answers(TaskAligned()([target([between], [0])], cells))] == [0, 1]

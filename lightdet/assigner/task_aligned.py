@@ -7,7 +7,8 @@ Feng et al. 2021, arXiv 2108.07755 (TOOD), sections 3.2 and 3.3. Per image:
 2. alignment(truth, cell) = score^alpha * IoU^beta, the score being that of the truth's class;
 3. a truth gets its `most` best aligned candidates; a cell that several truths got answers for the one it overlaps most;
 4. what the cell's class is taught is not 1 but its alignment, scaled so that the best cell of a truth is taught the
-   greatest IoU that any of its cells has.
+   greatest IoU that any of its cells has. Differs: nothing is added to the divisor, which would silence a small truth
+   as long as the boxes are large.
 """
 
 from collections.abc import Sequence
@@ -19,8 +20,6 @@ from torch import Tensor
 from lightdet.assigner.positives import CellPositives, Truths
 from lightdet.batch import Target
 from lightdet.ops.boxes import paired_iou
-
-EPSILON = 1e-9
 
 
 @dataclass(slots=True)
@@ -69,7 +68,8 @@ class TaskAligned:
         truth, cell, iou, alignment = truth[kept], cell[kept], iou[kept], alignment[kept]
         greatest = torch.zeros(2, len(labels), device=labels.device)  # IoU and alignment of any cell of a truth
         greatest.scatter_reduce_(1, truth.expand(2, -1), torch.stack((iou, alignment)), "amax")
-        score = alignment * (greatest[0] / (greatest[1] + EPSILON))[truth]
+        least = torch.finfo(alignment.dtype).tiny  # an alignment is a sixth power: 1e-9 would be large beside it
+        score = alignment / greatest[1].clamp(min=least)[truth] * greatest[0][truth]
         return SoftPositives(image[truth], cell, boxes_xyxy[truth], labels[truth], score)
 
     def _inside(self, boxes_cxcywh: Tensor, cells: ScoredCells) -> Tensor:
