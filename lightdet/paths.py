@@ -8,6 +8,6 @@ def cache_folder() -> Path:
     """`$LIGHTDET_CACHE`, or lightdet/ under `$XDG_CACHE_HOME` or `~/.cache`."""
     own = os.environ.get("LIGHTDET_CACHE", "")
     if own:
-        return Path(own)
+        return Path(own).expanduser()
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "lightdet"

@@ -136,6 +136,7 @@ def _fit(
 ) -> pl.Trainer:
     """Train the detector, from the last checkpoint where there is one; every rank does this."""
     device, choice, place = way
+    data.channels_last = choice.channels_last
     if choice.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
     trainer = build_trainer(cfg.trainer, folder, device, choice, loggers, place)

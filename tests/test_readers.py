@@ -22,6 +22,7 @@ from tiny_datasets import (
     voc_xml,
     write_coco,
     write_deeppcb,
+    write_photo,
     write_voc,
     write_yolo,
     yolo_row,
@@ -45,6 +46,17 @@ def stem(record: Record) -> str:
 
 
 # ---------------------------------------------------------------- readers
+
+
+def test_a_photo_that_is_named_twice_is_refused_however_it_is_spelled(tmp_path: Path) -> None:
+    settings = write_voc(tmp_path / "voc")
+    (tmp_path / "voc" / "val.txt").write_text("e\ne.png\n")
+    with pytest.raises(LightdetError, match=r"e\.png: named twice for the split 'val'"):
+        instantiate(settings).read()
+    settings = write_deeppcb(tmp_path / "pcb")
+    (tmp_path / "pcb" / "PCBData" / "val.txt").write_text("g/b.jpg\tg_not/b.txt\n")  # the list has a space there
+    records = instantiate(settings).read()
+    assert [stem(r) for r in records["val"]] == ["b"] and "b" not in [stem(r) for r in records["train"]]
 
 
 @pytest.mark.parametrize("layout", WRITERS)
@@ -153,6 +165,10 @@ def test_coco_labels_follow_the_category_ids_and_the_names_of_the_training_file(
     (tmp_path / "val.json").write_text(json.dumps(document))
     records = instantiate(settings).read()
     assert [r.labels.tolist() for r in records["val"]] == [[label_of(s)] for s in VAL]
+    document["annotations"][-1]["iscrowd"] = "0"
+    (tmp_path / "val.json").write_text(json.dumps(document))
+    with pytest.raises(LightdetError, match="'iscrowd' is '0'; give 0 or 1"):
+        instantiate(settings).read()
 
 
 def test_coco_in_one_file_is_split_here(tmp_path: Path) -> None:
@@ -193,6 +209,19 @@ def test_yolo_polygons_windows_paths_and_a_split_of_ours(tmp_path: Path) -> None
     assert set(everything) == set(TRAIN) and len(records["val"]) == 2  # a photo of each class
     assert everything["a"].boxes_xyxy[0].tolist() == [8, 6, 24, 18]
     assert everything["a"].labels.tolist() == [1, 0]
+
+
+def test_yolo_labels_beside_the_photos_of_a_set_that_lies_in_a_folder_named_images(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "images" / "set", tmp_path / "elsewhere"
+    for folder in (root / "train", elsewhere):
+        write_photo(folder / "a.png")
+        (folder / "a.txt").write_text(yolo_row(0))
+    os.symlink(elsewhere, root / "train" / "linked")
+    (root / "data.yaml").write_text("train: train\nval: train\nnames: [scratch, dent]\n")
+    with pytest.raises(LightdetError, match="follow_links"):
+        Yolo(str(root)).read()
+    records = Yolo(str(root), follow_links=True).read()["train"]
+    assert [len(record.labels) for record in records] == [1, 1]
 
 
 def test_deeppcb_val_list_and_any_suffix(tmp_path: Path) -> None:

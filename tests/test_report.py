@@ -20,6 +20,8 @@ import lightdet.report.study.cost as cost
 from lightdet.disk import write_json
 from lightdet.error import LightdetError
 from lightdet.identity import network_digest
+from lightdet.metric.match_record import ImageBoxes
+from lightdet.report.detections import read_detections, write_detections
 from lightdet.report.study.build import report_study
 from lightdet.report.study.comparison import NO_BOXES, Comparer, find_row
 from lightdet.report.study.document import as_json
@@ -27,6 +29,7 @@ from lightdet.report.study.figures import NAMED, legend_name, pareto
 from lightdet.report.study.rows import StudyRow, Value, read_study
 from lightdet.report.study.settings import Settings
 from lightdet.report.study.tables import attention_table, difference_text
+from lightdet.report.table import read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = Settings(resamples=200, sizes=())
@@ -347,18 +350,60 @@ def test_what_a_model_from_elsewhere_says_of_itself_stands_beside_our_measuremen
 def test_operations_at_other_sizes_are_counted_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = add_job(tmp_path, {"model": "proposed"})
     broken = add_job(tmp_path, {"model": "gone"})
+    foreign = add_job(tmp_path, {"model": "foreign"})
     config = cli.compose_config(["width=0.125", "num_classes=3", "logger=none"])
-    for place, target in ((folder, config.model), (broken, {"_target_": "no.such.Class"})):
+    targets = (config.model, {"_target_": "lightdet.model.Gone"}, {"_target_": "pathlib.Path"})
+    for place, target in zip((folder, broken, foreign), targets, strict=True):
         OmegaConf.save(OmegaConf.create({**config, "model": target}), place.config_path, resolve=True)
     settings = Settings(resamples=100, sizes=(64,))
     _, text, _ = build(tmp_path, settings)
     counted = [line["GFLOPs at 64 px"] for line in lines(tmp_path, "table3_cost")]
     assert 0 < float(counted[0]) < 1 and counted[1] == "-"
     assert "Row 2: not counted at other sizes" in text
+    assert "Row 3: not counted at other sizes (pathlib.Path is no part of lightdet; --own-modules" in text
     monkeypatch.setattr(cost, "find_spec", lambda name: None)
     _, text, _ = build(tmp_path, settings)
     assert [line["GFLOPs at 64 px"] for line in lines(tmp_path, "table3_cost")] == counted
     assert "torch is not installed" in text
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["os.system", "lightdet.disk.write_text", "lightdet.nn.blocks.torch.load", "lightdet.nn.blocks.torch.Tensor"],
+)
+def test_a_study_from_elsewhere_cannot_choose_what_is_called(target: str) -> None:
+    assert cost.foreign_target({"_target_": "lightdet.model.yolo.Yolo", "neck": [{"_target_": target}]}) == target
+    assert cost.foreign_target({"_target_": "hydra.utils.get_object", "path": target}) == target
+    assert cost.foreign_target({"_target_": "lightdet.model.yolo.Yolo", "width": 0.25}) is None
+
+
+def test_a_run_outside_of_its_study_is_not_read(tmp_path: Path) -> None:
+    add_job(tmp_path / "other", {"a": "1"})
+    add_job(tmp_path / "mine", {"a": "2"})
+    add_job(tmp_path / "mine", {"a": "1"}, run="../other/a-1/s0")
+    states = {row.choices["a"]: (row.state, row.reason) for row in read_rows(tmp_path / "mine")}
+    assert states["2"][0] == "done" and states["1"][0] == "unreadable" and "outside" in states["1"][1]
+
+
+def test_a_default_that_was_typed_is_no_row_of_its_own(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        add_job(tmp_path, {"a": "1"}, seed, options={"b": "2"})
+        add_job(tmp_path, {"a": "0"}, seed, options={"b": "2"})
+    add_job(tmp_path, {"a": "1", "b": "2"}, 2)
+    add_job(tmp_path, {"a": "1", "b": "3"})
+    rows = read_study(tmp_path)
+    assert [(row.choices["a"], row.choices["b"], len(row.jobs)) for row in rows] == [
+        ("1", "2", 3),
+        ("0", "2", 2),
+        ("1", "3", 1),
+    ]
+
+
+def test_scores_are_kept_to_their_last_digit(tmp_path: Path) -> None:
+    scores = np.float32([3.0000001e-05, 3e-05, 2.9999e-05])
+    table = np.concatenate([np.tile([0.0, 0, 9, 9], (3, 1)), scores[:, None], np.zeros((3, 1))], axis=1)
+    write_detections(tmp_path / "d.json", ["dent"], ["a.png"], [ImageBoxes(table, np.zeros((0, 5)))])
+    assert np.array_equal(read_detections(tmp_path / "d.json").images[0].detections[:, 4].astype(np.float32), scores)
 
 
 def test_the_front_holds_the_rows_that_none_beats(six: Path) -> None:

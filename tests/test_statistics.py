@@ -22,7 +22,8 @@ from lightdet.metric.paired import (
     over_images_and_seeds,
     p_value,
     seeds_needed,
-    stretch,
+    student,
+    widened,
 )
 from lightdet.report.study.build import report_study
 from lightdet.report.study.comparison import Comparer, Comparison, adjusted
@@ -69,14 +70,25 @@ def test_resampled_seeds_are_those_of_scipy_before_they_are_stretched() -> None:
         (pairs,), np.mean, n_resamples=9999, method="percentile", rng=np.random.default_rng(3)
     ).confidence_interval
     both = over_images_and_seeds([np.repeat(pairs[:, None], 9999, axis=1)])
-    found = pairs.mean() + (np.array(interval(both)) - pairs.mean()) / stretch(12)
+    found = pairs.mean() + (np.array(interval(both)) - pairs.mean()) / (widened(12) * student(11) / student(math.inf))
     np.testing.assert_allclose(found, [theirs.low, theirs.high], atol=2e-4)
 
 
 def test_few_seeds_are_stretched_as_student_says() -> None:
-    assert stretch(3) == pytest.approx(math.sqrt(3 / 2) * 4.302653 / 1.959964, rel=1e-6)
-    assert stretch(5) == pytest.approx(math.sqrt(5 / 4) * 2.776445 / 1.959964, rel=1e-6)
-    assert stretch(2000) == pytest.approx(1, abs=2e-3)
+    assert (widened(3), student(2)) == pytest.approx((math.sqrt(3 / 2), 4.302653), rel=1e-6)
+    assert (widened(5), student(4)) == pytest.approx((math.sqrt(5 / 4), 2.776445), rel=1e-6)
+    assert widened(2000) * student(1999) / student(math.inf) == pytest.approx(1, abs=2e-3)
+
+
+@pytest.mark.parametrize("pairs", [(3, 3, 3, 3), (2, 10), (2, 2, 10)])
+def test_an_effect_over_settings_with_uneven_seeds_holds_the_truth_as_often_as_it_says(pairs: tuple[int, ...]) -> None:
+    """True effect 0 in every setting, trainings that differ by 1: 0.887 for (2, 10) with a spread of each setting."""
+    random, held = np.random.default_rng(0), 0
+    for _ in range(600):
+        groups = [np.repeat(random.normal(0, 1, (count, 1)), 400, axis=1) for count in pairs]
+        low, high = interval(over_images_and_seeds(groups, [1 / len(pairs)] * len(pairs)))
+        held += low <= 0 <= high
+    assert 0.92 <= held / 600 <= 0.97
 
 
 @pytest.mark.parametrize(("spread", "least", "most"), [(1.0, 0.92, 0.98), (0.0, 0.9, 1.0)])
@@ -140,6 +152,7 @@ def test_one_row_of_many_that_passes_by_chance_does_not_pass_for_all() -> None:
     rows = adjusted({1: Comparison("baseline"), 2: compared(0.03, "a"), 3: compared(0.5, "b"), 4: compared(0.5, "b")})
     assert rows[2].differences["map50"].holm == pytest.approx(0.06), "rows that share a run are one comparison"
     assert rows[2].differences["map50"].verdict == "not after Holm"
+    assert Difference(0.1, (0.01, 0.2), None, p=0.058, holm=0.058).verdict == "within noise", "as the note says"
     assert rows[3].differences == rows[4].differences
     assert rows[1].reason == "baseline"
 
@@ -251,6 +264,7 @@ PAPER = "epochs: 6\nrows:\n  a=1: {source: Table 1, mAP50: %s}\n  a=nosuch: {sou
     [
         ("0.1", 3, 6, "", "reproduced"),
         ("100.0", 3, 6, "", "trained in full, mAP50 not reached"),
+        ("98.5 %", 3, 6, "", "trained in full, no published mean to compare with"),
         ("0.1", 2, 6, "", "trained in full, too few seeds to tell"),
         ("0.1", 2, 4, "", "trained shorter, 4 of 6 epochs"),
         ("0.1", 2, 6, "other_data: photos of their own\n", "trained in full, on other data"),

@@ -385,6 +385,12 @@ def test_the_study_command_shows_retries_prunes_and_exports(
     assert study_command(["s", "prune", "--yes"]) == 0
     assert not Path("runs/s/attention-cbam/s0").exists() and not list(Path("runs").rglob("*.tmp"))
     assert states("s") == ["done", "done"]
+    row = next(Path("runs/s/jobs").glob("*.json"))
+    told = row.read_text()
+    row.write_text("")
+    with pytest.raises(LightdetError, match=f"which run belongs to row {row.stem} is not known"):
+        study_command(["s", "prune", "--yes"])
+    row.write_text(told)
 
     assert study_command(["s", "export", "--out", "packed.zip"]) == 0
     with zipfile.ZipFile("packed.zip") as archive:

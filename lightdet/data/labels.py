@@ -34,15 +34,22 @@ class DatasetError(LightdetError):
 
 
 def read_each(items: Mapping[str, Iterable[Item]], read_one: Callable[[Item], Record]) -> dict[str, list[Record]]:
-    """Read every item of every split; raises one DatasetError about all those that cannot be read."""
+    """Read every item of every split; raises one DatasetError about all those that cannot be read, or come twice in a
+    split: they would count twice."""
     records: dict[str, list[Record]] = {split: [] for split in items}
     problems: dict[str, None] = {}
     for split, wanted in items.items():
+        seen: set[str] = set()
         for item in wanted:
             try:
-                records[split].append(read_one(item))
+                record = read_one(item)
             except LightdetError as error:
                 problems[" ".join(str(error).split())] = None
+                continue
+            if record.image_id in seen:
+                problems[f"{record.path}: named twice for the split {split!r}; remove one of the two"] = None
+            seen.add(record.image_id)
+            records[split].append(record)
     if problems:
         raise DatasetError(list(problems))
     return records

@@ -1,6 +1,7 @@
 """From a reader to batches: what a trainer, an evaluation or a look at the data asks for."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -71,6 +72,7 @@ class DetectionData(LightningDataModule):
         self.seed = seed
         self.max_epochs = max_epochs
         self.sampling = sampling
+        self.channels_last = True  # memory layout of the batches that a trainer gets
         self.records: dict[str, list[Record]] = {}
         self._photos: dict[str, Photos] = {}
 
@@ -119,8 +121,9 @@ class DetectionData(LightningDataModule):
         return self._plain("train" if self._overfits() else "val", *self._rank(), even=False)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Lightning's hook: a batch knows how to move."""
-        return batch.to(device)
+        """Lightning's hook: a batch knows how to move. Batches are made in channels last."""
+        moved = batch.to(device)
+        return moved if self.channels_last else replace(moved, images=moved.images.contiguous())
 
     def loader(self, split: str) -> BatchLoader:
         """All images of a split, in their order, letterboxed and otherwise as they are; needs no trainer."""

@@ -15,8 +15,9 @@ def split(
     """Divide records into (train, val) so that every class, and the photos without objects, keep their share.
 
     Whole photos are drawn, the class with the fewest photos first (the greedy idea of Sechidis et al. 2011, "On the
-    stratification of multi-label data"). A class with two photos or more has one at least on either side. The result
-    depends on the seed and the image ids alone, not on the order of the records; both lists are sorted by image id.
+    stratification of multi-label data"). A class with two photos or more has one at least on either side, unless they
+    also show rarer classes and were given away for those. The result depends on the seed and the image ids alone, not
+    on the order of the records; both lists are sorted by image id.
 
     Raises LightdetError for a share outside 0..1 or fewer than two photos.
     """

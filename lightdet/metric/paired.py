@@ -40,21 +40,25 @@ def degrees(groups: Sequence[np.ndarray]) -> int:
 
 def over_images_and_seeds(groups: Sequence[np.ndarray], weights: Sequence[float] = (1.0,)) -> np.ndarray:
     """Differences of groups of pairs on R resamples of the images, each (S, R) -> mean differences (R,) with seeds
-    resampled, the same every time. `weights` of the groups add up to 1; some group has two pairs or more."""
+    resampled, the same every time. `weights` of the groups add up to 1; some group has two pairs or more.
+
+    A group's deviation is drawn from those of all groups, each from its own mean: one spread serves all of them.
+    """
     random, freedom = np.random.default_rng(1), degrees(groups)
-    total: np.ndarray = np.zeros(groups[0].shape[1])
+    resamples = groups[0].shape[1]
+    deviations = [widened(len(group)) * (group - group.mean(axis=0)) for group in groups if len(group) > 1]
+    pool = np.concatenate(deviations)  # (N, R)
+    far = student(freedom) / student(math.inf)
+    total: np.ndarray = np.zeros(resamples)
     for group, weight in zip(groups, weights, strict=True):
-        pairs, resamples = group.shape
-        over_images = group.mean(axis=0)
-        both = group[random.integers(pairs, size=(pairs, resamples)), np.arange(resamples)].mean(axis=0)
-        total += weight * (over_images + (stretch(pairs, freedom) if pairs > 1 else 0.0) * (both - over_images))
+        drawn = pool[random.integers(len(pool), size=(len(group), resamples)), np.arange(resamples)]
+        total += weight * (group.mean(axis=0) + far * drawn.mean(axis=0))
     return total
 
 
-def stretch(pairs: int, freedom: int | None = None) -> float:
-    """By how much the deviation of resampled seeds is too small for a 95 % interval: 2.69 for 3 pairs alone.
-    `freedom` of the spread, where other groups help to know it."""
-    return math.sqrt(pairs / (pairs - 1)) * student(freedom or pairs - 1) / student(math.inf)
+def widened(pairs: int) -> float:
+    """By how much deviations from the mean of so many pairs are too small for those from the true one."""
+    return math.sqrt(pairs / (pairs - 1))
 
 
 def student(freedom: float) -> float:

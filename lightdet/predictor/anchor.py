@@ -58,14 +58,18 @@ class Anchor(Predictor):
         return raw.view(batch, -1, self.outputs, height, width).permute(0, 1, 3, 4, 2).float()
 
     def decode(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Raw maps -> boxes_xyxy (B, N, 4) in input px, scores (B, N, num_classes) = objectness x class."""
+        """Raw maps -> boxes_xyxy (B, N, 4) in input px, scores (B, N, num_classes) = objectness x class.
+
+        With one class the score is the objectness alone: nothing teaches the class output then.
+        """
         boxes, scores = [], []
         for level, (raw, anchors) in enumerate(zip(raw_maps, self.anchors_wh, strict=True)):
             cells = cell_indices(raw.shape[-2], raw.shape[-1], raw.device)
             active = self.activate(self.flatten(raw))
             box = self.boxes(active[..., :4], cells, anchors[:, None, None], level)
             boxes.append(cxcywh_to_xyxy(box).flatten(1, 3))
-            scores.append((active[..., 4:5] * active[..., 5:]).flatten(1, 3))
+            objectness, classes = active[..., 4:5], active[..., 5:]
+            scores.append((objectness * classes if self.num_classes > 1 else objectness).flatten(1, 3))
         return torch.cat(boxes, dim=1), torch.cat(scores, dim=1)
 
     def activate(self, raw: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from lightdet.metric.match_record import ImageBoxes
 
 FILE_NAME = "detections.json"
 BOX_DIGITS = 2  # px
-SCORE_DIGITS = 4
+SCORE_DIGITS = 9  # significant ones, all that float32 has: a weak detector's ranking lives in the last of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class KeptDetections:
 def write_detections(
     path: Path, classes: Sequence[str], image_ids: Sequence[str], images: Sequence[ImageBoxes]
 ) -> None:
-    """Write the file as a whole, a line per image; boxes rounded to 0.01 px, scores to 0.0001."""
+    """Write the file as a whole, a line per image; boxes rounded to 0.01 px."""
     lines = []
     for image_id, image in zip(image_ids, images, strict=True):
         best = np.argsort(-image.detections[:, 4], kind="stable")[:MAX_DETECTIONS]
         entry = {
             "id": image_id,
             "detections": [
-                [*(round(value, BOX_DIGITS) for value in box), round(score, SCORE_DIGITS), int(label)]
+                [*(round(value, BOX_DIGITS) for value in box), float(f"{score:.{SCORE_DIGITS}g}"), int(label)]
                 for *box, score, label in image.detections[best].tolist()
             ],
             "truth": [

@@ -117,6 +117,8 @@ def _read_row(name: str, job: dict[str, Any], study_path: Path) -> Row:
     )
     if row.run:
         try:
+            if not (study_path / row.run).resolve().is_relative_to(study_path.resolve()):
+                raise LightdetError(f"jobs/{name}.json: its run, {row.run[:80]}, lies outside of the study")
             _read_run(row, RunFolder(study_path / row.run))
         except (LightdetError, OSError) as error:
             row.state, row.reason = "unreadable", str(error)
@@ -214,7 +216,8 @@ def _seed_cells(rows: list[Row], choices: list[Column], numbers: list[Column], b
     groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
     for row in rows:
         if row.state == "done":
-            groups.setdefault(tuple(sorted(row.choices.items())), []).append(row)
+            key = tuple((name, str(read(row))) for name, read in choices if name != "seed")
+            groups.setdefault(key, []).append(row)
     lines = []
     for members in groups.values():
         if len({row.seed for row in members}) < 2:

@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from lightdet.disk import locked
+from lightdet.error import LightdetError
 from lightdet.report.table import read_rows
 from lightdet.run import RunFolder
 
@@ -13,17 +15,18 @@ def prune(study_path: Path, checkpoints: bool, delete: bool) -> int:
 
     Runs that an earlier definition of a row asked for, and half-written files of processes that died; with
     `checkpoints` also last.ckpt of finished runs, which nothing but further training would read. Never a run that is
-    being trained, never the results of one that a row points to.
+    being trained, never the results of one that a row points to. Raises LightdetError while a row cannot be read.
     """
     total = 0
-    for path, why in unneeded(study_path, checkpoints):
-        size = _size(path)
-        total += size
-        print(f"{size / 2**20:9.1f} MiB  {path}  ({why})")
-        if delete and path.is_dir():
-            shutil.rmtree(path)
-        elif delete:
-            path.unlink(missing_ok=True)
+    with locked(study_path / ".lock", wait=True):  # a sweep that begins now claims its runs before or after
+        for path, why in unneeded(study_path, checkpoints):
+            size = _size(path)
+            total += size
+            print(f"{size / 2**20:9.1f} MiB  {path}  ({why})")
+            if delete and path.is_dir():
+                shutil.rmtree(path)
+            elif delete:
+                path.unlink(missing_ok=True)
     done = "deleted" if delete else "could go; --yes deletes it"
     print(f"lightdet: {total / 2**20:.1f} MiB {done}" if total else "lightdet: there is nothing that no row needs")
     return 0
@@ -31,7 +34,11 @@ def prune(study_path: Path, checkpoints: bool, delete: bool) -> int:
 
 def unneeded(study_path: Path, checkpoints: bool) -> Iterator[tuple[Path, str]]:
     """Files and folders, each with the reason why nobody misses it."""
-    needed = {(study_path / row.run).resolve() for row in read_rows(study_path) if row.run}
+    rows = read_rows(study_path)
+    broken = next((row for row in rows if not row.run and row.state == "unreadable"), None)
+    if broken:
+        raise LightdetError(f"{study_path}: which run belongs to row {broken.name} is not known ({broken.reason})")
+    needed = {(study_path / row.run).resolve() for row in rows if row.run}
     for status in sorted(study_path.glob("*/s*/status.json")):
         folder = RunFolder(status.parent)
         if folder.holder() is not None:

@@ -173,7 +173,10 @@ def _photos(document: dict[str, Any], path: Path, folder: Path, classes: tuple[s
         category = names.get(_key(entry, "category_id", place, path))
         if category not in classes:
             raise unknown_class(category or entry["category_id"], classes, place, path)
-        if not entry.get("iscrowd"):
+        crowd = entry.get("iscrowd", 0)
+        if crowd not in (0, 1):
+            raise LightdetError(f"{path}: {place}: 'iscrowd' is {str(crowd)[:40]!r}; give 0 or 1")
+        if not crowd:
             photo.claims.append(_claim(entry, place, path, classes.index(category)))
     return list(photos.values())
 

@@ -48,7 +48,8 @@ class DeepPcb:
         lines = read_list(self._trainval_list)
         if self._val_list.is_file():
             val = read_list(self._val_list)
-            train = [line for line in lines if line not in set(val)]
+            held_back = {tuple(line.split()) for line in val}
+            train = [line for line in lines if tuple(line.split()) not in held_back]
         else:
             if not 1 <= self._val_count < len(lines):
                 raise LightdetError(

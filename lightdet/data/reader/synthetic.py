@@ -18,6 +18,7 @@ import numpy as np
 from lightdet.data.record import Record
 from lightdet.data.synthesis.scene import CLASSES, compose
 from lightdet.error import LightdetError, demand_whole
+from lightdet.paths import cache_folder
 
 LOG = logging.getLogger(__name__)
 GENERATOR_VERSION = 3  # raise it whenever a photo or a label of the same seed changes
@@ -155,11 +156,7 @@ class Synthetic:
 
 
 def _cache_folder(cache: str | None) -> Path:
-    if cache:
-        return Path(cache).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if os.path.isabs(base) else Path("~/.cache").expanduser()
-    return root / "lightdet"
+    return Path(cache).expanduser().absolute() if cache else cache_folder().absolute()
 
 
 def _sweep_abandoned(parent: Path) -> None:

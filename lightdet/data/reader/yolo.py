@@ -99,7 +99,8 @@ class Yolo:
         return place
 
     def _walk(self, folder: Path) -> list[Path]:
-        found = [Path(parent) / name for parent, _, names in os.walk(folder) for name in names]
+        walked = os.walk(folder, followlinks=True)  # `locate` judges where a link leads to
+        found = [Path(parent) / name for parent, _, names in walked for name in names]
         images = sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
         return [self._root.locate(path.name, path.parent, self._yaml_path) for path in images]
 
@@ -113,10 +114,11 @@ class Yolo:
             images.append(image)
         return images
 
-    @staticmethod
-    def _label_path(image: Path) -> Path:
+    def _label_path(self, image: Path) -> Path:
+        """Beside the photo, or where `labels` stands for the last `images` on the way from the dataset's folder."""
         parts = list(image.parts)
-        for index in range(len(parts) - 2, -1, -1):
+        above = len(self._root.path.parts) if image.is_relative_to(self._root.path) else 0
+        for index in range(len(parts) - 2, above - 1, -1):
             if parts[index] == "images":
                 parts[index] = "labels"
                 break

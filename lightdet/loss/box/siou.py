@@ -1,4 +1,5 @@
-"""SIoU loss, Gevorgyan 2022, arXiv 2205.12740: the distance counts more along the nearer axis, plus a shape term."""
+"""SIoU loss, Gevorgyan 2022, arXiv 2205.12740: the distance counts more the nearer its direction is to an axis,
+plus a shape term."""
 
 import math
 

@@ -51,7 +51,7 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     paper = read_paper(find_paper(settings.paper, study, out), rows)
     search, broken = read_search(study)
     began = time.process_time()
-    costs = read_costs(rows, study, out, settings.sizes, settings.seconds / 2)
+    costs = read_costs(rows, study, out, settings.sizes, settings.seconds / 2, settings.own_modules)
     left = max(0.0, settings.seconds - (time.process_time() - began))
     comparer = Comparer(baseline, settings.resamples, left)
     comparisons = comparer.compare_all(rows)

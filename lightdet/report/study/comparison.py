@@ -24,7 +24,7 @@ from lightdet.report.study.rows import Job, StudyRow
 from lightdet.run import RunFolder
 
 NO_BOXES = "no per-image detections: evaluate the run again"
-AGREES = 0.01  # by which the mAP of the kept boxes may differ from the run's own: digits were rounded away
+AGREES = 0.0025  # by which the mAP of the kept boxes may differ from the run's own: their digits were rounded away
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +153,8 @@ def pairs_of(row: StudyRow, other: StudyRow) -> list[tuple[Job, Job]]:
 
 
 def kept_detections(folder: RunFolder) -> KeptDetections | None:
-    """What the run kept when it finished, or what `lightdet evaluate RUN` wrote since; None where there is neither."""
-    for path in (folder.path / FILE_NAME, folder.path / "evaluate-val" / FILE_NAME):
+    """What `lightdet evaluate RUN` wrote since, or what the run kept when it finished; None where there is neither."""
+    for path in (folder.path / "evaluate-val" / FILE_NAME, folder.path / FILE_NAME):
         if path.exists():
             return read_detections(path)
     return None

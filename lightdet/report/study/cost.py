@@ -18,6 +18,9 @@ from lightdet.report.table import inside
 
 MEMORY = "cost.json"
 LATENCY = "benchmark.json"
+LOOK_UP = ("hydra.utils.get_object", "hydra.utils.get_class", "hydra.utils.get_method")
+_PARTS = ("model", "backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner", "nn", "ops")
+ROOMS = tuple(f"lightdet.{name}." for name in _PARTS)  # what a detector consists of: none of it touches a file
 
 
 @dataclass(slots=True)
@@ -29,14 +32,20 @@ class Costs:
     notes: list[str] = field(default_factory=list)
 
 
-def read_costs(rows: Sequence[StudyRow], study: Path, out: Path, sizes: Sequence[int], seconds: float) -> Costs:
-    """Counted where the memory does not know it yet, while there is processor time left."""
+def read_costs(
+    rows: Sequence[StudyRow], study: Path, out: Path, sizes: Sequence[int], seconds: float, own: bool = False
+) -> Costs:
+    """Counted where the memory does not know it yet, while there is processor time left.
+
+    To count is to build what a configuration names, and a study may come from anywhere: only rooms of lightdet are
+    built, unless the person vouches for `own` modules.
+    """
     costs = Costs()
     memory = _remembered(out / MEMORY)
     keys = {row.number: key for row in rows if (key := _key(row)) is not None}
     wanted = {f"{key} {size}" for key in keys.values() for size in sizes}
     if wanted - memory.keys() and sizes:
-        memory |= _count(rows, keys, sizes, memory, seconds, costs.notes)
+        memory |= _count(rows, keys, sizes, memory, seconds, own, costs.notes)
         write_json(out / MEMORY, memory)
     for number, key in keys.items():
         for size in sizes:
@@ -71,6 +80,7 @@ def _count(
     sizes: Sequence[int],
     memory: dict[str, Any],
     seconds: float,
+    own: bool,
     notes: list[str],
 ) -> dict[str, float]:
     """`"<network> <size>"` -> GFLOPs of what the memory lacks and torch can build."""
@@ -93,12 +103,38 @@ def _count(
             notes.append(f"Row {row.number} and later ones: not counted at other sizes, {seconds:g} s are spent.")
             break
         try:
+            if not own and (foreign := foreign_target(config["model"])):
+                raise LightdetError(f"{foreign} is no part of lightdet; --own-modules runs its code")
             network = build_detector(OmegaConf.create(config), int(config["num_classes"])).network
             counted |= {f"{key} {size}": footprint(network, size)["gflops"] for size in missing}
         except Exception as error:  # a class that is not here any more, an input that does not fit: that row says so
             failed.add(key)
             notes.append(f"Row {row.number}: not counted at other sizes ({' '.join(str(error).split())[:160]}).")
     return counted
+
+
+def foreign_target(tree: Any) -> str | None:
+    """What a configuration would have Hydra call, or load, that is no room of a detector; None: nothing."""
+    if isinstance(tree, list):
+        return next((found for part in tree if (found := foreign_target(part))), None)
+    if not isinstance(tree, dict):
+        return None
+    target = tree.get("_target_")
+    named = tree.get("path") if target in LOOK_UP else target
+    if target is not None and not _is_ours(str(named)):
+        return str(named)[:80]
+    return foreign_target(list(tree.values()))
+
+
+def _is_ours(name: str) -> bool:
+    """Whether it is a class or a constant of a file in a room; what such a file has imported is not reached by it."""
+    module, _, last = name.rpartition(".")
+    if not last[:1].isupper() or not module.startswith(ROOMS):
+        return False
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _listed(tree: Any, *keys: str) -> list[Any]:

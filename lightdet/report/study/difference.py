@@ -43,10 +43,10 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """Why the difference should not be believed, or "". A row that is compared alone needs no adjustment."""
-        if self.within_noise:
+        """Why the difference should not be believed, or ""."""
+        if self.within_noise or self.p > SIGNIFICANT:
             return WITHIN_NOISE
-        return NOT_AFTER_HOLM if self.holm > max(self.p, SIGNIFICANT) else ""
+        return NOT_AFTER_HOLM if self.holm > SIGNIFICANT else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,9 @@ class Gap:
     def mean(cls, gaps: Sequence["Gap"]) -> "Gap":
         full, resampled = (np.mean([getattr(gap, name) for gap in gaps], axis=0) for name in ("full", "resampled"))
         return cls(gaps[0].images, full, resampled)
+
+    def times(self, factor: float) -> "Gap":
+        return Gap(self.images, factor * self.full, factor * self.resampled)
 
 
 def judged(groups: Sequence[Sequence[Gap]], weights: Sequence[float]) -> dict[str, Difference]:

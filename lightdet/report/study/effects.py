@@ -83,8 +83,9 @@ def _judged(settings: list[Pairs], comparer: Comparer) -> tuple[Comparison, tupl
     groups = [_by_seed([gaps[place] for place in places]) for places in together]
     weights = [len(places) / len(settings) for places in together]
     pooled = any(len(group) < 2 for group in groups)
-    if pooled:
-        groups, weights = [[Gap.mean(group) for group in groups]], [1.0]
+    if pooled:  # scaled so that each setting counts once in the mean of the groups
+        means = zip(groups, weights, strict=True)
+        groups, weights = [[Gap.mean(group).times(weight * len(groups)) for group, weight in means]], [1.0]
     alone = [float(Gap.mean(list(by_seed.values())).full[MAIN]) for by_seed in gaps]
     seeds = tuple(dict.fromkeys(seed for pairs in settings for seed in pairs))
     runs = tuple(job.row.run for pairs in settings for pair in pairs.values() for job in pair)
@@ -108,6 +109,8 @@ def _sharing_trainings(settings: list[Pairs]) -> list[list[int]]:
 
 
 def _by_seed(gaps: list[dict[str, Gap]]) -> list[Gap]:
-    """One gap a seed: the mean over the settings that have it."""
-    seeds = dict.fromkeys(seed for by_seed in gaps for seed in by_seed)
-    return [Gap.mean([by_seed[seed] for by_seed in gaps if seed in by_seed]) for seed in seeds]
+    """One gap a seed that all settings have, the mean over them; without such a seed, one for the mean of them all."""
+    common = [seed for seed in gaps[0] if all(seed in by_seed for by_seed in gaps)]
+    if not common:
+        return [Gap.mean([Gap.mean(list(by_seed.values())) for by_seed in gaps])]
+    return [Gap.mean([by_seed[seed] for by_seed in gaps]) for seed in common]

@@ -130,15 +130,18 @@ def standing(row: StudyRow, entry: Published, paper: Paper) -> str:
 
 def _reached(row: StudyRow, entry: Published) -> str:
     """Whether no published mean (a number above 1 is per cent) lies further above ours than trainings vary."""
-    short = []
+    short, compared = [], 0
     for name, key in MEANS.items():
         value, told = row.over_seeds(lambda job, key=key: job.metric(key)), _share(entry.cells.get(name))  # type: ignore[misc]
         if value is None or told is None:
             continue
         if value.spread is None or value.seeds < FEWEST_SEEDS:
             return "trained in full, too few seeds to tell"
+        compared += 1
         if value.mean + SPREADS * value.spread < told:
             short.append(name)
+    if not compared:
+        return "trained in full, no published mean to compare with"
     return f"trained in full, {', '.join(short)} not reached" if short else REPRODUCED
 
 

@@ -137,11 +137,11 @@ def read_study(study_path: Path) -> list[StudyRow]:
     groups: dict[tuple[tuple[str, str], ...], StudyRow] = {}
     for row in rows:
         job = _read_job(row, study_path, runs)
-        key = tuple(sorted(row.choices.items())) or ((row.name, ""),) * (row.state in UNREADABLE)
+        choices = {name: str(read(row)) for name, read in columns}  # a default that was typed is no other choice
+        if row.state in UNREADABLE and not row.choices:
+            choices = {"job": row.name}
+        key = tuple(choices.items())
         if key not in groups:
-            choices = {name: str(read(row)) for name, read in columns}
-            if row.state in UNREADABLE and not row.choices:
-                choices = {"job": row.name}
             groups[key] = StudyRow(len(groups) + 1, choices, row.options, [])
         if not any(row.run and other.row.run == row.run and other.row.seed == row.seed for other in groups[key].jobs):
             groups[key].jobs.append(job)  # a search may come to the same choices twice

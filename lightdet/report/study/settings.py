@@ -17,6 +17,7 @@ class Settings:
     seconds: float = 20.0  # of processor time: at most half for counting operations, the rest for comparisons
     sizes: Sequence[int] = SIZES  # px, inputs to count operations at beside the runs' own
     megabytes: float = 20.0  # of pictures inside the page
+    own_modules: bool = False  # whether code that is no part of lightdet may run to count operations
     paper: Path | None = None  # None: paper.yaml in the study's folder or beside the report, where there is one
 
 
@@ -47,13 +48,24 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         default=20.0,
         help="of pictures inside the page; others are linked (default: 20)",
     )
+    parser.add_argument(
+        "--own-modules",
+        action="store_true",
+        help="count operations of detectors with modules of your own too, which runs their code",
+    )
     parser.add_argument("--paper", type=Path, help="published numbers (default: paper.yaml in STUDY or OUT)")
 
 
 def settings(options: argparse.Namespace) -> Settings:
     """What `add_settings` has read."""
     return Settings(
-        options.baseline, options.resamples, options.seconds, options.sizes, options.inline_megabytes, options.paper
+        options.baseline,
+        options.resamples,
+        options.seconds,
+        options.sizes,
+        options.inline_megabytes,
+        options.own_modules,
+        options.paper,
     )
 
 
