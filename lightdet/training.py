@@ -6,6 +6,7 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,11 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     if trainer.interrupted:
         raise KeyboardInterrupt
     best_epoch = load_weights(detector, folder.checkpoints / BEST)
-    split = "train" if cfg.trainer.overfit_batches else "val"
-    metrics = evaluate(detector.to(device), data.loader(split), data.classes, data.records[split], folder.path, device)
+    few = cfg.trainer.overfit_batches  # then it is measured on what it was taught, and on nothing else
+    split = "train" if few else "val"
+    batches = islice(data.loader(split), few or None)
+    records = data.records[split][: few * data.batch_size or None]
+    metrics = evaluate(detector.to(device), batches, data.classes, records, folder.path, device)
     plot_training(folder.metrics_csv, folder.path / "training.png")
     results = {
         "metrics": metrics,

@@ -5,6 +5,7 @@ Weights: `pretrained=true` asks timm for them; where they cannot be fetched the 
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lightdet.error import LightdetError
@@ -12,7 +13,13 @@ from lightdet.nn.contracts import Backbone
 
 
 class Timm(Backbone):
-    """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each."""
+    """(B, 3, H, W) in 0..1 -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
+
+    Pretrained weights get the images as they knew them: less their mean, over their standard deviation.
+    """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, name: str, pretrained: bool = False) -> None:
         super().__init__()
@@ -20,9 +27,12 @@ class Timm(Backbone):
         self.features = features
         self.channels = tuple(features.feature_info.channels()[level] for level in levels)
         self.levels = levels
+        self.pretrained = pretrained
+        for name in ("mean", "std"):  # part of the configuration, not of a checkpoint
+            self.register_buffer(name, torch.tensor(features.pretrained_cfg[name]).view(-1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        maps = self.features(images)
+        maps = self.features((images - self.mean) / self.std if self.pretrained else images)
         return [maps[level] for level in self.levels]
 
 
