@@ -37,6 +37,7 @@ lightdet: train, compare and run light defect detectors
 
 `lightdet COMMAND --help` tells more about each.
 """
+PLACES = ("backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner")  # inside of model.network
 EVALUATE_KEYS = ("split", "threshold", "checkpoint", "device", "out")
 BAD_INPUT = 2  # exit code: something a person gave is wrong, and one line said what
 INTERRUPTED = 130
@@ -79,6 +80,8 @@ def main(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except (LightdetError, HydraException, OmegaConfBaseException) as error:
         return complain(reason(error))
+    except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        return complain(f"{error.filename}: {error.strerror}; name another place")
 
 
 def complain(message: str) -> int:
@@ -111,6 +114,7 @@ def train(words: list[str]) -> int:
     """Compose, train and report one run, or with `-m` a sweep of them; `words` are Hydra's arguments."""
     given = sys.argv
     # Hydra reads its arguments there and nowhere else
+    words = sorted(words, key=lambda word: word not in ("-m", "--multirun"))  # argparse wants overrides in one piece
     sys.argv = [given[0], *(re.sub(r"^study=", "study.name=", word) for word in words)]
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
@@ -134,6 +138,7 @@ def job(config: DictConfig) -> dict[str, Any]:
     from lightdet.study.sweep import job as run_job
 
     try:
+        require_places(config)
         require_values(config)
         results = run_job(config)
     except (LightdetError, InstantiationException) as error:
@@ -141,11 +146,23 @@ def job(config: DictConfig) -> dict[str, Any]:
             raise  # a defect in somebody's code: the traceback is what helps
         complain(reason(error))
         raise SystemExit(BAD_INPUT) from error
+    except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        raise SystemExit(complain(f"{error.filename}: {error.strerror}; name another place")) from error
     if "metrics" in results:  # a sweep ends with a table of its own
         from lightdet.report.numbers import metrics_text
 
         print(metrics_text(results["metrics"]))
     return results
+
+
+def require_places(config: DictConfig) -> None:
+    """Raise LightdetError for an option file that fills no place: its values would lie where nothing reads them."""
+    for name in PLACES:
+        if isinstance(config.get(name), DictConfig):
+            raise LightdetError(
+                f"{name}: the file of this option fills no place; its first line must be `# @package ...`, as it is in "
+                f"conf/{name}"
+            )
 
 
 def require_values(config: DictConfig) -> None:

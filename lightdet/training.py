@@ -19,7 +19,7 @@ from pytorch_lightning.loggers import Logger
 from lightdet.data.doctor import quick_check
 from lightdet.data.module import DetectionData
 from lightdet.disk import read_json, write_json, write_text
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, demand_whole
 from lightdet.evaluate import evaluate
 from lightdet.identity import digest, resolve
 from lightdet.load import BEST, LAST, build_detector, load_weights
@@ -37,6 +37,8 @@ from lightdet.task.place import Place
 from lightdet.task.ranks import follow, rank_count, rank_zero
 from lightdet.task.trainer import build_trainer, pick_device, shares_batchnorm
 
+MONITORS = ("val/map50", "val/map75", "val/map50_95")
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
 MEASURED_BATCH = 8  # images in the measurement that chooses a precision
 
 
@@ -50,7 +52,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     if "training" in cfg.model:
         return named(cfg.model.training)(cfg, folder)
     began = time.monotonic()
-    check_image_size(cfg.image_size)
+    check_settings(cfg)
     device = pick_device(cfg.trainer.device)
     ranks = rank_count(cfg.trainer, device)
     if ranks > 1:
@@ -66,8 +68,6 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     trackers = build_loggers(cfg, folder)
     with rank_zero(cfg.trainer, device, folder.path, _plan(settled, device, choice)) as place:
         trainer = _fit(cfg, folder, data, detector, (device, choice, place), trackers)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     best_epoch = load_weights(detector, folder.checkpoints / BEST)
     few = cfg.trainer.overfit_batches  # then it is measured on what it was taught, and on nothing else
     split = "train" if few else "val"
@@ -148,8 +148,33 @@ def _fit(
         detector, data.classes, instantiate(cfg.optimizer, _convert_="all"), instantiate(cfg.schedule), folder.path
     )
     last = folder.checkpoints / LAST
-    trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    try:
+        trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        if not trainer.interrupted:
+            raise
+    if trainer.interrupted:
+        raise KeyboardInterrupt
     return trainer
+
+
+def check_settings(cfg: DictConfig) -> None:
+    """Raises LightdetError for a number with which no training can be done, before anything is built."""
+    check_image_size(cfg.image_size)
+    settings = cfg.trainer
+    demand_whole("seed", cfg.seed, 0)
+    demand_whole("trainer.max_epochs", settings.max_epochs, 1)
+    demand_whole("trainer.validate_every", settings.validate_every, 1, settings.max_epochs)
+    if settings.patience is not None:
+        demand_whole("trainer.patience", settings.patience, 1)
+    if settings.precision not in PRECISIONS:
+        raise LightdetError(f"trainer.precision={settings.precision}: one of {', '.join(PRECISIONS)}")
+    if settings.monitor not in MONITORS and not str(settings.monitor).startswith("val/ap50/"):
+        raise LightdetError(f"trainer.monitor={settings.monitor}: one of {', '.join(MONITORS)}, val/ap50/<class>")
+    for group, key in (("optimizer", "lr"), ("schedule", "warmup_epochs")):
+        value = cfg[group].get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise LightdetError(f"{group}.{key}={value}: give a number that is not negative")
 
 
 def check_image_size(image_size: int) -> None:

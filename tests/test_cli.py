@@ -1,6 +1,7 @@
 """What a person meets at the prompt: help at once, one line for a mistake, and the exit code that goes with it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import lightdet.cli as cli
 from lightdet.error import LightdetError, underneath
 
 ROOT = Path(__file__).resolve().parent.parent
-README_FILES = (("python", "# mine.py\n"), ("yaml", "# attention/mine.yaml\n"))
+README_FILES = ("```python\n# mine.py", "```yaml\n# @package")  # how its two files begin, caption or not
 
 
 def shell(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -140,10 +141,16 @@ def test_doctor_sees_what_train_would_see(tmp_path: Path) -> None:
 def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> None:
     """The README's module and option file, neither of them in this project, and the same from a launcher's child."""
     readme = (ROOT / "README.md").read_text()
-    module, option = (readme.split(f"```{kind}\n{start}")[1].split("```")[0] for kind, start in README_FILES)
+    blocks = (readme[readme.index(start) :].split("```")[1] for start in README_FILES)
+    module, option = (block.partition("\n")[2] for block in blocks)  # as they are printed
     (tmp_path / "mine.py").write_text(module)
     (tmp_path / "options/attention").mkdir(parents=True)
-    (tmp_path / "options/attention/mine.yaml").write_text(f"{option}")
+    file = tmp_path / "options/attention/mine.yaml"
+    file.write_text("# my own\n" + option)
+    misplaced = shell("train", "--config-dir", "options", "attention=mine", cwd=tmp_path)
+    assert misplaced.returncode == 2 and "attention: the file of this option fills no place" in misplaced.stderr
+    assert not (tmp_path / "runs").exists()
+    file.write_text(option)
     shown = shell("train", "--config-dir", "options", "attention=mine", "--cfg", "job", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert OmegaConf.create(shown.stdout).model.network.attention == {
@@ -158,3 +165,41 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
     )
     command = [sys.executable, "-P", "-c", script]
     subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "image_size=100",
+        "seed=-1",
+        "trainer.max_epochs=null",
+        "trainer.max_epochs=0",
+        "trainer.max_epochs=1.5",
+        "trainer.validate_every=0",
+        "trainer.validate_every=41",
+        "trainer.patience=abc",
+        "trainer.precision=fp16",
+        "trainer.monitor=val/foo",
+        "optimizer.lr=abc",
+        "schedule.warmup_epochs=-1",
+    ],
+)
+def test_a_number_with_which_no_training_can_be_done_is_named(word: str) -> None:
+    from lightdet.training import check_settings
+
+    check_settings(cli.compose_config([]))
+    with pytest.raises(LightdetError, match=f"^{re.escape(word.partition('=')[0])}="):
+        check_settings(cli.compose_config([word]))
+
+
+def test_a_place_that_is_taken_by_a_file_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def taken(words: list[str]) -> int:
+        (tmp_path / "file").write_text("")
+        (tmp_path / "file" / "folder").mkdir()
+        return 0
+
+    monkeypatch.setattr(cli, "report", taken)
+    assert cli.main(["report", "x"]) == 2
+    assert capsys.readouterr().err == f"lightdet: {tmp_path}/file/folder: Not a directory; name another place\n"

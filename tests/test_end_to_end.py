@@ -1,11 +1,15 @@
 """One small training from the prompt, and everything that can be done with its folder afterwards."""
 
+import contextlib
+import io
 import json
 from pathlib import Path
 
 import pytest
 
 from lightdet.cli import main
+from lightdet.disk import read_metrics
+from lightdet.task.detection import DetectionTask
 
 TINY = (
     "data.reader.train_images=16",
@@ -17,7 +21,7 @@ TINY = (
     "trainer.precision=32-true",
     "trainer.channels_last=false",
     "trainer.device=cpu",
-    "trainer.progress=none",
+    "trainer.progress=lines",
     "logger=none",
     "width=0.125",
 )
@@ -31,8 +35,15 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def run(words: list[str]) -> Path:
-    assert main(words) == 0
+def printed() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def run(words: list[str], printed: list[str]) -> Path:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert main(words) == 0
+    printed += said.getvalue().splitlines()
     (results,) = Path(words[-1].partition("=")[2]).glob("*/*/s0/results.json")
     return results.parent
 
@@ -42,6 +53,27 @@ def test_a_run_leaves_what_the_readme_promises(run: Path) -> None:
         assert (run / name).stat().st_size > 0, name
     assert json.loads((run / "status.json").read_text())["state"] == "done"
     assert list((run / "pictures").iterdir())
+
+
+def test_the_line_of_an_epoch_has_its_own_losses(run: Path, printed: list[str]) -> None:
+    (row,) = read_metrics(run / "metrics.csv")
+    (line,) = [line for line in printed if line.startswith("epoch 1/1")]
+    for name in ("loss", "box", "objectness", "class"):
+        assert f"  {name} {float(row[f'train/{name}']):.4f}" in line
+
+
+def test_ctrl_c_says_that_the_same_command_continues(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DetectionTask, "training_step", stop)
+    assert main([*words, "seed=7"]) == 130
+    assert "lightdet: stopped; the same command continues" in capsys.readouterr().err
+    (status,) = Path(words[-1].partition("=")[2]).glob("*/*/s7/status.json")
+    told = json.loads(status.read_text())
+    assert (told["state"], told["reason"]) == ("killed", "interrupted")
 
 
 def test_the_same_command_again_trains_nothing(run: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

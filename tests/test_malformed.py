@@ -91,6 +91,7 @@ CASES: dict[tuple[str, str], tuple[Spoil, str, str]] = {
     ("voc", "no such root"): (setting("root", "/nowhere/at/all"), "/nowhere/at/all", "data.reader.root"),
     ("voc", "no such image folder"): (setting("images", "PICTURES"), "PICTURES", "no such folder"),
     ("voc", "image folder outside"): (setting("images", "../elsewhere"), "../elsewhere", "outside"),
+    ("voc", "one class without brackets"): (setting("classes", "dent"), "data.reader.classes=dent", "give a list"),
     ("voc", "class named twice"): (setting("classes", ["dent", "dent"]), "data.reader.classes", "twice"),
     ("voc", "no classes"): (setting("classes", []), "data.reader.classes", "no classes"),
     ("voc", "zero-byte annotation"): (raw("ANNOTATIONS/b.xml", b""), "b.xml", "XML"),

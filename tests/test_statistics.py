@@ -28,7 +28,7 @@ from lightdet.metric.paired import (
 from lightdet.report.study.build import report_study
 from lightdet.report.study.comparison import Comparer, Comparison, adjusted
 from lightdet.report.study.difference import Difference, Gap, Measured, judged
-from lightdet.report.study.paper import read_paper
+from lightdet.report.study.paper import find_paper, read_paper
 from lightdet.report.study.rows import read_study
 from lightdet.report.study.seeds import seed_tables
 from lightdet.report.study.settings import Settings
@@ -282,6 +282,12 @@ def test_a_row_is_called_what_it_is_beside_a_published_one(
     text = (out / "report.md").read_text(encoding="utf-8")
     assert f"| a=1 | 1 | {said} |" in text and "| a=nosuch | - | not run |" in text
     assert ("No row is called reproduced: photos of their own" in text) == bool(extra)
+
+
+def test_published_numbers_that_are_not_there_are_missed(tmp_path: Path) -> None:
+    with pytest.raises(LightdetError, match=r"--paper .*papper\.yaml: no such file"):
+        find_paper(tmp_path / "papper.yaml", tmp_path, tmp_path)
+    assert find_paper(None, tmp_path, tmp_path) == tmp_path / "paper.yaml"
 
 
 def test_the_paper_of_the_seed_study_is_shown_with_its_doubts() -> None:

@@ -3,11 +3,13 @@
 import time
 from typing import Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
 
 
-class EpochLines(Callback):
-    """Prints epoch, losses, mean average precision, seconds and time left."""
+class EpochLines(Checkpoint):
+    """Prints epoch, losses, mean average precision, seconds and time left. A Checkpoint to Lightning, which calls those
+    last, after the module has logged the losses of the epoch."""
 
     def __init__(self) -> None:
         self._began = 0.0

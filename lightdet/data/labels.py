@@ -94,6 +94,8 @@ def parse_number(text: str | None, place: str, said_by: Path) -> float:
 
 def checked_classes(names: Iterable[object], said_by: Path | str) -> tuple[str, ...]:
     """Class names in the order of their labels. Raises LightdetError unless they are distinct texts, one at least."""
+    if isinstance(names, str):
+        raise LightdetError(f"{said_by}={names}: give a list, {said_by}=[{names}]")
     classes = tuple(names)
     for index, name in enumerate(classes):
         if not isinstance(name, str) or not name.strip() or not name.isprintable():

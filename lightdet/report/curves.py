@@ -113,7 +113,7 @@ def plot_training(metrics_csv: Path, path: Path) -> Path:
     left.set(ylabel="loss", ylim=(0, _ceiling(losses)))
     right.set(ylabel="mAP on validation", ylim=(0, 1))
     for axes, title in ((left, "Training loss"), (right, "Validation")):
-        over_epochs(axes)
+        over_whole(axes, "epoch")
         dress(axes, title)
         if axes.lines:
             axes.legend(loc="best", framealpha=0.85, edgecolor="none", fontsize=9, labelcolor=hex_colour(INK))
@@ -122,10 +122,10 @@ def plot_training(metrics_csv: Path, path: Path) -> Path:
     return save(figure, path)
 
 
-def over_epochs(axes: Axes) -> None:
-    """Name the horizontal axis, and let only whole epochs be marked on it."""
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+def over_whole(axes: Axes, counted: str) -> None:
+    """Name the horizontal axis by what is counted on it, and let only whole numbers be marked."""
+    axes.set_xlabel(counted)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def read_columns(metrics_csv: Path) -> dict[str, tuple[list[float], list[float]]]:

@@ -80,6 +80,7 @@ def job(cfg: DictConfig, train: str = TRAINING) -> dict[str, Any]:
     assert folder is not None
     if folder.is_done(asked.identity):
         print(f"lightdet: this run is done already, in {folder.path}", flush=True)
+        print("lightdet: photos or labels changed since are not looked at; study=NAME trains anew", flush=True)
         answer_agent(cfg, folder)
         return folder.read_results()
     return work(folder, train)

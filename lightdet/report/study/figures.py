@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lightdet.report.curves import DOTS_PER_INCH, dress, hex_colour, legend, note, over_epochs, save
+from lightdet.report.curves import DOTS_PER_INCH, dress, hex_colour, legend, note, over_whole, save
 from lightdet.report.palette import FAINT, INK, class_colour, font, shorten
 from lightdet.report.study.rows import StudyRow, Value
 
@@ -35,7 +35,7 @@ def plot_over_epochs(rows: Sequence[StudyRow], path: Path) -> Path:
             label = "_nolegend_" if index else legend_name(row, len(best))
             axes.plot(epochs, values, color=colour, linewidth=1.5, marker=marker, markersize=3, label=label)
     axes.set(ylabel=f"{MEAN} on validation", ylim=(0, None))
-    over_epochs(axes)
+    over_whole(axes, "epoch")
     dress(axes, f"{MEAN} over the epochs" + (f", the best {NAMED} of {len(drawn)} rows" if len(drawn) > NAMED else ""))
     return finish(figure, axes, path, "no epoch was validated")
 

@@ -59,7 +59,10 @@ def _numbers(entry: Published) -> list[int]:
 
 
 def find_paper(given: Path | None, study: Path, out: Path) -> Path:
-    """The file that a person names, else the one in the study's folder, else the one beside the report."""
+    """The file that a person names, else the one in the study's folder, else the one beside the report. Raises
+    LightdetError for a named one that is not there."""
+    if given and not given.is_file():
+        raise LightdetError(f"--paper {given}: no such file")
     places = [given] if given else [study / FILE_NAME, out / FILE_NAME]
     return next((path for path in places if path.exists()), places[0])
 

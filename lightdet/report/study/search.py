@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 
 from lightdet.disk import read_json
 from lightdet.error import LightdetError
-from lightdet.report.curves import dress, hex_colour
+from lightdet.report.curves import dress, hex_colour, over_whole
 from lightdet.report.palette import ALARM, FAINT, INK, class_colour
 from lightdet.report.study.figures import empty, finish
 from lightdet.report.study.rows import StudyRow
@@ -127,7 +127,8 @@ def _plot_trials(found: Found, name: str, path: Path) -> Path:
     if ended:
         x, y = zip(*ended, strict=True)
         axes.plot(x, y, "x", color=hex_colour(ALARM), label="pruned, at its last epoch")
-    axes.set(xlabel="trial", ylabel=name)
+    axes.set(ylabel=name)
+    over_whole(axes, "trial")
     dress(axes, f"{name} of the trials")
     return finish(figure, axes, path, "no finished trial", "trial")
 
