@@ -15,6 +15,7 @@ NAMED = 18  # rows with a colour and a name of their own in one figure
 LETTERS = 12  # px high, of a name in a legend
 MOST_LABEL = 300  # px of a line of it
 MOST_LINES = 3  # of a name, where there is room for them
+ALL_LINES = 24  # of a legend with names of several lines
 MEAN = "mAP50-95"
 Point = tuple[StudyRow, float, Value]  # row, its cost, its mAP50-95
 
@@ -133,7 +134,7 @@ def _colour(row: StudyRow, named: Sequence[StudyRow]) -> str:
 def legend_name(row: StudyRow, beside: int) -> str:
     """Number and choices, in as many lines as a legend of `beside` names has room for."""
     lines, words = [f"{row.number}:"], row.label.split()
-    room = max(1, min(MOST_LINES, NAMED // beside))
+    room = max(1, min(MOST_LINES, ALL_LINES // beside))
     for place, word in enumerate(words):
         longer = f"{lines[-1]} {word}"
         if font(LETTERS).getlength(longer) <= MOST_LABEL:

@@ -113,7 +113,7 @@ def attention_table(rows: Sequence[StudyRow]) -> Table | None:
     if "attention" not in names or "head" not in names:
         return None
     rest = [name for name in names if name not in ("attention", "head")]
-    heads = list(dict.fromkeys(row.choices.get("head", "") for row in rows))
+    heads = sorted(dict.fromkeys(row.choices.get("head", DASH) for row in rows), key=lambda head: head == DASH)
     keys = [name for name in MEANS if name != "mAP75"]
     columns = [Column(name, numeric=False) for name in (*rest, "attention")]
     columns += [Column(f"{name} head={value}") for name in keys for value in heads]
@@ -121,12 +121,12 @@ def attention_table(rows: Sequence[StudyRow]) -> Table | None:
     groups: dict[tuple[str, ...], dict[str, StudyRow]] = {}
     for row in rows:
         group = tuple(row.choices.get(name, "") for name in (*rest, "attention"))
-        groups.setdefault(group, {})[row.choices.get("head", "")] = row
+        groups.setdefault(group, {})[row.choices.get("head", DASH)] = row
     for group, placed in groups.items():
         cells = [
             measured(placed[value].over_seeds(lambda job, key=MEANS[name]: job.metric(key)))  # type: ignore[misc]
             if value in placed
-            else Cell("-")
+            else Cell(DASH)
             for name in keys
             for value in heads
         ]
