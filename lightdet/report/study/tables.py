@@ -194,7 +194,7 @@ def comparison_note(comparisons: dict[int, Comparison]) -> str:
     words += f"{max(found.images for found in known)} validation images"
     if any(len(found.seeds) > 1 for found in known):
         words += ", and over seeds where there are several"
-    words += '. "Within noise": an interval holds 0.'
+    words += '. "Within noise": an interval holds 0, or p is above 0.05.'
     if any(difference.verdict == NOT_AFTER_HOLM for found in known for difference in found.differences.values()):
         words += ' "Not after Holm": it does not, but so many rows were tried that one may by chance.'
     if any(len(found.seeds) == 1 for found in known):
