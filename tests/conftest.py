@@ -1,7 +1,10 @@
 """Set before torch is imported: waiting OpenMP threads sleep instead of spinning, and no library calls home."""
 
 import os
+import signal
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the background of a script: children would ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ.setdefault("WANDB_MODE", "offline")
