@@ -203,9 +203,8 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
     memory = cache_folder() / "precision" / f"{digest(asked)[:16]}.json"
     remembered = remembered or read_json(memory)
     if not remembered:
-        with torch.random.fork_rng(
-            [device] if device.type == "cuda" else []
-        ):  # what is measured on one machine and remembered on another starts alike
+        # what is measured on one machine and remembered on another starts from the same random numbers
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
             network = copy.deepcopy(detector.network).to(device)
             images = torch.rand(MEASURED_BATCH, 3, cfg.image_size, cfg.image_size, device=device)
             choice, times = fastest(network, images, choices)
