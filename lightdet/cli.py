@@ -41,6 +41,7 @@ PLACES = ("backbone", "neck", "fusion", "attention", "predictor", "loss", "assig
 EVALUATE_KEYS = ("split", "threshold", "checkpoint", "device", "out")
 BAD_INPUT = 2  # exit code: something a person gave is wrong, and one line said what
 INTERRUPTED = 130
+WRONG_PLACE = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)  # of a path that was given
 
 
 def program(*command: str) -> int:
@@ -78,10 +79,8 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("lightdet: stopped; the same command continues", file=sys.stderr)
         return INTERRUPTED
-    except (LightdetError, HydraException, OmegaConfBaseException) as error:
+    except (LightdetError, HydraException, OmegaConfBaseException, *WRONG_PLACE) as error:
         return complain(reason(error))
-    except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        return complain(f"{error.filename}: {error.strerror}; name another place")
 
 
 def complain(message: str) -> int:
@@ -92,6 +91,8 @@ def complain(message: str) -> int:
 
 def reason(error: BaseException) -> str:
     """What a person should read: one line of the LightdetError underneath, where there is one, or the error's text."""
+    if isinstance(error, WRONG_PLACE):
+        return f"{error.filename}: {error.strerror}; name another place"
     told = underneath(error)
     return str(error).strip() if told is None else " ".join(str(told).split())
 
@@ -144,10 +145,9 @@ def job(config: DictConfig) -> dict[str, Any]:
     except (LightdetError, InstantiationException) as error:
         if underneath(error) is None and "Error locating target" not in str(error):
             raise  # a defect in somebody's code: the traceback is what helps
-        complain(reason(error))
-        raise SystemExit(BAD_INPUT) from error
-    except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        raise SystemExit(complain(f"{error.filename}: {error.strerror}; name another place")) from error
+        raise SystemExit(complain(reason(error))) from error
+    except WRONG_PLACE as error:
+        raise SystemExit(complain(reason(error))) from error
     if "metrics" in results:  # a sweep ends with a table of its own
         from lightdet.report.numbers import metrics_text
 

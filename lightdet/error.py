@@ -8,11 +8,11 @@ class LightdetError(Exception):
     """
 
 
-def demand_whole(name: str, value: object, least: int, most: int | None = None, or_else: str = "") -> None:
-    """Raises LightdetError unless the setting `name` is a whole number from `least` to `most` (None: to any).
-
-    `or_else` names the word that the setting takes besides, for the message.
-    """
+def demand_whole(name: str, value: object, least: int, most: int | None = None, or_else: str | None = None) -> None:
+    """Raises LightdetError unless the setting `name` is a whole number from `least` to `most` (None: to any), or the
+    word `or_else`."""
+    if or_else is not None and value == or_else:
+        return
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
         bounds = f"{least} or more" if most is None else f"from {least} to {most}"

@@ -27,9 +27,9 @@ from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.footprint import footprint
 from lightdet.model.detector import Detector
 from lightdet.ops.grid import STRIDES
-from lightdet.optim.precision import Choice, candidates, fastest
+from lightdet.optim.precision import PRECISIONS, Choice, candidates, fastest
 from lightdet.paths import cache_folder
-from lightdet.report.curves import plot_training
+from lightdet.report.curves import VALIDATION, plot_training
 from lightdet.run import RunFolder
 from lightdet.study.work import named
 from lightdet.task.detection import DetectionTask
@@ -37,8 +37,6 @@ from lightdet.task.place import Place
 from lightdet.task.ranks import follow, rank_count, rank_zero
 from lightdet.task.trainer import build_trainer, pick_device, shares_batchnorm
 
-MONITORS = ("val/map50", "val/map75", "val/map50_95")
-PRECISIONS = ("auto", "32-true", "bf16-mixed")
 MEASURED_BATCH = 8  # images in the measurement that chooses a precision
 
 
@@ -169,8 +167,8 @@ def check_settings(cfg: DictConfig) -> None:
         demand_whole("trainer.patience", settings.patience, 1)
     if settings.precision not in PRECISIONS:
         raise LightdetError(f"trainer.precision={settings.precision}: one of {', '.join(PRECISIONS)}")
-    if settings.monitor not in MONITORS and not str(settings.monitor).startswith("val/ap50/"):
-        raise LightdetError(f"trainer.monitor={settings.monitor}: one of {', '.join(MONITORS)}, val/ap50/<class>")
+    if settings.monitor not in VALIDATION and not str(settings.monitor).startswith("val/ap50/"):
+        raise LightdetError(f"trainer.monitor={settings.monitor}: one of {', '.join(VALIDATION)}, val/ap50/<class>")
     for group, key in (("optimizer", "lr"), ("schedule", "warmup_epochs")):
         value = cfg[group].get(key, 0)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
@@ -190,10 +188,11 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
 
     A run that was begun keeps what it was begun with.
     """
-    choices = candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)
     of_run = folder.path / "precision.json"
-    remembered = read_json(of_run)
-    if len(choices) == 1 and not remembered:
+    if remembered := read_json(of_run):
+        return Choice(remembered["precision"], remembered["channels_last"])
+    choices = candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)
+    if len(choices) == 1:
         return choices[0]
     asked = {
         "machine": [platform.processor(), platform.machine(), torch.__version__, torch.get_num_threads(), str(device)],
@@ -201,7 +200,7 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
         "choices": [str(choice) for choice in choices],
     }
     memory = cache_folder() / "precision" / f"{digest(asked)[:16]}.json"
-    remembered = remembered or read_json(memory)
+    remembered = read_json(memory)
     if not remembered:
         # what is measured on one machine and remembered on another starts from the same random numbers
         with torch.random.fork_rng([device] if device.type == "cuda" else []):

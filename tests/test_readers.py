@@ -211,6 +211,20 @@ def test_yolo_polygons_windows_paths_and_a_split_of_ours(tmp_path: Path) -> None
     assert everything["a"].labels.tolist() == [1, 0]
 
 
+def test_yolo_photos_behind_two_names_of_a_folder_are_read_once(tmp_path: Path) -> None:
+    settings = write_yolo(tmp_path)
+    os.symlink(tmp_path / "images" / "train", tmp_path / "images" / "train" / "back")  # a cycle
+    assert tuple(map(stem, instantiate(settings).read()["train"])) == TRAIN
+    for kind in ("images", "labels"):
+        (tmp_path / kind / "both").mkdir()
+        for name in ("one", "two"):
+            os.symlink(tmp_path / kind / "train", tmp_path / kind / "both" / name)
+    (tmp_path / "data.yaml").write_text("train: images/both\nval: images/val\nnames: [scratch, dent]\n")
+    assert [record.image_id for record in instantiate(settings).read()["train"]] == [
+        f"images/both/one/{name}.png" for name in TRAIN
+    ]
+
+
 def test_yolo_labels_beside_the_photos_of_a_set_that_lies_in_a_folder_named_images(tmp_path: Path) -> None:
     root, elsewhere = tmp_path / "images" / "set", tmp_path / "elsewhere"
     for folder in (root / "train", elsewhere):

@@ -12,6 +12,8 @@ from torch import nn
 
 CLEARLY_FASTER = 0.87  # share of the time of the plain choice below which another one is taken
 ROUNDS = 3
+PLAIN, HALF = "32-true", "bf16-mixed"  # number formats, as Lightning names them
+PRECISIONS = ("auto", PLAIN, HALF)
 BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
@@ -19,7 +21,7 @@ BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 class Choice:
     """A way to train."""
 
-    precision: str  # Lightning's name: 32-true or bf16-mixed
+    precision: str  # PLAIN or HALF
     channels_last: bool
 
     def __str__(self) -> str:
@@ -28,7 +30,7 @@ class Choice:
 
 def candidates(device: torch.device, precision: str, channels_last: bool | str) -> list[Choice]:
     """What is worth measuring, the plain choice first: "auto" opens both formats where the device has bfloat16."""
-    precisions = [precision] if precision != "auto" else ["32-true"] + ["bf16-mixed"] * has_bf16(device)
+    precisions = [precision] if precision != "auto" else [PLAIN] + [HALF] * has_bf16(device)
     layout = likes_channels_last(device) if channels_last == "auto" else bool(channels_last)
     return [Choice(each, layout) for each in precisions]
 
@@ -84,7 +86,7 @@ def _step(network: nn.Module, images: torch.Tensor, choice: Choice) -> Any:
     batch = images.contiguous(memory_format=layout)
 
     def step() -> None:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=choice.precision == "bf16-mixed"):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=choice.precision == HALF):
             total = sum(output.float().square().mean() for output in model(batch))
         total.backward()
         if images.device.type == "cuda":

@@ -160,6 +160,12 @@ def choice_columns(rows: list[Row]) -> list[Column]:
     return columns
 
 
+def told_apart_by(row: Row, columns: list[Column]) -> dict[str, str]:
+    """Its words in the columns that `choice_columns` gives, the seed's excepted; a default that was typed is no other
+    choice."""
+    return {name: str(read(row)) for name, read in columns if name != "seed"}
+
+
 def _number_columns(rows: list[Row]) -> list[Column]:
     """AP50 per class, the means and the size."""
     classes = list(dict.fromkeys(name for row in rows for name in row.classes()))
@@ -216,8 +222,7 @@ def _seed_cells(rows: list[Row], choices: list[Column], numbers: list[Column], b
     groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
     for row in rows:
         if row.state == "done":
-            key = tuple((name, str(read(row))) for name, read in choices if name != "seed")
-            groups.setdefault(key, []).append(row)
+            groups.setdefault(tuple(told_apart_by(row, choices).items()), []).append(row)
     lines = []
     for members in groups.values():
         if len({row.seed for row in members}) < 2:

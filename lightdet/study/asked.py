@@ -12,10 +12,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lightdet.disk import locked, read_json, write_json, write_text
+from lightdet.disk import read_json, write_json, write_text
 from lightdet.error import LightdetError, one_line
 from lightdet.identity import fingerprint, slug
 from lightdet.run import RunFolder
+from lightdet.study.definition import study_lock
 from lightdet.study.names import chosen
 
 
@@ -55,7 +56,7 @@ def register(runs_dir: Path, study: str, asked: Sequence[Asked]) -> list[RunFold
     touched. What is there already is not written again, so a thousand finished rows cost a look at each.
     """
     study_path = runs_dir / study
-    with locked(study_path / ".lock", wait=True):
+    with study_lock(study_path):
         known: dict[Any, RunFolder] = {}
         for path in sorted(study_path.glob("*/s*/status.json")):
             known[read_json(path).get("fingerprint")] = RunFolder(path.parent)

@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from lightdet.disk import locked
 from lightdet.error import LightdetError
 from lightdet.report.table import read_rows
 from lightdet.run import RunFolder
+from lightdet.study.definition import study_lock
 
 
 def prune(study_path: Path, checkpoints: bool, delete: bool) -> int:
@@ -18,7 +18,7 @@ def prune(study_path: Path, checkpoints: bool, delete: bool) -> int:
     being trained, never the results of one that a row points to. Raises LightdetError while a row cannot be read.
     """
     total = 0
-    with locked(study_path / ".lock", wait=True):  # a sweep that begins now claims its runs before or after
+    with study_lock(study_path):  # a sweep that begins now claims its runs before or after
         for path, why in unneeded(study_path, checkpoints):
             size = _size(path)
             total += size

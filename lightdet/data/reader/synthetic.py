@@ -41,9 +41,8 @@ class Synthetic:
     """Grey product photos with the six defect classes of `CLASSES`; about 12 % of them show a good part.
 
     The photos are a pure function of (seed, size, number). They lie in `<cache>/synthetic-<hash of the parameters>`;
-    `cache` None or "" means `$XDG_CACHE_HOME/lightdet`, or `~/.cache/lightdet` where that is not set. The folder is
-    written under another name and then renamed, so that it is either complete or absent, whoever is killed, and
-    however many processes want it at once.
+    `cache` None or "" means `lightdet.paths.cache_folder()`. The folder is written under another name and then renamed,
+    so that it is either complete or absent, whoever is killed, and however many processes want it at once.
     """
 
     classes: tuple[str, ...] = CLASSES
@@ -58,7 +57,8 @@ class Synthetic:
         demand_whole("data.reader.seed", seed, 0, 2**63 - 1)
         self.counts = {"train": train_images, "val": val_images}
         self.size, self.seed = size, seed
-        self.folder = _cache_folder(cache) / f"synthetic-{self._fingerprint()}"
+        place = Path(cache).expanduser() if cache else cache_folder()
+        self.folder = place.absolute() / f"synthetic-{self._fingerprint()}"
 
     def read(self) -> dict[str, list[Record]]:
         """Records under "train" and "val"; draws the photos first if they are not in the cache.
@@ -153,10 +153,6 @@ class Synthetic:
             f"{self.folder.parent}: cannot write the synthetic photos there ({reason}); "
             "make room, or set LIGHTDET_CACHE (or data.reader.cache=...) to a folder that can be written"
         )
-
-
-def _cache_folder(cache: str | None) -> Path:
-    return Path(cache).expanduser().absolute() if cache else cache_folder().absolute()
 
 
 def _sweep_abandoned(parent: Path) -> None:

@@ -99,8 +99,16 @@ class Yolo:
         return place
 
     def _walk(self, folder: Path) -> list[Path]:
-        walked = os.walk(folder, followlinks=True)  # `locate` judges where a link leads to
-        found = [Path(parent) / name for parent, _, names in walked for name in names]
+        found: list[Path] = []
+        entered: set[str] = set()
+        for parent, folders, names in os.walk(folder, followlinks=True):  # `locate` judges where a link leads to
+            real = os.path.realpath(parent)
+            if real in entered:  # a link leads here, or back above
+                folders.clear()
+                continue
+            entered.add(real)
+            folders.sort()
+            found += [Path(parent) / name for name in names]
         images = sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
         return [self._root.locate(path.name, path.parent, self._yaml_path) for path in images]
 

@@ -61,10 +61,12 @@ def _numbers(entry: Published) -> list[int]:
 def find_paper(given: Path | None, study: Path, out: Path) -> Path:
     """The file that a person names, else the one in the study's folder, else the one beside the report. Raises
     LightdetError for a named one that is not there."""
-    if given and not given.is_file():
+    if given is None:
+        own = study / FILE_NAME
+        return own if own.exists() else out / FILE_NAME
+    if not given.is_file():
         raise LightdetError(f"--paper {given}: no such file")
-    places = [given] if given else [study / FILE_NAME, out / FILE_NAME]
-    return next((path for path in places if path.exists()), places[0])
+    return given
 
 
 def read_paper(path: Path, rows: Sequence[StudyRow]) -> Paper:
@@ -133,18 +135,17 @@ def standing(row: StudyRow, entry: Published, paper: Paper) -> str:
 
 def _reached(row: StudyRow, entry: Published) -> str:
     """Whether no published mean (a number above 1 is per cent) lies further above ours than trainings vary."""
-    short, compared = [], 0
+    reached: dict[str, bool] = {}
     for name, key in MEANS.items():
         value, told = row.over_seeds(lambda job, key=key: job.metric(key)), _share(entry.cells.get(name))  # type: ignore[misc]
         if value is None or told is None:
             continue
         if value.spread is None or value.seeds < FEWEST_SEEDS:
             return "trained in full, too few seeds to tell"
-        compared += 1
-        if value.mean + SPREADS * value.spread < told:
-            short.append(name)
-    if not compared:
+        reached[name] = value.mean + SPREADS * value.spread >= told
+    if not reached:
         return "trained in full, no published mean to compare with"
+    short = [name for name, is_reached in reached.items() if not is_reached]
     return f"trained in full, {', '.join(short)} not reached" if short else REPRODUCED
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from lightdet.error import LightdetError
 from lightdet.report.curves import VALIDATION, read_columns
-from lightdet.report.table import Row, choice_columns, inside, read_rows
+from lightdet.report.table import Row, choice_columns, inside, read_rows, told_apart_by
 from lightdet.run import RunFolder
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -132,12 +132,12 @@ def read_study(study_path: Path) -> list[StudyRow]:
     rows = read_rows(study_path)
     if not rows:
         raise LightdetError(f"{study_path}: no study here (no jobs/*.json); name a folder runs/<study>")
-    columns = [(name, read) for name, read in choice_columns(rows) if name != "seed"]
+    columns = choice_columns(rows)
     runs: dict[str, Job] = {}
     groups: dict[tuple[tuple[str, str], ...], StudyRow] = {}
     for row in rows:
         job = _read_job(row, study_path, runs)
-        choices = {name: str(read(row)) for name, read in columns}  # a default that was typed is no other choice
+        choices = told_apart_by(row, columns)
         if row.state in UNREADABLE and not row.choices:
             choices = {"job": row.name}
         key = tuple(choices.items())

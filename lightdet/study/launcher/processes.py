@@ -47,9 +47,8 @@ class Processes:
         log: bool = False,
     ) -> None:
         demand_whole("launcher.per_gpu", per_gpu, 1)
-        if workers != "auto":
-            demand_whole("launcher.workers", workers, 1, or_else="auto")
-        if threads not in ("auto", None):
+        demand_whole("launcher.workers", workers, 1, or_else="auto")
+        if threads is not None:
             demand_whole("launcher.threads", threads, 1, or_else="auto")
         self.workers = workers
         self.threads = threads
