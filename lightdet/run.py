@@ -69,6 +69,10 @@ class RunFolder:
         """The pid of the process that is training here now (0: unknown), or None."""
         return holder_of(self.lock_path)
 
+    def is_running(self) -> bool:
+        """Whether its status says that it is being trained."""
+        return self.read_status().get("state") == "running"
+
     def ask_to_end(self, reason: str) -> None:
         """Have the process that trains here end before its time; the run is then "pruned", for this reason."""
         write_text(self.end_path, reason)

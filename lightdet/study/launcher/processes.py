@@ -135,7 +135,7 @@ class Processes:
                     os.kill(one.process.pid, send)
         for one in children:
             one.process.join()
-            if one.folder.read_status().get("state") == "running":
+            if one.folder.is_running():
                 one.folder.write_status("killed", reason="interrupted")
 
 

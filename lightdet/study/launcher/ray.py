@@ -190,7 +190,7 @@ class Ray:
         return True
 
     def _note_cancelled(self, one: _Attempt) -> None:
-        if one.folder.read_status().get("state") == "running":
+        if one.folder.is_running():
             one.folder.write_status("killed", reason="interrupted")
 
     def _end_if_silent(self, one: _Attempt) -> None:

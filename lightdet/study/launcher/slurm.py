@@ -258,7 +258,7 @@ class Slurm:
                 job.handle.cancel()
             for job in jobs:
                 job.handle._process.wait()
-                if job.folder.holder() is None and job.folder.read_status().get("state") == "running":
+                if job.folder.holder() is None and job.folder.is_running():
                     job.folder.write_status("killed", reason="interrupted")
 
 
