@@ -26,7 +26,7 @@ from lightdet.load import BEST, LAST, build_detector, load_weights
 from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.footprint import footprint
 from lightdet.model.detector import Detector
-from lightdet.ops.grid import STRIDES
+from lightdet.ops.grid import check_image_size
 from lightdet.optim.precision import PRECISIONS, Choice, candidates, fastest
 from lightdet.paths import cache_folder
 from lightdet.report.curves import VALIDATION, plot_training
@@ -173,14 +173,6 @@ def check_settings(cfg: DictConfig) -> None:
         value = cfg[group].get(key, 0)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise LightdetError(f"{group}.{key}={value}: give a number that is not negative")
-
-
-def check_image_size(image_size: int) -> None:
-    """Raises LightdetError for an input that the coarsest grid does not divide."""
-    coarsest = STRIDES[-1]
-    if not isinstance(image_size, int) or image_size < coarsest or image_size % coarsest:
-        near = max(coarsest, round(float(image_size) / coarsest) * coarsest)
-        raise LightdetError(f"image_size={image_size}: must be a multiple of {coarsest}; the nearest is {near}")
 
 
 def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device, folder: RunFolder) -> Choice:

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.benchmark import command
-from lightdet.benchmark.contender import combinations, contenders
+from lightdet.benchmark.contender import _photo, combinations, contenders
 from lightdet.benchmark.measure import interleaved, paired_ratio, peak_bytes
 from lightdet.benchmark.order import disagreements, timed
 from lightdet.benchmark.way import WAYS, Prepared
 from lightdet.cli import main
+from lightdet.compose import compose_config
 from lightdet.error import LightdetError
 
 SMALL = ["width=0.125", "image_size=64"]
@@ -33,6 +34,19 @@ def test_jobs_that_are_one_network_are_measured_once() -> None:
         "attention=cbam head=38",
         "attention=none head=76",
     ]
+
+
+def test_options_from_outside_take_part(tmp_path: Path) -> None:
+    (tmp_path / "attention").mkdir()
+    option = "# @package model.network\nattention: {_target_: lightdet.attention.eca.Eca, _partial_: true}\nhead: all\n"
+    (tmp_path / "attention" / "mine.yaml").write_text(option)
+    mine, eca = contenders(["model=proposed", "attention=mine,eca", "head=all", "width=0.125"], 64, tmp_path)
+    assert (mine.name, eca.name) == ("attention=mine", "attention=eca") and mine.parameters == eca.parameters
+
+
+def test_a_run_whose_photos_are_elsewhere_is_measured_without_one() -> None:
+    words = ["data=voc", "data.reader.root=/nowhere", "data.reader.classes=[dent]"]
+    assert _photo(compose_config(words)) is None
 
 
 def test_rounds_take_turns_and_ratios_are_paired() -> None:

@@ -201,3 +201,8 @@ def test_neu_det(real_data: Path) -> None:
     }
     assert examination.exit_code == 1
     assert examination.recall > 0.98
+
+
+def test_an_input_that_no_training_takes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run_doctor(config_of(write_voc(tmp_path), tmp_path, image_size=200)) == 2
+    assert "image_size=200: must be a multiple of 32; the nearest is 192" in capsys.readouterr().err

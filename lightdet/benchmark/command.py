@@ -34,7 +34,7 @@ def benchmark(words: list[str]) -> int:
     torch.set_num_threads(asked.threads)
     require_device(asked.device)
     overrides, image_size = _image_size(asked.what)
-    taking_part = contenders(overrides, image_size)
+    taking_part = contenders(overrides, image_size, asked.config_dir)
     names = [contender.name for contender in taking_part]
     against = asked.against or names[0]
     if against not in names:
@@ -73,6 +73,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         epilog="example: lightdet benchmark model=yolov5s,proposed attention=cbam,none image_size=640 --batch 1 16",
     )
     parser.add_argument("what", nargs="*", help="overrides as for `train -m`, run folders, study folders")
+    parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with config groups of your own")
     parser.add_argument("--against", help="the contender whose time the ratios divide by (default: the first)")
     parser.add_argument(
         "--ways", nargs="+", choices=list(WAYS), default=list(USUAL_WAYS), metavar="WAY", help=", ".join(WAYS)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
@@ -45,17 +46,17 @@ class Contender:
         return self.detector.network
 
 
-def contenders(words: Sequence[str], image_size: int) -> list[Contender]:
+def contenders(words: Sequence[str], image_size: int, config_dir: Path | None = None) -> list[Contender]:
     """`key=value` words compose presets, with commas as in a sweep; any other word is a run or study folder.
 
-    Runs of one architecture that differ in weights alone are measured once. Raises LightdetError for a folder without
-    runs.
+    `config_dir` holds options of one's own. Runs of one architecture that differ in weights alone are measured once.
+    Raises LightdetError for a folder without runs.
     """
     overrides = [word for word in words if "=" in word]
     folders = [Path(word) for word in words if "=" not in word]
     found = [_from_run(name, folder, image_size) for name, folder in _runs(folders)]
     if overrides or not folders:
-        found += [_preset(name, each, image_size) for name, each in combinations(overrides)]
+        found += [_preset(name, each, image_size, config_dir) for name, each in combinations(overrides)]
     unique: dict[tuple[str, bool], Contender] = {}
     for contender in found:
         unique.setdefault((contender.key, bool(contender.run)), contender)
@@ -79,8 +80,8 @@ def combinations(overrides: Sequence[str]) -> list[tuple[str, list[str]]]:
     return named
 
 
-def _preset(name: str, overrides: list[str], image_size: int) -> Contender:
-    config = compose_config([*overrides, f"image_size={image_size}"])
+def _preset(name: str, overrides: list[str], image_size: int, config_dir: Path | None) -> Contender:
+    config = compose_config([*overrides, f"image_size={image_size}"], config_dir)
     config.num_classes = PLACEHOLDER_CLASSES
     torch.manual_seed(int(config.seed))
     detector = build_detector(config, PLACEHOLDER_CLASSES)
@@ -158,6 +159,6 @@ def _photo(config: DictConfig) -> Tensor | None:
         data: Any = instantiate(config.data, _convert_="all")
         data.setup("fit")
         images: Tensor = next(iter(data.loader("val"))).images[:1]
-    except (LightdetError, OSError):
+    except (LightdetError, InstantiationException, OSError):  # Hydra's is around what the reader said
         return None
     return images

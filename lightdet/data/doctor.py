@@ -31,6 +31,7 @@ from lightdet.data.labels import DatasetError
 from lightdet.data.record import Reader
 from lightdet.error import LightdetError
 from lightdet.ops.anchors import DEFAULT_ANCHORS, reachable
+from lightdet.ops.grid import check_image_size
 
 QUICK_SAMPLE = 500  # photos whose headers the quick check opens
 
@@ -112,7 +113,8 @@ def run_doctor(cfg: DictConfig, as_json: bool = False) -> int:
     from lightdet.data.doctor_report import print_problems, print_report, write_report
 
     try:
-        examination = examine(_make_reader(cfg), int(cfg.image_size))
+        check_image_size(cfg.image_size)
+        examination = examine(_make_reader(cfg), cfg.image_size)
     except DatasetError as error:
         return print_problems(error.problems, as_json)
     except LightdetError as error:

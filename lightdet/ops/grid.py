@@ -27,6 +27,14 @@ def parse_head(head: str | int) -> tuple[str, ...]:
     return tuple(grid for grid in GRIDS if grid in names)
 
 
+def check_image_size(image_size: int) -> None:
+    """Raises LightdetError for an input that the coarsest grid does not divide."""
+    coarsest = STRIDES[-1]
+    if not isinstance(image_size, int) or image_size < coarsest or image_size % coarsest:
+        near = max(coarsest, round(float(image_size) / coarsest) * coarsest)
+        raise LightdetError(f"image_size={image_size}: must be a multiple of {coarsest}; the nearest is {near}")
+
+
 def cell_indices(height: int, width: int, device: torch.device) -> Tensor:
     """(height, width, 2): column and row index of each cell, float32."""
     rows, columns = torch.meshgrid(

@@ -112,6 +112,8 @@ class DetectionTask(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         own = {"sums": self.sums, "batches": self.batches, "rng": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            own["cuda_rng"] = torch.cuda.get_rng_state(self.device)
         ranks = gather(own)
         checkpoint["lightdet"] = own if len(ranks) == 1 else {"ranks": ranks}
 
@@ -126,3 +128,5 @@ class DetectionTask(LightningModule):
         state = ranks[self.global_rank]
         self.sums, self.batches = dict(state["sums"]), state["batches"]
         torch.set_rng_state(state["rng"].cpu())
+        if "cuda_rng" in state and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
