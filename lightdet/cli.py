@@ -9,12 +9,14 @@ import json
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.errors import HydraException, InstantiationException
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
@@ -22,6 +24,7 @@ from lightdet.allocator import keep_memory
 from lightdet.compose import compose_config
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError, underneath
+from lightdet.overrides import refusal, require_read
 
 USAGE = """\
 lightdet: train, compare and run light defect detectors
@@ -41,6 +44,7 @@ PLACES = ("backbone", "neck", "fusion", "attention", "predictor", "loss", "assig
 EVALUATE_KEYS = ("split", "threshold", "checkpoint", "device", "out")
 BAD_INPUT = 2  # exit code: something a person gave is wrong, and one line said what
 INTERRUPTED = 130
+WRONG_TARGET = ("Error locating target", "unexpected keyword argument")  # Hydra's words for what is not in the code
 WRONG_PLACE = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)  # of a path that was given
 
 
@@ -89,12 +93,12 @@ def complain(message: str) -> int:
     return BAD_INPUT
 
 
-def reason(error: BaseException) -> str:
-    """What a person should read: one line of the LightdetError underneath, where there is one, or the error's text."""
+def reason(error: Exception) -> str:
+    """What a person should read: one line of the LightdetError underneath, where there is one, or of the error."""
     if isinstance(error, WRONG_PLACE):
         return f"{error.filename}: {error.strerror}; name another place"
     told = underneath(error)
-    return str(error).strip() if told is None else " ".join(str(told).split())
+    return refusal(error) if told is None else " ".join(str(told).split())
 
 
 def share_import_path() -> None:
@@ -113,16 +117,19 @@ def share_import_path() -> None:
 
 def train(words: list[str]) -> int:
     """Compose, train and report one run, or with `-m` a sweep of them; `words` are Hydra's arguments."""
-    given = sys.argv
+    given, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     # Hydra reads its arguments there and nowhere else
     words = sorted(words, key=lambda word: word not in ("-m", "--multirun"))  # argparse wants overrides in one piece
     sys.argv = [given[0], *(re.sub(r"^study=", "study.name=", word) for word in words)]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors reach `main`, which tells them in one line
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
     except SystemExit as stop:  # Hydra's way of saying that it is done, or that it is not
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     finally:
         sys.argv = given
+        del os.environ["HYDRA_FULL_ERROR"]
+        os.environ.update({} if full is None else {"HYDRA_FULL_ERROR": full})
     if "lightdet.study.sweep" not in sys.modules:  # --cfg and the like
         return 0
     from lightdet.study.sweep import collected, run_sweep
@@ -134,20 +141,22 @@ def train(words: list[str]) -> int:
 def job(config: DictConfig) -> dict[str, Any]:
     """One row of a sweep, or a single run; what Hydra calls once per job.
 
-    Hydra prints a traceback for every exception. An error that a person caused becomes one line and an exit instead.
+    An error that a person caused becomes one line and an exit; of another one the traceback is what helps, without
+    what Hydra did before.
     """
     from lightdet.study.sweep import job as run_job
 
     try:
         require_places(config)
         require_values(config)
+        require_read(config, HydraConfig.get().overrides.task)
         results = run_job(config)
-    except (LightdetError, InstantiationException) as error:
-        if underneath(error) is None and "Error locating target" not in str(error):
-            raise  # a defect in somebody's code: the traceback is what helps
-        raise SystemExit(complain(reason(error))) from error
-    except WRONG_PLACE as error:
-        raise SystemExit(complain(reason(error))) from error
+    except Exception as error:
+        given = isinstance(error, (LightdetError, OmegaConfBaseException, *WRONG_PLACE)) or underneath(error)
+        if given or any(words in str(error) for words in WRONG_TARGET):
+            raise SystemExit(complain(reason(error))) from error
+        traceback.print_exc()
+        raise SystemExit(1) from error
     if "metrics" in results:  # a sweep ends with a table of its own
         from lightdet.report.numbers import metrics_text
 

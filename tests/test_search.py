@@ -156,7 +156,7 @@ def test_front_worked_by_hand() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["nowhere"], "search/nowhere"),
+        (["nowhere"], "search=nowhere"),
         ([], "name one search space"),
         (["rate", "size"], "name one search space"),
         (["base"], "search.objectives, search.parameters"),
@@ -169,7 +169,7 @@ def test_front_worked_by_hand() -> None:
         (["rate", "+search.objectives.map=maximize"], "no number map"),
         (["rate", "+search.objectives.seconds=down"], "maximize, minimize"),
         (["rate", "study.on_error=ignore"], "on_error"),
-        (["rate", "search/sampler=magic"], "search/sampler/magic"),
+        (["rate", "search/sampler=magic"], "search/sampler=magic: there is no such option; choose one of random, tpe"),
     ],
 )
 def test_bad_input_is_told_first_cause_before_anything_is_written(conf: Path, words: list[str], told: str) -> None:

@@ -15,8 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.compose import compose_job
 from lightdet.conf_dir import conf_dir
-from lightdet.error import LightdetError, demand_whole, one_line
+from lightdet.error import LightdetError, demand_whole
 from lightdet.identity import digest, fingerprint, slug
+from lightdet.overrides import refusal
 from lightdet.report.table import read_rows, write_tables
 from lightdet.study.definition import add_command
 from lightdet.study.names import study_name
@@ -99,7 +100,7 @@ def _compose(space_name: str, words: Sequence[str], own: Sequence[str], config_d
         cfg = compose_job([f"+search={space_name}", *words, *own], config_dir)
         missing = sorted(OmegaConf.missing_keys(cfg.search))
     except (HydraException, OmegaConfBaseException) as error:
-        raise LightdetError(one_line(error).partition(": ")[2]) from None
+        raise LightdetError(refusal(error)) from None
     if missing:
         raise LightdetError(f"no value for {', '.join(missing)}")
     if cfg.study.on_error not in ON_ERROR:

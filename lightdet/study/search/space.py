@@ -14,7 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from lightdet.compose import compose_job
-from lightdet.error import LightdetError, one_line
+from lightdet.error import LightdetError
+from lightdet.overrides import refusal
 
 RANGE = ("low", "high", "log", "step", "int")
 DIGITS = 6  # significant ones of a number that is drawn from a range: it has to be read and typed again
@@ -106,5 +107,5 @@ def check_space(space: Sequence[Parameter], words: Sequence[str], config_dir: Pa
         try:
             compose_job([*words, *tried], config_dir)
         except (HydraException, OmegaConfBaseException) as error:
-            raise LightdetError(f"search.parameters: {one_line(error).partition(': ')[2]}") from None
+            raise LightdetError(f"search.parameters: {refusal(error)}") from None
     return compose_job(words, config_dir)

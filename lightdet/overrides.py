@@ -1,0 +1,104 @@
+"""What a command line says and no configuration takes up, told in one line with what was probably meant. No torch."""
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lightdet.compose import compose_config
+from lightdet.conf_dir import conf_dir
+from lightdet.error import LightdetError
+from lightdet.identity import unused
+
+NOISE = ("object_type=", "reference_type=", "See https://", "Config search path")
+UNKNOWN = re.compile(r"Could not override '([^']+)'")
+LIKE = 0.6  # difflib's measure of likeness, from which on a name is taken for a slip of another
+
+
+def refusal(error: Exception) -> str:
+    """One line for an error of Hydra or OmegaConf about a configuration: which word is wrong, and what there is."""
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: not understood as key=value; write a list as 'key=[a,b]', text with signs in quotes"
+    if unknown := UNKNOWN.match(str(error)):
+        return no_such_setting(unknown[1])
+    lines = [line.strip() for line in str(error).splitlines()]
+    return "; ".join(line for line in lines if line and not line.startswith(NOISE))
+
+
+def no_such_setting(key: str, cfg: DictConfig | None = None) -> str:
+    """The line about a key that a configuration (None: the default one) does not have."""
+    if (conf_dir() / key).is_dir():
+        return f"{key}: nothing that is chosen has a place for this option"
+    known = [name for name in _settings(cfg) if name != key]
+    above = key.rpartition(".")[0]
+    beside = [name for name in known if name.rpartition(".")[0] == above]
+    if meant := _meant(key, known, beside):
+        advice = f"did you mean {meant}?"
+    elif above and beside:
+        advice = f"{above} has {', '.join(name.rpartition('.')[2] for name in beside)}"
+    else:
+        advice = "`lightdet train --cfg job` prints every setting there is"
+    return f"{key}: there is no such setting; {advice}"
+
+
+def require_read(cfg: DictConfig, words: Sequence[str]) -> None:
+    """Raise LightdetError for an added value (`+key=value`) that nothing reads: most likely a slip.
+
+    Read is what some constructor is given, what is interpolated elsewhere, and a group of options.
+    """
+    for word in words:
+        key = word.partition("=")[0]
+        if not key.startswith("+") or "/" in key or "@" in key:
+            continue
+        key = key.lstrip("+")
+        if OmegaConf.is_config(OmegaConf.select(cfg, key)) or any("_target_" in node for node in _around(cfg, key)):
+            continue
+        if key in unused(cfg) if "." not in key else f"${{{key}}}" not in OmegaConf.to_yaml(cfg):
+            raise LightdetError(f"{word}: nothing reads it; {no_such_setting(key, cfg).partition('; ')[2]}")
+
+
+def _around(cfg: DictConfig, key: str) -> Iterator[DictConfig]:
+    """The nodes that a dotted key leads through, the root left out."""
+    node = cfg
+    for name in key.split(".")[:-1]:
+        node = node[name]
+        yield node
+
+
+def _settings(cfg: DictConfig | None) -> list[str]:
+    """Every key that can be set, dotted, those that repeat another one last, then the groups of options; none where the
+    configuration itself is broken."""
+    try:
+        found = _dotted(compose_config([]) if cfg is None else cfg)
+        settings = [name for name, _ in sorted(found, key=lambda pair: pair[1])]
+    except (HydraException, OmegaConfBaseException):
+        return []
+    return settings + [path.relative_to(conf_dir()).as_posix() for path in conf_dir().rglob("*") if path.is_dir()]
+
+
+def _meant(key: str, known: Sequence[str], beside: Sequence[str]) -> str:
+    """The name that a wrong key is a slip of: of one that ends alike, of those beside it, of any; "" for none."""
+    last = key.rpartition(".")[2]
+    alike = [name for name in known if name.rpartition(".")[2] == last]
+    anywhere = () if beside and "." in key else known
+    for names, cutoff in ((alike, 1.0), (beside, LIKE), (anywhere, LIKE)):
+        by_last = {name.rpartition(".")[2]: name for name in reversed(names)}
+        if found := get_close_matches(last, by_last, n=1, cutoff=cutoff):
+            return by_last[found[0]]
+    return ""
+
+
+def _dotted(cfg: DictConfig, above: str = "") -> Iterator[tuple[str, bool]]:
+    """The keys of a configuration, outer ones first, and whether they only repeat another one."""
+    for key, node in cfg.items_ex(resolve=False):
+        name = str(key)
+        if not name.startswith("_"):
+            yield f"{above}{name}", OmegaConf.is_interpolation(cfg, name)
+        if isinstance(node, DictConfig):
+            yield from _dotted(node, f"{above}{name}.")

@@ -1,0 +1,69 @@
+"""A slip on the command line is told in one line that names it and what was meant; exit code 2, and nothing begins."""
+
+from pathlib import Path
+
+import pytest
+
+from lightdet import cli
+from lightdet.compose import compose_config
+from lightdet.error import LightdetError
+from lightdet.overrides import require_read
+
+SLIPS = {
+    "modle=light": "modle: there is no such setting; did you mean model?",
+    "batch_size=4": "batch_size: there is no such setting; did you mean data.batch_size?",
+    "epochs=4": "epochs: there is no such setting; did you mean trainer.max_epochs?",
+    "trainer.max_epoch=4": "trainer.max_epoch: there is no such setting; did you mean trainer.max_epochs?",
+    "loss/bx=ciou": "loss/bx: there is no such setting; did you mean loss/box?",
+    "data.reader.zzz=1": "data.reader has train_images, val_images, size, seed, cache",
+    "xyzzy=1": "`lightdet train --cfg job` prints every setting",
+    "model=lihgt": "model=lihgt: there is no such option; choose one of faster_rcnn, ",
+    "trainer.max_epochs=[": "trainer.max_epochs=[: not understood as key=value",
+    "+modle=light": "+modle=light: nothing reads it; did you mean model?",
+    "+trainer.max_epoch=4": "+trainer.max_epoch=4: nothing reads it; did you mean trainer.max_epochs?",
+}
+
+
+@pytest.mark.parametrize("word", [*SLIPS, "-m +modle=light"])
+def test_a_slip_is_one_line(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", *word.split()]) == cli.BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("lightdet: ") and SLIPS[word.removeprefix("-m ")] in line
+    assert not any(tmp_path.rglob("request.yaml"))
+
+
+def test_an_argument_that_a_constructor_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "+data.reader.zzz=1"]) == cli.BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "unexpected keyword argument 'zzz'" in line and "data.reader" in line
+
+
+def test_a_room_that_the_model_lacks(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["train", "model=ssd", "attention=cbam"]) == cli.BAD_INPUT
+    assert capsys.readouterr().err == "lightdet: attention: nothing that is chosen has a place for this option\n"
+
+
+def test_added_values_that_are_read(tmp_path: Path) -> None:
+    (tmp_path / "augment").mkdir()
+    (tmp_path / "augment" / "mine.yaml").write_text("defaults: [light]\nmin_side: ${smallest}\n")
+    for words in (["+smallest=3", "augment=mine"], ["+optimizer.eps=1e-7"], ["+logger.wandb.notes=hi"]):
+        require_read(compose_config(words, tmp_path), words)
+    with pytest.raises(LightdetError, match="smallest=3: nothing reads it"):
+        require_read(compose_config(["+smallest=3"]), ["+smallest=3"])
+
+
+def test_a_fault_in_code_keeps_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "faulty_reader.py").write_text("def read(**settings):\n    return settings['nothing']\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert cli.main(["train", "data.reader._target_=faulty_reader.read"]) == 1
+    told = capsys.readouterr().err
+    assert "faulty_reader.py" in told and "KeyError: 'nothing'" in told and "hydra/main.py" not in told
