@@ -17,14 +17,14 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.allocator import keep_memory
 from lightdet.compose import compose_config
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError, underneath
-from lightdet.overrides import refusal, require_read
+from lightdet.overrides import refusal, require_places, require_read, require_values
 
 USAGE = """\
 lightdet: train, compare and run light defect detectors
@@ -40,7 +40,6 @@ lightdet: train, compare and run light defect detectors
 
 `lightdet COMMAND --help` tells more about each.
 """
-PLACES = ("backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner")  # inside of model.network
 EVALUATE_KEYS = ("split", "threshold", "checkpoint", "device", "out")
 BAD_INPUT = 2  # exit code: something a person gave is wrong, and one line said what
 INTERRUPTED = 130
@@ -162,27 +161,6 @@ def job(config: DictConfig) -> dict[str, Any]:
 
         print(metrics_text(results["metrics"]))
     return results
-
-
-def require_places(config: DictConfig) -> None:
-    """Raise LightdetError for an option file that fills no place: its values would lie where nothing reads them."""
-    for name in PLACES:
-        if isinstance(config.get(name), DictConfig):
-            raise LightdetError(
-                f"{name}: the file of this option fills no place; its first line must be `# @package ...`, as it is in "
-                f"conf/{name}"
-            )
-
-
-def require_values(config: DictConfig) -> None:
-    """Raise LightdetError for what only a person can give and did not: values of the data, environment variables."""
-    try:
-        missing = sorted(key for key in OmegaConf.missing_keys(config) if key.startswith("data."))
-    except InterpolationResolutionError as error:
-        why = str(error).splitlines()[0].rpartition("interpolation: ")[2].strip('"')
-        raise LightdetError(f"no value for {error.full_key}: {why}") from error
-    if missing:
-        raise LightdetError(f"no value for {', '.join(missing)}: say {missing[0]}=... on the command line")
 
 
 # ---------------------------------------------------------------- doctor

@@ -1,4 +1,4 @@
-"""What a command line says and no configuration takes up, told in one line with what was probably meant. No torch."""
+"""What is wrong with a command line or its configuration, told in one line with what was probably meant. No torch."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,13 +6,14 @@ from difflib import get_close_matches
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from lightdet.compose import compose_config
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError
 from lightdet.identity import unused
 
+PLACES = ("backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner")  # inside of model.network
 NOISE = ("object_type=", "reference_type=", "See https://", "Config search path")
 UNKNOWN = re.compile(r"Could not override '([^']+)'")
 LIKE = 0.6  # difflib's measure of likeness, from which on a name is taken for a slip of another
@@ -45,6 +46,27 @@ def no_such_setting(key: str, cfg: DictConfig | None = None) -> str:
     else:
         advice = "`lightdet train --cfg job` prints every setting there is"
     return f"{key}: there is no such setting; {advice}"
+
+
+def require_places(config: DictConfig) -> None:
+    """Raise LightdetError for an option file that fills no place: its values would lie where nothing reads them."""
+    for name in PLACES:
+        if isinstance(config.get(name), DictConfig):
+            raise LightdetError(
+                f"{name}: the file of this option fills no place; its first line must be `# @package ...`, as it is in "
+                f"conf/{name}"
+            )
+
+
+def require_values(config: DictConfig) -> None:
+    """Raise LightdetError for what only a person can give and did not: values of the data, environment variables."""
+    try:
+        missing = sorted(key for key in OmegaConf.missing_keys(config) if key.startswith("data."))
+    except InterpolationResolutionError as error:
+        why = str(error).splitlines()[0].rpartition("interpolation: ")[2].strip('"')
+        raise LightdetError(f"no value for {error.full_key}: {why}") from error
+    if missing:
+        raise LightdetError(f"no value for {', '.join(missing)}: say {missing[0]}=... on the command line")
 
 
 def require_read(cfg: DictConfig, words: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from lightdet.error import LightdetError
 from lightdet.identity import network_digest
 from lightdet.metric.match_record import ImageBoxes
 from lightdet.report.detections import read_detections, write_detections
+from lightdet.report.row import read_rows
 from lightdet.report.study.build import report_study
 from lightdet.report.study.comparison import NO_BOXES, Comparer, find_row
 from lightdet.report.study.document import as_json
@@ -29,7 +30,6 @@ from lightdet.report.study.figures import NAMED, legend_name, pareto
 from lightdet.report.study.rows import StudyRow, Value, read_study
 from lightdet.report.study.settings import Settings
 from lightdet.report.study.tables import attention_table, difference_text
-from lightdet.report.table import read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = Settings(resamples=200, sizes=())

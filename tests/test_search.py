@@ -27,7 +27,7 @@ from lightdet.conf_dir import conf_dir
 from lightdet.disk import read_json
 from lightdet.error import Ended, LightdetError
 from lightdet.identity import fingerprint
-from lightdet.report.table import read_rows
+from lightdet.report.row import read_rows
 from lightdet.run import RunFolder
 from lightdet.study.command import run as study_command
 from lightdet.study.search import loop, watch

@@ -25,6 +25,7 @@ from lightdet.metric.paired import (
     student,
     widened,
 )
+from lightdet.report.row import read_rows
 from lightdet.report.study.build import report_study
 from lightdet.report.study.comparison import Comparer, Comparison, adjusted
 from lightdet.report.study.difference import Difference, Gap, Measured, judged
@@ -32,7 +33,6 @@ from lightdet.report.study.paper import find_paper, read_paper
 from lightdet.report.study.rows import read_study
 from lightdet.report.study.seeds import seed_tables
 from lightdet.report.study.settings import Settings
-from lightdet.report.table import read_rows
 from lightdet.run import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent

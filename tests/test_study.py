@@ -20,7 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from lightdet.conf_dir import conf_dir
 from lightdet.disk import read_json
 from lightdet.error import LightdetError, one_line
-from lightdet.report.table import cells, read_rows, to_csv, to_markdown, to_text
+from lightdet.report.row import read_rows
+from lightdet.report.table import cells, to_csv, to_markdown, to_text
 from lightdet.run import RunFolder
 from lightdet.study import sweep
 from lightdet.study.command import run as study_command

@@ -21,7 +21,7 @@ from lightdet.load import BEST, build_detector, load_weights
 from lightdet.model.detector import Detector
 from lightdet.model.fused import fused
 from lightdet.nn.mode import in_mode
-from lightdet.report.table import Row, read_rows
+from lightdet.report.row import Row, read_rows
 from lightdet.run import RunFolder
 
 PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from lightdet.error import LightdetError
 from lightdet.logger.wandb_mode import MODES
+from lightdet.report.row import read_rows
 from lightdet.report.study.settings import add_settings, settings
-from lightdet.report.table import read_rows, write_tables
+from lightdet.report.table import write_tables
 from lightdet.study.archive import export
 from lightdet.study.live import show
 from lightdet.study.prune import prune

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lightdet.error import LightdetError
-from lightdet.report.table import Row, choice_columns, read_rows
+from lightdet.report.row import Row, read_rows
+from lightdet.report.table import choice_columns
 from lightdet.run import RunFolder
 
 REFRESH = 1.0  # seconds

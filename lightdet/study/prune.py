@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lightdet.error import LightdetError
-from lightdet.report.table import read_rows
+from lightdet.report.row import read_rows
 from lightdet.run import RunFolder
 from lightdet.study.definition import study_lock
 

@@ -17,7 +17,8 @@ from omegaconf import DictConfig
 
 from lightdet.error import LightdetError
 from lightdet.logger.wandb_sweep import answer_agent
-from lightdet.report.table import Row, failures, read_rows, to_text, write_tables
+from lightdet.report.row import Row, read_rows
+from lightdet.report.table import failures, to_text, write_tables
 from lightdet.run import RunFolder
 from lightdet.study.asked import Asked, ask, register
 from lightdet.study.definition import add_command

@@ -13,8 +13,8 @@ from typing import Any
 from lightdet.disk import read_json, write_json
 from lightdet.error import LightdetError
 from lightdet.identity import network_digest
+from lightdet.report.row import inside
 from lightdet.report.study.rows import StudyRow
-from lightdet.report.table import inside
 
 MEMORY = "cost.json"
 LATENCY = "benchmark.json"

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from lightdet.report.row import inside
 from lightdet.report.study.comparison import Comparison
 from lightdet.report.study.gallery import Gallery
 from lightdet.report.study.rows import MEANS, Job, Points, StudyRow
 from lightdet.report.study.tables import difference_text
-from lightdet.report.table import inside
 
 PER_CLASS = {
     "AP50": "ap50",

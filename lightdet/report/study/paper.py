@@ -16,10 +16,10 @@ from pathlib import Path
 import yaml
 
 from lightdet.error import LightdetError
+from lightdet.report.row import inside
 from lightdet.report.study.comparison import fits
 from lightdet.report.study.rows import MEANS, Loader, StudyRow
 from lightdet.report.study.table import DASH, Cell, Column, Table, amount, measured
-from lightdet.report.table import inside
 
 FILE_NAME = "paper.yaml"
 SOURCE = "source"

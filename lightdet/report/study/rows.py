@@ -11,7 +11,8 @@ import yaml
 
 from lightdet.error import LightdetError
 from lightdet.report.curves import VALIDATION, read_columns
-from lightdet.report.table import Row, choice_columns, inside, read_rows, told_apart_by
+from lightdet.report.row import Row, inside, read_rows
+from lightdet.report.table import choice_columns, told_apart_by
 from lightdet.run import RunFolder
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

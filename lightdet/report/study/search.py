@@ -14,10 +14,10 @@ from lightdet.disk import read_json
 from lightdet.error import LightdetError
 from lightdet.report.curves import dress, hex_colour, over_whole
 from lightdet.report.palette import ALARM, FAINT, INK, class_colour
+from lightdet.report.row import inside
 from lightdet.report.study.figures import empty, finish
 from lightdet.report.study.rows import StudyRow
 from lightdet.report.study.table import DASH, Cell, Column, Table
-from lightdet.report.table import inside
 
 FILE_NAME = "search.json"
 Trial = Mapping[str, Any]

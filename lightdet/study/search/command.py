@@ -18,7 +18,8 @@ from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError, demand_whole
 from lightdet.identity import digest, fingerprint, slug
 from lightdet.overrides import refusal
-from lightdet.report.table import read_rows, write_tables
+from lightdet.report.row import read_rows
+from lightdet.report.table import write_tables
 from lightdet.study.definition import add_command
 from lightdet.study.names import study_name
 from lightdet.study.sweep import ON_ERROR

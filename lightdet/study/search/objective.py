@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.error import LightdetError
-from lightdet.report.table import inside
+from lightdet.report.row import inside
 from lightdet.run import RunFolder
 
 Direction = Literal["maximize", "minimize"]
