@@ -16,7 +16,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -43,7 +43,7 @@ lightdet: train, compare and run light defect detectors
 EVALUATE_KEYS = ("split", "threshold", "checkpoint", "device", "out")
 BAD_INPUT = 2  # exit code: something a person gave is wrong, and one line said what
 INTERRUPTED = 130
-WRONG_TARGET = ("Error locating target", "unexpected keyword argument")  # Hydra's words for what is not in the code
+NO_SUCH_CODE = ("Error locating target", "unexpected keyword argument")  # in Hydra's words
 WRONG_PLACE = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)  # of a path that was given
 
 
@@ -116,19 +116,17 @@ def share_import_path() -> None:
 
 def train(words: list[str]) -> int:
     """Compose, train and report one run, or with `-m` a sweep of them; `words` are Hydra's arguments."""
-    given, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    given = sys.argv
     # Hydra reads its arguments there and nowhere else
     words = sorted(words, key=lambda word: word not in ("-m", "--multirun"))  # argparse wants overrides in one piece
     sys.argv = [given[0], *(re.sub(r"^study=", "study.name=", word) for word in words)]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # its errors reach `main`, which tells them in one line
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # it raises its errors then, and `main` tells them in one line
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
     except SystemExit as stop:  # Hydra's way of saying that it is done, or that it is not
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     finally:
         sys.argv = given
-        del os.environ["HYDRA_FULL_ERROR"]
-        os.environ.update({} if full is None else {"HYDRA_FULL_ERROR": full})
     if "lightdet.study.sweep" not in sys.modules:  # --cfg and the like
         return 0
     from lightdet.study.sweep import collected, run_sweep
@@ -151,8 +149,8 @@ def job(config: DictConfig) -> dict[str, Any]:
         require_read(config, HydraConfig.get().overrides.task)
         results = run_job(config)
     except Exception as error:
-        given = isinstance(error, (LightdetError, OmegaConfBaseException, *WRONG_PLACE)) or underneath(error)
-        if given or any(words in str(error) for words in WRONG_TARGET):
+        no_such = isinstance(error, InstantiationException) and any(words in str(error) for words in NO_SUCH_CODE)
+        if no_such or underneath(error) or isinstance(error, (OmegaConfBaseException, *WRONG_PLACE)):
             raise SystemExit(complain(reason(error))) from error
         traceback.print_exc()
         raise SystemExit(1) from error
