@@ -6,7 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.demos.boring_classes import BoringModel
+from torch.utils.data import DataLoader
 
+from lightdet.callback.progress import EpochBar
 from lightdet.cli import main
 from lightdet.disk import read_metrics
 from lightdet.task.detection import DetectionTask
@@ -145,3 +150,12 @@ def test_predicting_from_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["predict", str(tmp_path), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 2
     assert "no run here" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_bar_counts_epochs_from_1(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    few = {"max_epochs": 2, "limit_train_batches": 2}
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+    trainer = Trainer(default_root_dir=tmp_path, accelerator="cpu", callbacks=[EpochBar(leave=True)], **few, **quiet)
+    trainer.fit(BoringModel(), DataLoader(torch.ones(4, 32)))
+    shown = capsys.readouterr().out
+    assert "Epoch 1/2" in shown and "Epoch 2/2" in shown and "Epoch 0" not in shown

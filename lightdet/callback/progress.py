@@ -1,10 +1,17 @@
-"""One line per epoch, for logs and pipes where a progress bar would be noise."""
+"""What a person sees of a training: a bar in a terminal, one line per epoch in logs and pipes."""
 
 import time
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, RichProgressBar
+
+
+class EpochBar(RichProgressBar):
+    """Lightning's bar, with epochs counted from 1 as everywhere else."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
 
 class EpochLines(Checkpoint):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 
@@ -16,7 +16,7 @@ from lightdet.callback.ema import Ema
 from lightdet.callback.end_when_asked import EndWhenAsked
 from lightdet.callback.heartbeat import Heartbeat
 from lightdet.callback.metrics_csv import MetricsCsv
-from lightdet.callback.progress import EpochLines
+from lightdet.callback.progress import EpochBar, EpochLines
 from lightdet.callback.together import EndAtSigterm, SharedBuffers
 from lightdet.error import LightdetError
 from lightdet.optim.precision import Choice
@@ -111,7 +111,7 @@ def _callbacks(settings: DictConfig, folder: RunFolder) -> list[pl.Callback]:
     if settings.patience is not None:
         callbacks.append(EarlyStopping(settings.monitor, patience=settings.patience, mode="max"))
     if settings.progress != "none":
-        callbacks.append(RichProgressBar(leave=True) if _wants_bar(settings.progress) else EpochLines())
+        callbacks.append(EpochBar(leave=True) if _wants_bar(settings.progress) else EpochLines())
     return callbacks
 
 
