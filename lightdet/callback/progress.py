@@ -15,30 +15,35 @@ class EpochBar(RichProgressBar):
 
 
 class EpochLines(Checkpoint):
-    """Prints epoch, losses, mean average precision, seconds and time left. A Checkpoint to Lightning, which calls those
-    last, after the module has logged the losses of the epoch."""
+    """Prints epoch, losses, mean average precision where it was measured, seconds and time left. A Checkpoint to
+    Lightning, which calls those last, after the module has logged the losses of the epoch."""
 
     def __init__(self) -> None:
         self._began = 0.0
         self._first_epoch = 0
+        self._measured = False  # in the epoch in force
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._began = time.monotonic()
         self._first_epoch = trainer.current_epoch
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._measured = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values: dict[str, Any] = {name: float(value) for name, value in trainer.callback_metrics.items()}
         done = trainer.current_epoch + 1
         per_epoch = (time.monotonic() - self._began) / max(1, done - self._first_epoch)
         left = per_epoch * ((trainer.max_epochs or done) - done)
-        losses = "  ".join(f"{n.removeprefix('train/')} {v:.4f}" for n, v in values.items() if n.startswith("train/"))
-        scores = "  ".join(
-            f"{label} {values[name]:.3f}"
+        losses = "".join(f"  {n.removeprefix('train/')} {v:.4f}" for n, v in values.items() if n.startswith("train/"))
+        scores = "".join(
+            f"  {label} {values[name]:.3f}"
             for name, label in (("val/map50", "mAP50"), ("val/map50_95", "mAP50-95"))
-            if name in values
+            if self._measured and name in values
         )
+        self._measured = False
         print(
-            f"epoch {done}/{trainer.max_epochs}  {losses}  {scores}  {per_epoch:.1f} s/epoch  {_clock(left)} left",
+            f"epoch {done}/{trainer.max_epochs}{losses}{scores}  {per_epoch:.1f} s/epoch  {_clock(left)} left",
             flush=True,
         )
 
