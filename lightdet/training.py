@@ -162,7 +162,7 @@ def check_settings(cfg: DictConfig) -> None:
     settings = cfg.trainer
     demand_whole("seed", cfg.seed, 0)
     demand_whole("trainer.max_epochs", settings.max_epochs, 1)
-    demand_whole("trainer.validate_every", settings.validate_every, 1, settings.max_epochs)
+    demand_whole("trainer.validate_every", settings.validate_every, 1)
     if settings.patience is not None:
         demand_whole("trainer.patience", settings.patience, 1)
     if settings.precision not in PRECISIONS:

@@ -176,7 +176,6 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
         "trainer.max_epochs=0",
         "trainer.max_epochs=1.5",
         "trainer.validate_every=0",
-        "trainer.validate_every=41",
         "trainer.patience=abc",
         "trainer.precision=fp16",
         "trainer.monitor=val/foo",

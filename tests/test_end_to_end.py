@@ -67,6 +67,15 @@ def test_the_line_of_an_epoch_has_its_own_losses(run: Path, printed: list[str]) 
         assert f"  {name} {float(row[f'train/{name}']):.4f}" in line
 
 
+def test_mean_average_precision_is_measured_in_the_last_epoch_too(words: list[str]) -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert main([*words, "study=seldom", "trainer.max_epochs=3", "trainer.validate_every=2"]) == 0
+    (metrics,) = (Path(words[-1].partition("=")[2]) / "seldom").glob("*/s0/metrics.csv")
+    measured = [int(row["epoch"]) for row in read_metrics(metrics) if row["val/map50"]]
+    told = [line.split()[1] for line in said.getvalue().splitlines() if line.startswith("epoch") and "mAP50" in line]
+    assert measured == [1, 2] and told == ["2/3", "3/3"]
+
+
 def test_ctrl_c_says_that_the_same_command_continues(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,6 +65,17 @@ class DetectionTask(LightningModule):
             "lr_scheduler": {"scheduler": self.schedule(optimizer, per_epoch, total), "interval": "step"},
         }
 
+    def on_train_start(self) -> None:
+        self._validate_last_epoch()  # a training that goes on inside the last epoch does not start it
+
+    def on_train_epoch_start(self) -> None:
+        self._validate_last_epoch()
+
+    def _validate_last_epoch(self) -> None:
+        """Whatever `trainer.validate_every` says, the weights of the end may be the best."""
+        if self.current_epoch + 1 == self.trainer.max_epochs:
+            self.trainer.check_val_every_n_epoch = 1
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         self.detector.at(self.current_epoch / (self.trainer.max_epochs or 1))
         terms = self.detector.losses(batch.images, batch.targets)
