@@ -94,7 +94,7 @@ def test_none_changes_nothing() -> None:
     assert np.array_equal(result.boxes_xyxy, plain.boxes_xyxy)
 
 
-@pytest.mark.parametrize("name", ["light", "mosaic", "window", "board"])
+@pytest.mark.parametrize("name", ["light", "mosaic", "window"])
 def test_same_randomness_same_sample(name: str) -> None:
     augment = pipeline(name)
     first = draw(augment, seed=4)
@@ -104,24 +104,13 @@ def test_same_randomness_same_sample(name: str) -> None:
     assert not np.array_equal(first.image, other.image)
 
 
-@pytest.mark.parametrize("name", ["none", "light", "mosaic", "window", "board"])
+@pytest.mark.parametrize("name", ["none", "light", "mosaic", "window"])
 def test_image_without_boxes(name: str) -> None:
     augment = pipeline(name)
     for seed in range(8):
         result = draw(augment, seed, source=Empty())
         assert result.boxes_xyxy.shape == (0, 4) and result.boxes_xyxy.dtype == np.float32
         assert result.labels.shape == (0,) and result.labels.dtype == np.int64
-
-
-def test_board_turns_photos_and_boxes_together() -> None:
-    augment = pipeline("board")
-    augment.transforms, augment.window = augment.transforms[:1], None
-    results = [draw(augment, seed) for seed in range(60)]
-    for result in results:
-        left, top, right, bottom = result.boxes_xyxy[0].round().astype(int)
-        painted = result.image[..., 0] == PAINT
-        assert painted[top:bottom, left:right].all() and painted.sum() == (bottom - top) * (right - left)
-    assert len({tuple(result.boxes_xyxy[0].round()) for result in results}) == 8  # all symmetries of a square
 
 
 def test_mosaic_boxes_lie_on_painted_rectangles() -> None:
