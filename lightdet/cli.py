@@ -127,6 +127,7 @@ def train(words: list[str]) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     finally:
         sys.argv = given
+        del os.environ["HYDRA_FULL_ERROR"]
     if "lightdet.study.sweep" not in sys.modules:  # --cfg and the like
         return 0
     from lightdet.study.sweep import collected, run_sweep

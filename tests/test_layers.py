@@ -16,7 +16,7 @@ LAYERS = (
     ("backbone", "neck", "fusion", "attention", "predictor"),
     ("loss", "assigner", "data", "metric", "optim"),
     ("model",),
-    ("run", "identity", "compose"),
+    ("run", "identity", "compose", "overrides"),
     ("task", "callback", "logger"),
     ("load", "benchmark", "report", "study", "training", "evaluate", "evaluate_run", "predict", "rank"),
     ("cli",),
