@@ -27,25 +27,24 @@ def refusal(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override}: not understood as key=value; write a list as 'key=[a,b]', text with signs in quotes"
     if unknown := UNKNOWN.match(str(error)):
-        return no_such_setting(unknown[1])
+        key = unknown[1]
+        if (conf_dir() / key).is_dir():
+            return f"{key}: nothing that is chosen has a place for this option"
+        return f"{key}: there is no such setting; {_advice(key)}"
     lines = [line.strip() for line in str(error).splitlines()]
     return "; ".join(line for line in lines if line and not line.startswith(NOISE))
 
 
-def no_such_setting(key: str, cfg: DictConfig | None = None) -> str:
-    """The line about a key that a configuration (None: the default one) does not have."""
-    if (conf_dir() / key).is_dir():
-        return f"{key}: nothing that is chosen has a place for this option"
+def _advice(key: str, cfg: DictConfig | None = None) -> str:
+    """What to write in place of a key that a configuration (None: the default one) does not have, or where to look."""
     known = [name for name in _settings(cfg) if name != key]
     above = key.rpartition(".")[0]
     beside = [name for name in known if name.rpartition(".")[0] == above]
     if meant := _meant(key, known, beside):
-        advice = f"did you mean {meant}?"
-    elif above and beside:
-        advice = f"{above} has {', '.join(name.rpartition('.')[2] for name in beside)}"
-    else:
-        advice = "`lightdet train --cfg job` prints every setting there is"
-    return f"{key}: there is no such setting; {advice}"
+        return f"did you mean {meant}?"
+    if above and beside:
+        return f"{above} has {', '.join(name.rpartition('.')[2] for name in beside)}"
+    return "`lightdet train --cfg job` prints every setting there is"
 
 
 def require_places(config: DictConfig) -> None:
@@ -70,19 +69,19 @@ def require_values(config: DictConfig) -> None:
 
 
 def require_read(cfg: DictConfig, words: Sequence[str]) -> None:
-    """Raise LightdetError for an added value (`+key=value`) that nothing reads: most likely a slip.
-
-    Read is what some constructor is given, what is interpolated elsewhere, and a group of options.
-    """
+    """Raise LightdetError for an added value (`+key=value`) that nothing reads: most likely a slip."""
     for word in words:
-        key = word.partition("=")[0]
-        if not key.startswith("+") or "/" in key or "@" in key:
-            continue
-        key = key.lstrip("+")
-        if OmegaConf.is_config(OmegaConf.select(cfg, key)) or any("_target_" in node for node in _around(cfg, key)):
-            continue
-        if key in unused(cfg) if "." not in key else f"${{{key}}}" not in OmegaConf.to_yaml(cfg):
-            raise LightdetError(f"{word}: nothing reads it; {no_such_setting(key, cfg).partition('; ')[2]}")
+        name = word.partition("=")[0]
+        key = name.lstrip("+")
+        if key != name and "/" not in key and "@" not in key and not _is_read(cfg, key):
+            raise LightdetError(f"{word}: nothing reads it; {_advice(key, cfg)}")
+
+
+def _is_read(cfg: DictConfig, key: str) -> bool:
+    """Whether a key is a group of options, an argument of some constructor, or interpolated elsewhere."""
+    if OmegaConf.is_config(OmegaConf.select(cfg, key)) or any("_target_" in node for node in _around(cfg, key)):
+        return True
+    return f"${{{key}}}" in OmegaConf.to_yaml(cfg) if "." in key else key not in unused(cfg)
 
 
 def _around(cfg: DictConfig, key: str) -> Iterator[DictConfig]:

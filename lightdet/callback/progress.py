@@ -21,14 +21,10 @@ class EpochLines(Checkpoint):
     def __init__(self) -> None:
         self._began = 0.0
         self._first_epoch = 0
-        self._measured = False  # in the epoch in force
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._began = time.monotonic()
         self._first_epoch = trainer.current_epoch
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._measured = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values: dict[str, Any] = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -36,12 +32,12 @@ class EpochLines(Checkpoint):
         per_epoch = (time.monotonic() - self._began) / max(1, done - self._first_epoch)
         left = per_epoch * ((trainer.max_epochs or done) - done)
         losses = "".join(f"  {n.removeprefix('train/')} {v:.4f}" for n, v in values.items() if n.startswith("train/"))
+        measured = done % (trainer.check_val_every_n_epoch or 1) == 0
         scores = "".join(
             f"  {label} {values[name]:.3f}"
             for name, label in (("val/map50", "mAP50"), ("val/map50_95", "mAP50-95"))
-            if self._measured and name in values
+            if measured and name in values
         )
-        self._measured = False
         print(
             f"epoch {done}/{trainer.max_epochs}{losses}{scores}  {per_epoch:.1f} s/epoch  {_clock(left)} left",
             flush=True,
