@@ -21,10 +21,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.allocator import keep_memory
-from lightdet.compose import compose_config
+from lightdet.compose import compose_config, require_words
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError, underneath
-from lightdet.overrides import refusal, require_places, require_read, require_values
+from lightdet.overrides import refusal, require_mappings, require_places, require_read, require_values
 
 USAGE = """\
 lightdet: train, compare and run light defect detectors
@@ -119,10 +119,14 @@ def train(words: list[str]) -> int:
     given = sys.argv
     # Hydra reads its arguments there and nowhere else
     words = sorted(words, key=lambda word: word not in ("-m", "--multirun"))  # argparse wants overrides in one piece
-    sys.argv = [given[0], *(re.sub(r"^study=", "study.name=", word) for word in words)]
+    words = [re.sub(r"^study=", "study.name=", word) for word in words]
+    require_words(words)
+    sys.argv = [given[0], *words]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # it raises its errors then, and `main` tells them in one line
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    except ValueError as error:  # of Hydra alone: `job` tells its own
+        return complain(str(error))
     except SystemExit as stop:  # Hydra's way of saying that it is done, or that it is not
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     finally:
@@ -147,7 +151,9 @@ def job(config: DictConfig) -> dict[str, Any]:
     try:
         require_places(config)
         require_values(config)
-        require_read(config, HydraConfig.get().overrides.task)
+        words = HydraConfig.get().overrides.task
+        require_mappings(config, words)
+        require_read(config, words)
         results = run_job(config)
     except Exception as error:
         no_such = isinstance(error, InstantiationException) and any(words in str(error) for words in NO_SUCH_CODE)

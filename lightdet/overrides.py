@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from functools import cache
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -68,6 +69,18 @@ def require_values(config: DictConfig) -> None:
         raise LightdetError(f"no value for {', '.join(missing)}: say {missing[0]}=... on the command line")
 
 
+def require_mappings(cfg: DictConfig, words: Sequence[str]) -> None:
+    """Raise LightdetError for a word that puts one value where by default several settings stand."""
+    for word in words:
+        key = word.partition("=")[0].lstrip("+")
+        value = OmegaConf.select(cfg, key) if "." in key else None  # a null takes something out, which is allowed
+        settings = None if value is None or OmegaConf.is_config(value) else OmegaConf.select(_default(), key)
+        if isinstance(settings, DictConfig):
+            inside = (str(name) for name in settings)
+            told = ", ".join(f"{key}.{name}" for name in inside if not name.startswith("_"))
+            raise LightdetError(f"{word}: {key} is not one value, but several: {told}")
+
+
 def require_read(cfg: DictConfig, words: Sequence[str]) -> None:
     """Raise LightdetError for an added value (`+key=value`) that nothing reads: most likely a slip."""
     for word in words:
@@ -96,7 +109,7 @@ def _settings(cfg: DictConfig | None) -> list[str]:
     """Every key that can be set, dotted, those that repeat another one last, then the groups of options; none where the
     configuration itself is broken."""
     try:
-        found = _dotted(compose_config([]) if cfg is None else cfg)
+        found = _dotted(_default() if cfg is None else cfg)
         settings = [name for name, _ in sorted(found, key=lambda pair: pair[1])]
     except (HydraException, OmegaConfBaseException):
         return []
@@ -113,6 +126,12 @@ def _meant(key: str, known: Sequence[str], beside: Sequence[str]) -> str:
         if found := get_close_matches(last, by_last, n=1, cutoff=cutoff):
             return by_last[found[0]]
     return ""
+
+
+@cache
+def _default() -> DictConfig:
+    """What is trained where nothing is said."""
+    return compose_config([])
 
 
 def _dotted(cfg: DictConfig, above: str = "") -> Iterator[tuple[str, bool]]:

@@ -7,7 +7,7 @@ import pytest
 from lightdet import cli
 from lightdet.compose import compose_config
 from lightdet.error import LightdetError
-from lightdet.overrides import require_read
+from lightdet.overrides import require_mappings, require_read
 
 SLIPS = {
     "modle=light": "modle: there is no such setting; did you mean model?",
@@ -19,19 +19,26 @@ SLIPS = {
     "xyzzy=1": "`lightdet train --cfg job` prints every setting",
     "model=lihgt": "model=lihgt: there is no such option; choose one of faster_rcnn, ",
     "trainer.max_epochs=[": "trainer.max_epochs=[: not understood as key=value",
+    "=3": "=3: not understood as key=value; the key is missing",
+    "optimizer=3": "optimizer=3: there is no such option; choose one of adamw, muon, sgd",
+    "optimizer=null": "optimizer=null: there is no such option; choose one of adamw, muon, sgd",
+    "data.reader=voc": "data.reader=voc: data.reader is not one value, but several: data.reader.train_images, ",
+    "model.network.backbone=darknet": "model.network.backbone is not one value, but several: ",
     "+modle=light": "+modle=light: nothing reads it; did you mean model?",
+    "-m +modle=light": "+modle=light: nothing reads it; did you mean model?",
+    "-m optimizer=adamw,3": "optimizer=adamw,3: there is no such option; choose one of adamw, muon, sgd",
     "+trainer.max_epoch=4": "+trainer.max_epoch=4: nothing reads it; did you mean trainer.max_epochs?",
 }
 
 
-@pytest.mark.parametrize("word", [*SLIPS, "-m +modle=light"])
+@pytest.mark.parametrize("word", SLIPS)
 def test_a_slip_is_one_line(
     word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", *word.split()]) == cli.BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("lightdet: ") and SLIPS[word.removeprefix("-m ")] in line
+    assert line.startswith("lightdet: ") and SLIPS[word] in line
     assert not any(tmp_path.rglob("request.yaml"))
 
 
@@ -47,6 +54,11 @@ def test_an_argument_that_a_constructor_lacks(
 def test_a_room_that_the_model_lacks(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["train", "model=ssd", "attention=cbam"]) == cli.BAD_INPUT
     assert capsys.readouterr().err == "lightdet: attention: nothing that is chosen has a place for this option\n"
+
+
+def test_a_mapping_may_be_taken_out() -> None:
+    words = ["model.network.attention=null"]
+    require_mappings(compose_config(words), words)
 
 
 def test_added_values_that_are_read(tmp_path: Path) -> None:

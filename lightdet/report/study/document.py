@@ -68,13 +68,14 @@ def as_json(value: Any) -> str:
 
 
 def summary(rows: Sequence[StudyRow]) -> str:
-    """Such as "6 rows, 12 trainings asked for: 11 done, 1 failed"."""
+    """Such as "6 rows, 12 jobs: 11 done, 1 failed"."""
     states: dict[str, int] = {}
     for row in rows:
         for job in row.jobs:
             states[job.row.state] = states.get(job.row.state, 0) + 1
     told = ", ".join(f"{count} {state}" for state, count in states.items())
-    return f"{len(rows)} rows, {sum(states.values())} jobs: {told}"
+    jobs = sum(states.values())
+    return f"{len(rows)} row{'' if len(rows) == 1 else 's'}, {jobs} job{'' if jobs == 1 else 's'}: {told}"
 
 
 def _variables() -> str:
