@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError
+from lightdet.identity import counts
 
 NAMELESS = (bool, int, float, dict, type(None))  # what cannot be the name of an option, in the words of Hydra's parser
 
@@ -34,22 +35,29 @@ def compose_job(overrides: Sequence[str], config_dir: Path | None = None) -> Dic
 
 
 def require_words(words: Sequence[str]) -> None:
-    """Raise LightdetError for what Hydra's parser lets pass and its composition then fails at without naming it: a word
-    without a key, and an option of a group that is not a name. Words that are no overrides are left to others."""
+    """Raise LightdetError for words that Hydra lets pass, or fails at without naming them: one without a key, an option
+    that is not a name, several options in one place, a sweep over what is no part of a training."""
     parser = OverridesParser.create()
     for word in words:
         try:
             override = parser.parse_override(word)
         except HydraException:
-            continue
-        if not override.key_or_group:
+            continue  # no override, or one that Hydra will name
+        key, value = override.key_or_group, override.value()
+        if not key:
             raise LightdetError(f"{word}: not understood as key=value; the key is missing")
-        group = conf_dir() / override.key_or_group
-        value = override.value()
+        if override.is_sweep_override() and key != "seed" and not counts(key):
+            together = "; several at once are a list, logger=[a,b]" if key == "logger" else ""
+            raise LightdetError(f"{word}: it changes no training, so there is nothing to sweep{together}")
+        group = conf_dir() / key
         chosen = value.list if isinstance(value, ChoiceSweep) else [value]
-        if group.is_dir() and not override.is_delete() and any(isinstance(one, NAMELESS) for one in chosen):
+        if not group.is_dir() or override.is_delete():
+            continue
+        if any(isinstance(one, NAMELESS) for one in chosen):
             options = sorted(file.stem for file in group.glob("*.yaml"))
             raise LightdetError(f"{word}: there is no such option; choose one of {', '.join(options)}")
+        if key != "logger" and any(isinstance(one, list) for one in chosen):
+            raise LightdetError(f"{word}: there is room for one option; for a training of each, {key}=a,b and -m")
 
 
 def _with_folder(overrides: Sequence[str], config_dir: Path | None) -> list[str]:
@@ -58,4 +66,5 @@ def _with_folder(overrides: Sequence[str], config_dir: Path | None) -> list[str]
         return list(overrides)
     if not config_dir.is_dir():
         raise LightdetError(f"--config-dir {config_dir}: there is no such folder")
-    return [*overrides, f"hydra.searchpath=[file://{config_dir.resolve()}]"]
+    place = str(config_dir.resolve()).replace("'", r"\'")
+    return [*overrides, f"hydra.searchpath=['file://{place}']"]

@@ -24,6 +24,7 @@ NOT_SCIENCE_KEYS = (
     "trainer.device",
     "trainer.progress",
 )
+SHARES = ("limit_train_batches", "limit_val_batches", "overfit_batches")  # a whole number counts batches
 NOT_IN_SLUG = ("seed", "study", "runs_dir", "logger", "launcher", "hydra", *NOT_SCIENCE_KEYS)
 ENVIRONMENT = re.compile(r"\$\{oc\.env:([^{}]*)\}")
 
@@ -84,7 +85,7 @@ def design(cfg: DictConfig) -> dict[str, Any]:
     }
     science = without(science, [*NOT_SCIENCE_KEYS, *ignored(cfg)])
     if isinstance(science.get("trainer"), dict):
-        science["trainer"] = _with_ranks(science["trainer"])
+        science["trainer"] = _with_ranks(_with_shares(science["trainer"]))
     return science
 
 
@@ -103,6 +104,14 @@ def without(tree: dict[str, Any], places: Sequence[str]) -> dict[str, Any]:
         elif isinstance(kept.get(name), dict):
             kept[name] = without(kept[name], [rest])
     return kept
+
+
+def _with_shares(trainer: dict[str, Any]) -> dict[str, Any]:
+    """One batch (1) and all of them (1.0) are two things, though 1 and 1.0 are one number in a digest."""
+    return {
+        key: f"{value} of all" if key in SHARES and isinstance(value, float) and value.is_integer() else value
+        for key, value in trainer.items()
+    }
 
 
 def _with_ranks(trainer: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from lightdet.identity import unused
 PLACES = ("backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner")  # inside of model.network
 NOISE = ("object_type=", "reference_type=", "See https://", "Config search path")
 UNKNOWN = re.compile(r"Could not override '([^']+)'")
+SEVERAL = re.compile(r"Ambiguous value for argument '([^']+)'")
 LIKE = 0.6  # difflib's measure of likeness, from which on a name is taken for a slip of another
 
 
@@ -27,6 +28,8 @@ def refusal(error: Exception) -> str:
         return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: not understood as key=value; write a list as 'key=[a,b]', text with signs in quotes"
+    if several := SEVERAL.match(str(error)):
+        return f"{several[1]}: several values; for a training of each, add -m"
     if unknown := UNKNOWN.match(str(error)):
         key = unknown[1]
         if (conf_dir() / key).is_dir():

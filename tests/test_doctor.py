@@ -17,6 +17,7 @@ from lightdet.data.reader.voc import Voc
 from lightdet.data.record import Record
 from lightdet.error import LightdetError
 from lightdet.ops.anchors import reachable
+from lightdet.ops.grid import check_image_size
 
 NEU_DET = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
 
@@ -206,3 +207,5 @@ def test_neu_det(real_data: Path) -> None:
 def test_an_input_that_no_training_takes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert run_doctor(config_of(write_voc(tmp_path), tmp_path, image_size=200)) == 2
     assert "image_size=200: must be a multiple of 32; the nearest is 192" in capsys.readouterr().err
+    with pytest.raises(LightdetError, match="image_size=abc: give a whole number"):
+        check_image_size("abc")  # type: ignore[arg-type]

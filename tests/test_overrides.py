@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from lightdet import cli
 from lightdet.compose import compose_config
 from lightdet.error import LightdetError
+from lightdet.identity import fingerprint
 from lightdet.overrides import require_mappings, require_read
 
 SLIPS = {
@@ -22,6 +24,14 @@ SLIPS = {
     "=3": "=3: not understood as key=value; the key is missing",
     "optimizer=3": "optimizer=3: there is no such option; choose one of adamw, muon, sgd",
     "optimizer=null": "optimizer=null: there is no such option; choose one of adamw, muon, sgd",
+    "attention=cbam,none": "attention=cbam,none: several values; for a training of each, add -m",
+    "attention=[cbam,none]": "attention=[cbam,none]: there is room for one option; for a training of each, attention=a",
+    "-m logger=wandb,tensorboard": "logger=wandb,tensorboard: it changes no training, so there is nothing to sweep; se",
+    "-m study=a,b": "study.name=a,b: it changes no training",
+    "launcher=slurm": "launcher=slurm: only a sweep reads it; add -m",
+    "launcher.threads=1": "launcher.threads=1: only a sweep reads it; add -m",
+    "study.on_error=stop": "study.on_error=stop: only a sweep reads it; add -m",
+    "-m optimizer=adamw,sgd --cfg job": "Only one of --run, --multirun, --cfg",
     "data.reader=voc": "data.reader=voc: data.reader is not one value, but several: data.reader.train_images, ",
     "model.network.backbone=darknet": "model.network.backbone is not one value, but several: ",
     "+modle=light": "+modle=light: nothing reads it; did you mean model?",
@@ -79,3 +89,18 @@ def test_a_fault_in_code_keeps_its_traceback(
     assert cli.main(["train", "data.reader._target_=faulty_reader.read"]) == 1
     told = capsys.readouterr().err
     assert "faulty_reader.py" in told and "KeyError: 'nothing'" in told and "hydra/main.py" not in told
+
+
+def test_a_folder_of_options_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "mine, (it's) a=b"
+    (folder / "augment").mkdir(parents=True)
+    (folder / "augment" / "mine.yaml").write_text("defaults: [light]\nmin_side: 7\n")
+    assert compose_config(["augment=mine"], folder).data.augment is not None
+    assert "min_side: 7" in OmegaConf.to_yaml(compose_config(["augment=mine"], folder))
+
+
+@pytest.mark.parametrize("key", ["limit_train_batches", "limit_val_batches", "overfit_batches"])
+def test_one_batch_and_all_of_them_are_two_trainings(key: str) -> None:
+    prints = {fingerprint(compose_config([f"trainer.{key}={value}"])) for value in ("1", "1.0", "0.25")}
+    assert len(prints) == 3
+    assert fingerprint(compose_config(["trainer.ema_ramp_steps=300.0"])) == fingerprint(compose_config([]))

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -247,6 +248,35 @@ def test_boxes_that_a_later_evaluation_wrote_count(tmp_path: Path) -> None:
     assert Comparer(rows[0], 100).compare(rows[1]).differences
 
 
+def test_boxes_of_another_evaluation_do_not_hide_those_of_the_run(tmp_path: Path) -> None:
+    add_job(tmp_path, {"a": "1"})
+    folder = add_job(tmp_path, {"a": "2"})
+    other = add_job(tmp_path, {"a": "3"}, made=boxes(0.9))
+    (folder.path / "evaluate-val").mkdir()
+    shutil.copy(other.path / "detections.json", folder.path / "evaluate-val")
+    rows = read_study(tmp_path)
+    expected = Comparer(rows[0], 100).compare(rows[1])
+    shutil.rmtree(folder.path / "evaluate-val")
+    assert expected.differences and expected == Comparer(rows[0], 100).compare(rows[1])
+
+
+DAMAGED = {
+    "config.yaml": ["model: null", "model: [1]", "model: abc", "model: &a\n  x: *a", "&a\nx: *a"],
+    "metrics.csv": ["epoch,val/map50_95\ninf,0.1\n", "epoch,val/map50_95\nnan,0.1\n"],
+    "results.json": ['{"metrics": {"map50": 1' + "0" * 400 + "}}"],
+}
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in DAMAGED.items() for text in texts])
+def test_a_damaged_file_takes_no_other_row_along(name: str, text: str, tmp_path: Path) -> None:
+    folder = add_job(tmp_path, {"a": "1"})
+    add_job(tmp_path, {"a": "2"})
+    (folder.path / name).write_text(text)
+    _, report, _ = build(tmp_path)
+    assert float(lines(tmp_path, "table2_map")[1]["mAP50"]) > 0
+    assert name == "results.json" or f"{folder.path / name}: " in report
+
+
 def test_time_for_resampling_ends(tmp_path: Path) -> None:
     for name in "abc":
         add_job(tmp_path, {"attention": name})
@@ -375,6 +405,7 @@ def test_a_study_from_elsewhere_cannot_choose_what_is_called(target: str) -> Non
     assert cost.foreign_target({"_target_": "lightdet.model.yolo.Yolo", "neck": [{"_target_": target}]}) == target
     assert cost.foreign_target({"_target_": "hydra.utils.get_object", "path": target}) == target
     assert cost.foreign_target({"_target_": "lightdet.model.yolo.Yolo", "width": 0.25}) is None
+    assert cost.foreign_target({"_target_": "lightdet.model.yolo.Yolo", "neck": ["${payload}"]}) == "${payload}"
 
 
 def test_a_run_outside_of_its_study_is_not_read(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, demand_whole
 
 REFERENCE_SIZE = 608  # px; the input at which a grid's name is its size
 STRIDES = (8, 16, 32)  # px
@@ -28,9 +28,10 @@ def parse_head(head: str | int) -> tuple[str, ...]:
 
 
 def check_image_size(image_size: int) -> None:
-    """Raises LightdetError for an input that the coarsest grid does not divide."""
+    """Raises LightdetError for an input, px, that the coarsest grid does not divide, and for what is no number."""
     coarsest = STRIDES[-1]
-    if not isinstance(image_size, int) or image_size < coarsest or image_size % coarsest:
+    demand_whole("image_size", image_size, 1)
+    if image_size < coarsest or image_size % coarsest:
         near = max(coarsest, round(float(image_size) / coarsest) * coarsest)
         raise LightdetError(f"image_size={image_size}: must be a multiple of {coarsest}; the nearest is {near}")
 

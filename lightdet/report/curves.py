@@ -142,13 +142,13 @@ def read_columns(metrics_csv: Path) -> dict[str, tuple[list[float], list[float]]
         ) from error
     columns: dict[str, tuple[list[float], list[float]]] = {}
     for row in rows:
-        if not row.get("epoch"):
+        if (epoch := _number(row.get("epoch"))) is None:
             raise LightdetError(f"{metrics_csv}: a row without epoch; this is not the metrics.csv of a run")
         for name, cell in row.items():
             value = _number(cell)
             if name and value is not None:
                 epochs, values = columns.setdefault(name, ([], []))
-                epochs.append(float(row["epoch"]) + 1)
+                epochs.append(epoch + 1)
                 values.append(value)
     return columns
 

@@ -22,7 +22,7 @@ from lightdet.report.table import failures, to_text, write_tables
 from lightdet.run import RunFolder
 from lightdet.study.asked import Asked, ask, register
 from lightdet.study.definition import add_command
-from lightdet.study.effect import refuse_ineffective
+from lightdet.study.effect import refuse_alone, refuse_ineffective
 from lightdet.study.launcher.contract import Launcher
 from lightdet.study.names import study_name, sweep_slug
 from lightdet.study.work import TRAINING, work
@@ -73,6 +73,7 @@ def job(cfg: DictConfig, train: str = TRAINING) -> dict[str, Any]:
         sweep.settings = sweep.settings or cfg
         sweep.asked.append(ask(cfg, overrides, int(hydra_config.job.num)))
         return {}
+    refuse_alone(overrides)
     refuse_ineffective(overrides)
     asked = ask(cfg, overrides)
     if asked.trouble:

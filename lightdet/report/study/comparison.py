@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -102,9 +103,18 @@ class Comparer:
         return self._runs[job.row.run]
 
     def _resample(self, job: Job, folder: RunFolder) -> Measured | str:
-        kept = kept_detections(folder)
-        if kept is None:
-            return NO_BOXES
+        """From the boxes that the run kept, or those of `lightdet evaluate RUN` where they agree with its numbers."""
+        reason = NO_BOXES
+        for path in (folder.path / FILE_NAME, folder.path / "evaluate-val" / FILE_NAME):
+            if path.exists():
+                found = self._resample_file(job, folder, path)
+                if isinstance(found, Measured):
+                    return found
+                reason = found
+        return reason
+
+    def _resample_file(self, job: Job, folder: RunFolder, path: Path) -> Measured | str:
+        kept = read_detections(path)
         if not kept.images:
             return "no validation images"
         records = match_records(kept.images, len(kept.classes))
@@ -150,14 +160,6 @@ def pairs_of(row: StudyRow, other: StudyRow) -> list[tuple[Job, Job]]:
     """Their finished trainings with equal seeds, those of `row` first."""
     beside = {job.row.seed: job for job in other.finished}
     return [(job, beside[job.row.seed]) for job in row.finished if job.row.seed in beside]
-
-
-def kept_detections(folder: RunFolder) -> KeptDetections | None:
-    """What `lightdet evaluate RUN` wrote since, or what the run kept when it finished; None where there is neither."""
-    for path in (folder.path / "evaluate-val" / FILE_NAME, folder.path / FILE_NAME):
-        if path.exists():
-            return read_detections(path)
-    return None
 
 
 def find_row(rows: list[StudyRow], words: str) -> StudyRow:

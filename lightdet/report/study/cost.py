@@ -114,7 +114,12 @@ def _count(
 
 
 def foreign_target(tree: Any) -> str | None:
-    """What a configuration would have Hydra call, or load, that is no room of a detector; None: nothing."""
+    """What a configuration would have Hydra call, or load, that is no room of a detector; None: nothing.
+
+    A run's configuration is written resolved, so an interpolation in it, whatever it would turn into, is foreign too.
+    """
+    if isinstance(tree, str) and "${" in tree:
+        return tree[:80]
     if isinstance(tree, list):
         return next((found for part in tree if (found := foreign_target(part))), None)
     if not isinstance(tree, dict):

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from lightdet.disk import plain
 from lightdet.error import LightdetError
 from lightdet.report.curves import VALIDATION, read_columns
 from lightdet.report.row import Row, inside, read_rows
@@ -175,8 +176,12 @@ def _mapping(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     content = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not isinstance(content.get("model", {}), dict):
         raise LightdetError(f"{path}: not the configuration of a run")
+    try:
+        plain(content)
+    except RecursionError:
+        raise LightdetError(f"{path}: a part of it holds itself; not the configuration of a run") from None
     return content
 
 
