@@ -46,6 +46,8 @@ def work(folder: RunFolder, train: str = TRAINING) -> dict[str, Any]:
 def _train(folder: RunFolder, train: str) -> dict[str, Any]:
     """In a folder that is locked for us."""
     folder.end_path.unlink(missing_ok=True)  # was asked of an earlier process
+    for half in folder.checkpoints.glob("*.tmp"):  # of one that was killed while it wrote
+        half.unlink(missing_ok=True)
     folder.write_status("running", pid=os.getpid(), host=socket.gethostname(), started=now())
     try:
         cfg = OmegaConf.load(folder.request_path)

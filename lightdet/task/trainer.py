@@ -21,6 +21,7 @@ from lightdet.callback.together import EndAtSigterm, SharedBuffers
 from lightdet.error import LightdetError
 from lightdet.optim.precision import Choice
 from lightdet.run import RunFolder
+from lightdet.task.checkpoint_io import WholeCheckpoints
 from lightdet.task.cluster import Cluster
 from lightdet.task.place import Place
 
@@ -57,7 +58,7 @@ def build_trainer(
         num_nodes=settings.nodes if together else 1,
         # The ranks have joined their group already, and their buffers are shared by a callback.
         strategy=DDPStrategy(broadcast_buffers=False) if together else "auto",
-        plugins=[Cluster(place)],
+        plugins=[Cluster(place), WholeCheckpoints()],
         sync_batchnorm=together and shares_batchnorm(settings, device),
         precision=choice.precision,  # type: ignore[arg-type]  # our two names are among Lightning's literals
         max_epochs=settings.max_epochs,
