@@ -3,15 +3,18 @@
 Nothing here imports torch: a finished run is recognised from its files alone.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lightdet.disk import holder_of, locked, now, read_json, write_json, write_text
 
 ENDED = ("done", "failed", "pruned")  # a process has said how the run ended; "killed" it is by silence
 STATES = ("queued", "running", "killed", *ENDED)
+BEAT = 5.0  # seconds between two signs of life of a training, at least
+Item = TypeVar("Item")
 
 
 class RunFolder:
@@ -45,6 +48,20 @@ class RunFolder:
         for stale in ("reason", "traceback"):
             status.pop(stale, None)
         write_json(self.status_path, {**status, "state": state, **facts, "updated": now()})
+
+    def beat(self) -> None:
+        """A sign of life: a launcher ends a training of which nothing is heard for `launcher.stall_minutes`."""
+        self.write_status("running")
+
+    def beating(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items, with a sign of life before the first, after the last, and in between every `BEAT` seconds."""
+        last = None
+        for item in items:
+            if last is None or time.monotonic() - last >= BEAT:
+                self.beat()
+                last = time.monotonic()
+            yield item
+        self.beat()
 
     def read_results(self) -> dict[str, Any]:
         """The final numbers; {} while there are none."""

@@ -56,10 +56,13 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     if ranks > 1:
         shares_batchnorm(cfg.trainer, device)
     data, detector, fitted = _build(cfg)
+    folder.beat()
     data.check_ranks(ranks)
     for warning in quick_check(data.records, data.classes, cfg.image_size):
         print(f"  data       {warning}")
+    folder.beat()
     choice = _choose_precision(cfg, detector, device, folder)
+    folder.beat()
     cost = footprint(detector.network, cfg.image_size)
     settled = write_config(cfg, data, folder)
     _announce(cfg, data, detector, cost, (fitted, f"{device.type}, {choice}"), folder)
@@ -71,7 +74,8 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     split = "train" if few else "val"
     batches = islice(data.loader(split), few or None)
     records = data.records[split][: few * data.batch_size or None]
-    metrics = evaluate(detector.to(device), batches, data.classes, records, folder.path, device)
+    metrics = evaluate(detector.to(device), folder.beating(batches), data.classes, records, folder.path, device)
+    folder.beat()
     plot_training(folder.metrics_csv, folder.path / "training.png")
     results = {
         "metrics": metrics,

@@ -43,6 +43,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     place = folder.path.resolve() / "rival"
     splits = {split: data.records[split] for split in ("train", "val")}
     described = export_yolo(splits, data.classes, place)
+    folder.beat()
     asked = {
         **{key: cfg.model[key] for key in ("version", "architecture")},
         "seed": cfg.seed,
@@ -73,6 +74,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         share = (epoch + 1) / cfg.trainer.max_epochs
         folder.write_status("running", epoch=epoch + 1, epochs=cfg.trainer.max_epochs, share=share)
         print(f"epoch {epoch + 1}/{cfg.trainer.max_epochs}  its own mAP50 {fact['map50']:.3f}", flush=True)
+    folder.beat()
     best = max(rows, key=lambda row: float(row["own/map50_95"]))
     metrics = report_on(found(place, splits["val"]), data.classes, splits["val"], folder.path)
     for made in ("images", "labels"):  # copies

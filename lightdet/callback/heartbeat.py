@@ -5,7 +5,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from lightdet.run import RunFolder
+from lightdet.run import BEAT, RunFolder
 
 
 class Heartbeat(Callback):
@@ -14,7 +14,7 @@ class Heartbeat(Callback):
     It comes from the training itself and not from a thread beside it, so it stops when the training hangs.
     """
 
-    def __init__(self, folder: RunFolder, monitor: str, seconds: float = 5.0) -> None:
+    def __init__(self, folder: RunFolder, monitor: str, seconds: float = BEAT) -> None:
         self.folder = folder
         self.monitor = monitor
         self.seconds = seconds
