@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,20 @@ SMALL = (
     "trainer.progress=lines",
 )
 
+STOPS_EARLY = ("trainer.patience=1", "trainer.monitor=val/map75", "optimizer.lr=0")  # after two epochs
+# The same as train.py, but killed when the last epoch is over and the best checkpoint is about to be measured.
+KILLED_AT_THE_END = """
+import os, signal, sys
+import lightdet.training
+from lightdet.cli import program
 
-def start(runs: Path, log: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(ROOT / "train.py"), *SMALL, f"runs_dir={runs}"]
+lightdet.training.load_weights = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+sys.exit(program("train"))
+"""
+
+
+def start(runs: Path, log: Path, *words: str, script: Sequence[str] = ("train.py",)) -> subprocess.Popen[bytes]:
+    command = [sys.executable, *script, *SMALL, *words, f"runs_dir={runs}"]
     environment = {**os.environ, "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
     with open(log, "ab") as file:
         return subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, env=environment)
@@ -60,8 +72,8 @@ def kill_after(process: subprocess.Popen[bytes], runs: Path, step: int) -> None:
     process.wait()
 
 
-def finished(runs: Path, log: Path) -> tuple[dict, dict, list[dict[str, str]]]:
-    process = start(runs, log)
+def finished(runs: Path, log: Path, *words: str) -> tuple[dict, dict, list[dict[str, str]]]:
+    process = start(runs, log, *words)
     assert process.wait(timeout=400) == 0, log.read_text()[-3000:]
     folder = run_folder(runs)
     assert folder is not None
@@ -91,6 +103,21 @@ def test_killed_three_times_and_resumed_ends_bit_for_bit_equal(tmp_path: Path, u
     assert results["metrics"] == expected_results["metrics"]
     assert results["best_epoch"] == expected_results["best_epoch"]
     assert rows == expected_rows
+
+
+def test_killed_after_it_stopped_early_it_is_measured_and_not_trained_further(tmp_path: Path) -> None:
+    _, expected_results, expected_rows = finished(tmp_path / "whole", tmp_path / "whole.txt", *STOPS_EARLY)
+    assert expected_results["epochs"] == len(expected_rows) == 2
+    runs, log = tmp_path / "runs", tmp_path / "log.txt"
+    killed = start(runs, log, *STOPS_EARLY, script=("-c", KILLED_AT_THE_END))
+    assert killed.wait(timeout=400) == -signal.SIGKILL, log.read_text()[-3000:]
+    last = run_folder(runs).checkpoints / "last.ckpt"
+    written = last.stat().st_mtime_ns
+    _, results, rows = finished(runs, log, *STOPS_EARLY)
+    assert last.stat().st_mtime_ns == written
+    assert rows == expected_rows
+    for name in ("metrics", "best_epoch", "epochs"):
+        assert results[name] == expected_results[name], name
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path, undisturbed) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 
 from lightdet.callback.best_checkpoint import BestCheckpoint
 from lightdet.callback.checkpoint_by_time import CheckpointByTime
+from lightdet.callback.early_stopping import EarlyStopping
 from lightdet.callback.ema import Ema
 from lightdet.callback.end_when_asked import EndWhenAsked
 from lightdet.callback.heartbeat import Heartbeat
