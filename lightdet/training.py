@@ -18,7 +18,7 @@ from pytorch_lightning.loggers import Logger
 
 from lightdet.data.doctor import quick_check
 from lightdet.data.module import DetectionData
-from lightdet.disk import read_json, write_json, write_text
+from lightdet.disk import locked, read_json, write_json, write_text
 from lightdet.error import LightdetError, demand_whole
 from lightdet.evaluate import evaluate
 from lightdet.identity import digest, resolve
@@ -198,15 +198,25 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
     memory = cache_folder() / "precision" / f"{digest(asked)[:16]}.json"
     remembered = read_json(memory)
     if not remembered:
-        # what is measured on one machine and remembered on another starts from the same random numbers
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            network = copy.deepcopy(detector.network).to(device)
-            images = torch.rand(MEASURED_BATCH, 3, cfg.image_size, cfg.image_size, device=device)
-            choice, times = fastest(network, images, choices)
-        remembered = {"precision": choice.precision, "channels_last": choice.channels_last, "milliseconds": times}
-        write_json(memory, remembered)
+        with locked(memory.with_suffix(".lock"), wait=True):  # of several that begin at once, the first decides for all
+            remembered = read_json(memory)
+            if not remembered:
+                remembered = _measure_precision(detector, cfg.image_size, device, choices)
+                write_json(memory, remembered)
     write_json(of_run, remembered)
     return Choice(remembered["precision"], remembered["channels_last"])
+
+
+def _measure_precision(
+    detector: Detector, image_size: int, device: torch.device, choices: Sequence[Choice]
+) -> dict[str, Any]:
+    """The fastest choice and the milliseconds of each, as JSON; images of `image_size` px."""
+    # what is measured on one machine and remembered on another starts from the same random numbers
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        network = copy.deepcopy(detector.network).to(device)
+        images = torch.rand(MEASURED_BATCH, 3, image_size, image_size, device=device)
+        choice, times = fastest(network, images, choices)
+    return {"precision": choice.precision, "channels_last": choice.channels_last, "milliseconds": times}
 
 
 def write_config(cfg: DictConfig, data: DetectionData, folder: RunFolder) -> DictConfig:
