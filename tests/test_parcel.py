@@ -1,8 +1,10 @@
 """A run folder that travels as bytes: what leaves, what is believed when it comes back, and in which order."""
 
 import json
+import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from launcher_standin import claim
@@ -10,7 +12,7 @@ from launcher_standin import claim
 from lightdet.disk import write_text
 from lightdet.error import LightdetError
 from lightdet.run import RunFolder
-from lightdet.study.launcher import parcel
+from lightdet.study.launcher import parcel, ray_node
 from lightdet.study.launcher.parcel import Files, names, outfit, unpack, unpack_at_home
 from lightdet.study.launcher.ray_node import Mailbox, News
 
@@ -109,6 +111,56 @@ def test_news_are_what_changed_and_the_end_is_not_among_them(home: RunFolder) ->
         assert set(second) == {"more.txt"}
     assert set(news.rest()) == {"pictures/a.png", "status.json"}
     assert not news.rest()
+
+
+def test_a_beat_that_fails_loses_no_news(home: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    mailbox, sends = Mailbox(), 0
+
+    def send(files: Files) -> None:
+        nonlocal sends
+        sends += 1
+        if sends in (1, 3, 4):  # home does not answer: when the node begins, and to the first news
+            raise ConnectionError
+        mailbox.put("a", files)
+
+    def look(folder: RunFolder) -> list[str]:
+        monkeypatch.setattr(ray_node, "names", names)
+        raise FileNotFoundError("a folder vanished")
+
+    with News(home, send, seconds=0.04, beat=0.02) as news:
+        monkeypatch.setattr(ray_node, "names", look)
+        fill(home, "checkpoints/last.ckpt", "metrics.csv")
+        found = wait_for(mailbox, "metrics.csv")
+        assert "checkpoints/last.ckpt" in found or wait_for(mailbox, "checkpoints/last.ckpt")
+    assert sends >= 5 and not news.rest()
+
+
+def test_a_home_that_is_gone_is_not_asked_for_ever(home: RunFolder) -> None:
+    sends = []
+
+    def send(files: Files) -> None:
+        sends.append(files)
+        raise ConnectionError
+
+    with News(home, send, seconds=1, beat=0.001) as news:
+        news._thread.join(20)
+        assert not news._thread.is_alive()
+    assert len(sends) == ray_node.GIVE_UP
+
+
+def test_a_folder_that_vanishes_while_the_files_are_listed(home: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(home, "metrics.csv", "wandb/gone/a", "wandb/here/a")
+    expected = [name for name in names(home) if "gone" not in name]
+    scan = os.scandir
+
+    def gone(path: Any) -> Any:
+        if Path(path).name == "gone":
+            raise FileNotFoundError(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", gone)
+    assert names(home) == expected
+    assert "wandb/here/a" in expected
 
 
 def wait_for(mailbox: Mailbox, name: str) -> Files:

@@ -1,6 +1,7 @@
 """A run folder as bytes, to travel between machines that share no disk. No torch here."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -18,9 +19,10 @@ Files = dict[str, bytes]  # by their names in the run folder, parts joined by "/
 
 
 def names(folder: RunFolder) -> list[str]:
-    """The regular files of a run folder; no links, no locks, nothing half written."""
+    """The regular files of a run folder; no links, no locks, nothing half written. Others may write there meanwhile."""
     found = []
-    for path in sorted(folder.path.rglob("*")):
+    walk = os.walk(folder.path)  # passes over a folder that vanishes meanwhile, such as a tracker's
+    for path in sorted(Path(top, name) for top, _, files in walk for name in files):
         silent = path.name in (folder.lock_path.name, STACKS) or path.suffix == ".tmp"
         if path.is_file() and not path.is_symlink() and not silent:
             found.append(path.relative_to(folder.path).as_posix())

@@ -1,6 +1,5 @@
 """What happens on a node of a Ray cluster: one run in a temporary folder, its news sent home. No torch here."""
 
-import contextlib
 import signal
 import tempfile
 import threading
@@ -13,6 +12,7 @@ from lightdet.study.launcher.parcel import ASKED, STATUS, Files, names, pack, un
 from lightdet.study.launcher.processes import Processes
 
 BEAT = 5.0  # seconds between two looks for news
+GIVE_UP = 12  # sends in a row that fail before no more are tried
 SMALL = 1 << 20  # bytes; a larger file travels with the checkpoints
 CHECKPOINTS = ("checkpoints/last.ckpt", "checkpoints/best.ckpt")  # read in this order: best is never older than last
 
@@ -34,7 +34,11 @@ class Mailbox:
 
 
 class News:
-    """A thread that sends what has changed in a run folder: small files at every beat, checkpoints every `seconds`."""
+    """A thread that sends what has changed in a run folder: small files at every beat, checkpoints every `seconds`.
+
+    A beat that fails, because a file vanished while it was looked at or because home did not answer, is made up for by
+    the next one; home would take lasting silence for a node that hangs, and give up a healthy training.
+    """
 
     def __init__(self, folder: RunFolder, send: Callable[[Files], None], seconds: float, beat: float = BEAT) -> None:
         self._folder = folder
@@ -42,6 +46,7 @@ class News:
         self._beat = beat
         self._beats_between = max(1, round(seconds / beat))
         self._sent: dict[str, tuple[int, int]] = {}
+        self._failures = 0  # sends in a row
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -61,18 +66,34 @@ class News:
 
     def _run(self) -> None:
         beats = 0
-        with contextlib.suppress(Exception):  # home is gone: this process ends as well
-            self._send({})
-            while not self._end.wait(self._beat):
+        while self._failures < GIVE_UP:  # then home is gone: this process ends as well
+            known = dict(self._sent)
+            try:
+                files = self._news(beats)
+                if files or not beats:
+                    self._deliver(files)
                 beats += 1
-                files = self._checkpoints() if beats % self._beats_between == 0 else {}
-                small = [name for name in names(self._folder) if self._is_small(name) and self._is_ours(name)]
-                files |= pack(self._folder, small)
-                if b'"running"' not in files.get(STATUS, b'"running"'):
-                    files.pop(STATUS)  # the end is told when everything else is at home
-                    self._sent.pop(STATUS)
-                if files:
-                    self._send(files)
+            except Exception:
+                self._sent = known  # what did not arrive is still news
+            if self._end.wait(self._beat):
+                return
+
+    def _deliver(self, files: Files) -> None:
+        self._failures += 1
+        self._send(files)
+        self._failures = 0
+
+    def _news(self, beats: int) -> Files:
+        """What the beat of this number tells; the first one only that the node has begun."""
+        if not beats:
+            return {}
+        files = self._checkpoints() if beats % self._beats_between == 0 else {}
+        small = [name for name in names(self._folder) if self._is_small(name) and self._is_ours(name)]
+        files |= pack(self._folder, small)
+        if b'"running"' not in files.get(STATUS, b'"running"'):
+            files.pop(STATUS)  # the end is told when everything else is at home
+            self._sent.pop(STATUS)
+        return files
 
     def _checkpoints(self) -> Files:
         last, best = CHECKPOINTS
