@@ -211,6 +211,17 @@ def test_seeds_get_a_mean_and_a_spread(launch: Launch) -> None:
     assert ["cbam", "mean ± sd (2)", *means, "1.54 M", "2 seeds"] in table
 
 
+def test_a_training_counts_once_in_a_mean_however_often_it_was_asked_for(launch: Launch) -> None:
+    """The default, typed or not, is one row of choices and one training for each seed."""
+    assert launch("-m", "attention=cbam", "seed=0,1", "study.name=s") == 0
+    assert launch("-m", "attention=cbam", "head=76", "seed=0", "study.name=s") == 0
+    rows = read_rows(Path("runs/s"))
+    assert len(rows) == 3 and len(stand_in.trained()) == 2
+    means = ["0.650 ± 0.071", "-", "0.550 ± 0.071", "0.275 ± 0.035"]
+    assert ["cbam", "76", "mean ± sd (2)", *means, "1.54 M", "2 seeds"] in cells(rows)
+    assert "| cbam | 76 | mean ± sd (2) |" in Path("runs/s/table.md").read_text()
+
+
 # ---------------------------------------------------------------- what goes wrong
 
 

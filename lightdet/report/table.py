@@ -88,12 +88,13 @@ def _over_seeds(values: list[float], name: str, with_spread: bool) -> str:
 
 
 def _seed_cells(rows: list[Row], choices: list[Column], numbers: list[Column], brief: bool) -> list[list[str]]:
-    groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+    groups: dict[tuple[tuple[str, str], ...], dict[tuple[str, str], Row]] = {}
     for row in rows:
-        if row.state == "done":
-            groups.setdefault(tuple(told_apart_by(row, choices).items()), []).append(row)
+        if row.state == "done":  # a training that answers several rows of a group counts once
+            group = groups.setdefault(tuple(told_apart_by(row, choices).items()), {})
+            group.setdefault((row.run, row.seed), row)
     lines = []
-    for members in groups.values():
+    for members in [list(group.values()) for group in groups.values()]:
         if len({row.seed for row in members}) < 2:
             continue
         line = [f"mean ± sd ({len(members)})" if name == "seed" else str(read(members[0])) for name, read in choices]
