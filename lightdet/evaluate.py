@@ -34,7 +34,7 @@ def run_detector(detector: Detector, loader: Iterable[Batch], device: torch.devi
     measured: list[Measured] = []
     try:
         for batch in loader:
-            found = detector.detect(batch.images.to(device, non_blocking=True))
+            found = detector.detect(batch.images_on(device))
             for detections, target in zip(found, batch.targets, strict=True):
                 placed = detections_to_photo(detections, target)
                 measured.append((target.image_id, placed, target_to_photo(target)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_datasets import write_voc
 from torch import Tensor, nn
 
 from lightdet.benchmark import command
@@ -47,6 +48,14 @@ def test_options_from_outside_take_part(tmp_path: Path) -> None:
 def test_a_run_whose_photos_are_elsewhere_is_measured_without_one() -> None:
     words = ["data=voc", "data.reader.root=/nowhere", "data.reader.classes=[dent]"]
     assert _photo(compose_config(words)) is None
+
+
+def test_the_photo_of_a_run_is_what_its_detector_takes(tmp_path: Path) -> None:
+    write_voc(tmp_path)
+    words = ["data=neu_det", f"data.reader.root={tmp_path}", "data.reader.classes=[scratch,dent]", "image_size=64"]
+    photo = _photo(compose_config(words))
+    assert photo is not None and photo.shape == (1, 3, 64, 64)
+    assert photo.dtype == torch.float32 and 0.5 < photo.max() <= 1
 
 
 def test_rounds_take_turns_and_ratios_are_paired() -> None:

@@ -1,6 +1,7 @@
 """From records to batches: order, keys, memory, and a training resumed in the middle of an epoch."""
 
 import multiprocessing
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,13 +12,15 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 
-from lightdet.batch import Batch
+from lightdet.batch import Batch, Detections, Target
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.module import DetectionData
 from lightdet.data.record import Record
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.error import LightdetError
+from lightdet.evaluate import run_detector
+from lightdet.model.detector import Detector
 
 SIZE = 32  # px
 TRAIN, VAL, BATCH = 22, 5, 4  # 5 whole batches an epoch, 2 images left out
@@ -75,9 +78,11 @@ class Linear(LightningModule):
         self.layer = nn.Linear(3, 1)
         self.seen: list[tuple[int, int, tuple[str, ...]]] = []
         self.validated: list[tuple[int, int]] = []
+        self.images: list[Tensor] = []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         self.seen.append((self.current_epoch, batch_idx, tuple(target.image_id for target in batch.targets)))
+        self.images.append(batch.images)
         boxes = sum(len(target.boxes_xyxy) for target in batch.targets)
         return (self.layer(batch.images.mean(dim=(2, 3))) - boxes).square().mean()
 
@@ -173,7 +178,8 @@ def test_batch_contract(tmp_path: Path) -> None:
     batches = list(data.loader("val"))
     assert [len(batch.targets) for batch in batches] == [4, 1]
     assert [t.image_id for batch in batches for t in batch.targets] == [f"val{index:03d}.png" for index in range(VAL)]
-    images = batches[0].images
+    assert batches[0].images.dtype == torch.uint8
+    images = batches[0].to("cpu").images
     assert images.shape == (4, 3, SIZE, SIZE)
     assert images.dtype == torch.float32
     assert images.is_contiguous(memory_format=torch.channels_last)
@@ -203,6 +209,35 @@ def test_workers_change_nothing(tmp_path: Path) -> None:
     for one, other in zip(alone, shared, strict=True):
         assert torch.equal(one.images, other.images)
         assert [t.image_id for t in one.targets] == [t.image_id for t in other.targets]
+
+
+def test_workers_send_bytes_and_the_task_sees_floats(tmp_path: Path) -> None:
+    data = make_data(tmp_path, num_workers=2)
+    loader = data.train_dataloader()
+    sent = next(iter(loader)).images
+    assert sent.is_shared() and sent.untyped_storage().nbytes() == BATCH * SIZE * SIZE * 3
+
+    sampler = EpochBatchSampler(TRAIN, BATCH, data.seed, shuffle=True, drop_last=True)
+    model = fit(tmp_path, tmp_path / "checkpoints", every=5, num_workers=2)
+    for images, keys in zip(model.images, sampler, strict=False):  # of the first epoch
+        expected = torch.stack([torch.from_numpy(loader.dataset[key][0]) for key in keys]).permute(0, 3, 1, 2) / 255
+        assert images.dtype == torch.float32 and torch.equal(images, expected)
+        assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_evaluation_without_a_trainer_sees_floats(tmp_path: Path) -> None:
+    seen: list[Tensor] = []
+
+    class Looks(Detector):
+        def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+            raise AssertionError("an evaluation asks for no loss")
+
+        def detect(self, images: Tensor) -> list[Detections]:
+            seen.append(images)
+            return [Detections.none() for _ in images]
+
+    assert len(run_detector(Looks(), make_data(tmp_path).loader("val"))) == VAL
+    assert all(images.dtype == torch.float32 and 0.5 < images.max() <= 1 for images in seen)
 
 
 def test_cache_keeps_its_bound_and_the_pixels(tmp_path: Path) -> None:

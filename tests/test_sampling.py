@@ -117,7 +117,11 @@ def make_data(root: Path, threshold: float) -> DetectionData:
 
 def test_a_repeated_photo_is_augmented_in_another_way_each_time(tmp_path: Path) -> None:
     loader = make_data(tmp_path, 0.5).train_dataloader()
-    targets = [(t.image_id, float(image.mean())) for batch in loader for image, t in zip(batch.images, batch.targets)]  # noqa: B905
+    targets = [
+        (target.image_id, float(image.float().mean()))
+        for batch in loader
+        for image, target in zip(batch.images, batch.targets, strict=True)
+    ]
     assert len(loader) == 3 and len(targets) == 9
     rare = [mean for name, mean in targets if name == "2.png"]
     assert len(rare) == 2 and rare[0] != rare[1]

@@ -158,7 +158,7 @@ def _photo(config: DictConfig) -> Tensor | None:
     try:
         data: Any = instantiate(config.data, _convert_="all")
         data.setup("fit")
-        images: Tensor = next(iter(data.loader("val"))).images[:1]
+        images: Tensor = next(iter(data.loader("val"))).images_on("cpu")[:1]
     except (LightdetError, InstantiationException, OSError):  # Hydra's is around what the reader said
         return None
     return images

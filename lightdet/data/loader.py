@@ -76,10 +76,12 @@ class BatchLoader:
 
 
 def collate(samples: list[tuple[np.ndarray, Target]]) -> Batch:
-    """Images (S, S, 3) uint8 -> (B, 3, S, S) float32 in 0..1, in channels-last memory format."""
+    """Images (S, S, 3) uint8 -> (B, 3, S, S) uint8, in channels-last memory format.
+
+    Workers send them through shared memory, of which a container has little; `Batch.to` makes them float32.
+    """
     stacked = torch.from_numpy(np.stack([image for image, _ in samples]))
-    images = stacked.permute(0, 3, 1, 2).float().div_(255)  # in two steps: 1.7 times as fast as uint8.div(255)
-    return Batch(images, [target for _, target in samples])
+    return Batch(stacked.permute(0, 3, 1, 2), [target for _, target in samples])
 
 
 def _start_worker(worker: int) -> None:

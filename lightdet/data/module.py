@@ -31,6 +31,7 @@ class DetectionData(LightningDataModule):
     `sampling` says how often each photo comes in an epoch of training; None: once.
     `cache_megabytes` bounds the letterboxed images kept in memory: training images first, then the other splits.
     With several ranks `batch_size` is shared by all of them, and every rank draws from the same order of an epoch;
+    Batches of workers come through shared memory: see conf/data/base.yaml for a container that has little of it.
     `num_workers` and `cache_megabytes` are those of one rank; `num_workers` "auto": none on a CPU, where they would
     take the cores of the training, and beside a GPU one for each CPU thread of this process, at most `MOST_WORKERS`.
     """
@@ -121,12 +122,13 @@ class DetectionData(LightningDataModule):
         return self._plain("train" if self._overfits() else "val", *self._rank(), even=False)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Lightning's hook: a batch knows how to move. Batches are made in channels last."""
+        """Lightning's hook: a batch knows how to arrive, as float32. Batches are made in channels last."""
         moved = batch.to(device)
         return moved if self.channels_last else replace(moved, images=moved.images.contiguous())
 
     def loader(self, split: str) -> BatchLoader:
-        """All images of a split, in their order, letterboxed and otherwise as they are; needs no trainer."""
+        """All images of a split, in their order, letterboxed and otherwise as they are; needs no trainer. A detector
+        takes `batch.images_on(device)`."""
         return self._plain(split)
 
     def check_ranks(self, ranks: int) -> None:
