@@ -67,7 +67,7 @@ def report_on(
     max_pictures: int = MAX_PICTURES,
 ) -> dict[str, Any]:
     """The full report of `DetectionMetric.compute`, with images_without_finding: the ids of the images in which nothing
-    reaches the threshold; and, where there is a folder, samples: the worst images as dicts of image_id, path,
+    reaches the threshold; and, where there is a folder, samples: the worst images as dicts of image_id, path, bits,
     boxes [[x1, y1, x2, y2, score, label]] and truth [[x1, y1, x2, y2, label]], px in the photo's frame.
 
     threshold: least score for everything that counts boxes; None: the one with the best F1 on these images.
@@ -100,27 +100,28 @@ def write_report(
     write_detections(folder / FILE_NAME, classes, [image_id for image_id, _, _ in measured], kept)
     plot_precision_recall(report, folder / "pr_curve.png")
     plot_confusion(report, classes, folder / "confusion.png")
-    paths = {record.image_id: record.path for record in records}
+    known = {record.image_id: record for record in records}
     threshold = report["operating_point"]["threshold"]
-    samples = [compare(detections, target, threshold) for image_id, detections, target in measured if image_id in paths]
+    samples = [compare(detections, target, threshold) for image_id, detections, target in measured if image_id in known]
     worst = sorted(samples, key=lambda sample: sample.badness)[:MAX_SAMPLES]
-    report["samples"] = [boxes_of(sample, paths[sample.target.image_id]) for sample in worst]
+    report["samples"] = [boxes_of(sample, known[sample.target.image_id]) for sample in worst]
     write_samples(
         folder / "pictures",
         samples,
-        lambda image_id: read_photo(paths[image_id]),
+        lambda image_id: read_photo(known[image_id].path, known[image_id].bits),
         classes,
         threshold,
         max_pictures,
     )
 
 
-def boxes_of(sample: Sample, path: Path) -> dict[str, Any]:
+def boxes_of(sample: Sample, record: Record) -> dict[str, Any]:
     """One image with its boxes as plain numbers."""
     boxes, truth = boxes_and_truth(sample.detections, sample.target)
     return {
         "image_id": sample.target.image_id,
-        "path": str(path),
+        "path": str(record.path),
+        "bits": record.bits,
         "boxes": [[round(value, 3) for value in row] for row in boxes.tolist()],
         "truth": [[round(value, 3) for value in row] for row in truth.tolist()],
     }

@@ -25,6 +25,7 @@ NOT_SCIENCE_KEYS = (
     "trainer.progress",
 )
 SHARES = ("limit_train_batches", "limit_val_batches", "overfit_batches")  # a whole number counts batches
+YOUNGER_THAN_RUNS = ("data.bits",)  # null stands for what there was before them: older runs are still found
 NOT_IN_SLUG = ("seed", "study", "runs_dir", "logger", "launcher", "hydra", *NOT_SCIENCE_KEYS)
 ENVIRONMENT = re.compile(r"\$\{oc\.env:([^{}]*)\}")
 
@@ -83,7 +84,8 @@ def design(cfg: DictConfig) -> dict[str, Any]:
         for key, value in resolved.items()
         if key not in NOT_SCIENCE_GROUPS and value != {} and (isinstance(value, dict) or key in READ_AT_TOP)
     }
-    science = without(science, [*NOT_SCIENCE_KEYS, *ignored(cfg)])
+    unset = [place for place in YOUNGER_THAN_RUNS if OmegaConf.select(cfg, place) is None]
+    science = without(science, [*NOT_SCIENCE_KEYS, *unset, *ignored(cfg)])
     if isinstance(science.get("trainer"), dict):
         science["trainer"] = _with_ranks(_with_shares(science["trainer"]))
     return science

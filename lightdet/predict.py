@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
 
@@ -127,7 +128,7 @@ def predict_run(
     device: str,
     overlap: float = DEFAULT_OVERLAP,
 ) -> Summary:
-    """`predict` with the detector, the input size and, unless it is given, the threshold of a run folder.
+    """`predict` with the detector, the input size, `data.bits` and, unless it is given, the threshold of a run folder.
 
     BatchNorm is folded, so that scores agree with those of `lightdet evaluate` up to rounding.
     """
@@ -135,7 +136,8 @@ def predict_run(
     if threshold is None:
         threshold = run_threshold(RunFolder(run).read_results())
     detector = fused(loaded.detector, loaded.image_size)
-    return predict(detector, loaded.classes, loaded.image_size, photos, out, threshold, device, overlap)
+    bits = OmegaConf.select(loaded.config, "data.bits")
+    return predict(detector, loaded.classes, loaded.image_size, photos, out, threshold, device, overlap, bits)
 
 
 def run_threshold(results: dict[str, Any]) -> float:
@@ -154,11 +156,13 @@ def predict(
     threshold: float,
     device: str = "cpu",
     overlap: float = DEFAULT_OVERLAP,
+    bits: int | None = None,
 ) -> Summary:
     """Detect in every photo, one at a time, and write under `out`: pictures/, predictions.json, predictions.coco.json.
 
     Boxes below `threshold` are left out; of two that overlap by more than `overlap` (IoU), the better scored one stays.
-    A photo that cannot be read is named in `Summary.broken`, and the others go on.
+    `bits` are those of the camera (`read_photo`). A photo that cannot be read is named in `Summary.broken`, and the
+    others go on.
     """
     out.mkdir(parents=True, exist_ok=True)
     summary = Summary(out, threshold, device, overlap)
@@ -166,7 +170,7 @@ def predict(
         detector.detect(torch.full((1, 3, image_size, image_size), 0.5, device=device))  # the first call is not typical
         for photo in photos:
             try:
-                _predict_one(detector, classes, image_size, photo, summary)
+                _predict_one(detector, classes, image_size, photo, bits, summary)
             except LightdetError as error:
                 summary.broken.append(" ".join(str(error).split()))
     categories = [{"id": label + 1, "name": name} for label, name in enumerate(classes)]
@@ -175,10 +179,12 @@ def predict(
     return summary
 
 
-def _predict_one(detector: Detects, classes: Sequence[str], image_size: int, photo: Photo, summary: Summary) -> None:
+def _predict_one(
+    detector: Detects, classes: Sequence[str], image_size: int, photo: Photo, bits: int | None, summary: Summary
+) -> None:
     times = summary.milliseconds
     with _timed(times["read"], "cpu"):
-        pixels = read_photo(photo.path)
+        pixels = read_photo(photo.path, bits)
     with _timed(times["letterbox"], summary.device):
         placed, letterbox = letterbox_image(pixels, image_size)
         images = torch.from_numpy(placed).to(summary.device).permute(2, 0, 1)[None].float() / 255

@@ -284,9 +284,32 @@ def test_box_sizes_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert torch.allclose(sizes, torch.tensor([4.0, 16 / 3]).expand(14, 2))
 
 
+def test_a_hot_pixel_changes_nothing_around_it_once_the_bits_are_said(tmp_path: Path) -> None:
+    data = make_data(tmp_path, val=2)
+    records = data.reader.read()["val"]
+    values = np.random.default_rng(0).integers(500, 4001, (24, 48), dtype=np.uint16)
+    for record, brightest in zip(records, (4000, 4096), strict=True):
+        values[3, 3] = brightest
+        cv2.imwrite(str(record.path), values)
+
+    def means(bits: int | None) -> list[float]:
+        data = make_data(tmp_path, val=2)
+        data.bits = bits
+        return [float(image.float()[:, 8:24].mean()) for image in next(iter(data.loader("val"))).images]
+
+    plain, hot = means(None)
+    assert plain > 15 * hot
+    for bits in (12, 14):
+        plain, hot = means(bits)
+        assert hot == pytest.approx(plain, abs=0.1)
+        assert plain == pytest.approx(2250 / (2**bits - 1) * 255, rel=0.05)
+
+
 def test_errors_a_person_caused(tmp_path: Path) -> None:
     with pytest.raises(LightdetError, match=r"batch_size=0"):
         DetectionData(PaintedReader(tmp_path), None, SIZE, 0, 0, 1, 0, 3)
+    with pytest.raises(LightdetError, match=r"data\.bits=13: one of null, 10, 12, 14, 16"):
+        DetectionData(PaintedReader(tmp_path), None, SIZE, 1, 0, 1, 0, 3, bits=13).setup()
     with pytest.raises(LightdetError, match="no images to use as 'val'"):
         make_data(tmp_path, val=0).setup()
     with pytest.raises(LightdetError, match="split=test: this dataset has train, val"):

@@ -14,7 +14,7 @@ from tiny_datasets import BOX, Settings, voc_object, voc_xml, write_photo, write
 from lightdet.data.doctor import Examination, examine, quick_check, run_doctor
 from lightdet.data.doctor_report import as_dict, as_text
 from lightdet.data.reader.voc import Voc
-from lightdet.data.record import Record
+from lightdet.data.record import Record, with_bits
 from lightdet.error import LightdetError
 from lightdet.ops.anchors import reachable
 from lightdet.ops.grid import check_image_size
@@ -117,6 +117,32 @@ def test_a_photo_listed_in_two_splits(settings: Settings, tmp_path: Path) -> Non
     examination = examined(settings)
     assert [(f.topic, f.images) for f in examination.findings] == [("leak", ("IMAGES/a.png",))]
     assert any("two splits" in line for line in quick_check(examination.splits, examination.classes, 64))
+
+
+def test_photos_that_are_not_scaled_alike(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(0)
+    for path in sorted((tmp_path / "data" / "IMAGES").iterdir()):
+        values = random.integers(500, 4001, (24, 32), dtype=np.uint16)
+        values[0, 0] = 4096 if path.stem == "b" else 4000
+        Image.fromarray(values).save(path)
+    (finding,) = examined(settings).findings
+    assert (finding.topic, finding.level, finding.images) == ("bit depth", "warning", ("IMAGES/b.png",))
+    assert "5 images" in finding.message and "data.bits=10|12|14|16" in finding.message
+    assert quick_check(instantiate(settings).read(), ("scratch", "dent"), 64) == [f"bit depth: {finding.message}"]
+
+    (finding,) = examine(instantiate(settings), 64, bits=12).findings
+    assert finding.images == ("IMAGES/b.png",) and "1 image with values above 4095, up to 4096" in finding.message
+    told = with_bits(instantiate(settings).read(), 12)
+    assert quick_check(told, ("scratch", "dent"), 64) == [f"bit depth: {finding.message}"]
+    assert quick_check(with_bits(told, 14), ("scratch", "dent"), 64) == []
+
+    config = config_of(settings, tmp_path)
+    for bits, exit_code in ((None, 1), (14, 0), (13, 2)):
+        config.data.bits = bits
+        assert run_doctor(config) == exit_code
+    assert "data.bits=13: one of null, 10, 12, 14, 16" in capsys.readouterr().err
 
 
 def test_blank_photos(settings: Settings, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from lightdet.batch import Batch, Detections, Target
-from lightdet.data.record import Record
+from lightdet.data.image import read_photo
+from lightdet.data.record import Record, with_bits
 from lightdet.error import LightdetError
 from lightdet.evaluate import evaluate, run_detector
 from lightdet.model.detector import Detector
@@ -110,6 +111,22 @@ def test_escapes_and_a_given_threshold(tmp_path: Path) -> None:
     report = evaluate(Oracle(answers), batches, CLASSES, records, None, threshold=0.5)
     assert report["operating_point"]["escape_rate"] == 0.25
     assert report["images_without_finding"] == ["line a/photo_1.png", "line a/photo_4.png"]
+
+
+def test_pictures_show_the_photos_with_the_bits_of_the_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records, batches = photos(tmp_path)
+    records = with_bits({"val": records}, 12)["val"]
+    read: list[int | None] = []
+
+    def reads(path: Path, bits: int | None = None) -> np.ndarray:
+        read.append(bits)
+        return read_photo(path, bits)
+
+    monkeypatch.setattr("lightdet.evaluate.read_photo", reads)
+    answers = [[Detections.none() for _ in batch.targets] for batch in batches]
+    report = evaluate(Oracle(answers), batches, CLASSES, records, tmp_path / "report")
+    assert read == [12] * 5
+    assert [sample["bits"] for sample in report["samples"]] == [12] * 5
 
 
 def test_a_report_folder_holds_the_worst_images_first(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """Photos in, boxes in photo pixels out, whatever the folder looks like."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
 
@@ -15,7 +16,7 @@ import lightdet.predict
 from lightdet.batch import Detections
 from lightdet.cli import main
 from lightdet.error import LightdetError
-from lightdet.predict import DEFAULT_THRESHOLD, Summary, find_photos, predict, run_threshold
+from lightdet.predict import DEFAULT_THRESHOLD, Summary, find_photos, predict, predict_run, run_threshold
 
 CLASSES = ("dent", "scratch")
 # A photo of 100 x 50 px in an input of 64 px: scale 0.64, 32 px high, 16 px of padding above.
@@ -39,7 +40,7 @@ class Loaded:
     detector: Fixed
     classes: tuple[str, ...]
     image_size: int
-    config: Any = None
+    config: Any = field(default_factory=lambda: OmegaConf.create({"data": {"bits": 12}}))
 
 
 def save(path: Path, height: int = 50, width: int = 100) -> Path:
@@ -154,6 +155,24 @@ def test_threshold_is_the_one_the_run_found_best() -> None:
     assert run_threshold({"metrics": {"operating_point": {"threshold": 0.0}}}) == 0.0
     assert run_threshold({"metrics": {"operating_point": {"threshold": None}}}) == DEFAULT_THRESHOLD
     assert run_threshold({}) == DEFAULT_THRESHOLD
+
+
+def test_photos_are_read_with_the_bits_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Looks:
+        seen: ClassVar[list[float]] = []
+
+        def detect(self, images: Tensor) -> list[Detections]:
+            self.seen.append(float(images[..., 16:48, :].mean()))
+            return [Detections.none() for _ in images]
+
+    monkeypatch.setattr(lightdet.predict, "load_detector", lambda *_: Loaded(Looks(), CLASSES, 64))  # type: ignore[arg-type]
+    monkeypatch.setattr(lightdet.predict, "fused", lambda detector, _: detector)
+    for name, brightest in (("a.png", 4000), ("b.png", 4096)):
+        values = np.full((50, 100), 2000, dtype=np.uint16)
+        values[3, 3] = brightest
+        Image.fromarray(values).save(tmp_path / name)
+    predict_run(tmp_path, find_photos([str(tmp_path)], tmp_path / "out"), tmp_path / "out", 0.5, "best", "cpu")
+    assert Looks.seen[1:] == pytest.approx([2000 / 4095] * 2, abs=0.01)  # the first call is not a photo
 
 
 def test_command_exits_1_for_a_broken_photo(

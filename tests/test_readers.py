@@ -28,7 +28,7 @@ from tiny_datasets import (
     yolo_row,
 )
 
-from lightdet.data.image import photo_size, read_photo
+from lightdet.data.image import is_deep, photo_size, read_photo
 from lightdet.data.reader.coco import Coco
 from lightdet.data.reader.deeppcb import DeepPcb
 from lightdet.data.reader.voc import Voc
@@ -341,6 +341,7 @@ def test_photos_of_every_depth(tmp_path: Path) -> None:
         np.testing.assert_array_equal(photo, pixels, err_msg=name)
         assert photo.dtype == np.uint8 and photo.flags.c_contiguous and photo.flags.writeable
         assert photo_size(tmp_path / name) == (1, 4)
+        assert is_deep(tmp_path / name) == ("16" in name)
 
 
 def test_one_bit_and_twelve_bit_photos(tmp_path: Path) -> None:
@@ -348,6 +349,21 @@ def test_one_bit_and_twelve_bit_photos(tmp_path: Path) -> None:
     assert read_photo(tmp_path / "bit.png")[0, :, 0].tolist() == [255, 0]
     Image.fromarray(np.array([[0, 2048, 4095]], np.uint16)).save(tmp_path / "twelve.png")
     assert read_photo(tmp_path / "twelve.png")[0, :, 2].tolist() == [0, 128, 255]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("colour", [False, True])
+def test_bits_of_the_camera_are_white_and_what_is_brighter_too(suffix: str, colour: bool, tmp_path: Path) -> None:
+    values = np.array([[0, 512, 1023, 1024, 60000]], np.uint16)
+    cv2.imwrite(str(tmp_path / f"a.{suffix}"), np.repeat(values[..., None], 3, axis=2) if colour else values)
+    for bits, greys in ((10, [0, 128, 255, 255, 255]), (12, [0, 32, 64, 64, 255]), (16, [0, 2, 4, 4, 233])):
+        photo = read_photo(tmp_path / f"a.{suffix}", bits)
+        assert photo.tolist() == [[[grey] * 3 for grey in greys]]
+
+
+def test_bits_of_the_camera_leave_an_eight_bit_photo_alone(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 7, 255]], np.uint8)).save(tmp_path / "a.png")
+    assert read_photo(tmp_path / "a.png", 12)[0, :, 0].tolist() == [0, 7, 255]
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])

@@ -82,9 +82,9 @@ def test_slug_keeps_apart_what_the_characters_do_not() -> None:
 
 
 WHERE_AND_HOW = """study=s runs_dir=/elsewhere logger.wandb.mode=offline data.num_workers=0 data.cache_megabytes=1
-trainer.device=cuda trainer.progress=none trainer.checkpoint_seconds=5"""
+trainer.device=cuda trainer.progress=none trainer.checkpoint_seconds=5 data.bits=null"""
 WHAT = """optimizer.lr=0.001 seed=1 image_size=256 augment.flip=0 trainer.max_epochs=41 width=0.5 head=38
-data.batch_size=8 data.reader.root=other schedule.warmup_epochs=0 model.network.extra=1"""
+data.batch_size=8 data.bits=12 data.reader.root=other schedule.warmup_epochs=0 model.network.extra=1"""
 
 
 @pytest.mark.parametrize("change", WHERE_AND_HOW.split())

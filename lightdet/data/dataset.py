@@ -35,7 +35,7 @@ class Photos:
         record = self.records[index]
         image = self.cache.get(index)
         if image is None:
-            photo = read_photo(record.path)
+            photo = read_photo(record.path, record.bits)
             self._photo_sizes[index] = photo.shape[:2]
             image, _ = letterbox_image(photo, self.image_size)
             self.cache.put(index, image)

@@ -5,6 +5,7 @@ would refuse this dataset or break in the middle.
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from lightdet.data.doctor_checks import (
     PhotoFacts,
     Splits,
     check_anchors,
+    check_bits,
     check_boxes,
     check_classes,
     check_photos,
@@ -26,14 +28,15 @@ from lightdet.data.doctor_checks import (
     check_splits,
     look_at_photos,
 )
-from lightdet.data.image import photo_size
+from lightdet.data.image import is_deep, photo_size, read_values
 from lightdet.data.labels import DatasetError
-from lightdet.data.record import Reader
+from lightdet.data.record import Reader, Record, with_bits
 from lightdet.error import LightdetError
 from lightdet.ops.anchors import DEFAULT_ANCHORS, reachable
 from lightdet.ops.grid import check_image_size
 
 QUICK_SAMPLE = 500  # photos whose headers the quick check opens
+QUICK_DECODED = 32  # of those with more than 8 bits per channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +58,22 @@ class Examination:
         return 2 if "error" in levels else 1 if "warning" in levels else 0
 
 
-def examine(reader: Reader, image_size: int, anchors: Sequence[Any] | np.ndarray | None = None) -> Examination:
-    """Read and decode everything once.
+def examine(
+    reader: Reader, image_size: int, anchors: Sequence[Any] | np.ndarray | None = None, bits: int | None = None
+) -> Examination:
+    """Read and decode everything once, with `bits` as training does.
 
     `anchors`: width and height in px of the input frame, in any nesting; None: those that training starts from.
     Raises LightdetError when labels cannot be read at all.
     """
-    splits = reader.read()
+    splits = with_bits(reader.read(), bits)
     classes = reader.classes
     facts = look_at_photos(splits)
     everything = [record for records in splits.values() for record in records]
     boxes = InputBoxes.of(everything, _sizes_of(facts), image_size)
     findings = check_splits(splits) + check_classes(splits, classes) + check_photos(splits, facts)
+    brightest = {path: fact.brightest for path, fact in facts.items() if fact.brightest is not None}
+    findings += check_bits(everything, brightest)
     findings += check_boxes(splits, classes) + check_sizes(boxes, classes, image_size)
     trained_on = InputBoxes.of(splits.get("train", ()), _sizes_of(facts), image_size)
     anchors_wh = np.asarray(DEFAULT_ANCHORS if anchors is None else anchors, dtype=np.float64).reshape(-1, 2)
@@ -88,10 +95,10 @@ def examine(reader: Reader, image_size: int, anchors: Sequence[Any] | np.ndarray
 
 
 def quick_check(records_by_split: Splits, classes: Sequence[str], image_size: int) -> list[str]:
-    """What is certain before a training without decoding a photo (it opens a few hundred headers).
+    """What is certain before a training from a few hundred headers; a few photos of more than 8 bits are decoded.
 
     Returns warnings, one line each. Raises LightdetError for a dataset that cannot be trained on: an empty training or
-    validation split, or one without boxes.
+    validation split, or one without boxes, and for a photo that cannot be read.
     """
     findings = check_splits(records_by_split)
     errors = [finding.message for finding in findings if finding.level == "error"]
@@ -102,7 +109,17 @@ def quick_check(records_by_split: Splits, classes: Sequence[str], image_size: in
     sample = [record for record in train[:: -(-len(train) // QUICK_SAMPLE)] if len(record.labels)]
     sizes = {record.path: photo_size(record.path) for record in sample}
     findings += check_sizes(InputBoxes.of(sample, sizes, image_size), classes, image_size)
+    everything = [record for records in records_by_split.values() for record in records]
+    findings += check_bits(everything, _brightest(everything[:: -(-len(everything) // QUICK_SAMPLE)]))
     return [f"{finding.topic}: {finding.message}" for finding in findings if finding.level == "warning"]
+
+
+def _brightest(sample: Sequence[Record]) -> dict[Path, int]:
+    """The greatest value of some of the photos with more than 8 bits per channel."""
+    deep = [record.path for record in sample if is_deep(record.path)]
+    some = deep[:: max(1, -(-len(deep) // QUICK_DECODED))]
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(some, pool.map(lambda path: int(read_values(path).max()), some), strict=True))
 
 
 def run_doctor(cfg: DictConfig, as_json: bool = False) -> int:
@@ -114,7 +131,7 @@ def run_doctor(cfg: DictConfig, as_json: bool = False) -> int:
 
     try:
         check_image_size(cfg.image_size)
-        examination = examine(_make_reader(cfg), cfg.image_size)
+        examination = examine(_make_reader(cfg), cfg.image_size, bits=cfg.data.get("bits"))
     except DatasetError as error:
         return print_problems(error.problems, as_json)
     except LightdetError as error:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from lightdet.data.image import read_photo
+from lightdet.data.image import BITS, TWELVE_BIT_MAX, read_values, to_eight_bits
 from lightdet.data.record import Record
 from lightdet.error import LightdetError
 from lightdet.ops.anchors import POOR_RECALL
@@ -44,6 +44,7 @@ class PhotoFacts:
     digest: bytes  # of the pixels: equal for the same picture in another file, or in another format
     blank: bool  # every pixel the same
     problem: str = ""  # why it cannot be read; then nothing else is known
+    brightest: int | None = None  # greatest value in the file, of a photo with more than 8 bits per channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +70,24 @@ class InputBoxes:
 
 def look_at_photos(splits: Splits) -> dict[Path, PhotoFacts]:
     """Decode every photo once."""
-    paths = list(dict.fromkeys(record.path for records in splits.values() for record in records))
+    bits = {record.path: record.bits for records in splits.values() for record in records}
     with ThreadPoolExecutor() as pool:
-        return dict(zip(paths, pool.map(_look_at, paths), strict=True))
+        return dict(zip(bits, pool.map(_look_at, bits.keys(), bits.values()), strict=True))
 
 
-def _look_at(path: Path) -> PhotoFacts:
+def _look_at(path: Path, bits: int | None) -> PhotoFacts:
     try:
-        photo = read_photo(path)
+        values = read_values(path)
     except LightdetError as error:
         return PhotoFacts(0, 0, b"", False, " ".join(str(error).split()))
+    photo = to_eight_bits(values, bits)
     height, width = photo.shape[:2]
     digest = hashlib.blake2b(photo.data, digest_size=16, key=f"{height} {width}".encode()).digest()
     blank = (
         not (photo[: height // 8 + 1] != photo[0, 0]).any() and not (photo != photo[0, 0]).any()
     )  # few pass the first
-    return PhotoFacts(height, width, digest, blank)
+    brightest = None if values.dtype == np.uint8 else int(values.max())
+    return PhotoFacts(height, width, digest, blank, brightest=brightest)
 
 
 def check_splits(splits: Splits) -> list[Finding]:
@@ -187,6 +190,36 @@ def check_photos(splits: Splits, facts: Mapping[Path, PhotoFacts]) -> list[Findi
             example = " = ".join(some[0])
             images = tuple(image for group in some for image in group)
             found.append(Finding("warning", topic, f"{_count(len(some), 'picture')} {text} ({example})", images))
+    return found
+
+
+def check_bits(records: Iterable[Record], brightest: Mapping[Path, int]) -> list[Finding]:
+    """Photos of more than 8 bits per channel that are not scaled alike, or brighter than `data.bits` lets them be.
+
+    `brightest`: the greatest value of each photo with more than 8 bits per channel that was looked at.
+    """
+    dark, bright, cut = list[str](), list[str](), list[str]()
+    deep = {record.image_id: (brightest[record.path], record.bits) for record in records if record.path in brightest}
+    for image, (value, bits) in deep.items():
+        if bits is None:
+            (dark if value <= TWELVE_BIT_MAX else bright).append(image)
+        elif value >= 2**bits:
+            cut.append(image)
+    found = []
+    if dark and bright:
+        text = (
+            f"{_count(len(dark), 'image')} with values up to {TWELVE_BIT_MAX} read as 12 bits ({_some(dark)}), "
+            f"{len(bright):,} brighter as 16 ({_some(bright)}) and so 16 times darker; say for all of them what the "
+            f"camera writes, data.bits={'|'.join(map(str, BITS))}"
+        )
+        found.append(Finding("warning", "bit depth", text, tuple(dark if len(dark) < len(bright) else bright)))
+    if cut:
+        most, bits = max((value, bits) for value, bits in map(deep.__getitem__, cut) if bits is not None)
+        text = (
+            f"{_count(len(cut), 'image')} with values above {2**bits - 1}, up to {most}: data.bits={bits} makes them "
+            f"white ({_some(cut)})"
+        )
+        found.append(Finding("warning", "bit depth", text, tuple(cut)))
     return found
 
 

@@ -112,7 +112,7 @@ def _typical(examination: Examination, label: int) -> tuple[Record, np.ndarray, 
     found.sort(key=lambda entry: entry[:3])
     for _, _, index, record in found[len(found) // 2 :]:
         try:
-            return record, read_photo(record.path), index
+            return record, read_photo(record.path, record.bits), index
         except LightdetError:  # told among the findings; the next one will do
             continue
     return None

@@ -7,38 +7,48 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from lightdet.error import LightdetError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm", ".jp2"})
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")  # no EPS: Pillow runs a program for it
+BITS = (10, 12, 14, 16)  # of a camera's values; the file has 16 bits for each
 TWELVE_BIT_MAX = 4095
 SIXTEEN_BIT_MAX = 65535
-EXIF_ORIENTATION = 0x0112
+EXIF_ORIENTATION, BITS_PER_SAMPLE = 0x0112, 0x0102
+TIFF_STARTS = (b"II*\0", b"MM\0*")
 TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow raises
 
 
-def read_photo(path: Path) -> np.ndarray:
+def read_photo(path: Path, bits: int | None = None) -> np.ndarray:
     """The photo as (H, W, 3) uint8 RGB, contiguous.
 
     Grey, 1-bit and palette images become RGB, alpha is dropped, the EXIF orientation is applied (the frame of the
-    boxes is the photo as a viewer shows it). An image of 16 bits per channel is scaled linearly, with one of two
-    fixed factors and not by its own contrast, so that photos of one camera stay comparable: values up to 4095 are
-    taken for a 10- or 12-bit camera (4095 becomes 255), anything brighter for 16 bits (65535 becomes 255).
+    boxes is the photo as a viewer shows it). A photo of 16 bits per channel is scaled linearly, with a fixed factor
+    and not by its own contrast: 2**bits - 1 becomes 255, and what is brighter is white, so that a camera's hot pixel
+    changes nothing around it. Without `bits` (one of BITS) each photo is taken for what its brightest value says: up
+    to 4095 for 12 bits, beyond that for 16; photos of one camera are then comparable only where that comes out alike.
 
     Raises LightdetError for a missing, empty, truncated or foreign file, and for floating-point pixels.
     """
+    return to_eight_bits(read_values(path), bits)
+
+
+def read_values(path: Path) -> np.ndarray:
+    """What `read_photo` scales: (H, W, 3) uint8 RGB or, of more than 8 bits per channel, (H, W) or (H, W, 3) of a wider
+    type with the values of the file, upright. Raises LightdetError as `read_photo` does."""
     content = _read_bytes(path)
     try:
         with _open(content) as image:
             upright = _orientation(image) == 1
             image.load()
-            if _is_deep_colour_png(content):
+            if _is_deep_colour(image, content):
                 return _read_deep_colour(content, path)
-            return _to_rgb(image if upright else ImageOps.exif_transpose(image), path)
+            return _to_array(image if upright else ImageOps.exif_transpose(image), path)
     except Image.UnidentifiedImageError as error:
-        if content[:4] in (b"II*\0", b"MM\0*"):  # a TIFF of 16-bit colour: Pillow has no mode for it
+        if content[:4] in TIFF_STARTS:  # a TIFF of 16-bit colour: Pillow has no mode for it
             return _read_deep_colour(content, path)
         raise LightdetError(f"{path}: not a readable image; convert it to PNG or JPEG, or remove it") from error
     except UNREADABLE as error:
@@ -60,6 +70,19 @@ def photo_size(path: Path) -> tuple[int, int]:
         height, width = read_photo(path).shape[:2]  # says what is wrong; reads the deep TIFFs that Pillow does not open
         return height, width
     return (width, height) if turned else (height, width)
+
+
+def is_deep(path: Path) -> bool:
+    """Whether a photo has more than 8 bits per channel, from the file's header alone; False for an unreadable one."""
+    start = b""
+    try:
+        with path.open("rb") as file:
+            start = file.read(26)
+            file.seek(0)
+            with _open(file) as image:
+                return image.mode.startswith("I") or _is_deep_colour(image, start)
+    except UNREADABLE:
+        return start[:4] in TIFF_STARTS  # 16-bit colour
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -88,23 +111,32 @@ def _orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) else 1
 
 
-def _to_rgb(image: Image.Image, path: Path) -> np.ndarray:
+def _to_array(image: Image.Image, path: Path) -> np.ndarray:
     if image.mode == "F":
         raise LightdetError(f"{path}: floating-point pixels have no known range; save it with 8 or 16 bits per channel")
     if image.mode.startswith("I"):
-        return cv2.cvtColor(_to_eight_bits(np.asarray(image)), cv2.COLOR_GRAY2RGB)
+        return np.asarray(image)
     if image.mode in ("1", "L"):  # three times faster than Pillow's own way to RGB
         return cv2.cvtColor(np.asarray(image.convert("L")), cv2.COLOR_GRAY2RGB)
     return np.array(image.convert("RGB"))
 
 
-def _to_eight_bits(values: np.ndarray) -> np.ndarray:
-    limit = TWELVE_BIT_MAX if values.max(initial=0) <= TWELVE_BIT_MAX else SIXTEEN_BIT_MAX
-    return (values.clip(0, limit).astype(np.float32) * (255 / limit) + 0.5).astype(np.uint8)
+def to_eight_bits(values: np.ndarray, bits: int | None) -> np.ndarray:
+    """(H, W, 3) uint8 RGB from what `read_values` gives; `bits` as in `read_photo`."""
+    if values.dtype == np.uint8:
+        return values
+    if bits is not None:
+        limit = 2**bits - 1
+    else:
+        limit = TWELVE_BIT_MAX if values.max(initial=0) <= TWELVE_BIT_MAX else SIXTEEN_BIT_MAX
+    scaled = (values.clip(0, limit).astype(np.float32) * (255 / limit) + 0.5).astype(np.uint8)
+    return cv2.cvtColor(scaled, cv2.COLOR_GRAY2RGB) if scaled.ndim == 2 else scaled
 
 
-def _is_deep_colour_png(content: bytes) -> bool:
-    """PNG of 16 bits per channel in colour type 2 (RGB), 4 (LA) or 6 (RGBA): Pillow would keep only the high bytes."""
+def _is_deep_colour(image: Image.Image, content: bytes) -> bool:
+    """TIFF, or PNG of colour type 2 (RGB), 4 (LA) or 6 (RGBA), in which Pillow would keep only the high bytes of 16."""
+    if isinstance(image, TiffImageFile):
+        return image.mode in ("RGB", "RGBA") and 16 in image.tag_v2.get(BITS_PER_SAMPLE, ())
     return content.startswith(b"\x89PNG") and content[24:25] == b"\x10" and content[25:26] in (b"\2", b"\4", b"\6")
 
 
@@ -118,8 +150,7 @@ def _read_deep_colour(content: bytes, path: Path) -> np.ndarray:
         cv2.utils.logging.setLogLevel(level)
     if values is None or values.dtype not in (np.uint8, np.uint16):
         raise LightdetError(f"{path}: broken or unsupported image; save it with 8 or 16 bits per channel")
-    values = np.ascontiguousarray(values[..., ::-1])
-    return values if values.dtype == np.uint8 else _to_eight_bits(values)
+    return np.ascontiguousarray(values[..., ::-1])
 
 
 def _one_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.dataset import DetectionDataset, Photos
 from lightdet.data.loader import BatchLoader
-from lightdet.data.record import Reader, Record
+from lightdet.data.record import Reader, Record, with_bits
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.error import LightdetError, demand_whole
 
@@ -29,6 +29,7 @@ class DetectionData(LightningDataModule):
     A training sample is a pure function of (seed, epoch, index), and the order of (seed, epoch): a training resumed in
     the middle of an epoch needs nothing from here but the trainer's own counters, with any number of workers.
     `sampling` says how often each photo comes in an epoch of training; None: once.
+    `bits` are those of the camera, for photos of more than 8 bits per channel; None: guessed for each (`read_photo`).
     `cache_megabytes` bounds the letterboxed images kept in memory: training images first, then the other splits.
     With several ranks `batch_size` is shared by all of them, and every rank draws from the same order of an epoch;
     Batches of workers come through shared memory: see conf/data/base.yaml for a container that has little of it.
@@ -47,6 +48,7 @@ class DetectionData(LightningDataModule):
         seed: int,
         max_epochs: int,
         sampling: Sampling | None = None,
+        bits: int | None = None,
     ) -> None:
         super().__init__()
         if num_workers == "auto":
@@ -73,6 +75,7 @@ class DetectionData(LightningDataModule):
         self.seed = seed
         self.max_epochs = max_epochs
         self.sampling = sampling
+        self.bits = bits
         self.channels_last = True  # memory layout of the batches that a trainer gets
         self.records: dict[str, list[Record]] = {}
         self._photos: dict[str, Photos] = {}
@@ -91,7 +94,7 @@ class DetectionData(LightningDataModule):
         if self.records:
             return
         cv2.setNumThreads(0)  # one image costs less than waking OpenCV's threads, which also would not survive a fork
-        records = self.reader.read()
+        records = with_bits(self.reader.read(), self.bits)
         for split in ("train", "val"):
             if not records.get(split):
                 raise LightdetError(f"the dataset has no images to use as '{split}'; check its split files")

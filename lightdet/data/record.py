@@ -1,10 +1,14 @@
 """What a reader hands over: labelled photos on disk, in no dataset's own format."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+from lightdet.data.image import BITS
+from lightdet.error import LightdetError
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,7 @@ class Record:
     path: Path
     boxes_xyxy: np.ndarray  # (N, 4) float32, px, photo frame, continuous
     labels: np.ndarray  # (N,) int64, 0..C-1
+    bits: int | None = None  # of the camera, for `read_photo`; a setting of the whole dataset, not of its reader
 
 
 class Reader(Protocol):
@@ -28,3 +33,10 @@ class Reader(Protocol):
         Raises LightdetError, one line naming the file, for anything that is missing, broken or contradictory.
         """
         ...
+
+
+def with_bits(splits: Mapping[str, Sequence[Record]], bits: int | None) -> dict[str, list[Record]]:
+    """The same records, all photos to be read with `bits`. Raises LightdetError for a depth that is none of BITS."""
+    if bits is not None and (isinstance(bits, bool) or bits not in BITS):
+        raise LightdetError(f"data.bits={bits}: one of null, {', '.join(map(str, BITS))}")
+    return {name: [replace(record, bits=bits) for record in records] for name, records in splits.items()}

@@ -119,7 +119,7 @@ def curves(results: dict[str, Any]) -> dict[str, Any]:
 def pictures(results: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Photos with boxes to switch on and off, and the pictures that the evaluation drew.
 
-    `results["metrics"]["samples"]`: dicts of image_id, path, boxes [[x1, y1, x2, y2, score, label]] and truth
+    `results["metrics"]["samples"]`: dicts of image_id, path, bits, boxes [[x1, y1, x2, y2, score, label]] and truth
     [[x1, y1, x2, y2, label]], px in the photo's frame; worst first.
     """
     import wandb
@@ -153,4 +153,5 @@ def boxed(sample: dict[str, Any], classes: dict[int, str]) -> Any:
         return {"box_data": boxes, "class_labels": classes}
 
     layers = {"predictions": layer(sample["boxes"]), "truth": layer(sample["truth"])}
-    return wandb.Image(read_photo(Path(sample["path"])), boxes=layers, caption=sample["image_id"], file_type="jpg")
+    photo = read_photo(Path(sample["path"]), sample.get("bits"))
+    return wandb.Image(photo, boxes=layers, caption=sample["image_id"], file_type="jpg")
