@@ -4,15 +4,20 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 from tiny_datasets import BOX, HEIGHT, TRAIN, VAL, WIDTH, write_voc
 
 from experiments.rivals import trainer
-from experiments.rivals.photos import export_yolo
+from experiments.rivals.photos import export_yolo, photo_file
 from lightdet.compose import compose_config, compose_job
+from lightdet.data.image import read_photo
 from lightdet.data.reader.yolo import Yolo
+from lightdet.data.record import with_bits
 from lightdet.disk import read_metrics
 from lightdet.error import LightdetError
 from lightdet.identity import fingerprint
@@ -77,6 +82,16 @@ def test_photos_and_labels_survive_the_way_out(tmp_path: Path) -> None:
             assert ours.path.read_bytes() == theirs.path.read_bytes()
             assert theirs.boxes_xyxy.tolist() == [pytest.approx(BOX, abs=1e-3)]
             assert ours.labels.tolist() == theirs.labels.tolist()
+
+
+def test_a_rival_sees_a_photo_of_twelve_bits_as_we_do(tmp_path: Path) -> None:
+    reader = instantiate(write_voc(tmp_path / "voc"))
+    splits = with_bits(reader.read(), 12)
+    first = splits["train"][0]
+    Image.fromarray(np.linspace(0, 4095, WIDTH * HEIGHT).astype(np.uint16).reshape(HEIGHT, WIDTH)).save(first.path)
+    path = export_yolo(splits, reader.classes, tmp_path / "out")
+    seen = cv2.imread(str(photo_file(path.parent, "train", 0, first)))
+    assert np.array_equal(seen, read_photo(first.path, 12)) and seen.max() == 255
 
 
 def test_a_rival_that_is_killed_goes_on_and_is_measured_by_our_evaluator(

@@ -5,7 +5,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lightdet.data.image import photo_size
+from PIL import Image
+
+from lightdet.data.image import is_deep, photo_size, read_photo
 from lightdet.data.record import Record
 
 
@@ -15,14 +17,20 @@ def photo_file(folder: Path, split: str, number: int, record: Record) -> Path:
 
 
 def export_yolo(splits: Mapping[str, Sequence[Record]], classes: Sequence[str], folder: Path) -> Path:
-    """Copy the photos of "train" and "val" with their labels; returns the data.yaml."""
+    """Copy the photos of "train" and "val" with their labels; returns the data.yaml.
+
+    Of more than 8 bits per channel, they are written as we see them: the rival would keep the high bytes alone.
+    """
     for split, records in splits.items():
         images, labels = folder / "images" / split, folder / "labels" / split
         images.mkdir(parents=True, exist_ok=True)
         labels.mkdir(parents=True, exist_ok=True)
         for number, record in enumerate(records):
             copy = photo_file(folder, split, number, record)
-            shutil.copyfile(record.path, copy)
+            if is_deep(record.path):
+                Image.fromarray(read_photo(record.path, record.bits)).save(copy)
+            else:
+                shutil.copyfile(record.path, copy)
             height, width = photo_size(record.path)
             lines = []
             for label, (left, top, right, bottom) in zip(record.labels, record.boxes_xyxy.tolist(), strict=True):
