@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightdet.error import LightdetError
 from lightdet.model.detector import Detector
+from lightdet.nn.pretrained import weights_follow
 from lightdet.run import RunFolder
 
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -28,7 +29,10 @@ class LoadedRun:
 
 
 def build_detector(cfg: DictConfig, num_classes: int) -> Detector:
-    """The untrained detector that a composed configuration describes, for that many classes."""
+    """The untrained detector that a composed configuration describes, for that many classes.
+
+    Pretrained weights are fetched, unless the call stands inside `weights_follow`.
+    """
     filled = cfg.copy()
     OmegaConf.update(filled, "num_classes", num_classes)
     detector = instantiate(filled.model, _convert_="all")
@@ -81,7 +85,8 @@ def load_detector(run_path: Path, checkpoint: str = "best", device: str = "cpu")
     if not isinstance(config, DictConfig) or "classes" not in config:
         raise LightdetError(f"{folder.config_path}: not the configuration of a run that began training")
     classes = tuple(config.classes)
-    detector = build_detector(config, len(classes))
+    with weights_follow():
+        detector = build_detector(config, len(classes))
     epoch = load_weights(detector, folder.checkpoints / (BEST if checkpoint == "best" else LAST), device)
     return LoadedRun(detector.to(device).eval(), classes, int(config.image_size), config, epoch)
 

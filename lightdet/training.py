@@ -6,6 +6,7 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from lightdet.load import BEST, LAST, build_detector, load_weights
 from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.footprint import footprint
 from lightdet.model.detector import Detector
+from lightdet.nn.pretrained import weights_follow
 from lightdet.ops.grid import check_image_size
 from lightdet.optim.precision import PRECISIONS, Choice, candidates, fastest
 from lightdet.paths import cache_folder
@@ -55,7 +57,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     ranks = rank_count(cfg.trainer, device)
     if ranks > 1:
         shares_batchnorm(cfg.trainer, device)
-    data, detector, fitted = _build(cfg)
+    data, detector, fitted = _build(cfg, weights_come=(folder.checkpoints / LAST).exists())
     folder.beat()
     data.check_ranks(ranks)
     for warning in quick_check(data.records, data.classes, cfg.image_size):
@@ -102,7 +104,7 @@ def train_beside(place: Place, path: Path) -> int:
         assert isinstance(cfg, DictConfig)
         device = pick_device(cfg.trainer.device)
         rank_count(cfg.trainer, device)
-        data, detector, _ = _build(cfg)
+        data, detector, _ = _build(cfg, weights_come=True)
         way = (device, candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)[0], place)
 
         def work() -> None:
@@ -120,15 +122,19 @@ def _plan(settled: DictConfig, device: torch.device, choice: Choice) -> str:
     return OmegaConf.to_yaml(OmegaConf.create({**settled, "trainer": trainer, "logger": None}))
 
 
-def _build(cfg: DictConfig) -> tuple[DetectionData, Detector, str]:
-    """The data, the detector with its first weights, and what fitted it to the data; the same in every rank."""
+def _build(cfg: DictConfig, weights_come: bool) -> tuple[DetectionData, Detector, str]:
+    """The data, the detector with its first weights, and what fitted it to the data; the same in every rank.
+
+    `weights_come`: from a checkpoint or, for the ranks beside it, from rank 0; pretrained ones are then not fetched.
+    """
     _quiet()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # saves a pass per map
     data: DetectionData = instantiate(cfg.data, _convert_="all")
     data.cache_megabytes //= cfg.trainer.devices
     data.setup("fit")
-    detector = build_detector(cfg, data.num_classes)
+    with weights_follow() if weights_come else nullcontext():
+        detector = build_detector(cfg, data.num_classes)
     return data, detector, detector.fit_to(data.facts())
 
 

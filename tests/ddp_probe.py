@@ -51,12 +51,17 @@ class Probe(SGD):
 
 
 class Guess(Detector):
-    """A box of each size at every cell of a grid, scored in tenths, so that most scores are equal to many others."""
+    """A box of each size at every cell of a grid, scored in tenths, so that most scores are equal to many others.
+
+    The statistics that ranks other than 0 build it with are far off.
+    """
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.network = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 1))
+        norm = nn.BatchNorm2d(4)
+        norm.get_buffer("running_mean").fill_(1e6 * int(os.environ.get("RANK", "0")))
+        self.network = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), norm, nn.ReLU(), nn.Conv2d(4, 3, 1))
 
     def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
         wanted = images.new_tensor([float(len(target.labels)) for target in targets])

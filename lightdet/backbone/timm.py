@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightdet.error import LightdetError
 from lightdet.nn.contracts import Backbone
+from lightdet.nn.pretrained import fetches
 
 
 class Timm(Backbone):
@@ -41,7 +42,7 @@ def _features(name: str, pretrained: bool) -> tuple[Any, list[int]]:
 
     features: Any
     try:
-        features = timm.create_model(name, features_only=True, pretrained=pretrained)
+        features = timm.create_model(name, features_only=True, pretrained=pretrained and fetches())
     except OSError as error:  # hub, network and cache faults all arrive as OSError
         raise LightdetError(
             f"backbone.name={name}: its pretrained weights are neither cached nor reachable ({type(error).__name__}); "

@@ -12,12 +12,19 @@ from torch import distributed
 
 class SharedBuffers(Callback):
     """After every batch, each buffer becomes its mean over the ranks: the running statistics of BatchNorm learn from
-    all images, and the ranks stay equal, their moving averages of the weights included.
+    all images, and the ranks stay equal, their moving averages of the weights included. Before the first batch, they
+    are those of rank 0, as the weights are: it alone has fetched pretrained ones.
 
     Instead of DDP's broadcast before every forward, which would also stand in the way of a validation whose ranks have
     different numbers of batches. Put it before the `Ema`. The sum is made in float64, so that a buffer which is equal
     everywhere keeps its value to the bit.
     """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for buffer in pl_module.buffers():
+            first = buffer.contiguous()
+            distributed.broadcast(first, src=0)
+            buffer.copy_(first)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         buffers = [buffer for buffer in pl_module.buffers() if buffer.is_floating_point()]

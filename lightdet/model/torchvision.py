@@ -21,6 +21,7 @@ from lightdet.error import LightdetError
 from lightdet.model.decode import select
 from lightdet.model.detector import Detector
 from lightdet.nn.mode import in_mode
+from lightdet.nn.pretrained import fetches
 
 
 class TorchvisionNetwork(nn.Module, ABC):
@@ -99,8 +100,10 @@ def without_background(logits: Tensor) -> Tensor:
 def load_pretrained(backbone: nn.Module, weights: WeightsEnum, prefix: str = "") -> None:
     """Fill a backbone with ImageNet weights; `prefix` is what its names begin with in torchvision's file.
 
-    Raises LightdetError when they cannot be fetched.
+    Nothing is done where other weights follow. Raises LightdetError when they cannot be fetched.
     """
+    if not fetches():
+        return
     try:
         fetched = weights.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:  # no network, no cache, or a broken file in the cache
