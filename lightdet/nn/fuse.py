@@ -97,10 +97,10 @@ def _pairs(network: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, Any]]:
 
 def _is_norm(module: nn.Module) -> bool:
     """Types are compared exactly: a subclass may do more than its base."""
-    return type(module) in (nn.BatchNorm2d, FrozenBatchNorm2d) or _of_timm(module)
+    return type(module) in (nn.BatchNorm2d, FrozenBatchNorm2d) or is_timms(module)
 
 
-def _of_timm(module: nn.Module) -> bool:
+def is_timms(module: nn.Module) -> bool:
     """Whether this is timm's BatchNorm with an activation in it; timm is imported only where it is in use already."""
     if not type(module).__module__.startswith("timm."):
         return False
@@ -111,7 +111,7 @@ def _of_timm(module: nn.Module) -> bool:
 
 def _what_stays(norm: Any) -> nn.Module:
     """What a norm does after normalising."""
-    return nn.Sequential(norm.drop, norm.act) if _of_timm(norm) else nn.Identity()
+    return nn.Sequential(norm.drop, norm.act) if is_timms(norm) else nn.Identity()
 
 
 def _fuse_csp(block: BottleneckCsp, norm: nn.BatchNorm2d) -> None:

@@ -25,6 +25,7 @@ from lightdet.run import RunFolder
 from lightdet.task.checkpoint_io import WholeCheckpoints
 from lightdet.task.cluster import Cluster
 from lightdet.task.place import Place
+from lightdet.task.shared_norms import SharedNorms
 
 PROGRESS = ("auto", "bar", "lines", "none")
 NEVER_BY_STEP = 10**9
@@ -59,8 +60,11 @@ def build_trainer(
         num_nodes=settings.nodes if together else 1,
         # The ranks have joined their group already, and their buffers are shared by a callback.
         strategy=DDPStrategy(broadcast_buffers=False) if together else "auto",
-        plugins=[Cluster(place), WholeCheckpoints()],
-        sync_batchnorm=together and shares_batchnorm(settings, device),
+        plugins=[
+            Cluster(place),
+            WholeCheckpoints(),
+            *([SharedNorms()] if together and shares_batchnorm(settings, device) else []),
+        ],
         precision=choice.precision,  # type: ignore[arg-type]  # our two names are among Lightning's literals
         max_epochs=settings.max_epochs,
         accumulate_grad_batches=settings.accumulate,

@@ -1,0 +1,70 @@
+"""Sharing BatchNorm's statistics between ranks changes nothing else: one process computes what it did before."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from test_models import batch, composed, yolo
+from torch import nn
+
+from lightdet.error import LightdetError
+from lightdet.model.yolo import YoloDetector
+from lightdet.optim.precision import PLAIN, Choice
+from lightdet.run import RunFolder
+from lightdet.task.place import Place
+from lightdet.task.shared_norms import SharedNorms
+from lightdet.task.trainer import build_trainer
+
+
+@pytest.fixture(scope="module")
+def built() -> YoloDetector:
+    """Norms of timm, with activations in them, behind the backbone's convolutions, and ours in the neck."""
+    return yolo("backbone=timm", "width=0.125")
+
+
+def kinds(model: nn.Module) -> dict[str, type]:
+    return {name: type(part) for name, part in model.named_modules()}
+
+
+def test_what_a_norm_does_beside_normalising_stays(built: YoloDetector) -> None:
+    plain, shared, images = built.train(), SharedNorms(), batch()[0]
+    synced = shared.apply(copy.deepcopy(plain))
+    norms = [part for part in plain.modules() if isinstance(part, nn.BatchNorm2d)]
+    assert sum(isinstance(part, nn.SyncBatchNorm) for part in synced.modules()) == len(norms) > 20
+    assert list(synced.state_dict()) == list(plain.state_dict())
+    assert [name for name, _ in synced.named_parameters()] == [name for name, _ in plain.named_parameters()]
+    for one, other in zip(plain.network(images), synced.network(images), strict=True):  # alone, it is F.batch_norm
+        assert torch.equal(one, other)
+
+    back = shared.revert(synced.to(torch.float64).eval())  # buffers are new tensors after a move
+    assert kinds(back) == kinds(plain) and not back.training
+    expected = copy.deepcopy(plain).to(torch.float64).eval()
+    for name, value in back.state_dict().items():
+        assert torch.equal(value, expected.state_dict()[name]), name
+    with torch.no_grad():
+        for one, other in zip(expected.network(images.double()), back.network(images.double()), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_a_norm_that_nobody_knows_is_refused() -> None:
+    class Own(nn.BatchNorm2d):
+        pass
+
+    with pytest.raises(LightdetError, match=r"Own .* trainer\.sync_batchnorm=false"):
+        SharedNorms().apply(nn.Sequential(nn.Conv2d(3, 3, 1), Own(3)))
+
+
+@pytest.mark.parametrize(("ranks", "asked", "shares"), [(2, "auto", True), (2, False, False), (1, "auto", False)])
+def test_the_trainer_is_told(
+    ranks: int, asked: Any, shares: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(pl, "Trainer", lambda **settings: told.update(settings))
+    settings = composed(f"trainer.sync_batchnorm={asked}", f"trainer.devices={ranks}").trainer
+    place = Place(rank=0, ranks=ranks) if ranks > 1 else Place()
+    build_trainer(settings, RunFolder(tmp_path), torch.device("cuda"), Choice(PLAIN, False), [], place)
+    assert any(isinstance(plugin, SharedNorms) for plugin in told["plugins"]) == shares
+    assert not told.get("sync_batchnorm"), "torch's own conversion drops activations"
