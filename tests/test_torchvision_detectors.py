@@ -324,6 +324,21 @@ def test_default_boxes_cover_the_image_at_any_input_size(name: str) -> None:
         assert sides[: grids[0] ** 2 * per_cell[0]].max() < 0.4 < 0.8 < sides[-per_cell[-1] :].max()  # fine to coarse
 
 
+@pytest.mark.parametrize("name", ["ssd", "ssdlite_mobilenetv2"])
+def test_a_default_box_is_as_large_at_every_input_size(name: str) -> None:
+    """`augment=window` trains on inputs of half the size, in which the objects are as large as in the whole photo."""
+    network = built(name, "image_size=192").network.eval()
+    with torch.no_grad():
+        whole, window = (network(torch.rand(1, 3, size, size))[2] for size in (192, 96))
+    sides = [boxes[:, 2:] - boxes[:, :2] for boxes in (whole, window)]
+    torch.testing.assert_close(sides[0][0], sides[1][0])  # on the finest map
+    torch.testing.assert_close(sides[0][-1], sides[1][-1])  # and on the coarsest
+    assert {*sides[0].round().unique().tolist()} == {*sides[1].round().unique().tolist()}
+    centres = (window[:, :2] + window[:, 2:]) / 2
+    assert centres.min() > 0 and centres.max() < 96
+    torch.testing.assert_close(centres.mean(dim=0), torch.tensor([48.0, 48.0]))
+
+
 def test_imagenet_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     def offline(*_: object, **__: object) -> None:
         raise urllib.error.URLError("no network")

@@ -1,7 +1,9 @@
 """Single-shot detection over default boxes, as in torchvision: what SSD and SSDLite have in common.
 
 Liu et al. 2016, arXiv 1512.02325. Differs: the default boxes of a map are spread evenly over the image, so that they
-follow the maps at any input size; torchvision fixes the steps of SSD at those of 300 px.
+follow the maps at any input size; torchvision fixes the steps of SSD at those of 300 px. Their sides are shares of the
+configured input, in px the same at every other one: an object in a window of a photo, on which `augment=window`
+trains, is as large as in the whole photo.
 """
 
 from collections.abc import Sequence
@@ -14,13 +16,14 @@ from torchvision.models.detection.ssd import SSD
 from torchvision.ops import box_iou
 
 from lightdet.model.torchvision import TorchvisionNetwork, without_background
+from lightdet.ops.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 
 
 class SingleShot(TorchvisionNetwork):
     """images -> [class logits (B, N, C + 1), box offsets (B, N, 4), default boxes (N, 4) px, xyxy].
 
     `extractor`: images -> {name: map}, fine to coarse; `head` : maps -> torchvision's two answers, with one class more
-    than `num_classes` for the background.
+    than `num_classes` for the background. `image_size`: px, whose shares the sides of the default boxes are.
     """
 
     def __init__(
@@ -44,13 +47,12 @@ class SingleShot(TorchvisionNetwork):
                 head=head,
             )
         )
+        self.image_size = image_size
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps = list(self.model.backbone(self.as_image_list(images).tensors).values())
         answers = self.model.head(maps)
-        shapes = [images.new_empty(1, dtype=torch.float32).expand(feature.shape) for feature in maps]
-        default_boxes = self.model.anchor_generator(ImageList(images, [tuple(images.shape[-2:])]), shapes)[0]
-        return [answers["cls_logits"].float(), answers["bbox_regression"].float(), default_boxes]
+        return [answers["cls_logits"].float(), answers["bbox_regression"].float(), self._default_boxes(images, maps)]
 
     def losses(self, images: Tensor, truth: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """{"bbox_regression", "classification"}.
@@ -68,6 +70,16 @@ class SingleShot(TorchvisionNetwork):
         logits, offsets, default_boxes = raw
         boxes = [self.model.box_coder.decode_single(of_image, default_boxes) for of_image in offsets]
         return torch.stack(boxes), without_background(logits)
+
+    def _default_boxes(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """(N, 4) px, xyxy: torchvision's, which are shares of this input, as large as at the configured one."""
+        height, width = images.shape[-2:]
+        shapes = [images.new_empty(1, dtype=torch.float32).expand(feature.shape) for feature in maps]
+        boxes: Tensor = self.model.anchor_generator(ImageList(images, [(height, width)]), shapes)[0]
+        if (height, width) == (self.image_size, self.image_size):
+            return boxes
+        centre, size = xyxy_to_cxcywh(boxes).split(2, dim=-1)
+        return cxcywh_to_xyxy(torch.cat((centre, size * (self.image_size / size.new_tensor([width, height]))), dim=-1))
 
     def _match(self, boxes: Tensor, default_boxes: Tensor) -> Tensor:
         """(N,) int64: which of the true boxes each default box answers for; -1: for none."""
