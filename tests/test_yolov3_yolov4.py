@@ -1,20 +1,24 @@
 """YOLOv3, YOLOv4 and the sizes of YOLOv5: assignments and losses by hand, decoding and its inverse, parameters."""
 
 import math
+import re
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from lightdet.assigner.best_anchor import BestAnchor
 from lightdet.assigner.iou_threshold import IouThreshold
+from lightdet.assigner.ratio import Ratio
 from lightdet.batch import Letterbox, Target, TrainingFacts
 from lightdet.conf_dir import conf_dir
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, underneath
 from lightdet.load import build_detector
 from lightdet.loss.box.ciou import Ciou
 from lightdet.loss.box.giou import Giou
@@ -23,6 +27,7 @@ from lightdet.neck.bricks import ConvSet
 from lightdet.nn.fuse import fuse
 from lightdet.ops.anchors import YOLOV4_ANCHORS
 from lightdet.ops.boxes import shape_iou
+from lightdet.predictor.anchor import Anchor
 from lightdet.predictor.yolov3 import LARGEST_GROWTH, Yolov3Anchor
 
 STRIDES = (8, 16, 32)
@@ -154,6 +159,47 @@ def test_a_sensitive_grid_reaches_the_border_of_its_cell_and_no_output_overflows
 def test_a_centre_scale_without_a_meaning_is_refused(centre_scale: tuple[float, ...]) -> None:
     with pytest.raises(LightdetError, match="centre_scale"):
         Yolov3Anchor((4, 4, 4), STRIDES, 2, centre_scale=centre_scale)
+
+
+# What an assigner asks and what a predictor reaches
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.3, 0.5])
+def test_cells_answer_for_centres_no_further_outside_than_is_said(offset: float) -> None:
+    assigner, generator = Ratio(neighbour_offset=offset), torch.Generator().manual_seed(0)
+    centres = 64 * torch.rand(200, 2, generator=generator)
+    truth = target(torch.cat((centres - 8, centres + 8), dim=1).tolist(), [0] * 200)
+    outside = []
+    for stride, found in zip(STRIDES, assigner([truth], ANCHORS, STRIDES, SHAPES), strict=True):
+        inside = found.boxes_cxcywh[:, :2] / stride - torch.stack((found.column, found.row), dim=1)
+        outside.append(torch.maximum(-inside, inside - 1).amax().item())
+    assert max(outside) <= assigner.beyond + 1e-5 and (max(outside) > offset - 0.05 or offset == 0)
+
+
+@pytest.mark.parametrize("predictor", [Anchor, Yolov3Anchor, partial(Yolov3Anchor, centre_scale=(1.2, 1.1, 1.05))])
+def test_a_predictor_reaches_as_far_as_it_says(predictor: Callable[..., Anchor]) -> None:
+    built = predictor((4, 4, 4), STRIDES, 2)
+    extremes = torch.tensor([[-50.0, 50, 0, 0]])
+    reached = []
+    for level, stride in enumerate(STRIDES):
+        box = built.boxes(built.activate(extremes), torch.zeros(1, 2), torch.ones(1, 2), level)[0] / stride
+        assert -box[0].item() == pytest.approx(box[1].item() - 1, abs=1e-5)
+        reached.append(-box[0].item())
+    assert min(reached) == pytest.approx(built.reach, abs=1e-5)
+
+
+@pytest.mark.parametrize("model", ["yolov3", "yolov4"])
+def test_centres_that_cannot_be_reached_are_not_taught(model: str) -> None:
+    words = (f"model={model}", "width=0.0625", "depth=0.25", "assigner=ratio")
+    with pytest.raises(InstantiationException) as refused:
+        build_detector(composed(*words), 3)
+    said = str(underneath(refused.value))
+    way_out = re.search(r"take (\S+=0) or another", said)
+    assert way_out and "\n" not in said
+    detector = build_detector(composed(*words, way_out[1]), 3).train()
+    terms = detector.losses(torch.rand(2, 3, 64, 64), [target([[5.0, 5, 40, 30]], [2]), target([], [])])
+    assert all(term > 0 and term.isfinite() for term in terms.values())
+    build_detector(composed(f"model={model}", "width=0.0625", "assigner=ratio", "predictor=anchor"), 3)
 
 
 # Loss

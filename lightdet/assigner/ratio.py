@@ -15,11 +15,15 @@ from lightdet.batch import Target
 
 
 class Ratio(AnchorAssigner):
-    """Targets and anchors -> the positives of each grid."""
+    """Targets and anchors -> the positives of each grid.
+
+    A neighbour answers where the centre is less than `neighbour_offset` cells away from it; 0: none does.
+    """
 
     def __init__(self, max_ratio: float = 4.0, neighbour_offset: float = 0.5) -> None:
         self.max_ratio = max_ratio
         self.neighbour_offset = neighbour_offset
+        self.beyond = neighbour_offset
 
     def __call__(
         self, targets: Sequence[Target], anchors_wh: Tensor, strides: Sequence[int], shapes: Sequence[tuple[int, int]]

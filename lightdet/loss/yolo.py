@@ -14,6 +14,7 @@ from torch import Tensor
 from lightdet.assigner.anchors import cluster_anchors
 from lightdet.assigner.positives import AnchorAssigner, Positives
 from lightdet.batch import Target, TrainingFacts
+from lightdet.error import LightdetError
 from lightdet.loss.box.overlap import overlap
 from lightdet.loss.classification.bce import Bce
 from lightdet.loss.classification.contract import ClassLoss
@@ -31,7 +32,8 @@ class AnchorCriterion(Criterion):
     Scalars that sum to the objective; box and class are means over the positives of a grid, confidence over its cells,
     and the grids are added. `box_loss`: (K, 4), (K, 4) px -> (K,). `class_loss`: None is binary cross-entropy.
     `class_weights`: boxes of each class in the training set (C,) -> what a positive of each class counts (C,); in force
-    after `fit_to`; None: all alike. Raises LightdetError for an assigner of another kind.
+    after `fit_to`; None: all alike. Raises LightdetError for an assigner of another kind, and for one that has cells
+    answer for centres which the predictor cannot reach.
     """
 
     teaches = Anchor
@@ -57,6 +59,16 @@ class AnchorCriterion(Criterion):
         self.class_loss = class_loss or Bce()
         self.weigh_classes = class_weights
         self.register_buffer("class_weights", None, persistent=False)  # told by the data at every start
+
+    def check(self, predictor: object) -> None:
+        super().check(predictor)
+        assert isinstance(predictor, Anchor)
+        if self.assigner.beyond > predictor.reach:
+            raise LightdetError(
+                f"assigner: {type(self.assigner).__name__} has cells answer for centres up to {self.assigner.beyond:g} "
+                f"cells outside of them, and those of {type(predictor).__name__} reach {predictor.reach:g}; take "
+                "model.criterion.assigner.neighbour_offset=0 or another assigner="
+            )
 
     def forward(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Anchor) -> dict[str, Tensor]:
         shapes = [(raw.shape[-2], raw.shape[-1]) for raw in raw_maps]

@@ -23,10 +23,12 @@ class Anchor(Predictor):
 
     Per anchor: x, y, w, h, objectness, classes.
 
-    `anchors_wh` (grids, A, 2), px of the input frame, is a buffer: it travels with the weights.
+    `anchors_wh` (grids, A, 2), px of the input frame, is a buffer: it travels with the weights. `reach`: how far beyond
+    the border of its cell a centre can come, in cells, on every grid.
     """
 
     anchors_wh: Tensor
+    reach: float = 0.5
 
     def __init__(
         self, channels: Sequence[int], strides: Sequence[int], num_classes: int, anchors: Anchors = DEFAULT_ANCHORS

@@ -39,6 +39,7 @@ class Yolov3Anchor(Anchor):
                 f"give {len(self.strides)} numbers, each 1 or more"
             )
         self.centre_scale = tuple(centre_scale)
+        self.reach = (min(centre_scale) - 1) / 2
 
     def activate(self, raw: Tensor) -> Tensor:
         growth = raw[..., 2:4].clamp(max=math.log(LARGEST_GROWTH)).exp()
