@@ -36,7 +36,7 @@ def run_detector(detector: Detector, loader: Iterable[Batch], device: torch.devi
         for batch in loader:
             found = detector.detect(batch.images_on(device))
             for detections, target in zip(found, batch.targets, strict=True):
-                placed = detections_to_photo(detections, target)
+                placed = detections_to_photo(detections, target.letterbox)
                 measured.append((target.image_id, placed, target_to_photo(target)))
     finally:
         detector.train(was_training)

@@ -24,9 +24,10 @@ from lightdet.data.image import IMAGE_SUFFIXES, read_photo
 from lightdet.disk import write_json, write_text
 from lightdet.error import LightdetError
 from lightdet.load import load_detector
+from lightdet.metric.frame import detections_to_photo
 from lightdet.model.decode import best_of_overlapping
 from lightdet.model.fused import fused
-from lightdet.ops.letterbox import boxes_to_photo, letterbox_image
+from lightdet.ops.letterbox import letterbox_image
 from lightdet.report.pictures import draw
 from lightdet.run import RunFolder
 
@@ -190,9 +191,9 @@ def _predict_one(
         images = torch.from_numpy(placed).to(summary.device).permute(2, 0, 1)[None].float() / 255
     with _timed(times["detect"], summary.device):
         found = detector.detect(images)[0]
+    found = detections_to_photo(found, letterbox)
     keep = found.scores >= summary.threshold
-    boxes_xyxy = boxes_to_photo(found.boxes_xyxy[keep], letterbox).cpu()
-    found = Detections(boxes_xyxy, found.scores[keep].cpu(), found.labels[keep].cpu())
+    found = Detections(found.boxes_xyxy[keep], found.scores[keep], found.labels[keep])
     found = best_of_overlapping(found, summary.overlap)
     with _timed(times["draw"], "cpu"):
         drawn = draw(pixels, found, None, classes)

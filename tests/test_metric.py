@@ -352,7 +352,7 @@ def test_boxes_come_back_to_the_photo() -> None:
     assert there.tolist() == [[10.0, 30.0, 30.0, 70.0]]
     assert target_to_photo(Target(there, photo.labels, "a", placed)).boxes_xyxy.tolist() == photo.boxes_xyxy.tolist()
     raw = found((there[0].tolist(), 0, 0.9), ([0.0, 0, 50, 20], 0, 0.8), ([90.0, 60, 130, 90], 0, 0.7))
-    back = detections_to_photo(raw, Target(there, photo.labels, "a", placed))
+    back = detections_to_photo(raw, placed)
     assert back.boxes_xyxy.tolist() == [[20.0, 10.0, 60.0, 90.0], [180.0, 70.0, 200.0, 100.0]], "border only: dropped"
     assert back.scores.tolist() == pytest.approx([0.9, 0.7])
 

@@ -76,6 +76,19 @@ def test_one_place_gets_one_box_unless_all_are_asked_for(tmp_path: Path) -> None
         assert [box["score"] for box in summary.found[0]["boxes"]] == pytest.approx(scores, abs=1e-4)
 
 
+def test_a_box_in_the_grey_border_alone_is_no_finding(tmp_path: Path) -> None:
+    """As in an evaluation. It would else be a line at the photo's edge, a finding without any area."""
+
+    class Bordering:
+        def detect(self, images: Tensor) -> list[Detections]:
+            boxes = torch.tensor([[5.0, 2, 30, 14], BOX_INPUT, [5, 50, 30, 62]])  # above, in and below the photo
+            return [Detections(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0, 1, 0])) for _ in images]
+
+    photos = find_photos([str(save(tmp_path / "a.png"))], tmp_path / "out")
+    summary = predict(Bordering(), CLASSES, 64, photos, tmp_path / "out", 0.5)
+    assert [box["box_xyxy"] for box in summary.found[0]["boxes"]] == [pytest.approx(BOX_PHOTO, abs=0.01)]
+
+
 def test_coco_results_say_the_same(tmp_path: Path) -> None:
     run(save(tmp_path / "a.png"), tmp_path / "out", threshold=0.1)
     scratch, dent = json.loads((tmp_path / "out/predictions.coco.json").read_text())

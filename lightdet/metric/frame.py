@@ -2,16 +2,16 @@
 
 import torch
 
-from lightdet.batch import Detections, Target
+from lightdet.batch import Detections, Letterbox, Target
 from lightdet.ops.letterbox import boxes_to_photo
 
 
-def detections_to_photo(detections: Detections, target: Target) -> Detections:
-    """Detections in the photo's own pixels, on the CPU.
+def detections_to_photo(detections: Detections, placed: Letterbox) -> Detections:
+    """Detections in the own pixels of a photo that was placed so, on the CPU.
 
     A box that lies in the grey border alone is no finding in the photo and is dropped.
     """
-    boxes_xyxy = boxes_to_photo(detections.boxes_xyxy.detach().float().cpu(), target.letterbox)
+    boxes_xyxy = boxes_to_photo(detections.boxes_xyxy.detach().float().cpu(), placed)
     inside = (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(dim=1) | boxes_xyxy.isnan().any(dim=1)
     scores = detections.scores.detach().float().cpu()
     return Detections(boxes_xyxy[inside], scores[inside], detections.labels.detach().cpu()[inside])

@@ -108,7 +108,7 @@ class DetectionTask(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         found = self.detector.detect(batch.images)
         self.metric.update(
-            [detections_to_photo(one, target) for one, target in zip(found, batch.targets, strict=True)],
+            [detections_to_photo(one, target.letterbox) for one, target in zip(found, batch.targets, strict=True)],
             [target_to_photo(target) for target in batch.targets],
         )
 
