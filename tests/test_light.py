@@ -116,6 +116,13 @@ def criterion() -> TaskAlignedCriterion:
     return TaskAlignedCriterion(TaskAligned(), Ciou(), 7.5, 1.5, 0.5)
 
 
+def scored(predictor: Distances, raw: Tensor) -> ScoredCells:
+    """What a raw map says, as the assigner sees it."""
+    centres, strides = predictor.centres([raw])
+    boxes, scores = predictor.decode([raw])
+    return ScoredCells(boxes, scores, centres, strides)
+
+
 def told(predictor: Distances, boxes: list[list[float]], strides: int = 8, size: int = 64) -> Tensor:
     """A raw map of which every cell inside a box tells exactly that box, with certainty, and nothing elsewhere."""
     side = size // strides
@@ -158,6 +165,21 @@ def test_an_image_without_truth_teaches_the_background_alone() -> None:
     assert terms["class"].item() == pytest.approx(0.5 * 64 * 2 * math.log(2), rel=1e-5)
     sum(terms.values()).backward()
     assert raw.grad is not None and (raw.grad[:, 32:] > 0).all(), "every score is pushed down"
+
+
+def test_images_without_truth_weigh_as_images_and_others_as_before() -> None:
+    predictor = Distances((8,), (8,), num_classes=2, bins=8)
+    boxes = [[4.0, 4, 28, 28]]
+    raw = torch.zeros(1, 34, 8, 8)
+    alone = criterion()([raw], [target([], [])], predictor)["class"]
+    many = criterion()([raw.repeat(32, 1, 1, 1)], [target([], [])] * 32, predictor)["class"]
+    hardly = criterion()([raw.repeat(32, 1, 1, 1)], [target(boxes, [0]), *[target([], [])] * 31], predictor)["class"]
+    assert many.item() == pytest.approx(alone.item(), rel=1e-5)
+    assert hardly.item() == pytest.approx(32 / 31 * alone.item(), rel=1e-3)
+    taught = criterion()([raw.repeat(2, 1, 1, 1)], [target(boxes, [0])] * 2, predictor)["class"]
+    found = TaskAligned()([target(boxes, [0])], scored(predictor, raw))
+    assert found.score.sum() < 1, "less is taught than there are images"
+    assert taught.item() == pytest.approx(2 * alone.item() / max(1, 2 * found.score.sum().item()), rel=1e-3)
 
 
 def test_the_preset_keeps_its_budget_and_every_weight_learns() -> None:

@@ -24,7 +24,7 @@ from lightdet.model.yolo import YoloDetector
 from lightdet.nn.fuse import fuse
 from lightdet.predictor.anchor import Anchor
 from lightdet.predictor.decoupled import Decoupled, boxes_from_cells, offsets_from_boxes
-from lightdet.task.detection import DetectionTask
+from lightdet.task.detection import EXPLODED, DetectionTask
 
 PLACED = Letterbox(1.0, 0.0, 0.0, 64, 64)
 SIZES = (8, 4, 2)  # cells along a side of 64 px at strides 8, 16, 32
@@ -180,8 +180,32 @@ def test_terms_are_divided_by_the_positives_of_the_whole_batch() -> None:
     both = criterion()(raw, [target([one], [1]), target([one], [0])], predictor)
     alone = criterion()(raw, [target([one], [1]), target([], [])], predictor)
     assert both["objectness"].item() == pytest.approx(84 * math.log(2), rel=1e-5)  # 168 cells, 2 positives
-    assert alone["objectness"].item() == pytest.approx(168 * math.log(2), rel=1e-5)
-    assert both["class"].item() == pytest.approx(alone["class"].item(), rel=1e-5)
+    assert both["class"].item() == pytest.approx(2 * alone["class"].item(), rel=1e-5)  # 1 positive, but 2 images
+
+
+@pytest.mark.parametrize("truths", [0, 1])
+def test_many_images_with_hardly_a_truth_weigh_as_one(truths: int) -> None:
+    predictor, truth = Decoupled((4, 4, 4), (8, 16, 32), 2), [target([[8.0, 8, 24, 24]], [1])] * truths
+    raw = [torch.zeros(32, 7, size, size) for size in SIZES]
+    terms = criterion()(raw, truth + [target([], [])] * (32 - truths), predictor)
+    assert terms["objectness"].item() == pytest.approx(84 * math.log(2), rel=1e-5)
+
+
+@pytest.mark.parametrize("model", ["yolox_tiny", "light", "yolov3", "yolov5n"])
+def test_an_untrained_network_is_not_taken_for_a_broken_one(model: str) -> None:
+    """Large photos without a truth, and any number of them in a batch: what the priors say to maps of nothing."""
+    small = () if model == "light" else ("width=0.125",)
+    built = detector(f"model={model}", *small).eval()
+    predictor = built.network.predictor
+    maps = zip(built.network.neck.channels, (160, 80, 40), strict=True)
+    with torch.no_grad():
+        raw = predictor([torch.zeros(1, channels, side, side) for channels, side in maps])
+        one, four = (
+            sum(built.criterion([each.repeat(n, 1, 1, 1) for each in raw], [target([], [])] * n, predictor).values())
+            for n in (1, 4)
+        )
+    assert one < EXPLODED / 10
+    assert float(four) == pytest.approx(float(one), rel=1e-4)
 
 
 def test_a_batch_without_truth_teaches_objectness_alone() -> None:

@@ -3,7 +3,8 @@
 Classes: cross-entropy of every cell, taught the alignment of its positive and 0 elsewhere (Feng et al. 2021, arXiv
 2108.07755). Boxes: a box loss, and the distribution focal loss of Li et al. 2020, arXiv 2006.04388, eq. 6: the
 cross-entropy with the two bins beside the true distance, in proportion to its nearness. Both weigh a positive by what
-it is taught. Every term is divided by the sum of what is taught.
+it is taught. Every term is divided by the sum of what is taught, but by no less than the number of images without a
+truth, all of whose cells are background: they would else weigh as much as all of them together.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +56,8 @@ class TaskAlignedCriterion(Criterion):
         place = found.image * len(centres) + found.cell
         taught = answers.new_zeros(answers.shape[0] * len(centres), predictor.num_classes)
         taught[place, found.labels] = found.score
-        total = found.score.sum().clamp(min=1.0)
+        empty = sum(not len(target.labels) for target in targets)
+        total = found.score.sum().clamp(min=max(1, empty))
         crossed = F.binary_cross_entropy_with_logits(answers[..., width:].flatten(0, 1), taught, reduction="sum")
         zero = answers.new_zeros(())
         terms = {"box": zero, "distribution": zero, "class": self.class_gain * crossed / total}

@@ -1,7 +1,9 @@
 """The loss of YOLOX, Ge et al. 2021, arXiv 2107.08430: sums over cells, divided by the number of positives.
 
 Objectness is taught 1 at positives and 0 at all other cells, the class of a positive its one-hot times the IoU, its
-box the truth; in the last part of a training also by the L1 distance of the raw outputs.
+box the truth; in the last part of a training also by the L1 distance of the raw outputs. Differs: it is divided by the
+number of images where there are fewer positives, so that a batch with hardly a truth weighs no more than its images;
+the source divides by 1 at least, and all cells of all images then count whole.
 """
 
 from collections.abc import Callable, Sequence
@@ -58,7 +60,7 @@ class YoloxCriterion(Criterion):
         boxes = cxcywh_to_xyxy(boxes_from_cells(raw[..., :4], cells, strides))
         centres = (cells + 0.5) * strides
         found = self.assigner(targets, Cells(boxes, raw[..., 4], raw[..., 5:], centres, strides))
-        positives = max(1, len(found.cell))
+        positives = max(len(targets), len(found.cell))
         place = found.image * len(cells) + found.cell
         taught = torch.zeros(answers.shape[:2].numel(), device=answers.device)
         taught[place] = 1.0
