@@ -24,7 +24,7 @@ from lightdet.data.image import IMAGE_SUFFIXES, read_photo
 from lightdet.disk import write_json, write_text
 from lightdet.error import LightdetError
 from lightdet.load import load_detector
-from lightdet.metric.frame import detections_to_photo
+from lightdet.metric.frame import check_finite, detections_to_photo
 from lightdet.model.decode import best_of_overlapping
 from lightdet.model.fused import fused
 from lightdet.ops.letterbox import letterbox_image
@@ -60,7 +60,7 @@ class Summary:
     device: str
     overlap: float = DEFAULT_OVERLAP
     found: list[dict[str, Any]] = field(default_factory=list)  # one entry per photo that could be read
-    broken: list[str] = field(default_factory=list)  # one line per photo that could not
+    broken: list[str] = field(default_factory=list)  # one line per photo that could not, or that broke the detector
     milliseconds: dict[str, list[float]] = field(default_factory=lambda: {step: [] for step in STEPS})
 
     def as_json(self) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def predict(
 
     Boxes below `threshold` are left out; of two that overlap by more than `overlap` (IoU), the better scored one stays.
     `bits` are those of the camera (`read_photo`). A photo that cannot be read is named in `Summary.broken`, and the
-    others go on.
+    others go on; so is one for which the detector gives NaN.
     """
     out.mkdir(parents=True, exist_ok=True)
     summary = Summary(out, threshold, device, overlap)
@@ -192,6 +192,7 @@ def _predict_one(
     with _timed(times["detect"], summary.device):
         found = detector.detect(images)[0]
     found = detections_to_photo(found, letterbox)
+    check_finite(found, str(photo.path))
     keep = found.scores >= summary.threshold
     found = Detections(found.boxes_xyxy[keep], found.scores[keep], found.labels[keep])
     found = best_of_overlapping(found, summary.overlap)

@@ -15,7 +15,9 @@ from lightdet.batch import Letterbox, Target
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError
 from lightdet.load import BEST, build_detector, load_detector
+from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.footprint import footprint
+from lightdet.metric.frame import detections_to_photo
 from lightdet.model.decode import select
 from lightdet.model.detector import Detector
 from lightdet.model.yolo import YoloDetector
@@ -165,3 +167,16 @@ def test_suppression_is_per_class_and_by_score() -> None:
     assert found.scores.tolist() == pytest.approx([0.9, 0.7, 0.3])  # 0.8 falls to 0.9, of the same class
     assert found.labels.tolist() == [0, 1, 1]
     assert len(select(boxes, scores, 0.001, 0.6, 2, (64, 64))[0].scores) == 2
+
+
+@pytest.mark.parametrize("model", ["proposed", "yolox_nano", "light", "ssdlite_mobilenetv2"])
+def test_a_broken_network_is_not_measured_as_one_that_finds_nothing(model: str) -> None:
+    broken = detector(f"model={model}", *small(f"model={model}")).eval()
+    images, targets = batch()
+    with torch.no_grad():
+        for parameter in broken.parameters():
+            parameter.fill_(float("nan"))
+        found = broken.detect(images)
+    metric, places = DetectionMetric(tuple("abcdef")), [target.letterbox for target in targets]
+    with pytest.raises(LightdetError, match="NaN"):
+        metric.update([detections_to_photo(*pair) for pair in zip(found, places, strict=True)], targets)

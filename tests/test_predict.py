@@ -16,6 +16,7 @@ import lightdet.predict
 from lightdet.batch import Detections
 from lightdet.cli import main
 from lightdet.error import LightdetError
+from lightdet.model.decode import select
 from lightdet.predict import DEFAULT_THRESHOLD, Summary, find_photos, predict, predict_run, run_threshold
 
 CLASSES = ("dent", "scratch")
@@ -87,6 +88,18 @@ def test_a_box_in_the_grey_border_alone_is_no_finding(tmp_path: Path) -> None:
     photos = find_photos([str(save(tmp_path / "a.png"))], tmp_path / "out")
     summary = predict(Bordering(), CLASSES, 64, photos, tmp_path / "out", 0.5)
     assert [box["box_xyxy"] for box in summary.found[0]["boxes"]] == [pytest.approx(BOX_PHOTO, abs=0.01)]
+
+
+def test_a_detector_that_answers_nan_has_not_found_nothing(tmp_path: Path) -> None:
+    class Broken:
+        def detect(self, images: Tensor) -> list[Detections]:
+            boxes, scores = torch.tensor([[BOX_INPUT] * 2]), torch.tensor([[[0.9, 0.1], [float("nan"), 0.2]]])
+            return select(boxes, scores, 0.001, 0.6, 100, (64, 64))
+
+    photos = find_photos([str(save(tmp_path / "a.png"))], tmp_path / "out")
+    summary = predict(Broken(), CLASSES, 64, photos, tmp_path / "out", 0.5)
+    assert summary.found == [] and len(summary.broken) == 1
+    assert "a.png: the detector gave a box or score that is NaN" in summary.broken[0]
 
 
 def test_coco_results_say_the_same(tmp_path: Path) -> None:

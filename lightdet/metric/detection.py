@@ -11,6 +11,7 @@ from lightdet.gather import gather
 from lightdet.metric.average_precision import AveragePrecision, average_precision
 from lightdet.metric.coco import RECALL_POINTS
 from lightdet.metric.confusion import confusion_matrix
+from lightdet.metric.frame import check_finite
 from lightdet.metric.matching import MATCH_IOU, Matching, match
 from lightdet.metric.operating_point import DEFAULT_THRESHOLD, best_f1_threshold, count, sort_images
 
@@ -80,8 +81,7 @@ class DetectionMetric:
         return report
 
     def _check(self, found: Detections, target: Target) -> None:
-        if not (found.boxes_xyxy.isfinite().all() and found.scores.isfinite().all()):
-            raise LightdetError(f"{target.image_id}: the detector gave a box or score that is NaN or infinite")
+        check_finite(found, target.image_id)
         labels = torch.cat((found.labels, target.labels))
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
             names = ", ".join(self.classes)

@@ -3,7 +3,14 @@
 import torch
 
 from lightdet.batch import Detections, Letterbox, Target
+from lightdet.error import LightdetError
 from lightdet.ops.letterbox import boxes_to_photo
+
+
+def check_finite(found: Detections, name: str) -> None:
+    """Raises LightdetError, which begins with the image's `name`, for a box or score that is NaN or infinite."""
+    if not (found.boxes_xyxy.isfinite().all() and found.scores.isfinite().all()):
+        raise LightdetError(f"{name}: the detector gave a box or score that is NaN or infinite")
 
 
 def detections_to_photo(detections: Detections, placed: Letterbox) -> Detections:

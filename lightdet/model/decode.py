@@ -20,7 +20,8 @@ def select(
 ) -> list[Detections]:
     """boxes (B, N, 4) px, scores (B, N, C), image_shape (height, width) px -> B detections, best first.
 
-    A box may be kept for several classes: the mean AP wants every scored answer.
+    A box may be kept for several classes: the mean AP wants every scored answer. A score that is NaN is kept, best of
+    all, so that whoever takes the detections sees that the network is broken.
     """
     return [
         _one_image(boxes, score, score_threshold, nms_iou, max_detections, image_shape)
@@ -37,7 +38,7 @@ def best_of_overlapping(found: Detections, iou: float) -> Detections:
 def _one_image(
     boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou: float, limit: int, image_shape: tuple[int, int]
 ) -> Detections:
-    place, labels = (scores > score_threshold).nonzero(as_tuple=True)
+    place, labels = (~(scores <= score_threshold)).nonzero(as_tuple=True)  # NaN is not below it either
     score = scores[place, labels]
     if len(score) > MOST_CANDIDATES:
         score, best = score.topk(MOST_CANDIDATES)
