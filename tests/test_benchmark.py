@@ -1,6 +1,8 @@
 """Detectors measured beside each other: who takes part, what is counted, and what is said when a way fails."""
 
+import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from lightdet.benchmark.way import WAYS, Prepared
 from lightdet.cli import main
 from lightdet.compose import compose_config
 from lightdet.error import LightdetError
+from lightdet.load import build_detector
 
 SMALL = ["width=0.125", "image_size=64"]
 
@@ -102,6 +105,54 @@ def test_every_way_gives_the_networks_own_numbers(way: str) -> None:
         assert torch.allclose(one, torch.as_tensor(other), atol=1e-5)
     if way != "eager":
         assert prepared.difference is not None and prepared.difference < 1e-5
+
+
+class Answering(Maps):
+    """`Maps` whose copies, which the other ways run, answer `change(fine)` in place of the fine map."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.change, self.copied = change, False
+
+    def __deepcopy__(self, memo: Any) -> "Answering":
+        copied = Answering(self.change)
+        copied.load_state_dict(self.state_dict())
+        copied.copied = True
+        return copied
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        fine, coarse = super().forward(images)
+        return [self.change(fine) if self.copied else fine, coarse]
+
+
+def one_nan(fine: Tensor) -> Tensor:
+    return torch.where(torch.arange(fine.shape[-1]) == 3, float("nan"), fine)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (one_nan, "map 0 is off by nan"),
+        (lambda fine: fine[..., :1, :1], r"map 0 is \(2, 4, 1, 1\), in eager PyTorch \(2, 4, 8, 8\)"),
+        (lambda fine: fine.flip(-1), "map 0 is off by"),
+    ],
+)
+def test_a_way_whose_answers_are_others_fails(change: Callable[[Tensor], Tensor], said: str) -> None:
+    with pytest.raises(LightdetError, match=said):
+        WAYS["channels-last"](Answering(change).eval(), torch.rand(2, 3, 8, 8), 1)
+
+
+def test_rounding_and_another_order_of_regions_are_no_failure() -> None:
+    images = torch.rand(2, 3, 8, 8)
+    rounded = WAYS["channels-last"](Answering(lambda fine: fine.bfloat16().float()).eval(), images, 1)
+    assert rounded.difference is not None and 0 < rounded.difference < 0.05
+    regions = Answering(lambda fine: fine.flip(-1)).eval()
+    regions.any_order = True  # type: ignore[assignment]
+    moved = WAYS["channels-last"](regions, images, 1)
+    assert moved.difference is not None and moved.difference > 0.05
+    with torch.device("meta"):
+        network = build_detector(compose_config(["model=faster_rcnn"]), 6).network
+    assert copy.deepcopy(network).any_order
 
 
 def test_the_command_leaves_its_numbers_with_the_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

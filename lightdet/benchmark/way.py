@@ -1,6 +1,7 @@
 """The ways to run a network: each turns a fused network and an example into a call that can be timed."""
 
 import copy
+import math
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from lightdet.error import LightdetError
 
 OPSET = 17
+FAR = 0.2  # of the largest raw value of a map: a greater difference is no rounding, not in bfloat16 either
 Call = Callable[[], Any]
 
 
@@ -26,7 +28,8 @@ class Prepared:
     difference: float | None = None  # largest absolute difference of a raw value from eager PyTorch; None: not compared
 
 
-Way = Callable[[nn.Module, Tensor, int], Prepared]  # (fused network in eval mode, images (B, 3, H, W), threads)
+# (fused network in eval mode, images (B, 3, H, W), threads); raises LightdetError for answers that are not its own
+Way = Callable[[nn.Module, Tensor, int], Prepared]
 
 
 def eager(network: nn.Module, images: Tensor, threads: int) -> Prepared:
@@ -38,20 +41,20 @@ def channels_last(network: nn.Module, images: Tensor, threads: int) -> Prepared:
     """PyTorch as it is, memory in the order (B, H, W, C)."""
     moved = copy.deepcopy(network).to(memory_format=torch.channels_last)
     call = _torch_call(moved, images.contiguous(memory_format=torch.channels_last))
-    return Prepared(call, _difference(network_maps(network, images), call()))
+    return _compared(call, network, images)
 
 
 def compiled(network: nn.Module, images: Tensor, threads: int) -> Prepared:
     """`torch.compile`; needs a C++ compiler on a CPU."""
     call = _torch_call(torch.compile(network), images)
-    return Prepared(call, _difference(network_maps(network, images), call()))
+    return _compared(call, network, images)
 
 
 def onnx_runtime(network: nn.Module, images: Tensor, threads: int) -> Prepared:
     """ONNX Runtime on the CPU in float32; its threads sleep while they wait."""
     with tempfile.TemporaryDirectory() as folder:
         call = onnx_call(export(network, images, Path(folder)), images, threads)
-    return Prepared(call, _difference(network_maps(network, images), call()))
+    return _compared(call, network, images)
 
 
 def onnx_call(path: Path, images: Tensor, threads: int) -> Call:
@@ -106,7 +109,7 @@ def export(network: nn.Module, images: Tensor, folder: Path) -> Path:
 def _openvino(network: nn.Module, images: Tensor, threads: int, precision: str) -> Prepared:
     with tempfile.TemporaryDirectory() as folder:
         call = openvino_call(export(network, images, Path(folder)), images, threads, precision)
-    return Prepared(call, _difference(network_maps(network, images), call()))
+    return _compared(call, network, images)
 
 
 def openvino_call(path: Path, images: Tensor, threads: int, precision: str) -> Call:
@@ -139,6 +142,18 @@ def _torch_call(network: Callable[[Tensor], Any], images: Tensor) -> Call:
     return call
 
 
-def _difference(expected: Sequence[Tensor], found: Sequence[Any]) -> float:
-    pairs = zip(expected, found, strict=True)
-    return max(float((one.cpu().float() - torch.as_tensor(other).cpu().float()).abs().max()) for one, other in pairs)
+def _compared(call: Call, network: nn.Module, images: Tensor) -> Prepared:
+    """The call with how far its answers are from those of eager PyTorch. Raises LightdetError where they are others."""
+    differences = [0.0]
+    for number, (one, other) in enumerate(zip(network_maps(network, images), call(), strict=True)):
+        expected, found = one.cpu().float(), torch.as_tensor(other).cpu().float()
+        if found.shape != expected.shape:
+            shapes = f"{tuple(found.shape)}, in eager PyTorch {tuple(expected.shape)}"
+            raise LightdetError(f"answers otherwise than the network: map {number} is {shapes}")
+        difference, largest = float((expected - found).abs().max()), float(expected.abs().max())
+        reordered = getattr(network, "any_order", False) and math.isfinite(difference)
+        if not (difference <= FAR * largest or reordered):  # NaN is not below it either
+            values = f"map {number} is off by {difference:.1e}, its largest value is {largest:.1e}"
+            raise LightdetError(f"answers otherwise than the network: {values}")
+        differences.append(difference)
+    return Prepared(call, max(differences))

@@ -33,6 +33,8 @@ class FasterRcnn(TorchvisionNetwork):
     Both heads compute in float32 under autocast too: a box in bfloat16 would be rounded to whole pixels.
     """
 
+    any_order = True  # of the regions: with another rounding they are ranked otherwise, and no map is wrong for it
+
     def __init__(
         self, num_classes: int, image_size: int, proposals: int = 1000, pretrained_backbone: bool = False
     ) -> None:
