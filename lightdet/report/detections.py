@@ -3,7 +3,7 @@
 {"box": "xyxy, px of the photo",
  "classes": ["crazing", ...],
  "images": [{"id": "IMAGES/crazing_8.jpg",
-             "detections": [[x1, y1, x2, y2, score, label], ...],      best first, at most 100
+             "detections": [[x1, y1, x2, y2, score, label], ...],      best first, at most 100 of a class
              "truth": [[x1, y1, x2, y2, label], ...]}, ...]}
 """
 
@@ -37,15 +37,15 @@ class KeptDetections:
 def write_detections(
     path: Path, classes: Sequence[str], image_ids: Sequence[str], images: Sequence[ImageBoxes]
 ) -> None:
-    """Write the file as a whole, a line per image; boxes rounded to 0.01 px."""
+    """Write the file as a whole, a line per image; boxes rounded to 0.01 px. What the metric counts is kept: the best
+    `MAX_DETECTIONS` of each class in an image."""
     lines = []
     for image_id, image in zip(image_ids, images, strict=True):
-        best = np.argsort(-image.detections[:, 4], kind="stable")[:MAX_DETECTIONS]
         entry = {
             "id": image_id,
             "detections": [
                 [*(round(value, BOX_DIGITS) for value in box), float(f"{score:.{SCORE_DIGITS}g}"), int(label)]
-                for *box, score, label in image.detections[best].tolist()
+                for *box, score, label in _counted(image.detections).tolist()
             ],
             "truth": [
                 [*(round(value, BOX_DIGITS) for value in box), int(label)] for *box, label in image.truth.tolist()
@@ -54,6 +54,13 @@ def write_detections(
         lines.append(json.dumps(entry, separators=(",", ":"), allow_nan=False))
     head = json.dumps({"box": "xyxy, px of the photo", "classes": list(classes)})
     write_text(path, head[:-1] + ', "images": [\n' + ",\n".join(lines) + "\n]}\n")
+
+
+def _counted(detections: np.ndarray) -> np.ndarray:
+    """(N, 6), best first: the best of each class, as many as its average precision counts."""
+    ranked = detections[np.argsort(-detections[:, 4], kind="stable")]
+    places = [np.flatnonzero(ranked[:, 5] == label)[:MAX_DETECTIONS] for label in np.unique(ranked[:, 5])]
+    return ranked[np.sort(np.concatenate([np.zeros(0, int), *places]))]
 
 
 def read_detections(path: Path) -> KeptDetections:
