@@ -1,8 +1,9 @@
-"""Any feature extractor of timm, by its name there.
+"""Any feature extractor of timm that gives maps at strides 8, 16 and 32, by its name there.
 
 Weights: `pretrained=true` asks timm for them; where they cannot be fetched the error says so and how to go on.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,13 +11,16 @@ from torch import Tensor
 
 from lightdet.error import LightdetError
 from lightdet.nn.contracts import Backbone
+from lightdet.nn.mode import in_mode
 from lightdet.nn.pretrained import fetches
 
 
 class Timm(Backbone):
     """(B, 3, H, W) in 0..1 -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
 
-    Pretrained weights get the images as they knew them: less their mean, over their standard deviation.
+    Pretrained weights get the images as they knew them: less their mean, over their standard deviation. Parameters on
+    which none of the three maps depends are not trained. Raises LightdetError for a network without such maps and,
+    from `forward`, for images of a size that the network does not take.
     """
 
     mean: Tensor
@@ -25,16 +29,40 @@ class Timm(Backbone):
     def __init__(self, name: str, pretrained: bool = False) -> None:
         super().__init__()
         features, levels = _features(name, pretrained)
+        self.name = name
         self.features = features
         self.channels = tuple(features.feature_info.channels()[level] for level in levels)
         self.levels = levels
+        self.channels_at_the_end = getattr(features, "output_fmt", "NCHW") == "NHWC"
         self.pretrained = pretrained
         for name in ("mean", "std"):  # part of the configuration, not of a checkpoint
             self.register_buffer(name, torch.tensor(features.pretrained_cfg[name]).view(-1, 1, 1), persistent=False)
+        self._check(features.pretrained_cfg["input_size"][-1])
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        maps = self.features((images - self.mean) / self.std if self.pretrained else images)
-        return [maps[level] for level in self.levels]
+        try:
+            maps: Sequence[Tensor] = self.features((images - self.mean) / self.std if self.pretrained else images)
+        except AssertionError as error:  # timm's way to refuse a size
+            size, reason = " x ".join(str(side) for side in images.shape[-2:]), " ".join(str(error).split())
+            raise LightdetError(f"backbone.name={self.name}: takes no images of {size} px ({reason})") from error
+        return [maps[level].permute(0, 3, 1, 2) if self.channels_at_the_end else maps[level] for level in self.levels]
+
+    def _check(self, side: int) -> None:
+        """Run once at about the size the network was made for: its maps must be what their description says."""
+        side = max(1, round(side / self.strides[-1])) * self.strides[-1]
+        parameters = list(self.features.parameters())
+        with in_mode(False, self), torch.enable_grad():
+            maps = self(parameters[0].new_zeros(1, 3, side, side))
+            found = [tuple(one.shape[1:]) for one in maps]
+            cells = [side // stride for stride in self.strides]
+            needed = list(zip(self.channels, cells, cells, strict=True))
+            if found != needed:
+                raise LightdetError(f"backbone.name={self.name}: gives maps {found}, needs {needed}; take another one")
+            total = torch.stack([one.sum() for one in maps]).sum()
+            gradients: Sequence[Tensor | None] = torch.autograd.grad(total, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient is None:  # several ranks would wait for it
+                parameter.requires_grad_(False)
 
 
 def _features(name: str, pretrained: bool) -> tuple[Any, list[int]]:
