@@ -79,8 +79,10 @@ class DetectionTask(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         self.detector.at(self.current_epoch / (self.trainer.max_epochs or 1))
         terms = self.detector.losses(batch.images, batch.targets)
-        loss = torch.stack(tuple(terms.values())).sum()
-        values = {"loss": float(loss.detach()), **{name: float(term.detach()) for name, term in terms.items()}}
+        stacked = torch.stack(tuple(terms.values()))
+        loss = stacked.sum()
+        told = torch.cat((loss[None], stacked)).detach().tolist()  # at once: an accelerator is waited for but once
+        values = dict(zip(("loss", *terms), told, strict=True))
         if not math.isfinite(values["loss"]) or values["loss"] > EXPLODED:
             raise self._broken(batch, values)
         for name, value in values.items():
