@@ -1,4 +1,4 @@
-"""What the task does around a detector: one wait for the device in a step."""
+"""What the task does around a detector: one wait for the device in a step, and random numbers that go on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,3 +71,23 @@ def test_a_loss_that_breaks_names_its_terms(
     with pytest.raises(LightdetError, match=rf"box 0\.5, objectness {broken:.3g}".replace("+", r"\+")):
         task.training_step(batch, 0)
     assert (tmp_path / "broken_batch.pt").exists()
+
+
+def test_random_numbers_go_on_where_the_model_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning reads a checkpoint before it moves the model: the device in use is known when the training goes on."""
+    task = task_of(Terms(1.0, 1.0, 1.0), tmp_path, monkeypatch)
+    device, on_cuda, told = torch.device("cpu"), torch.tensor([7, 8], dtype=torch.uint8), []
+    monkeypatch.setattr(DetectionTask, "device", property(lambda _: device))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, where: told.append((state.tolist(), where)))
+    torch.manual_seed(3)
+    saved = {"sums": {"loss": 1.0}, "batches": 4, "rng": torch.get_rng_state(), "cuda_rng": on_cuda}
+    expected = torch.rand(3)
+    task.on_load_checkpoint({"lightdet": saved})
+    assert (task.sums, task.batches) == ({"loss": 1.0}, 4)
+    device = torch.device("cuda:1")
+    torch.rand(5)  # whatever happens between
+    task.on_train_start()
+    assert told == [([7, 8], device)]
+    assert torch.equal(torch.rand(3), expected)
+    task.on_train_start()
+    assert len(told) == 1, "another training of the same task begins with its own numbers"

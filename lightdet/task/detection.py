@@ -48,6 +48,7 @@ class DetectionTask(LightningModule):
         self.metric = DetectionMetric(tuple(classes))
         self.sums: dict[str, float] = {}
         self.batches = 0
+        self.random_states: dict[str, Tensor] = {}  # of a checkpoint, until the training goes on
 
     def setup(self, stage: str) -> None:
         """Every rank gets random numbers of its own; those of rank 0 stay."""
@@ -66,10 +67,19 @@ class DetectionTask(LightningModule):
         }
 
     def on_train_start(self) -> None:
+        self._restore_random_states()
         self._validate_last_epoch()  # a training that goes on inside the last epoch does not start it
 
     def on_train_epoch_start(self) -> None:
         self._validate_last_epoch()
+
+    def _restore_random_states(self) -> None:
+        """Not when the checkpoint is read: the model is then not yet on the device it computes on."""
+        if "rng" in self.random_states:
+            torch.set_rng_state(self.random_states["rng"])
+        if "cuda_rng" in self.random_states and self.device.type == "cuda":
+            torch.cuda.set_rng_state(self.random_states["cuda_rng"], self.device)
+        self.random_states = {}
 
     def _validate_last_epoch(self) -> None:
         """Whatever `trainer.validate_every` says, the weights of the end may be the best."""
@@ -140,6 +150,4 @@ class DetectionTask(LightningModule):
             )
         state = ranks[self.global_rank]
         self.sums, self.batches = dict(state["sums"]), state["batches"]
-        torch.set_rng_state(state["rng"].cpu())
-        if "cuda_rng" in state and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
+        self.random_states = {name: state[name].cpu() for name in ("rng", "cuda_rng") if name in state}
