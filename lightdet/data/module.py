@@ -32,9 +32,9 @@ class DetectionData(LightningDataModule):
     `bits` are those of the camera, for photos of more than 8 bits per channel; None: guessed for each (`read_photo`).
     `cache_megabytes` bounds the letterboxed images kept in memory: training images first, then the other splits.
     With several ranks `batch_size` is shared by all of them, and every rank draws from the same order of an epoch;
-    Batches of workers come through shared memory: see conf/data/base.yaml for a container that has little of it.
     `num_workers` and `cache_megabytes` are those of one rank; `num_workers` "auto": none on a CPU, where they would
     take the cores of the training, and beside a GPU one for each CPU thread of this process, at most `MOST_WORKERS`.
+    Batches of workers come through shared memory: see conf/data/base.yaml for a container that has little of it.
     """
 
     def __init__(
