@@ -72,8 +72,8 @@ def conditions(facts: Mapping[str, Any]) -> str:
         f"rounds in one process, {asked['warm_up']} warm-up calls of each before. BatchNorm folded into convolutions. "
         "The network alone, without letterbox and suppression, unless the way says detect: raw maps, boxes and "
         "suppression on a validation photo of the run. The norms of a preset got the statistics of random patches. "
-        "Largest difference: of a raw value from eager PyTorch, beyond a fifth of the largest one a failure; that of "
-        "Faster R-CNN includes the order of its regions. Ratios are taken within a round; median (quartiles). "
+        "Largest difference: of a raw value from eager PyTorch, a map off by half of its root mean square a failure; "
+        "that of Faster R-CNN includes the order of its regions. Ratios are taken within a round; median (quartiles). "
         "Activations: the most bytes that eager tensors hold at one moment, batch 1, weights apart."
     )
 
