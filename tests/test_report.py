@@ -430,11 +430,15 @@ def test_a_default_that_was_typed_is_no_row_of_its_own(tmp_path: Path) -> None:
     ]
 
 
-def test_scores_are_kept_to_their_last_digit(tmp_path: Path) -> None:
-    scores = np.float32([3.0000001e-05, 3e-05, 2.9999e-05])
-    table = np.concatenate([np.tile([0.0, 0, 9, 9], (3, 1)), scores[:, None], np.zeros((3, 1))], axis=1)
-    write_detections(tmp_path / "d.json", ["dent"], ["a.png"], [ImageBoxes(table, np.zeros((0, 5)))])
-    assert np.array_equal(read_detections(tmp_path / "d.json").images[0].detections[:, 4].astype(np.float32), scores)
+def test_numbers_are_kept_to_their_last_digit(tmp_path: Path) -> None:
+    boxes = np.float32([[118.11001, 34.640003, 141.46222, 56.423334], [0, 0, 1 / 3, 9], [1e-7, 2, 3, 4000.0002]])
+    scores = np.float32([[3.0000001e-05], [3e-05], [2.9999e-05]])
+    table = np.concatenate([boxes, scores, np.zeros((3, 1))], axis=1)
+    truth = np.concatenate([boxes, np.zeros((3, 1))], axis=1)
+    write_detections(tmp_path / "d.json", ["dent"], ["a.png"], [ImageBoxes(table, truth)])
+    (kept,) = read_detections(tmp_path / "d.json").images
+    assert np.array_equal(kept.detections.astype(np.float32), table.astype(np.float32))
+    assert np.array_equal(kept.truth.astype(np.float32), truth.astype(np.float32))
 
 
 def test_the_front_holds_the_rows_that_none_beats(six: Path) -> None:

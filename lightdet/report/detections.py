@@ -21,8 +21,7 @@ from lightdet.metric.coco import MAX_DETECTIONS
 from lightdet.metric.match_record import ImageBoxes
 
 FILE_NAME = "detections.json"
-BOX_DIGITS = 2  # px
-SCORE_DIGITS = 9  # significant ones, all that float32 has: a weak detector's ranking lives in the last of them
+DIGITS = 9  # significant ones, all that float32 has: a weak detector's ranking, and an IoU of a half, hang on the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +36,22 @@ class KeptDetections:
 def write_detections(
     path: Path, classes: Sequence[str], image_ids: Sequence[str], images: Sequence[ImageBoxes]
 ) -> None:
-    """Write the file as a whole, a line per image; boxes rounded to 0.01 px. What the metric counts is kept: the best
-    `MAX_DETECTIONS` of each class in an image."""
+    """Write the file as a whole, a line per image; numbers as float32 has them. What the metric counts is kept: the
+    best `MAX_DETECTIONS` of each class in an image."""
     lines = []
     for image_id, image in zip(image_ids, images, strict=True):
         entry = {
             "id": image_id,
-            "detections": [
-                [*(round(value, BOX_DIGITS) for value in box), float(f"{score:.{SCORE_DIGITS}g}"), int(label)]
-                for *box, score, label in _counted(image.detections).tolist()
-            ],
-            "truth": [
-                [*(round(value, BOX_DIGITS) for value in box), int(label)] for *box, label in image.truth.tolist()
-            ],
+            "detections": [[*_told(numbers), int(label)] for *numbers, label in _counted(image.detections).tolist()],
+            "truth": [[*_told(box), int(label)] for *box, label in image.truth.tolist()],
         }
         lines.append(json.dumps(entry, separators=(",", ":"), allow_nan=False))
     head = json.dumps({"box": "xyxy, px of the photo", "classes": list(classes)})
     write_text(path, head[:-1] + ', "images": [\n' + ",\n".join(lines) + "\n]}\n")
+
+
+def _told(numbers: Sequence[float]) -> list[float]:
+    return [float(f"{number:.{DIGITS}g}") for number in numbers]
 
 
 def _counted(detections: np.ndarray) -> np.ndarray:

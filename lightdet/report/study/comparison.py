@@ -25,7 +25,7 @@ from lightdet.report.study.rows import Job, StudyRow
 from lightdet.run import RunFolder
 
 NO_BOXES = "no per-image detections: evaluate the run again"
-AGREES = 0.0025  # by which the mAP of the kept boxes may differ from the run's own: their digits were rounded away
+AGREES = 0.0025  # by which the mAP of the kept boxes may differ from the run's own: older files rounded them
 
 
 @dataclass(frozen=True, slots=True)
