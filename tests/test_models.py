@@ -84,7 +84,7 @@ def batch(size: int = 64) -> tuple[torch.Tensor, list[Target]]:
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_gradient_reaches_every_parameter_of_every_option(option: str) -> None:
-    model = detector(home(option), option, *small(home(option))).train()
+    model = detector(home(option), option, "image_size=64", *small(home(option))).train()
     images, targets = batch()
     terms = model.losses(images, targets)
     assert all(term.isfinite() and term.ndim == 0 for term in terms.values())
