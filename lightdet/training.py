@@ -29,7 +29,7 @@ from lightdet.metric.footprint import footprint
 from lightdet.model.detector import Detector
 from lightdet.nn.pretrained import weights_follow
 from lightdet.ops.grid import check_image_size
-from lightdet.optim.precision import PRECISIONS, Choice, candidates, fastest
+from lightdet.optim.precision import HALF, PLAIN, PRECISIONS, Choice, candidates, fastest, idle_weights
 from lightdet.paths import cache_folder
 from lightdet.report.curves import VALIDATION, plot_training
 from lightdet.run import RunFolder
@@ -194,6 +194,14 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
     if remembered := read_json(of_run):
         return Choice(remembered["precision"], remembered["channels_last"])
     choices = candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)
+    if device.type == "cpu" and any(choice.precision == HALF for choice in choices):
+        idle = idle_weights(detector.network, cfg.image_size)
+        if idle and len(choices) == 1:
+            raise LightdetError(
+                f"trainer.precision={HALF}: {idle} has weights that meet nothing but padding at image_size="
+                f"{cfg.image_size}, and on a CPU their gradient would be anything; take {PLAIN}, or larger images"
+            )
+        choices = choices[:1] if idle else choices
     if len(choices) == 1:
         return choices[0]
     asked = {

@@ -8,11 +8,15 @@ from typing import Any, cast
 import pytest
 import torch
 from omegaconf import OmegaConf
+from torch import nn
 
 from lightdet import training
+from lightdet.compose import compose_config
 from lightdet.disk import write_json
+from lightdet.error import LightdetError
+from lightdet.load import build_detector
 from lightdet.optim import precision
-from lightdet.optim.precision import Choice, candidates
+from lightdet.optim.precision import Choice, candidates, idle_weights
 from lightdet.run import RunFolder
 from lightdet.training import _choose_precision
 
@@ -84,3 +88,34 @@ def test_of_trainings_that_begin_at_once_the_first_decides_for_all(
         assert other.stdout is not None and other.stdout.readline() == b"measuring\n"
         assert (choose("third"), measured) == ("bf16-mixed", ["here"])
     assert (choose("first"), choose("fourth")) == ("32-true", "bf16-mixed"), "what was begun keeps its format"
+
+
+@pytest.mark.parametrize(
+    ("conv", "size", "idle"),
+    [
+        (nn.Conv2d(3, 4, 3, padding=1), 1, True),
+        (nn.Conv2d(3, 4, 3, padding=1), 2, False),
+        (nn.Conv2d(3, 4, 3, stride=2, padding=1), 2, True),
+        (nn.Conv2d(3, 4, 3, stride=2, padding=1), 3, False),
+        (nn.Conv2d(3, 3, 7, padding=3, groups=3), 3, True),
+        (nn.Conv2d(3, 4, 7, padding=3), 4, False),
+        (nn.Conv2d(3, 4, 3, padding=6, dilation=6), 6, True),
+        (nn.Conv2d(3, 4, 3, padding=6, dilation=6), 7, False),
+        (nn.Conv2d(3, 4, 1), 1, False),
+    ],
+)
+def test_weights_that_meet_padding_alone_have_no_gradient(conv: nn.Conv2d, size: int, idle: bool) -> None:
+    assert idle_weights(nn.Sequential(conv), size) == ("0" if idle else None)
+    conv(torch.rand(2, 3, size, size)).sum().backward()
+    assert conv.weight.grad is not None
+    assert (conv.weight.grad == 0).any() == idle
+
+
+def test_bfloat16_is_not_for_maps_smaller_than_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
+    cfg = compose_config(["model=ssdlite_mobilenetv2", "image_size=64", "num_classes=2"])
+    detector = build_detector(cfg, 2)
+    assert _choose_precision(cfg, detector, CPU, RunFolder(tmp_path)).precision == "32-true"
+    cfg.trainer.precision = "bf16-mixed"
+    with pytest.raises(LightdetError, match=r"trainer.precision=bf16-mixed: .*conv.* take 32-true, or larger images"):
+        _choose_precision(cfg, detector, CPU, RunFolder(tmp_path))

@@ -3,12 +3,14 @@
 import copy
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from lightdet.nn.mode import in_mode
 
 CLEARLY_FASTER = 0.87  # share of the time of the plain choice below which another one is taken
 ROUNDS = 3
@@ -55,6 +57,45 @@ def has_bf16(device: torch.device) -> bool:
     except OSError:
         return False
     return any(flag in flags for flag in BF16_FLAGS)
+
+
+def idle_weights(network: nn.Module, image_size: int) -> str | None:
+    """The name of a convolution some of whose weights meet padding alone in images of `image_size` px; None: no such.
+
+    Their gradient is zero. The bfloat16 convolutions of oneDNN on a CPU (torch 2.15, AVX-512) leave it unset: whatever
+    lies in memory is learnt from, and now and then that is NaN. It is so with maps of a few cells, as SSD's last ones.
+    """
+    found: list[str] = []
+
+    def look(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def hook(conv: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+            assert isinstance(conv, nn.Conv2d)
+            if isinstance(conv.padding, str):
+                return
+            for side, count, kernel, stride, padding, dilation in zip(
+                given[0].shape[-2:],
+                made.shape[-2:],
+                conv.kernel_size,
+                conv.stride,
+                conv.padding,
+                conv.dilation,
+                strict=True,
+            ):
+                first = [tap * dilation - padding for tap in range(kernel)]
+                if not all(any(0 <= start + step * stride < side for step in range(count)) for start in first):
+                    found.append(name)
+
+        return hook
+
+    parts = ((name, part) for name, part in network.named_modules() if isinstance(part, nn.Conv2d))
+    hooks = [part.register_forward_hook(look(name)) for name, part in parts]
+    try:
+        with in_mode(False, network), torch.no_grad():
+            network(torch.zeros(1, 3, image_size, image_size))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found[0] if found else None
 
 
 def fastest(network: nn.Module, images: torch.Tensor, choices: Sequence[Choice]) -> tuple[Choice, dict[str, float]]:
