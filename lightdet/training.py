@@ -63,7 +63,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     for warning in quick_check(data.records, data.classes, cfg.image_size):
         print(f"  data       {warning}")
     folder.beat()
-    choice = _choose_precision(cfg, detector, device, folder)
+    choice = _choose_precision(cfg, detector, data.trained_size, device, folder)
     folder.beat()
     cost = footprint(detector.network, cfg.image_size)
     settled = write_config(cfg, data, folder)
@@ -185,8 +185,10 @@ def check_settings(cfg: DictConfig) -> None:
             raise LightdetError(f"{group}.{key}={value}: give a number that is not negative")
 
 
-def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device, folder: RunFolder) -> Choice:
-    """Measured once per machine, input and settings, then remembered: rows that are compared train alike.
+def _choose_precision(
+    cfg: DictConfig, detector: Detector, image_size: int, device: torch.device, folder: RunFolder
+) -> Choice:
+    """Measured once per machine, size of the images (px) and settings, then remembered: compared rows train alike.
 
     A run that was begun keeps what it was begun with.
     """
@@ -195,18 +197,18 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
         return Choice(remembered["precision"], remembered["channels_last"])
     choices = candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)
     if device.type == "cpu" and any(choice.precision == HALF for choice in choices):
-        idle = idle_weights(detector.network, cfg.image_size)
+        idle = idle_weights(detector.network, image_size)
         if idle and len(choices) == 1:
             raise LightdetError(
-                f"trainer.precision={HALF}: {idle} has weights that meet nothing but padding at image_size="
-                f"{cfg.image_size}, and on a CPU their gradient would be anything; take {PLAIN}, or larger images"
+                f"trainer.precision={HALF}: {idle} has weights that meet nothing but padding in images of "
+                f"{image_size} px, and on a CPU their gradient would be anything; take {PLAIN}, or larger images"
             )
         choices = choices[:1] if idle else choices
     if len(choices) == 1:
         return choices[0]
     asked = {
         "machine": [platform.processor(), platform.machine(), torch.__version__, torch.get_num_threads(), str(device)],
-        "image_size": cfg.image_size,
+        "image_size": image_size,
         "choices": [str(choice) for choice in choices],
     }
     memory = cache_folder() / "precision" / f"{digest(asked)[:16]}.json"
@@ -215,7 +217,7 @@ def _choose_precision(cfg: DictConfig, detector: Detector, device: torch.device,
         with locked(memory.with_suffix(".lock"), wait=True):  # of several that begin at once, the first decides for all
             remembered = read_json(memory)
             if not remembered:
-                remembered = _measure_precision(detector, cfg.image_size, device, choices)
+                remembered = _measure_precision(detector, image_size, device, choices)
                 write_json(memory, remembered)
     write_json(of_run, remembered)
     return Choice(remembered["precision"], remembered["channels_last"])

@@ -1,12 +1,14 @@
 """Boxes follow their pixels through every augmentation, and the same key gives the same image."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+from lightdet.compose import compose_config
 from lightdet.data.augment.mosaic import Mosaic
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.augment.sample import Sample, cut_boxes
@@ -157,6 +159,12 @@ def test_window_is_a_part_of_the_photo_at_its_own_scale() -> None:
             assert painted_extent(result.image).tolist() == box.tolist()
             places.add(tuple(box.tolist()))
     assert len(places) > 20
+
+
+@pytest.mark.parametrize(("augment", "size"), [("window", 320), ("light", 640)])
+def test_how_large_the_images_are_that_are_trained_on(augment: str, size: int) -> None:
+    data: Any = instantiate(compose_config(["image_size=640", f"augment={augment}"]).data, _convert_="all")
+    assert data.trained_size == size
 
 
 def test_mosaic_is_made_of_windows() -> None:

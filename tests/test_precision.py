@@ -54,11 +54,11 @@ def test_where_bfloat16_is_native_both_formats_are_measured(monkeypatch: pytest.
 
 
 def test_a_run_goes_on_in_the_layout_it_was_begun_with(tmp_path: Path) -> None:
-    cfg = OmegaConf.create({"trainer": {"precision": "32-true", "channels_last": "auto"}, "image_size": 64})
+    cfg = OmegaConf.create({"trainer": {"precision": "32-true", "channels_last": "auto"}})
     detector = cast(Any, None)  # nothing is measured
-    assert _choose_precision(cfg, detector, CPU, RunFolder(tmp_path)) == candidates(CPU, "32-true", "auto")[0]
+    assert _choose_precision(cfg, detector, 64, CPU, RunFolder(tmp_path)) == candidates(CPU, "32-true", "auto")[0]
     write_json(tmp_path / "precision.json", {"precision": "32-true", "channels_last": False, "milliseconds": {}})
-    assert _choose_precision(cfg, detector, CPU, RunFolder(tmp_path)) == Choice("32-true", False)
+    assert _choose_precision(cfg, detector, 64, CPU, RunFolder(tmp_path)) == Choice("32-true", False)
 
 
 def test_of_trainings_that_begin_at_once_the_first_decides_for_all(
@@ -74,12 +74,12 @@ def test_of_trainings_that_begin_at_once_the_first_decides_for_all(
         return choices[0], {}
 
     monkeypatch.setattr(training, "fastest", measure)
-    cfg = OmegaConf.create({"trainer": {"precision": "auto", "channels_last": True}, "image_size": 64})
+    cfg = OmegaConf.create({"trainer": {"precision": "auto", "channels_last": True}})
 
     detector = cast(Any, torch.nn.ModuleDict({"network": torch.nn.Identity()}))
 
     def choose(run: str) -> str:
-        return _choose_precision(cfg, detector, CPU, RunFolder(tmp_path / run)).precision
+        return _choose_precision(cfg, detector, 64, CPU, RunFolder(tmp_path / run)).precision
 
     assert (choose("first"), choose("second"), measured) == ("32-true", "32-true", ["here"])
     (memory,) = (tmp_path / "cache" / "precision").glob("*.json")
@@ -115,7 +115,7 @@ def test_bfloat16_is_not_for_maps_smaller_than_a_kernel(tmp_path: Path, monkeypa
     monkeypatch.setattr(precision, "has_bf16", lambda device: True)
     cfg = compose_config(["model=ssdlite_mobilenetv2", "image_size=64", "num_classes=2"])
     detector = build_detector(cfg, 2)
-    assert _choose_precision(cfg, detector, CPU, RunFolder(tmp_path)).precision == "32-true"
+    assert _choose_precision(cfg, detector, 64, CPU, RunFolder(tmp_path)).precision == "32-true"
     cfg.trainer.precision = "bf16-mixed"
     with pytest.raises(LightdetError, match=r"trainer.precision=bf16-mixed: .*conv.* take 32-true, or larger images"):
-        _choose_precision(cfg, detector, CPU, RunFolder(tmp_path))
+        _choose_precision(cfg, detector, 64, CPU, RunFolder(tmp_path))

@@ -89,6 +89,12 @@ class DetectionData(LightningDataModule):
     def num_classes(self) -> int:
         return len(self.classes)
 
+    @property
+    def trained_size(self) -> int:
+        """Side of the images that are trained on, px: with windows, theirs."""
+        window = None if self.augment is None else self.augment.window
+        return self.image_size if window is None else window.width(self.image_size)
+
     def setup(self, stage: str | None = None) -> None:
         """Read the records, once. Raises LightdetError for unusable data."""
         if self.records:

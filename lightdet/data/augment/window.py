@@ -26,11 +26,15 @@ class Window:
         """`source`, seen through windows whose places `generator` draws."""
         return _Windowed(self, source, generator)
 
+    def width(self, side: int) -> int:
+        """Side of the windows, px, of images of `side` px."""
+        step = STRIDES[-1]
+        return min(side, max(step, round(side * self.share / step) * step))
+
     def cut(self, sample: Sample, generator: np.random.Generator) -> Sample:
         """(S, S, 3) and its boxes -> (W, W, 3) and the boxes in it, in the window's px."""
         side = sample.image.shape[0]
-        step = STRIDES[-1]
-        width = min(side, max(step, round(side * self.share / step) * step))
+        width = self.width(side)
         left, top = generator.integers(side - width + 1, size=2).tolist()
         return cut_boxes(part(sample, left, top, width, width), self.min_visible, self.min_side)
 
