@@ -58,7 +58,12 @@ def slug(overrides: list[str], keep_seed: bool = False) -> str:
 def counts(key: str) -> bool:
     """Whether an override of this key is one of the choices that name a run."""
     bare = key.lstrip("+~").split("@")[0].replace("/", ".")
-    return not any(bare == silent or bare.startswith(silent + ".") for silent in NOT_IN_SLUG)
+    return not lies_in(bare, NOT_IN_SLUG)
+
+
+def lies_in(key: str, places: Sequence[str]) -> bool:
+    """Whether a dotted key is one of the places, or inside of one."""
+    return any(key == place or key.startswith(f"{place}.") for place in places)
 
 
 def fingerprint(cfg: DictConfig) -> str:

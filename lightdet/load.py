@@ -1,6 +1,7 @@
 """Building a detector from a configuration, and getting a trained one back from its run folder."""
 
 import pickle
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,15 @@ class LoadedRun:
     epoch: int  # of the checkpoint, 0-based
 
 
-def build_detector(cfg: DictConfig, num_classes: int) -> Detector:
+def build_detector(cfg: DictConfig, num_classes: int, fetch: bool = True) -> Detector:
     """The untrained detector that a composed configuration describes, for that many classes.
 
-    Pretrained weights are fetched, unless the call stands inside `weights_follow`.
+    Pretrained weights are fetched; `fetch=False`: not, because others follow or none matter.
     """
     filled = cfg.copy()
     OmegaConf.update(filled, "num_classes", num_classes)
-    detector = instantiate(filled.model, _convert_="all")
+    with nullcontext() if fetch else weights_follow():
+        detector = instantiate(filled.model, _convert_="all")
     if not isinstance(detector, Detector):
         raise LightdetError(f"model: {type(detector).__name__} is no Detector (lightdet.model.detector)")
     return detector
@@ -85,8 +87,7 @@ def load_detector(run_path: Path, checkpoint: str = "best", device: str = "cpu")
     if not isinstance(config, DictConfig) or "classes" not in config:
         raise LightdetError(f"{folder.config_path}: not the configuration of a run that began training")
     classes = tuple(config.classes)
-    with weights_follow():
-        detector = build_detector(config, len(classes))
+    detector = build_detector(config, len(classes), fetch=False)
     epoch = load_weights(detector, folder.checkpoints / (BEST if checkpoint == "best" else LAST), device)
     return LoadedRun(detector.to(device).eval(), classes, int(config.image_size), config, epoch)
 

@@ -6,7 +6,6 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from lightdet.load import BEST, LAST, build_detector, load_weights
 from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.footprint import footprint
 from lightdet.model.detector import Detector
-from lightdet.nn.pretrained import weights_follow
 from lightdet.ops.grid import check_image_size
 from lightdet.optim.precision import HALF, PLAIN, PRECISIONS, Choice, candidates, fastest, idle_weights
 from lightdet.paths import cache_folder
@@ -133,8 +131,7 @@ def _build(cfg: DictConfig, weights_come: bool) -> tuple[DetectionData, Detector
     data: DetectionData = instantiate(cfg.data, _convert_="all")
     data.cache_megabytes //= cfg.trainer.devices
     data.setup("fit")
-    with weights_follow() if weights_come else nullcontext():
-        detector = build_detector(cfg, data.num_classes)
+    detector = build_detector(cfg, data.num_classes, fetch=not weights_come)
     return data, detector, detector.fit_to(data.facts())
 
 

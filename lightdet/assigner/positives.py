@@ -67,12 +67,12 @@ class Truths:
 
 
 class AnchorAssigner(ABC):
-    """Targets and anchors -> the positives of each grid.
+    """Targets and anchors -> the positives of each grid."""
 
-    `beyond`: how far beyond the border of its cell the centre of a truth may lie for which a cell answers, in cells.
-    """
-
-    beyond: float = 0.0
+    @property
+    def beyond(self) -> float:
+        """How far beyond the border of its cell the centre of a truth may lie for which a cell answers, in cells."""
+        return 0.0
 
     @abstractmethod
     def __call__(

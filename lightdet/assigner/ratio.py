@@ -23,7 +23,10 @@ class Ratio(AnchorAssigner):
     def __init__(self, max_ratio: float = 4.0, neighbour_offset: float = 0.5) -> None:
         self.max_ratio = max_ratio
         self.neighbour_offset = neighbour_offset
-        self.beyond = neighbour_offset
+
+    @property
+    def beyond(self) -> float:
+        return self.neighbour_offset
 
     def __call__(
         self, targets: Sequence[Target], anchors_wh: Tensor, strides: Sequence[int], shapes: Sequence[tuple[int, int]]

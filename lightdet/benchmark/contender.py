@@ -21,7 +21,6 @@ from lightdet.load import BEST, build_detector, load_weights
 from lightdet.model.detector import Detector
 from lightdet.model.fused import fused
 from lightdet.nn.mode import in_mode
-from lightdet.nn.pretrained import weights_follow
 from lightdet.report.row import Row, read_rows
 from lightdet.run import RunFolder
 
@@ -85,8 +84,7 @@ def _preset(name: str, overrides: list[str], image_size: int, config_dir: Path |
     config = compose_config([*overrides, f"image_size={image_size}"], config_dir)
     config.num_classes = PLACEHOLDER_CLASSES
     torch.manual_seed(int(config.seed))
-    with weights_follow():  # of a preset the weights do not matter
-        detector = build_detector(config, PLACEHOLDER_CLASSES)
+    detector = build_detector(config, PLACEHOLDER_CLASSES, fetch=False)  # of a preset the weights do not matter
     settle(detector.network)
     return _contend(name, config, detector, image_size)
 
@@ -141,8 +139,7 @@ def _from_run(name: str, path: Path, image_size: int) -> Contender:
     config = OmegaConf.load(RunFolder(path).config_path)
     if not isinstance(config, DictConfig) or "classes" not in config:
         raise LightdetError(f"{path}: not a run that began training")
-    with weights_follow():
-        detector = build_detector(config, len(config.classes))
+    detector = build_detector(config, len(config.classes), fetch=False)
     load_weights(detector, RunFolder(path).checkpoints / BEST)
     contender = _contend(name, config, detector, image_size)
     config.image_size = image_size

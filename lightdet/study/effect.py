@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.error import LightdetError
-from lightdet.identity import ignored, resolve, without
+from lightdet.identity import ignored, lies_in, resolve, without
 
 SWEEPS_ALONE = ("launcher", "study.on_error", "study.retry")
 
@@ -20,7 +20,7 @@ def refuse_alone(overrides: list[str]) -> None:
     """Raise LightdetError for an override that only a sweep reads: a single run is trained here and now."""
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
-        if any(key == name or key.startswith(f"{name}.") for name in SWEEPS_ALONE):
+        if lies_in(key, SWEEPS_ALONE):
             raise LightdetError(f"{override}: only a sweep reads it; add -m, also for a single row")
 
 

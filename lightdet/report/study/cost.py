@@ -91,7 +91,6 @@ def _count(
 
     from lightdet.load import build_detector
     from lightdet.metric.footprint import footprint
-    from lightdet.nn.pretrained import weights_follow
 
     counted: dict[str, float] = {}
     began, failed = time.process_time(), set()  # loading torch apart, or a slow machine would count nothing
@@ -106,8 +105,7 @@ def _count(
         try:
             if not own and (foreign := foreign_target(config["model"])):
                 raise LightdetError(f"{foreign} is no part of lightdet; --own-modules runs its code")
-            with weights_follow():
-                network = build_detector(OmegaConf.create(config), int(config["num_classes"])).network
+            network = build_detector(OmegaConf.create(config), int(config["num_classes"]), fetch=False).network
             counted |= {f"{key} {size}": footprint(network, size)["gflops"] for size in missing}
         except Exception as error:  # a class that is not here any more, an input that does not fit: that row says so
             failed.add(key)

@@ -39,14 +39,11 @@ def main(path: str, rounds: int, threads: int) -> None:
     from lightdet.benchmark.way import eager
     from lightdet.load import build_detector
     from lightdet.model.fused import fused
-    from lightdet.nn.pretrained import weights_follow
 
     torch.set_num_threads(threads)
     config = OmegaConf.load(RunFolder(path).config_path)
     assert isinstance(config, DictConfig)
-    with weights_follow():
-        untrained = build_detector(config, len(config.classes))
-    detector = fused(untrained, config.image_size)
+    detector = fused(build_detector(config, len(config.classes), fetch=False), config.image_size)
     images = torch.rand(1, 3, config.image_size, config.image_size)
     times = interleaved({"eager": eager(detector.network, images, threads).call}, rounds)["eager"]
     settings = {"image_size": config.image_size, "threads": threads, "rounds": rounds, "way": "eager"}
