@@ -35,7 +35,7 @@ from lightdet.conf_dir import conf_dir
 from lightdet.data.module import DetectionData
 from lightdet.data.record import Reader, Record
 from lightdet.load import build_detector
-from lightdet.optim.precision import candidates, fastest
+from lightdet.optim.precision import candidates, fastest, idle_in_float32
 from lightdet.run import RunFolder
 from lightdet.task.detection import DetectionTask
 from lightdet.task.trainer import build_trainer
@@ -158,8 +158,9 @@ def train(
     data.setup()
     detector = build_detector(cfg, data.num_classes)
     detector.fit_to(data.facts())
+    idle_in_float32(detector.network, data.trained_size)
     device = torch.device("cpu")
-    sample = torch.rand(8, 3, cfg.image_size, cfg.image_size)
+    sample = torch.rand(8, 3, data.trained_size, data.trained_size)
     choices = candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)
     choice, _ = fastest(detector.network, sample, choices)
     if choice.channels_last:

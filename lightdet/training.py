@@ -27,7 +27,7 @@ from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.footprint import footprint
 from lightdet.model.detector import Detector
 from lightdet.ops.grid import check_image_size
-from lightdet.optim.precision import HALF, PLAIN, PRECISIONS, Choice, candidates, fastest, idle_weights
+from lightdet.optim.precision import PRECISIONS, Choice, candidates, fastest, idle_in_float32
 from lightdet.paths import cache_folder
 from lightdet.report.curves import VALIDATION, plot_training
 from lightdet.run import RunFolder
@@ -55,7 +55,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     ranks = rank_count(cfg.trainer, device)
     if ranks > 1:
         shares_batchnorm(cfg.trainer, device)
-    data, detector, fitted = _build(cfg, weights_come=(folder.checkpoints / LAST).exists())
+    data, detector, fitted = _build(cfg, device, weights_come=(folder.checkpoints / LAST).exists())
     folder.beat()
     data.check_ranks(ranks)
     for warning in quick_check(data.records, data.classes, cfg.image_size):
@@ -102,7 +102,7 @@ def train_beside(place: Place, path: Path) -> int:
         assert isinstance(cfg, DictConfig)
         device = pick_device(cfg.trainer.device)
         rank_count(cfg.trainer, device)
-        data, detector, _ = _build(cfg, weights_come=True)
+        data, detector, _ = _build(cfg, device, weights_come=True)
         way = (device, candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)[0], place)
 
         def work() -> None:
@@ -120,7 +120,7 @@ def _plan(settled: DictConfig, device: torch.device, choice: Choice) -> str:
     return OmegaConf.to_yaml(OmegaConf.create({**settled, "trainer": trainer, "logger": None}))
 
 
-def _build(cfg: DictConfig, weights_come: bool) -> tuple[DetectionData, Detector, str]:
+def _build(cfg: DictConfig, device: torch.device, weights_come: bool) -> tuple[DetectionData, Detector, str]:
     """The data, the detector with its first weights, and what fitted it to the data; the same in every rank.
 
     `weights_come`: from a checkpoint or, for the ranks beside it, from rank 0; pretrained ones are then not fetched.
@@ -132,6 +132,8 @@ def _build(cfg: DictConfig, weights_come: bool) -> tuple[DetectionData, Detector
     data.cache_megabytes //= cfg.trainer.devices
     data.setup("fit")
     detector = build_detector(cfg, data.num_classes, fetch=not weights_come)
+    if device.type == "cpu":
+        idle_in_float32(detector.network, data.trained_size)
     return data, detector, detector.fit_to(data.facts())
 
 
@@ -193,14 +195,6 @@ def _choose_precision(
     if remembered := read_json(of_run):
         return Choice(remembered["precision"], remembered["channels_last"])
     choices = candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)
-    if device.type == "cpu" and any(choice.precision == HALF for choice in choices):
-        idle = idle_weights(detector.network, image_size)
-        if idle and len(choices) == 1:
-            raise LightdetError(
-                f"trainer.precision={HALF}: {idle} has weights that meet nothing but padding in images of "
-                f"{image_size} px, and on a CPU their gradient would be anything; take {PLAIN}, or larger images"
-            )
-        choices = choices[:1] if idle else choices
     if len(choices) == 1:
         return choices[0]
     asked = {

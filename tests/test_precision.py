@@ -13,10 +13,9 @@ from torch import nn
 from lightdet import training
 from lightdet.compose import compose_config
 from lightdet.disk import write_json
-from lightdet.error import LightdetError
 from lightdet.load import build_detector
 from lightdet.optim import precision
-from lightdet.optim.precision import Choice, candidates, idle_weights
+from lightdet.optim.precision import Choice, candidates, idle_in_float32
 from lightdet.run import RunFolder
 from lightdet.training import _choose_precision
 
@@ -105,17 +104,22 @@ def test_of_trainings_that_begin_at_once_the_first_decides_for_all(
     ],
 )
 def test_weights_that_meet_padding_alone_have_no_gradient(conv: nn.Conv2d, size: int, idle: bool) -> None:
-    assert idle_weights(nn.Sequential(conv), size) == ("0" if idle else None)
+    assert idle_in_float32(nn.Sequential(conv), size) == ["0"] * idle
     conv(torch.rand(2, 3, size, size)).sum().backward()
     assert conv.weight.grad is not None
     assert (conv.weight.grad == 0).any() == idle
 
 
-def test_bfloat16_is_not_for_maps_smaller_than_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
+def test_maps_smaller_than_a_kernel_are_computed_in_float32() -> None:
     cfg = compose_config(["model=ssdlite_mobilenetv2", "image_size=64", "num_classes=2"])
-    detector = build_detector(cfg, 2)
-    assert _choose_precision(cfg, detector, 64, CPU, RunFolder(tmp_path)).precision == "32-true"
-    cfg.trainer.precision = "bf16-mixed"
-    with pytest.raises(LightdetError, match=r"trainer.precision=bf16-mixed: .*conv.* take 32-true, or larger images"):
-        _choose_precision(cfg, detector, 64, CPU, RunFolder(tmp_path))
+    network = build_detector(cfg, 2).network.train()
+    names = set(network.state_dict())
+    idle = idle_in_float32(network, 64)
+    formats: dict[str, torch.dtype] = {}
+    for name, part in network.named_modules():
+        if isinstance(part, nn.Conv2d):
+            part.register_forward_hook(lambda conv, given, made, name=name: formats.update({name: made.dtype}))
+    with torch.autocast("cpu", torch.bfloat16):
+        network(torch.rand(2, 3, 64, 64))
+    assert set(network.state_dict()) == names
+    assert idle and {name for name, made in formats.items() if made == torch.float32} == set(idle)

@@ -286,6 +286,19 @@ def test_boxes_are_computed_in_float32_under_autocast(detector: TorchvisionDetec
     assert (boxes != boxes.bfloat16().float()).any()
 
 
+def test_the_wide_layers_of_a_region_take_the_number_format_of_the_training() -> None:
+    detector = built("faster_rcnn")
+    images, targets = batch(SIZE)
+    formats: list[torch.dtype] = []
+    head = detector.network.model.roi_heads.box_head
+    head.register_forward_hook(lambda layers, given, made: formats.append(made.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        detector.network(images)
+        detector.losses(images, targets)
+    detector.losses(images, targets)
+    assert formats == [torch.bfloat16, torch.bfloat16, torch.float32]
+
+
 def test_parameters_are_those_of_the_papers_rows() -> None:
     """Huang 2024, Table 3: Faster R-CNN 42.52 M, SSD 24.69 M. Nothing is frozen."""
     with torch.device("meta"):

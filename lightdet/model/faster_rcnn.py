@@ -18,6 +18,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.image_list import ImageList
 
 from lightdet.model.torchvision import TorchvisionNetwork, load_pretrained, without_background
+from lightdet.nn.float32 import in_float32
 from lightdet.nn.mode import in_mode
 
 BACKBONE_LAYERS = 5  # all of them are trained
@@ -30,7 +31,8 @@ class FasterRcnn(TorchvisionNetwork):
     and image; they are filled up with empty boxes, which never become detections, to P = `proposals`. So operations
     and shapes are those of the architecture: what is counted, timed and exported always has P regions.
 
-    Both heads compute in float32 under autocast too: a box in bfloat16 would be rounded to whole pixels.
+    Under autocast the region proposals and the last layers compute in float32: a box in bfloat16 would be rounded to
+    whole pixels. The two wide layers before the last ones, most of a training's operations, do not.
     """
 
     any_order = True  # of the regions: with another rounding they are ranked otherwise, and no map is wrong for it
@@ -52,17 +54,17 @@ class FasterRcnn(TorchvisionNetwork):
                 rpn_post_nms_top_n_test=proposals,
             )
         )
+        in_float32(self.model.roi_heads.box_predictor)
         self.proposals = proposals
 
     def forward(self, images: Tensor) -> list[Tensor]:
         seen, maps = self._features(images)
         heads = self.model.roi_heads
-        with torch.autocast(images.device.type, enabled=False):
-            with in_mode(False, self.model.rpn):
-                kept, _ = self.model.rpn(seen, maps)
-            proposals = [self._filled(boxes) for boxes in kept]
-            regions = heads.box_head(heads.box_roi_pool(maps, proposals, seen.image_sizes))
-            logits, offsets = heads.box_predictor(regions)
+        with torch.autocast(images.device.type, enabled=False), in_mode(False, self.model.rpn):
+            kept, _ = self.model.rpn(seen, maps)
+        proposals = [self._filled(boxes) for boxes in kept]
+        regions = heads.box_head(heads.box_roi_pool(maps, proposals, seen.image_sizes))
+        logits, offsets = heads.box_predictor(regions)
         per_image = (len(images), self.proposals, -1)
         return [logits.view(per_image), offsets.view(per_image), torch.stack(proposals)]
 
@@ -73,8 +75,9 @@ class FasterRcnn(TorchvisionNetwork):
         """
         seen, maps = self._features(images)
         rpn, heads = self.model.rpn, self.model.roi_heads
-        with torch.autocast(images.device.type, enabled=False), in_mode(True, rpn, heads):
-            proposals, of_proposals = rpn(seen, maps, truth)
+        with in_mode(True, rpn, heads):
+            with torch.autocast(images.device.type, enabled=False):
+                proposals, of_proposals = rpn(seen, maps, truth)
             _, of_regions = heads(maps, proposals, seen.image_sizes, truth)
         return {**of_regions, **of_proposals}
 

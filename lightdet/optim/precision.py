@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightdet.nn.float32 import in_float32
 from lightdet.nn.mode import in_mode
 
 CLEARLY_FASTER = 0.87  # share of the time of the plain choice below which another one is taken
@@ -59,13 +60,14 @@ def has_bf16(device: torch.device) -> bool:
     return any(flag in flags for flag in BF16_FLAGS)
 
 
-def idle_weights(network: nn.Module, image_size: int) -> str | None:
-    """The name of a convolution some of whose weights meet padding alone in images of `image_size` px; None: no such.
+def idle_in_float32(network: nn.Module, image_size: int) -> list[str]:
+    """Let the convolutions some of whose weights meet padding alone compute in float32; their names.
 
-    Their gradient is zero. The bfloat16 convolutions of oneDNN on a CPU (torch 2.15, AVX-512) leave it unset: whatever
-    lies in memory is learnt from, and now and then that is NaN. It is so with maps of a few cells, as SSD's last ones.
+    `image_size` in px. The gradient of such weights is zero. The bfloat16 convolutions of oneDNN on a CPU (torch 2.15,
+    AVX-512) leave it unset: whatever lies in memory is learnt from, and now and then that is NaN. It is so with maps of
+    a few cells, as SSD's last ones, which cost next to nothing.
     """
-    found: list[str] = []
+    idle: dict[str, nn.Conv2d] = {}
 
     def look(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(conv: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
@@ -83,7 +85,7 @@ def idle_weights(network: nn.Module, image_size: int) -> str | None:
             ):
                 first = [tap * dilation - padding for tap in range(kernel)]
                 if not all(any(0 <= start + step * stride < side for step in range(count)) for start in first):
-                    found.append(name)
+                    idle[name] = conv
 
         return hook
 
@@ -95,7 +97,9 @@ def idle_weights(network: nn.Module, image_size: int) -> str | None:
     finally:
         for hook in hooks:
             hook.remove()
-    return found[0] if found else None
+    for conv in idle.values():
+        in_float32(conv)
+    return list(idle)
 
 
 def fastest(network: nn.Module, images: torch.Tensor, choices: Sequence[Choice]) -> tuple[Choice, dict[str, float]]:
