@@ -32,6 +32,7 @@ from lightdet.run import RunFolder
 from lightdet.study.command import run as study_command
 from lightdet.study.search import loop, watch
 from lightdet.study.search.command import run as search_command
+from lightdet.study.search.ledger import Ledger, Search
 from lightdet.study.search.objective import Objective, front
 from lightdet.study.search.recipe import write_recipes
 from lightdet.study.search.space import check_space, read_space
@@ -278,6 +279,27 @@ def test_several_objectives_give_a_front_in_the_report(conf: Path, capsys: pytes
     section = text[text.index("## Search: the trials and their Pareto front") :].partition("\n## ")[0]
     marked = [line.split("|")[1].strip() for line in section.splitlines() if "| yes |" in line]
     assert sorted(map(int, marked)) == sorted(found("s")["best"])
+
+
+def _cliffs(lift: float, drop: float) -> float:
+    """`lift` decides about the best trials alone, `drop` about the worst alone."""
+    return 1 + lift if lift > 0.85 else -1 - drop if drop > 0.85 else 0.01 * (lift + drop)
+
+
+@pytest.mark.parametrize(("direction", "decides"), [("maximize", "lift"), ("minimize", "drop")])
+def test_what_mattered_is_what_made_trials_good(tmp_path: Path, direction: Any, decides: str) -> None:
+    from optuna.trial import create_trial
+
+    space = read_space({name: {"low": 0, "high": 1} for name in ("lift", "drop")})
+    settings = OmegaConf.create({"storage": "sqlite://", "pruner": {"_target_": "optuna.pruners.NopPruner"}})
+    ledger = Ledger(Search("s", tmp_path, space, [Objective("metrics.map50_95", direction)], settings, {}))
+    drawn = random.Random(0)
+    for _ in range(60):
+        values = {one.key: drawn.random() for one in space}
+        kinds = {one.key: one.distribution for one in space}
+        ledger.study.add_trial(create_trial(params=values, distributions=kinds, value=_cliffs(**values)))
+    shares = ledger.importances()["metrics.map50_95"]
+    assert max(shares, key=shares.__getitem__) == decides and shares[decides] > 0.8
 
 
 # ---------------------------------------------------------------- pruning

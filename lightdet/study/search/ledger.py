@@ -138,7 +138,7 @@ class Ledger:
         return row
 
     def importances(self) -> dict[str, dict[str, float]]:
-        """Objective -> setting -> its share of what the settings explain; {} while too little is known."""
+        """Objective -> setting -> its share of what parts the best trials from all; {} while too little is known."""
         found: dict[str, dict[str, float]] = {}
         for index, objective in enumerate(self.search.objectives):
             try:
@@ -147,7 +147,7 @@ class Ledger:
                     shares = optuna.importance.get_param_importances(
                         self.study,
                         evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
-                        target=partial(_value, index=index),
+                        target=partial(_cost, index=index, sign=-1 if objective.direction == "maximize" else 1),
                     )
             except (ValueError, RuntimeError, ImportError):
                 continue  # fewer than two trials, or all of them alike
@@ -203,8 +203,9 @@ class Ledger:
             self.study.set_user_attr("definition", mine)
 
 
-def _value(trial: FrozenTrial, index: int) -> float:
-    return float(trial.values[index])
+def _cost(trial: FrozenTrial, index: int, sign: int) -> float:
+    """The less, the better: of a target of its own Optuna's evaluator asks what made it small."""
+    return sign * float(trial.values[index])
 
 
 def _storage(url: str | None, study_path: Path) -> RDBStorage:
