@@ -140,6 +140,8 @@ class Ledger:
     def importances(self) -> dict[str, dict[str, float]]:
         """Objective -> setting -> its share of what parts the best trials from all; {} while too little is known."""
         found: dict[str, dict[str, float]] = {}
+        if sum(trial.state == TrialState.COMPLETE for trial in self.trials()) < 2:  # Optuna would say: all alike
+            return found
         for index, objective in enumerate(self.search.objectives):
             try:
                 with warnings.catch_warnings():
@@ -150,7 +152,7 @@ class Ledger:
                         target=partial(_cost, index=index, sign=-1 if objective.direction == "maximize" else 1),
                     )
             except (ValueError, RuntimeError, ImportError):
-                continue  # fewer than two trials, or all of them alike
+                continue  # all of them alike
             found[objective.name] = {key: float(share) for key, share in shares.items()}
         return found
 
