@@ -72,3 +72,18 @@ def test_maps_that_are_not_as_described_are_refused(monkeypatch: pytest.MonkeyPa
     with pytest.raises(LightdetError, match=r"backbone.name=odd: gives maps \[\(\d+, \d+\)") as refused:
         Timm("odd")
     assert "\n" not in str(refused.value)
+
+
+def test_the_neck_fuses_maps_that_stay_in_float32_under_autocast() -> None:
+    """ConvNeXt scales its residuals by parameters, so its maps are wider than what the neck makes of them."""
+    torch.manual_seed(0)
+    words = ("backbone=timm", "model.network.backbone.name=convnext_atto", "width=0.3125", "fusion=weighted_residual")
+    network = yolo(*words).network.eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected: list[Tensor] = network(images)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert network.backbone(images)[1].dtype == torch.float32, "or nothing had to be fitted"
+            found: list[Tensor] = network(images)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.float(), other, rtol=0.05, atol=0.05)

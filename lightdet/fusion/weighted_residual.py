@@ -24,4 +24,6 @@ class WeightedResidual(Fusion):
         self.gate_logit = nn.Parameter(torch.full((1, channels if per_channel else 1, 1, 1), logit))
 
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
-        return torch.lerp(shallow, deep, torch.sigmoid(self.gate_logit).to(deep.dtype))
+        # Under autocast a backbone with residuals that are scaled, such as ConvNeXt, gives float32 beside bfloat16.
+        gate = torch.sigmoid(self.gate_logit).to(deep.dtype)
+        return torch.lerp(shallow.to(deep.dtype), deep, gate)
