@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.utils import instantiate
 from tiny_datasets import write_voc
 from torch import Tensor, nn
 
@@ -19,7 +20,9 @@ from lightdet.benchmark.way import WAYS, Prepared
 from lightdet.cli import main
 from lightdet.compose import compose_config
 from lightdet.error import LightdetError
-from lightdet.load import build_detector
+from lightdet.load import BEST, build_detector
+from lightdet.run import RunFolder
+from lightdet.training import write_config
 
 SMALL = ["width=0.125", "image_size=64"]
 
@@ -59,6 +62,20 @@ def test_the_photo_of_a_run_is_what_its_detector_takes(tmp_path: Path) -> None:
     photo = _photo(compose_config(words))
     assert photo is not None and photo.shape == (1, 3, 64, 64)
     assert photo.dtype == torch.float32 and 0.5 < photo.max() <= 1
+
+
+def test_the_photo_of_a_run_has_the_size_of_the_benchmark(tmp_path: Path) -> None:
+    write_voc(tmp_path / "data")
+    words = ["data=neu_det", f"data.reader.root={tmp_path / 'data'}", "data.reader.classes=[scratch,dent]", *SMALL]
+    config, folder = compose_config(words), RunFolder(tmp_path / "run" / "s0")
+    data = instantiate(config.data, _convert_="all")
+    data.setup("fit")
+    config = write_config(config, data, folder)
+    weights = build_detector(config, 2, fetch=False).state_dict()
+    folder.checkpoints.mkdir(parents=True, exist_ok=True)
+    torch.save({"ema": {"weights": weights}, "epoch": 0}, folder.checkpoints / BEST)
+    (found,) = contenders([str(folder.path)], 96)
+    assert found.photo is not None and found.photo.shape == (1, 3, 96, 96)
 
 
 def test_rounds_take_turns_and_ratios_are_paired() -> None:

@@ -142,7 +142,7 @@ def _from_run(name: str, path: Path, image_size: int) -> Contender:
     detector = build_detector(config, len(config.classes), fetch=False)
     load_weights(detector, RunFolder(path).checkpoints / BEST)
     contender = _contend(name, config, detector, image_size)
-    config.image_size = image_size
+    config.data.image_size = image_size  # a run's configuration is resolved: it lies there by itself
     contender.run, contender.photo = str(path), _photo(config)
     return contender
 
