@@ -194,7 +194,8 @@ def evaluate(words: list[str]) -> int:
         "lightdet evaluate",
         description=evaluate.__doc__,
         epilog="keys: split=val|train|test, checkpoint=best|last, threshold=0.5 (default: the best F1), device=cpu, "
-        "out=FOLDER (default: RUN/evaluate-SPLIT), and any key of the run's config, such as data.reader.root=FOLDER",
+        "out=FOLDER (default: RUN/evaluate-SPLIT), and the keys of the run's config under data and model, such as "
+        "data.reader.root=FOLDER or model.nms_iou=0.5",
     )
     parser.add_argument("run", type=Path, help="run folder, as printed by train")
     parser.add_argument("setting", nargs="*", help="key=value")

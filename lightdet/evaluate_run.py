@@ -5,9 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from lightdet.data.module import DetectionData
 from lightdet.disk import read_json, write_json
@@ -20,14 +17,15 @@ from lightdet.report.numbers import metrics_text
 def evaluate_run(run: Path, settings: Mapping[str, str], overrides: Sequence[str]) -> int:
     """Measure, print the table, and write metrics.json, curves and pictures; 0 when done.
 
-    `settings`: split, threshold, checkpoint, device and out, as text. `overrides` change values of the run's config.
+    `settings`: split, threshold, checkpoint, device and out, as text. `overrides` change the data and the model of the
+    run's config.
     Raises LightdetError for a folder that is no run, an unknown split or key, and data of other classes.
     """
     split = settings.get("split", "val")
     threshold = _threshold(settings.get("threshold"))
     device = settings.get("device", "cpu")
-    loaded = load_detector(run, settings.get("checkpoint", "best"), device)
-    data: DetectionData = instantiate(changed(loaded.config, overrides).data, _convert_="all")
+    loaded = load_detector(run, settings.get("checkpoint", "best"), device, overrides)
+    data: DetectionData = instantiate(loaded.config.data, _convert_="all")
     if tuple(data.classes) != tuple(loaded.classes):
         raise LightdetError(f"{run} was trained on {', '.join(loaded.classes)}; the data has {', '.join(data.classes)}")
     loader = data.loader(split)
@@ -50,19 +48,6 @@ def warn_of_trained_images(run: Path, split: str, image_ids: Sequence[str]) -> N
             "was trained on: if they are the same ones, these numbers flatter it",
             file=sys.stderr,
         )
-
-
-def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The run's config with some of its values replaced. Raises LightdetError for a key that it does not have."""
-    result = config.copy()
-    OmegaConf.set_struct(result, True)
-    for override in overrides:
-        try:
-            result.merge_with_dotlist([override])
-        except (OmegaConfBaseException, YAMLError) as error:
-            reason = " ".join(str(error).split("full_key")[0].split())
-            raise LightdetError(f"{override}: not a value of the run's config ({reason})") from error
-    return result
 
 
 def _threshold(text: str | None) -> float | None:

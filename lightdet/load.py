@@ -1,6 +1,7 @@
 """Building a detector from a configuration, and getting a trained one back from its run folder."""
 
 import pickle
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,17 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from lightdet.error import LightdetError
+from lightdet.identity import lies_in
 from lightdet.model.detector import Detector
 from lightdet.nn.pretrained import weights_follow
 from lightdet.run import RunFolder
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+MEASURED_WITH = ("data", "model")  # the parts of a run's config that are read when it is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +77,13 @@ def read_checkpoint(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:
     return state
 
 
-def load_detector(run_path: Path, checkpoint: str = "best", device: str = "cpu") -> LoadedRun:
+def load_detector(
+    run_path: Path, checkpoint: str = "best", device: str = "cpu", overrides: Sequence[str] = ()
+) -> LoadedRun:
     """The detector of a finished or interrupted run, with its averaged weights, ready to detect.
 
-    `checkpoint` is "best" or "last". Raises LightdetError for a folder that is no run and a device that is not here.
+    `checkpoint` is "best" or "last"; `overrides` change values of its config. Raises LightdetError for a folder that is
+    no run, a device that is not here, an override that nothing reads and one under which the weights do not fit.
     """
     require_device(device)
     folder = RunFolder(run_path)
@@ -86,10 +94,29 @@ def load_detector(run_path: Path, checkpoint: str = "best", device: str = "cpu")
     config = OmegaConf.load(folder.config_path)
     if not isinstance(config, DictConfig) or "classes" not in config:
         raise LightdetError(f"{folder.config_path}: not the configuration of a run that began training")
+    config = changed(config, overrides)
     classes = tuple(config.classes)
     detector = build_detector(config, len(classes), fetch=False)
     epoch = load_weights(detector, folder.checkpoints / (BEST if checkpoint == "best" else LAST), device)
     return LoadedRun(detector.to(device).eval(), classes, int(config.image_size), config, epoch)
+
+
+def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The run's config with some of its values replaced. Raises LightdetError for a key that it does not have, or that
+    is read in training alone."""
+    result = config.copy()
+    OmegaConf.set_struct(result, True)
+    for override in overrides:
+        try:
+            result.merge_with_dotlist([override])
+        except (OmegaConfBaseException, YAMLError) as error:
+            reason = " ".join(str(error).split("full_key")[0].split())
+            raise LightdetError(f"{override}: not a value of the run's config ({reason})") from error
+        if not lies_in(override.partition("=")[0], MEASURED_WITH):
+            raise LightdetError(
+                f"{override}: changes nothing here; of a run's config {' and '.join(MEASURED_WITH)} count"
+            )
+    return result
 
 
 def require_device(name: str) -> None:

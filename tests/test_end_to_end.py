@@ -113,6 +113,15 @@ def test_another_split_and_threshold(run: Path, tmp_path: Path) -> None:
     assert (measured["images"], measured["operating_point"]["threshold"]) == (16, 0.9)
 
 
+def test_a_setting_of_the_model_counts_when_a_run_is_measured_again(run: Path, tmp_path: Path) -> None:
+    def predictions(*words: str) -> int:
+        assert main(["evaluate", str(run), f"out={tmp_path}", *words]) == 0
+        measured = json.loads((tmp_path / "metrics.json").read_text())
+        return sum(row["predictions"] for row in measured["per_class"].values())
+
+    assert predictions("model.max_detections=1") <= 12 < predictions()
+
+
 @pytest.mark.parametrize(
     ("words_after_run", "named"),
     [
@@ -122,6 +131,8 @@ def test_another_split_and_threshold(run: Path, tmp_path: Path) -> None:
         (["checkpoint=first"], "best, last"),
         (["device=abacus"], "device=abacus"),
         (["data.batch_sise=3"], "data.batch_sise"),
+        (["trainer.max_epochs=3"], "trainer.max_epochs=3"),
+        (["model.network.backbone.width=0.25"], "not a checkpoint of this model"),
     ],
 )
 def test_a_mistake_is_one_line(
