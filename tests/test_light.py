@@ -10,7 +10,7 @@ from torchvision.ops import box_iou
 
 from lightdet.assigner.task_aligned import ScoredCells, SoftPositives, TaskAligned
 from lightdet.backbone.thin_csp import ThinCsp
-from lightdet.batch import Letterbox, Target
+from lightdet.batch import Letterbox, Target, TrainingFacts
 from lightdet.compose import compose_config
 from lightdet.error import LightdetError
 from lightdet.load import build_detector
@@ -155,6 +155,20 @@ def test_a_perfect_answer_costs_only_its_entropy_and_decodes_to_the_truth() -> N
     assert moved["box"] > 0.1 and moved["distribution"] > terms["distribution"]
     wrong = criterion()([raw], [target(boxes, [1, 0])], predictor)
     assert wrong["class"] > 1
+
+
+def test_boxes_longer_than_the_bins_can_tell_are_named() -> None:
+    predictor = Distances((8, 8), (16, 32), 2, bins=4)
+    assert predictor.widest == 192
+    longest = torch.full((1, 4, 4, 4), -20.0)
+    longest[..., -1] = 20
+    boxes = predictor.boxes_xyxy(longest.flatten(2), torch.full((1, 4, 2), 100.0), torch.full((1, 4, 1), 32.0))
+    assert boxes[0, 0].tolist() == pytest.approx([4, 4, 196, 196], abs=1e-3)
+    counts = torch.tensor([1, 1])
+    told = criterion().fit_to(TrainingFacts(torch.tensor([[30.0, 193.0], [192.0, 192.0]]), counts), predictor)
+    assert told.startswith("1 of 2 boxes are longer than the 192 px that 4 bins can tell")
+    one_number = Distances((8, 8), (16, 32), 2, bins=1)
+    assert criterion().fit_to(TrainingFacts(torch.tensor([[3000.0, 10.0]]), counts), one_number) == "nothing to fit"
 
 
 def test_an_image_without_truth_teaches_the_background_alone() -> None:

@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightdet.assigner.task_aligned import ScoredCells, TaskAligned
-from lightdet.batch import Target
+from lightdet.batch import Target, TrainingFacts
 from lightdet.loss.criterion import Criterion, require
 from lightdet.predictor.distances import Distances
 
@@ -73,6 +73,15 @@ class TaskAlignedCriterion(Criterion):
         terms["box"] = self.box_gain * weighed / total
         terms["distribution"] = self.distribution_gain * apart / total
         return terms
+
+    def fit_to(self, facts: TrainingFacts, predictor: Distances) -> str:
+        beyond = int((facts.box_sizes > predictor.widest).any(dim=-1).sum())
+        if not beyond:
+            return super().fit_to(facts, predictor)
+        return (
+            f"{beyond} of {len(facts.box_sizes)} boxes are longer than the {predictor.widest:.0f} px that "
+            f"{predictor.bins} bins can tell: raise model.network.predictor.bins, or take a smaller image_size"
+        )
 
 
 def distribution_loss(raw: Tensor, wanted: Tensor, predictor: Distances) -> Tensor:

@@ -64,6 +64,11 @@ class Distances(PerCell):
             raw_maps.append(torch.cat((self.boxes[level](stem), self.classes[level](stem)), dim=1))
         return raw_maps
 
+    @property
+    def widest(self) -> float:
+        """Side (px) of the largest box that it can tell: all four distances in the last bin, on the coarsest grid."""
+        return math.inf if self.bins == 1 else 2.0 * (self.bins - 1) * max(self.strides)
+
     def centres(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Centre of each of the N cells (N, 2) px and its stride (N, 1) px, in the order of `flatten`."""
         cells, strides = self.cells(raw_maps)
