@@ -34,6 +34,7 @@ from lightdet.run import RunFolder
 DEFAULT_THRESHOLD = 0.25  # where a run did not measure its own
 DEFAULT_OVERLAP = 0.5  # IoU of two boxes, of any class, that count as one finding
 STEPS = {"read": "read", "letterbox": "letterbox", "detect": "network and NMS", "draw": "draw"}
+PICTURES = "pictures"  # folder of what is drawn
 DRAWN_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})  # others are saved as PNG
 
 
@@ -98,15 +99,20 @@ class Summary:
 
 
 def find_photos(sources: Sequence[str], out: Path) -> list[Photo]:
-    """Photos named by files, folders (searched to the bottom) and globs, each once, sorted; those under `out` left out.
+    """Photos named by files, folders (searched to the bottom) and globs, each once, sorted; those where the pictures
+    go, under `out`, are left out.
 
     Raises LightdetError for a source in which there is no photo.
     """
     paths: dict[Path, Path] = {}
+    drawn = out.resolve() / PICTURES
     for source in sources:
-        found = [path for path in _expand(source) if not path.resolve().is_relative_to(out.resolve())]
-        if not found:
+        there = _expand(source)
+        if not there:
             raise LightdetError(f"{source}: no photo there; give a file, a folder with photos or a glob in quotes")
+        found = [path for path in there if not path.resolve().is_relative_to(drawn)]
+        if not found:
+            raise LightdetError(f"{source}: pictures with boxes go to {out / PICTURES}; give another folder with --out")
         paths.update((path.resolve(), path) for path in found)
     common = Path(os.path.commonpath([path.parent for path in paths]))
     return [Photo(paths[whole], whole.relative_to(common).as_posix()) for whole in sorted(paths)]
@@ -198,7 +204,7 @@ def _predict_one(
     found = best_of_overlapping(found, summary.overlap)
     with _timed(times["draw"], "cpu"):
         drawn = draw(pixels, found, None, classes)
-    picture = _save(drawn, summary.out / "pictures" / photo.name)
+    picture = _save(drawn, summary.out / PICTURES / photo.name)
     height, width = pixels.shape[:2]
     summary.found.append(
         {

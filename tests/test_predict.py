@@ -161,6 +161,22 @@ def test_results_of_an_earlier_call_are_not_photos(tmp_path: Path) -> None:
     assert [photo.name for photo in find_photos([str(tmp_path)], out)] == ["a.png"]
 
 
+@pytest.mark.parametrize("out", ["", "photos"], ids=["the folder above", "the photos' own folder"])
+def test_results_may_lie_above_the_photos_or_beside_them(tmp_path: Path, out: str) -> None:
+    save(tmp_path / "photos/a.png")
+    for _ in range(2):
+        assert len(run(tmp_path / "photos", tmp_path / out).found) == 1
+    assert (tmp_path / out / "pictures/a.png").exists()
+
+
+def test_photos_where_the_pictures_go_are_not_drawn_over(tmp_path: Path) -> None:
+    photo = save(tmp_path / "pictures/a.png")
+    before = photo.read_bytes()
+    with pytest.raises(LightdetError, match="--out"):
+        run(photo, tmp_path)
+    assert photo.read_bytes() == before
+
+
 @pytest.mark.parametrize("source", ["nowhere.png", "*.png", "empty"])
 def test_nothing_to_look_at_is_an_error(tmp_path: Path, source: str) -> None:
     (tmp_path / "empty").mkdir()
