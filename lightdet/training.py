@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,10 @@ def check_settings(cfg: DictConfig) -> None:
         value = cfg[group].get(key, 0)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise LightdetError(f"{group}.{key}={value}: give a number that is not negative")
+    for key in ("width", "depth"):
+        value = cfg.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+            raise LightdetError(f"{key}={value}: give a number above 0")
 
 
 def _choose_precision(

@@ -181,6 +181,9 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
         "trainer.monitor=val/foo",
         "optimizer.lr=abc",
         "schedule.warmup_epochs=-1",
+        "width=0",
+        "width=abc",
+        "depth=-1",
     ],
 )
 def test_a_number_with_which_no_training_can_be_done_is_named(word: str) -> None:
