@@ -1,6 +1,7 @@
 """What is wrong with a command line or its configuration, told in one line with what was probably meant. No torch."""
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
@@ -27,7 +28,9 @@ def refusal(error: Exception) -> str:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: not understood as key=value; write a list as 'key=[a,b]', text with signs in quotes"
+        key, _, value = str(error.override).partition("=")
+        text = shlex.quote(f'{key}="{value}"' if value else 'key="text"')  # Hydra has to see quotes, too
+        return f"{error.override}: not understood as key=value; write a list as 'key=[a,b]', text with signs as {text}"
     if several := SEVERAL.match(str(error)):
         return f"{several[1]}: several values; for a training of each, add -m"
     if unknown := UNKNOWN.match(str(error)):

@@ -1,5 +1,6 @@
 """A slip on the command line is told in one line that names it and what was meant; exit code 2, and nothing begins."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,13 @@ def test_a_slip_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("lightdet: ") and SLIPS[word] in line
     assert not any(tmp_path.rglob("request.yaml"))
+
+
+@pytest.mark.parametrize("path", ["/data/Prüfung", "/data/line (2)", "/data/a=b", "/data/camera's"])
+def test_a_path_with_signs_is_understood_as_it_is_advised(path: str, capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["train", f"runs_dir={path}"]) == cli.BAD_INPUT
+    (advised,) = shlex.split(capsys.readouterr().err.strip().rpartition(" as ")[2])
+    assert compose_config([advised]).runs_dir == path
 
 
 def test_an_argument_that_a_constructor_lacks(
