@@ -312,6 +312,8 @@ def test_split_leaves_nothing_empty(labels: list[list[int]]) -> None:
 def test_split_refuses_what_cannot_be_split() -> None:
     with pytest.raises(LightdetError, match="val_share=1"):
         split(records_of([[0], [0]]), 1.0, 0, 1)
+    with pytest.raises(LightdetError, match="val_share=abc"):
+        split(records_of([[0], [0]]), "abc", 0, 1)  # type: ignore[arg-type]  # as a command line may have it
     with pytest.raises(LightdetError, match="1 labelled photo"):
         split(records_of([[0]]), 0.5, 0, 1)
 

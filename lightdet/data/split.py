@@ -19,9 +19,9 @@ def split(
     also show rarer classes and were given away for those. The result depends on the seed and the image ids alone, not
     on the order of the records; both lists are sorted by image id.
 
-    Raises LightdetError for a share outside 0..1 or fewer than two photos.
+    Raises LightdetError for a share that is no number between 0 and 1 or fewer than two photos.
     """
-    if not 0 < val_share < 1:
+    if not isinstance(val_share, int | float) or not 0 < val_share < 1:
         raise LightdetError(f"val_share={val_share}: give the share of the photos to validate on, between 0 and 1")
     if len(records) < 2:
         raise LightdetError(f"{len(records)} labelled photo(s) cannot be split into training and validation; add more")
