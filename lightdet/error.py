@@ -1,5 +1,9 @@
 """The one exception a person is meant to read."""
 
+import re
+
+NOT_LOADED = re.compile(r"Error locating target '([^']+)'(?:.*full_key: (\S+))?", re.DOTALL)  # in Hydra's words
+
 
 class LightdetError(Exception):
     """Bad input or a broken promise, told in one line: what is wrong, where it is, and what to do about it.
@@ -29,9 +33,21 @@ def underneath(error: BaseException | None) -> LightdetError | None:
 
 def one_line(error: BaseException) -> str:
     """Why it failed, as one line of at most 300 characters; what a person can mend is said without the wrapping."""
-    told = underneath(error)
+    told = underneath(error) or not_loaded(error)
     text = " ".join(str(told or error).split()) or "no message"
     return (text if told else f"{type(error).__name__}: {text}")[:300]
+
+
+def not_loaded(error: BaseException) -> str | None:
+    """Which code that a configuration names could not be imported, and why, which Hydra keeps to itself; None for any
+    other error."""
+    found = NOT_LOADED.match(str(error))
+    if found is None:
+        return None
+    place = f"{found[2]}: " if found[2] else ""
+    cause = first_cause(error)
+    where = "; the working directory and PYTHONPATH are searched" if cause.startswith("ModuleNotFoundError") else ""
+    return f"{place}{found[1]} cannot be loaded: {cause}{where}"
 
 
 def first_cause(error: BaseException, most: int = 160) -> str:

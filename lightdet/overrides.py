@@ -12,7 +12,7 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 
 from lightdet.compose import compose_config
 from lightdet.conf_dir import conf_dir
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, not_loaded
 from lightdet.identity import unused
 
 PLACES = ("backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner")  # inside of model.network
@@ -38,6 +38,8 @@ def refusal(error: Exception) -> str:
         if (conf_dir() / key).is_dir():
             return f"{key}: nothing that is chosen has a place for this option"
         return f"{key}: there is no such setting; {_advice(key)}"
+    if unloaded := not_loaded(error):
+        return unloaded
     lines = [line.strip() for line in str(error).splitlines()]
     return "; ".join(line for line in lines if line and not line.startswith(NOISE))
 

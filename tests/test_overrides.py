@@ -1,14 +1,17 @@
 """A slip on the command line is told in one line that names it and what was meant; exit code 2, and nothing begins."""
 
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
+from hydra.errors import HydraException
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from lightdet import cli
 from lightdet.compose import compose_config
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, one_line
 from lightdet.identity import fingerprint
 from lightdet.overrides import require_mappings, require_read
 
@@ -67,6 +70,29 @@ def test_an_argument_that_a_constructor_lacks(
     assert cli.main(["train", "+data.reader.zzz=1"]) == cli.BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
     assert "unexpected keyword argument 'zzz'" in line and "data.reader" in line
+
+
+BROKEN_MODULES = {
+    None: "No module named 'mine_broken'",
+    "def __init__(:": "SyntaxError",
+    "import no_such_package": "No module named 'no_such_package'",
+    "class Other: ...": "No module named 'mine_broken.Mine'",
+}
+
+
+@pytest.mark.parametrize("source", BROKEN_MODULES)
+def test_why_a_module_of_ones_own_cannot_be_loaded(
+    source: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if source is not None:
+        (tmp_path / "mine_broken.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine_broken", raising=False)
+    with pytest.raises(HydraException) as raised:
+        instantiate({"attention": {"_target_": "mine_broken.Mine", "_partial_": True}})
+    monkeypatch.delitem(sys.modules, "mine_broken", raising=False)
+    for told in (cli.reason(raised.value), one_line(raised.value)):
+        assert told.startswith("attention: mine_broken.Mine cannot be loaded: ") and BROKEN_MODULES[source] in told
 
 
 def test_a_room_that_the_model_lacks(capsys: pytest.CaptureFixture) -> None:
