@@ -16,15 +16,21 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.allocator import keep_memory
 from lightdet.compose import compose_config, require_words
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError, underneath
-from lightdet.overrides import refusal, require_mappings, require_places, require_read, require_values
+from lightdet.overrides import (
+    WRONG_PLACE,
+    for_people,
+    refusal,
+    require_mappings,
+    require_places,
+    require_read,
+    require_values,
+)
 
 USAGE = """\
 lightdet: train, compare and run light defect detectors
@@ -43,8 +49,6 @@ lightdet: train, compare and run light defect detectors
 EVALUATE_KEYS = ("split", "threshold", "checkpoint", "device", "out")
 BAD_INPUT = 2  # exit code: something a person gave is wrong, and one line said what
 INTERRUPTED = 130
-NO_SUCH_CODE = ("Error locating target", "unexpected keyword argument")  # in Hydra's words
-WRONG_PLACE = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)  # of a path that was given
 
 
 def program(*command: str) -> int:
@@ -82,7 +86,9 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("lightdet: stopped; the same command continues", file=sys.stderr)
         return INTERRUPTED
-    except (LightdetError, HydraException, OmegaConfBaseException, *WRONG_PLACE) as error:
+    except Exception as error:
+        if not for_people(error):
+            raise
         return complain(reason(error))
 
 
@@ -156,8 +162,7 @@ def job(config: DictConfig) -> dict[str, Any]:
         require_read(config, words)
         results = run_job(config)
     except Exception as error:
-        no_such = isinstance(error, InstantiationException) and any(words in str(error) for words in NO_SUCH_CODE)
-        if no_such or underneath(error) or isinstance(error, (OmegaConfBaseException, *WRONG_PLACE)):
+        if for_people(error):
             raise SystemExit(complain(reason(error))) from error
         traceback.print_exc()
         raise SystemExit(1) from error

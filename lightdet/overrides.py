@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from lightdet.compose import compose_config
 from lightdet.conf_dir import conf_dir
-from lightdet.error import LightdetError, not_loaded
+from lightdet.error import LightdetError, not_loaded, underneath
 from lightdet.identity import unused
 
 PLACES = ("backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner")  # inside of model.network
@@ -20,6 +20,15 @@ NOISE = ("object_type=", "reference_type=", "See https://", "Config search path"
 UNKNOWN = re.compile(r"Could not override '([^']+)'")
 SEVERAL = re.compile(r"Ambiguous value for argument '([^']+)'")
 LIKE = 0.6  # difflib's measure of likeness, from which on a name is taken for a slip of another
+NO_SUCH_CODE = ("Error locating target", "unexpected keyword argument")  # in Hydra's words
+WRONG_PLACE = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)  # of a path that was given
+
+
+def for_people(error: Exception) -> bool:
+    """Whether one line says all of it: what a constructor raised is a defect, and its traceback is what helps."""
+    if isinstance(error, InstantiationException) and not any(words in str(error) for words in NO_SUCH_CODE):
+        return underneath(error) is not None
+    return bool(underneath(error)) or isinstance(error, (HydraException, OmegaConfBaseException, *WRONG_PLACE))
 
 
 def refusal(error: Exception) -> str:

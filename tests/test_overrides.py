@@ -2,10 +2,11 @@
 
 import shlex
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -123,6 +124,18 @@ def test_a_fault_in_code_keeps_its_traceback(
     assert cli.main(["train", "data.reader._target_=faulty_reader.read"]) == 1
     told = capsys.readouterr().err
     assert "faulty_reader.py" in told and "KeyError: 'nothing'" in told and "hydra/main.py" not in told
+
+
+def test_a_fault_in_a_module_of_ones_own_keeps_its_traceback_under_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "faulty_attention.py").write_text("def gate(channels, reduction):\n    return channels['nothing']\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    words = ["model.network.attention._target_=faulty_attention.gate", "image_size=64"]
+    with pytest.raises(InstantiationException) as raised:
+        cli.main(["benchmark", *words, "--ways", "eager", "--rounds", "1"])
+    assert "faulty_attention.py" in "".join(traceback.format_exception(raised.value))
 
 
 def test_a_folder_of_options_may_have_any_name(tmp_path: Path) -> None:
