@@ -172,6 +172,7 @@ def check_settings(cfg: DictConfig) -> None:
     settings = cfg.trainer
     demand_whole("seed", cfg.seed, 0)
     demand_whole("trainer.max_epochs", settings.max_epochs, 1)
+    demand_whole("trainer.accumulate", settings.accumulate, 1)
     demand_whole("trainer.validate_every", settings.validate_every, 1)
     if settings.patience is not None:
         demand_whole("trainer.patience", settings.patience, 1)
@@ -179,10 +180,10 @@ def check_settings(cfg: DictConfig) -> None:
         raise LightdetError(f"trainer.precision={settings.precision}: one of {', '.join(PRECISIONS)}")
     if settings.monitor not in VALIDATION and not str(settings.monitor).startswith("val/ap50/"):
         raise LightdetError(f"trainer.monitor={settings.monitor}: one of {', '.join(VALIDATION)}, val/ap50/<class>")
-    for group, key in (("optimizer", "lr"), ("schedule", "warmup_epochs")):
-        value = cfg[group].get(key, 0)
+    for name in ("optimizer.lr", "optimizer.weight_decay", "schedule.warmup_epochs", "schedule.final_share"):
+        value = OmegaConf.select(cfg, name, default=0)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise LightdetError(f"{group}.{key}={value}: give a number that is not negative")
+            raise LightdetError(f"{name}={value}: give a number that is not negative")
     for key in ("width", "depth"):
         value = cfg.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
