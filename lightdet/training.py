@@ -184,6 +184,10 @@ def check_settings(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, name, default=0)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise LightdetError(f"{name}={value}: give a number that is not negative")
+    for name in ("model.score_threshold", "model.nms_iou"):
+        value = OmegaConf.select(cfg, name, default=0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise LightdetError(f"{name}={value}: give a number from 0 to 1")
     for key in ("width", "depth"):
         value = cfg.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:

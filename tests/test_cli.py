@@ -184,6 +184,8 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
         "optimizer.weight_decay=-1",
         "schedule.warmup_epochs=-1",
         "schedule.final_share=-1",
+        "model.score_threshold=2",
+        "model.nms_iou=abc",
         "width=0",
         "width=abc",
         "depth=-1",
