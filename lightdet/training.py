@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import islice
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,17 @@ from pytorch_lightning.loggers import Logger
 from lightdet.data.doctor import quick_check
 from lightdet.data.module import DetectionData
 from lightdet.disk import locked, read_json, write_json, write_text
-from lightdet.error import LightdetError, demand_whole
 from lightdet.evaluate import evaluate
 from lightdet.identity import digest, resolve
 from lightdet.load import BEST, LAST, build_detector, load_weights
 from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.footprint import footprint
 from lightdet.model.detector import Detector
-from lightdet.ops.grid import check_image_size
-from lightdet.optim.precision import PRECISIONS, Choice, candidates, fastest, idle_in_float32
+from lightdet.optim.precision import Choice, candidates, fastest, idle_in_float32
 from lightdet.paths import cache_folder
-from lightdet.report.curves import VALIDATION, plot_training
+from lightdet.report.curves import plot_training
 from lightdet.run import RunFolder
+from lightdet.settings import check_settings
 from lightdet.study.work import named
 from lightdet.task.detection import DetectionTask
 from lightdet.task.place import Place
@@ -164,34 +162,6 @@ def _fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     return trainer
-
-
-def check_settings(cfg: DictConfig) -> None:
-    """Raises LightdetError for a number with which no training can be done, before anything is built."""
-    check_image_size(cfg.image_size)
-    settings = cfg.trainer
-    demand_whole("seed", cfg.seed, 0)
-    demand_whole("trainer.max_epochs", settings.max_epochs, 1)
-    demand_whole("trainer.accumulate", settings.accumulate, 1)
-    demand_whole("trainer.validate_every", settings.validate_every, 1)
-    if settings.patience is not None:
-        demand_whole("trainer.patience", settings.patience, 1)
-    if settings.precision not in PRECISIONS:
-        raise LightdetError(f"trainer.precision={settings.precision}: one of {', '.join(PRECISIONS)}")
-    if settings.monitor not in VALIDATION and not str(settings.monitor).startswith("val/ap50/"):
-        raise LightdetError(f"trainer.monitor={settings.monitor}: one of {', '.join(VALIDATION)}, val/ap50/<class>")
-    for name in ("optimizer.lr", "optimizer.weight_decay", "schedule.warmup_epochs", "schedule.final_share"):
-        value = OmegaConf.select(cfg, name, default=0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise LightdetError(f"{name}={value}: give a number that is not negative")
-    for name in ("model.score_threshold", "model.nms_iou"):
-        value = OmegaConf.select(cfg, name, default=0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise LightdetError(f"{name}={value}: give a number from 0 to 1")
-    for key in ("width", "depth"):
-        value = cfg.get(key, 1)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
-            raise LightdetError(f"{key}={value}: give a number above 0")
 
 
 def _choose_precision(

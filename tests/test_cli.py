@@ -179,6 +179,12 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
         "trainer.validate_every=0",
         "trainer.patience=abc",
         "trainer.precision=fp16",
+        "trainer.channels_last=foo",
+        "trainer.clip_norm=abc",
+        "trainer.checkpoint_seconds=-1",
+        "model.criterion.box_gain=abc",
+        "model.max_detections=0",
+        "augment.min_visible=3",
         "trainer.monitor=val/foo",
         "optimizer.lr=abc",
         "optimizer.weight_decay=-1",
@@ -192,7 +198,7 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
     ],
 )
 def test_a_number_with_which_no_training_can_be_done_is_named(word: str) -> None:
-    from lightdet.training import check_settings
+    from lightdet.settings import check_settings
 
     check_settings(cli.compose_config([]))
     with pytest.raises(LightdetError, match=f"^{re.escape(word.partition('=')[0])}="):

@@ -18,7 +18,7 @@ LAYERS = (
     ("model",),
     ("run", "identity", "compose", "overrides"),
     ("task", "callback", "logger"),
-    ("load", "benchmark", "report", "study", "training", "evaluate", "evaluate_run", "predict", "rank"),
+    ("load", "benchmark", "report", "study", "settings", "training", "evaluate", "evaluate_run", "predict", "rank"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

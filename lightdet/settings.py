@@ -1,0 +1,67 @@
+"""The numbers of a training that can be judged before anything is built."""
+
+from collections.abc import Callable
+from math import inf
+
+from omegaconf import DictConfig, OmegaConf
+
+from lightdet.error import LightdetError, demand_whole
+from lightdet.ops.grid import check_image_size
+from lightdet.optim.precision import PRECISIONS
+from lightdet.report.curves import VALIDATION
+
+WHOLE = {  # from which number on
+    "seed": 0,
+    "trainer.max_epochs": 1,
+    "trainer.accumulate": 1,
+    "trainer.validate_every": 1,
+    "trainer.patience": 1,
+    "model.max_detections": 1,
+}
+NOT_NEGATIVE = (
+    "optimizer.lr",
+    "optimizer.weight_decay",
+    "schedule.warmup_epochs",
+    "schedule.final_share",
+    "trainer.checkpoint_seconds",
+    "augment.min_side",
+)
+SHARES = ("model.score_threshold", "model.nms_iou", "augment.min_visible")
+POSITIVE = ("width", "depth", "trainer.clip_norm")
+NONE_ALLOWED = ("trainer.patience", "trainer.clip_norm")
+LAYOUTS = ("auto", True, False)
+
+
+def check_settings(cfg: DictConfig) -> None:
+    """Raises LightdetError for a number with which no training can be done. What the chosen options do not have is not
+    looked at."""
+    check_image_size(cfg.image_size)
+    for name, least in WHOLE.items():
+        if not _left_out(cfg, name):
+            demand_whole(name, OmegaConf.select(cfg, name), least)
+    gains = [f"model.criterion.{key}" for key in cfg.model.get("criterion") or () if str(key).endswith("_gain")]
+    _demand(cfg, (*NOT_NEGATIVE, *gains), lambda value: 0 <= value < inf, "a number that is not negative")
+    _demand(cfg, SHARES, lambda value: 0 <= value <= 1, "a number from 0 to 1")
+    _demand(cfg, POSITIVE, lambda value: 0 < value < inf, "a number above 0")
+    settings = cfg.trainer
+    if settings.precision not in PRECISIONS:
+        raise LightdetError(f"trainer.precision={settings.precision}: one of {', '.join(PRECISIONS)}")
+    if settings.channels_last not in LAYOUTS:
+        raise LightdetError(f"trainer.channels_last={settings.channels_last}: one of auto, true, false")
+    if settings.monitor not in VALIDATION and not str(settings.monitor).startswith("val/ap50/"):
+        raise LightdetError(f"trainer.monitor={settings.monitor}: one of {', '.join(VALIDATION)}, val/ap50/<class>")
+
+
+def _demand(cfg: DictConfig, names: tuple[str, ...], fits: Callable[[float], bool], wanted: str) -> None:
+    for name in names:
+        value = OmegaConf.select(cfg, name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not _left_out(cfg, name) and not (number and fits(value)):
+            raise LightdetError(f"{name}={value}: give {wanted}")
+
+
+def _left_out(cfg: DictConfig, name: str) -> bool:
+    """Whether nothing is said under a name, where that is possible."""
+    missing = object()
+    value = OmegaConf.select(cfg, name, default=missing)
+    return value is missing or (value is None and name in NONE_ALLOWED)
