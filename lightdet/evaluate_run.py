@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hydra.utils import instantiate
 
+from lightdet.bar import watched
 from lightdet.data.module import DetectionData
 from lightdet.disk import read_json, write_json
 from lightdet.error import LightdetError
@@ -31,7 +32,8 @@ def evaluate_run(run: Path, settings: Mapping[str, str], overrides: Sequence[str
     loader = data.loader(split)
     warn_of_trained_images(run, split, [record.image_id for record in data.records[split]])
     folder = Path(settings.get("out") or run / f"evaluate-{split}")
-    report = evaluate(loaded.detector, loader, data.classes, data.records[split], folder, device, threshold)
+    batches = watched(loader, len(loader), "batches")
+    report = evaluate(loaded.detector, batches, data.classes, data.records[split], folder, device, threshold)
     write_json(folder / "metrics.json", report)
     print(metrics_text(report))
     print(f"written to {folder}")

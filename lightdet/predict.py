@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
 
+from lightdet.bar import watched
 from lightdet.batch import Detections
 from lightdet.data.image import IMAGE_SUFFIXES, read_photo
 from lightdet.disk import write_json, write_text
@@ -175,7 +176,7 @@ def predict(
     summary = Summary(out, threshold, device, overlap)
     with torch.inference_mode():
         detector.detect(torch.full((1, 3, image_size, image_size), 0.5, device=device))  # the first call is not typical
-        for photo in photos:
+        for photo in watched(photos, len(photos), "photos"):
             try:
                 _predict_one(detector, classes, image_size, photo, bits, summary)
             except LightdetError as error:

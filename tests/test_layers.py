@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "lightdet"
 LAYERS = (
-    ("batch", "error", "paths", "conf_dir", "allocator", "disk", "gather"),
+    ("batch", "error", "paths", "conf_dir", "allocator", "disk", "gather", "bar"),
     ("ops",),
     ("nn",),
     ("backbone", "neck", "fusion", "attention", "predictor"),

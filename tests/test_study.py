@@ -155,6 +155,7 @@ def test_six_rows_are_four_trainings_and_a_second_time_none(launch: Launch, caps
     assert markdown.count("\n| cbam | ") == markdown.count("\n| none | ") == 3
     assert len(text.splitlines()) == len(markdown.splitlines()) == 6 + 2 == len(csv_text.splitlines()) + 1
     assert max(map(len, text.splitlines())) < 100
+    assert [line.endswith("  = head=76") for line in text.splitlines()[2:]] == [False] * 4 + [True] * 2
     assert csv_text.splitlines()[1] == "cbam,76,0,0.6,,0.5,0.25,1540000,done,attention-cbam__head-76/s0,,"
 
 

@@ -52,10 +52,19 @@ def _cell(value: Any, header: str) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _where(row: Row, brief: bool) -> str:
+def same_as(row: Row, rows: list[Row], columns: list[Column]) -> str:
+    """Which earlier row has the same training, by what it says otherwise: "= head=76"; "" for none."""
+    first = next((other for other in rows if other.name == row.shared_with), None)
+    if first is None:
+        return ""
+    differs = [f"{name}={read(first)}" for name, read in columns if read(first) != read(row)]
+    return f"= {', '.join(differs) or 'another row alike'}"
+
+
+def _where(row: Row, same: str, brief: bool) -> str:
     """The last column: the run, or why there is none; `brief` leaves out the obvious folder."""
-    if row.shared_with:
-        return f"= {row.run}"
+    if same:
+        return same if brief else f"= {row.run}"
     if row.state == "done":
         return "" if brief else row.run
     return f"{row.state}: {row.reason}" if row.reason and not brief else row.state
@@ -78,7 +87,8 @@ def cells(rows: list[Row], brief: bool = False) -> list[list[str]]:
     table = [[*(name for name, _ in choices), *(name for name, _ in numbers), "" if brief else "run"]]
     for row in rows:
         said = [str(read(row)) for _, read in choices]
-        table.append([*said, *(_cell(read(row), name) for name, read in numbers), _where(row, brief)])
+        where = _where(row, same_as(row, rows, choices), brief)
+        table.append([*said, *(_cell(read(row), name) for name, read in numbers), where])
     return table + _seed_cells(rows, choices, numbers, brief)
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lightdet.error import LightdetError
 from lightdet.report.row import Row, read_rows
-from lightdet.report.table import choice_columns
+from lightdet.report.table import choice_columns, same_as
 from lightdet.run import RunFolder
 
 REFRESH = 1.0  # seconds
@@ -69,7 +69,7 @@ def table(study_path: Path, rows: list[Row]) -> Table:
     for row in rows:
         said = [str(read(row)) for _, read in columns]
         state = Text(row.state, style=COLOURS.get(row.state, "red"))
-        note = f"= {row.shared_with}" if row.shared_with else row.reason if row.state != "done" else ""
+        note = same_as(row, rows, columns) or (row.reason if row.state != "done" else "")
         shown.add_row(*said, state, *progress(study_path, row), Text(note, overflow="ellipsis", no_wrap=True))
     return shown
 
