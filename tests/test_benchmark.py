@@ -43,6 +43,11 @@ def test_jobs_that_are_one_network_are_measured_once() -> None:
     ]
 
 
+def test_a_word_that_takes_a_value_away_is_no_folder() -> None:
+    plain, without = [contenders(["model=light", *words], 64)[0] for words in ([], ["~model.network.predictor.hidden"])]
+    assert without.key != plain.key, "the predictor is then as wide as its finest map"
+
+
 def test_options_from_outside_take_part(tmp_path: Path) -> None:
     (tmp_path / "attention").mkdir()
     option = "# @package model.network\nattention: {_target_: lightdet.attention.eca.Eca, _partial_: true}\nhead: all\n"

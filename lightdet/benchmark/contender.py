@@ -47,13 +47,13 @@ class Contender:
 
 
 def contenders(words: Sequence[str], image_size: int, config_dir: Path | None = None) -> list[Contender]:
-    """`key=value` words compose presets, with commas as in a sweep; any other word is a run or study folder.
+    """`key=value` and `~key` words compose presets, with commas as in a sweep; any other word is a run or study folder.
 
     `config_dir` holds options of one's own. Runs of one architecture that differ in weights alone are measured once.
     Raises LightdetError for a folder without runs.
     """
-    overrides = [word for word in words if "=" in word]
-    folders = [Path(word) for word in words if "=" not in word]
+    overrides = [word for word in words if "=" in word or word.startswith("~")]
+    folders = [Path(word) for word in words if word not in overrides]
     found = [_from_run(name, folder, image_size) for name, folder in _runs(folders)]
     if overrides or not folders:
         found += [_preset(name, each, image_size, config_dir) for name, each in combinations(overrides)]

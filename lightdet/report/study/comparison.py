@@ -77,7 +77,7 @@ class Comparer:
 
     def gap(self, job: Job, other: Job) -> Gap | str:
         """How far the first run is above the second, or why that cannot be said."""
-        mine, theirs = self.measure(job), self.measure(other)
+        theirs, mine = self.measure(other), self.measure(job)  # what many rows need is measured while there is time
         if isinstance(mine, str):
             return mine
         if isinstance(theirs, str):
