@@ -211,6 +211,16 @@ def test_yolo_polygons_windows_paths_and_a_split_of_ours(tmp_path: Path) -> None
     assert everything["a"].labels.tolist() == [1, 0]
 
 
+def test_yolo_labels_that_belong_to_no_photo_are_told(tmp_path: Path) -> None:
+    settings = write_yolo(tmp_path)
+    labels = tmp_path / "labels" / "train"
+    (labels / "classes.txt").write_text("scratch\ndent\n")
+    assert len(instantiate(settings).read()["train"][0].labels) == 1
+    (labels / "a.txt").rename(labels / "A0.txt")
+    with pytest.warns(UserWarning, match=r"1 label file\(s\) without a photo, such as .*A0\.txt"):
+        assert len(instantiate(settings).read()["train"][0].labels) == 0
+
+
 def test_yolo_photos_behind_two_names_of_a_folder_are_read_once(tmp_path: Path) -> None:
     settings = write_yolo(tmp_path)
     os.symlink(tmp_path / "images" / "train", tmp_path / "images" / "train" / "back")  # a cycle

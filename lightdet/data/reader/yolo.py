@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightdet.data.files import DataRoot, read_list, read_text
 from lightdet.data.image import IMAGE_SUFFIXES, photo_size
@@ -53,6 +54,7 @@ class Yolo:
                 raise LightdetError(
                     f"{example}: no label file for any photo of '{name}'; labels are expected like this"
                 )
+        self._tell_of_lonely_labels({path for paths in images.values() for path in paths})
         records = read_each(images, self._read_one)
         if "val" not in records:
             train, val = split(records["train"], self._val_share, self._seed, len(self.classes))
@@ -131,6 +133,25 @@ class Yolo:
                 parts[index] = "labels"
                 break
         return Path(*parts).with_suffix(".txt")
+
+    def _tell_of_lonely_labels(self, images: set[Path]) -> None:
+        """Warn of label files beside those that are read which belong to no photo on disk: a renamed one makes its
+        photo one without objects."""
+        read = {self._label_path(image) for image in images}
+        pairs = {(self._label_path(image).parent, image.parent) for image in images}
+        lonely = []
+        for labels, photos in sorted(pairs):
+            if labels == photos or not labels.is_dir():  # beside photos, a text file may be anything
+                continue
+            stems = {path.stem for path in photos.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
+            lonely += sorted(
+                path for path in labels.glob("*.txt") if path not in read and path.stem not in {*stems, "classes"}
+            )
+        if lonely:
+            rank_zero_warn(
+                f"{len(lonely)} label file(s) without a photo, such as {lonely[0]}: a photo whose label file has "
+                "another name counts as one without objects"
+            )
 
     def _read_one(self, image: Path) -> Record:
         size = photo_size(image)
