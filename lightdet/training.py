@@ -18,6 +18,7 @@ from pytorch_lightning.loggers import Logger
 
 from lightdet.data.doctor import quick_check
 from lightdet.data.module import DetectionData
+from lightdet.data.record import doubts_of
 from lightdet.disk import locked, read_json, write_json, write_text
 from lightdet.evaluate import evaluate
 from lightdet.identity import digest, resolve
@@ -57,7 +58,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     data, detector, fitted = _build(cfg, device, weights_come=(folder.checkpoints / LAST).exists())
     folder.beat()
     data.check_ranks(ranks)
-    for warning in quick_check(data.records, data.classes, cfg.image_size):
+    for warning in (*doubts_of(data.reader), *quick_check(data.records, data.classes, cfg.image_size)):
         print(f"  data       {warning}")
     folder.beat()
     choice = _choose_precision(cfg, detector, data.trained_size, device, folder)

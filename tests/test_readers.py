@@ -28,12 +28,13 @@ from tiny_datasets import (
     yolo_row,
 )
 
+from lightdet.data.doctor import examine
 from lightdet.data.image import is_deep, photo_size, read_photo
 from lightdet.data.reader.coco import Coco
 from lightdet.data.reader.deeppcb import DeepPcb
 from lightdet.data.reader.voc import Voc
 from lightdet.data.reader.yolo import Yolo
-from lightdet.data.record import Record
+from lightdet.data.record import Record, doubts_of
 from lightdet.data.split import split
 from lightdet.error import LightdetError
 
@@ -215,10 +216,13 @@ def test_yolo_labels_that_belong_to_no_photo_are_told(tmp_path: Path) -> None:
     settings = write_yolo(tmp_path)
     labels = tmp_path / "labels" / "train"
     (labels / "classes.txt").write_text("scratch\ndent\n")
-    assert len(instantiate(settings).read()["train"][0].labels) == 1
+    reader = instantiate(settings)
+    assert len(reader.read()["train"][0].labels) == 1 and not doubts_of(reader)
     (labels / "a.txt").rename(labels / "A0.txt")
-    with pytest.warns(UserWarning, match=r"1 label file\(s\) without a photo, such as .*A0\.txt"):
-        assert len(instantiate(settings).read()["train"][0].labels) == 0
+    assert len(reader.read()["train"][0].labels) == 0
+    (doubt,) = doubts_of(reader)
+    assert doubt.startswith(f"1 label file without a photo, such as {labels / 'A0.txt'}")
+    assert any(finding.message == doubt for finding in examine(reader, 64).findings)
 
 
 def test_yolo_photos_behind_two_names_of_a_folder_are_read_once(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from lightdet.data.doctor_checks import (
 )
 from lightdet.data.image import is_deep, photo_size, read_values
 from lightdet.data.labels import DatasetError
-from lightdet.data.record import Reader, Record, with_bits
+from lightdet.data.record import Reader, Record, doubts_of, with_bits
 from lightdet.error import LightdetError
 from lightdet.ops.anchors import DEFAULT_ANCHORS, reachable
 from lightdet.ops.grid import check_image_size
@@ -71,7 +71,8 @@ def examine(
     facts = look_at_photos(splits)
     everything = [record for records in splits.values() for record in records]
     boxes = InputBoxes.of(everything, _sizes_of(facts), image_size)
-    findings = check_splits(splits) + check_classes(splits, classes) + check_photos(splits, facts)
+    findings = [Finding("warning", "labels", doubt) for doubt in doubts_of(reader)]
+    findings += check_splits(splits) + check_classes(splits, classes) + check_photos(splits, facts)
     brightest = {path: fact.brightest for path, fact in facts.items() if fact.brightest is not None}
     findings += check_bits(everything, brightest)
     findings += check_boxes(splits, classes) + check_sizes(boxes, classes, image_size)

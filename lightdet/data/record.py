@@ -35,6 +35,11 @@ class Reader(Protocol):
         ...
 
 
+def doubts_of(reader: Reader) -> tuple[str, ...]:
+    """What a reader saw in `read` that is no mistake and yet worth a look, a line each: its `doubts`, if it has any."""
+    return tuple(getattr(reader, "doubts", ()))
+
+
 def with_bits(splits: Mapping[str, Sequence[Record]], bits: int | None) -> dict[str, list[Record]]:
     """The same records, all photos to be read with `bits`. Raises LightdetError for a depth that is none of BITS."""
     if bits is not None and (isinstance(bits, bool) or bits not in BITS):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pytorch_lightning.utilities import rank_zero_warn
 
 from lightdet.data.files import DataRoot, read_list, read_text
 from lightdet.data.image import IMAGE_SUFFIXES, photo_size
@@ -42,6 +41,7 @@ class Yolo:
         self._labels = {str(label): label for label in range(len(self.classes))}
         self._val_share = val_share
         self._seed = seed
+        self.doubts: tuple[str, ...] = ()
 
     def read(self) -> dict[str, list[Record]]:
         """Records by split. Raises LightdetError about every file that is missing, broken or contradictory."""
@@ -54,7 +54,7 @@ class Yolo:
                 raise LightdetError(
                     f"{example}: no label file for any photo of '{name}'; labels are expected like this"
                 )
-        self._tell_of_lonely_labels({path for paths in images.values() for path in paths})
+        self.doubts = self._lonely_labels({path for paths in images.values() for path in paths})
         records = read_each(images, self._read_one)
         if "val" not in records:
             train, val = split(records["train"], self._val_share, self._seed, len(self.classes))
@@ -134,8 +134,8 @@ class Yolo:
                 break
         return Path(*parts).with_suffix(".txt")
 
-    def _tell_of_lonely_labels(self, images: set[Path]) -> None:
-        """Warn of label files beside those that are read which belong to no photo on disk: a renamed one makes its
+    def _lonely_labels(self, images: set[Path]) -> tuple[str, ...]:
+        """A line about label files beside those that are read which belong to no photo on disk: a renamed one makes its
         photo one without objects."""
         read = {self._label_path(image) for image in images}
         pairs = {(self._label_path(image).parent, image.parent) for image in images}
@@ -147,11 +147,11 @@ class Yolo:
             lonely += sorted(
                 path for path in labels.glob("*.txt") if path not in read and path.stem not in {*stems, "classes"}
             )
-        if lonely:
-            rank_zero_warn(
-                f"{len(lonely)} label file(s) without a photo, such as {lonely[0]}: a photo whose label file has "
-                "another name counts as one without objects"
-            )
+        if not lonely:
+            return ()
+        count = "1 label file" if len(lonely) == 1 else f"{len(lonely)} label files"
+        text = "a photo whose label file has another name counts as one without objects"
+        return (f"{count} without a photo, such as {lonely[0]}: {text}",)
 
     def _read_one(self, image: Path) -> Record:
         size = photo_size(image)
