@@ -286,6 +286,25 @@ def test_time_for_resampling_ends(tmp_path: Path) -> None:
     assert all(reason.startswith("not compared: 0 s of resampling are spent") for reason in reasons), "no run is named"
 
 
+def test_counting_operations_leaves_half_of_the_time_to_comparisons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        add_job(tmp_path, {"attention": name})
+    clock = iter([0.0, 1000.0])  # before and after the counting
+    seconds: list[float] = []
+
+    class Noted(Comparer):
+        def __init__(self, baseline: StudyRow, resamples: int, left: float) -> None:
+            seconds.append(left)
+            super().__init__(baseline, resamples, left)
+
+    monkeypatch.setattr("lightdet.report.study.build.Comparer", Noted)
+    monkeypatch.setattr("lightdet.report.study.build.time.process_time", lambda: next(clock, 1000.0))
+    report_study(tmp_path, tmp_path / "out", Settings(resamples=100, sizes=(), seconds=20.0))
+    assert seconds == [10.0]
+
+
 def test_the_baseline_is_named_by_number_or_choices(six: Path) -> None:
     rows = read_study(six)
     assert find_row(rows, "2") is rows[1]

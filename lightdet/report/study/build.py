@@ -52,7 +52,7 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     search, broken = read_search(study)
     began = time.process_time()
     costs = read_costs(rows, study, out, settings.sizes, settings.seconds / 2, settings.own_modules)
-    left = max(0.0, settings.seconds - (time.process_time() - began))
+    left = max(settings.seconds / 2, settings.seconds - (time.process_time() - began))
     comparer = Comparer(baseline, settings.resamples, left)
     comparisons = comparer.compare_all(rows)
     tables = build_tables(rows, comparisons, effects_of(rows, comparer), costs, paper, settings.sizes)

@@ -14,7 +14,7 @@ class Settings:
 
     baseline: str | None = None  # a row's number or choices; None: the first row
     resamples: int = 1000
-    seconds: float = 20.0  # of processor time: at most half for counting operations, the rest for comparisons
+    seconds: float = 20.0  # of processor time: half for counting operations, and what that leaves for comparisons
     sizes: Sequence[int] = SIZES  # px, inputs to count operations at beside the runs' own
     megabytes: float = 20.0  # of pictures inside the page
     own_modules: bool = False  # whether code that is no part of lightdet may run to count operations
