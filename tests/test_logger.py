@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -21,7 +22,7 @@ from lightdet.callback.metrics_csv import MetricsCsv, read_metrics
 from lightdet.logger.aside import Aside, Silence
 from lightdet.logger.csv import CsvLogger
 from lightdet.logger.run_logger import close_trackers
-from lightdet.logger.wandb import WandbLogger
+from lightdet.logger.wandb import WandbLogger, of_one_size
 from lightdet.logger.wandb_mode import answers, decide, has_key
 from lightdet.run import RunFolder
 
@@ -34,6 +35,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFolde
     """A run folder in a process that knows no key."""
     with tracked_run(tmp_path, monkeypatch) as run:
         yield run
+
+
+def test_pictures_of_several_sizes_are_laid_out_alike(
+    folder: RunFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    red = np.full((6, 4, 3), (255, 0, 0), np.uint8)
+    wide = np.zeros((2, 9, 3), np.uint8)
+    first, second = of_one_size([red, wide])
+    assert first.shape == second.shape == (6, 9, 3)
+    assert (first[:, :4] == red).all() and (first[:, 4:] == 255).all() and (second[2:] == 255).all()
+    logger = WandbLogger(folder, CONFIG)
+    train(logger, range(1))
+    folder.pictures.mkdir()
+    for name, picture in (("000-missed", red), ("001-missed", wide)):
+        Image.fromarray(picture).save(folder.pictures / f"{name}.png")
+    logger.log_results(results(tmp_path / "a.png"))
+    logger.finish()
+    assert "sizes do not match" not in caplog.text
 
 
 def test_an_offline_run_holds_what_the_documentation_promises(folder: RunFolder, tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 What it is told is listed in docs/wandb.md. The same numbers lie in the run folder, which stays the truth.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lightdet.data.image import read_photo
 from lightdet.logger.names import PICTURES, drawn, summary
@@ -129,15 +132,27 @@ def pictures(results: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     samples = [sample for sample in samples if Path(sample["path"]).is_file()]
     logged: dict[str, Any] = {}
     if samples:
-        logged["predictions"] = [boxed(sample, classes) for sample in samples]
+        photos = of_one_size([read_photo(Path(sample["path"]), sample.get("bits")) for sample in samples])
+        logged["predictions"] = [boxed(sample, photo, classes) for sample, photo in zip(samples, photos, strict=True)]
     for name, paths in drawn(folder).items():
-        shown = [wandb.Image(str(path), caption=path.stem) for path in paths]
+        pages = of_one_size([read_photo(path) for path in paths])
+        shown = [wandb.Image(page, caption=path.stem) for page, path in zip(pages, paths, strict=True)]
         logged[name] = shown if name == "pictures" else shown[0]
     return logged
 
 
-def boxed(sample: dict[str, Any], classes: dict[int, str]) -> Any:
-    """A photo as wandb.Image with two layers of boxes: predictions (with their scores) and truth."""
+def of_one_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The pictures (H, W, 3) uint8, white added to the right and below up to the largest: W&B lays a list of pictures
+    out by the size of its first."""
+    height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
+    return [
+        np.pad(one, ((0, height - one.shape[0]), (0, width - one.shape[1]), (0, 0)), constant_values=255)
+        for one in pictures
+    ]
+
+
+def boxed(sample: dict[str, Any], photo: np.ndarray, classes: dict[int, str]) -> Any:
+    """A photo (H, W, 3) as wandb.Image with two layers of boxes: predictions (with their scores) and truth."""
     import wandb
 
     def layer(rows: list[list[float]]) -> dict[str, Any]:
@@ -153,5 +168,4 @@ def boxed(sample: dict[str, Any], classes: dict[int, str]) -> Any:
         return {"box_data": boxes, "class_labels": classes}
 
     layers = {"predictions": layer(sample["boxes"]), "truth": layer(sample["truth"])}
-    photo = read_photo(Path(sample["path"]), sample.get("bits"))
     return wandb.Image(photo, boxes=layers, caption=sample["image_id"], file_type="jpg")
