@@ -20,6 +20,7 @@ from torchvision.models.detection.image_list import ImageList
 from lightdet.model.torchvision import TorchvisionNetwork, load_pretrained, without_background
 from lightdet.nn.float32 import in_float32
 from lightdet.nn.mode import in_mode
+from lightdet.nn.region_align import RegionAlign
 
 BACKBONE_LAYERS = 5  # all of them are trained
 
@@ -52,6 +53,7 @@ class FasterRcnn(TorchvisionNetwork):
                 min_size=image_size,
                 max_size=image_size,
                 rpn_post_nms_top_n_test=proposals,
+                box_roi_pool=RegionAlign(featmap_names=["0", "1", "2", "3"], output_size=7, sampling_ratio=2),
             )
         )
         in_float32(self.model.roi_heads.box_predictor)
