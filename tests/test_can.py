@@ -9,7 +9,9 @@ from torch import nn
 
 from lightdet.attention.can import Can
 from lightdet.attention.cbam import Cbam
+from lightdet.attention.coord import Coord
 from lightdet.attention.eca import Eca
+from lightdet.attention.se import Se
 from lightdet.error import LightdetError
 
 
@@ -70,3 +72,11 @@ def test_a_kernel_without_a_middle_is_refused(attention: Callable[..., nn.Module
     assert attention(8, kernel=5)(torch.rand(1, 8, 6, 6)).shape == (1, 8, 6, 6)
     with pytest.raises(LightdetError, match="kernel=4: give an odd number"):
         attention(8, kernel=4)
+
+
+@pytest.mark.parametrize("attention", [Se, Cbam, Coord])
+@pytest.mark.parametrize("reduction", [0, -1, 2.5])
+def test_a_reduction_that_is_none_is_refused(attention: Callable[..., nn.Module], reduction: float) -> None:
+    assert attention(8, reduction=100)(torch.rand(2, 8, 6, 6)).shape == (2, 8, 6, 6)
+    with pytest.raises(LightdetError, match=rf"attention: reduction={reduction}: give a whole number, 1 or more"):
+        attention(8, reduction=reduction)

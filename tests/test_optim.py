@@ -26,6 +26,18 @@ def test_weights_decay_and_biases_norms_and_gates_do_not() -> None:
     assert {names[id(each)] for each in other} == {"gate", "block.norm.weight", "block.norm.bias", "out.bias"}
 
 
+def test_a_table_with_two_dimensions_is_no_matrix_to_muon() -> None:
+    """As in timm's transformers, whose position biases are one: AdamW's first step is the sign of the gradient."""
+    model = nn.Module()
+    model.linear, model.table = nn.Linear(3, 4, bias=False), nn.Parameter(torch.zeros(5, 4))
+    gradient = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    model.linear.weight.grad, model.table.grad = torch.ones(4, 3), gradient.clone()
+    before = model.linear.weight.detach().clone()
+    Muon(parameter_groups(model), lr=0.1).step()
+    torch.testing.assert_close(model.table.detach(), -0.1 * gradient.sign(), rtol=1e-4, atol=1e-5)
+    assert not torch.equal(model.linear.weight, before)
+
+
 @pytest.mark.parametrize(
     ("kind", "settings"),
     [

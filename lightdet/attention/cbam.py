@@ -7,7 +7,7 @@ formula of average and maximum: the formula is what is built.
 import torch
 from torch import Tensor, nn
 
-from lightdet.nn.blocks import batch_norm, padding
+from lightdet.nn.blocks import batch_norm, narrowed, padding
 
 
 class Cbam(nn.Module):
@@ -15,7 +15,7 @@ class Cbam(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16, kernel: int = 7) -> None:
         super().__init__()
-        hidden = max(4, channels // reduction)
+        hidden = narrowed("attention", channels, reduction, 4)
         self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
         self.spatial = nn.Sequential(
             nn.Conv2d(2, 1, kernel, padding=padding("attention", kernel), bias=False), batch_norm(1)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lightdet.nn.blocks import ConvBnAct
+from lightdet.nn.blocks import ConvBnAct, narrowed
 
 
 class Coord(nn.Module):
@@ -11,7 +11,7 @@ class Coord(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
-        hidden = max(8, channels // reduction)
+        hidden = narrowed("attention", channels, reduction, 8)
         self.squeeze = ConvBnAct(channels, hidden)
         self.rows = nn.Conv2d(hidden, channels, 1)
         self.columns = nn.Conv2d(hidden, channels, 1)

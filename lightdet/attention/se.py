@@ -3,13 +3,15 @@
 import torch
 from torch import Tensor, nn
 
+from lightdet.nn.blocks import narrowed
+
 
 class Se(nn.Module):
     """Channel gate from a two-layer MLP over the averaged channels: (B, C, H, W) -> same shape."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
-        hidden = max(4, channels // reduction)
+        hidden = narrowed("attention", channels, reduction, 4)
         self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lightdet.error import LightdetError
+from lightdet.error import LightdetError, demand_whole
 
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.03
@@ -44,6 +44,13 @@ def padding(setting: str, kernel: int) -> int:
     if not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
         raise LightdetError(f"{setting}: kernel={kernel}: give an odd number, or the map changes its size")
     return kernel // 2
+
+
+def narrowed(setting: str, channels: int, reduction: int, least: int) -> int:
+    """Channels of a layer that is `reduction` times as narrow, at least `least`. Raises LightdetError, naming the
+    setting, for a reduction that is no whole number from 1."""
+    demand_whole(f"{setting}: reduction", reduction, 1)
+    return max(least, channels // reduction)
 
 
 def leaky_relu() -> nn.Module:

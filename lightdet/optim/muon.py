@@ -30,7 +30,8 @@ class Muon(AdamW):
     """Like AdamW, but weights of convolutions and linear layers are stepped along orthogonalized momentum.
 
     A weight (out, in, ...) counts as the matrix (out, in * ...). Depthwise convolutions, whose `in` is 1, stay with
-    AdamW, as do biases and normalisation. `momentum` is that of the matrices, with Nesterov's look ahead.
+    AdamW, as do biases, normalisation and a group of parameters that says `matrices: False`: tables of position biases
+    have two dimensions too. `momentum` is that of the matrices, with Nesterov's look ahead.
     """
 
     def __init__(self, params: Any, lr: float, momentum: float = 0.95, **adamw: Any) -> None:
@@ -53,6 +54,8 @@ class Muon(AdamW):
     @staticmethod
     def _take_matrices(group: dict[str, Any]) -> dict[Tensor, Tensor]:
         """The gradients of the matrices, hidden from AdamW."""
+        if not group.get("matrices", True):
+            return {}
         gradients = {p: p.grad for p in group["params"] if p.grad is not None and is_matrix(p)}
         for parameter in gradients:
             parameter.grad = None
