@@ -112,7 +112,7 @@ def _callbacks(settings: DictConfig, folder: RunFolder) -> list[pl.Callback]:
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         ),
-        CheckpointByTime(folder.checkpoints, "last", settings.checkpoint_seconds),
+        CheckpointByTime(folder.checkpoints / "last.ckpt", settings.checkpoint_seconds),
     ]
     if settings.patience is not None:
         callbacks.append(EarlyStopping(settings.monitor, patience=settings.patience, mode="max"))
