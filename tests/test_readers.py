@@ -156,6 +156,17 @@ def test_voc_without_lists_is_split_here(tmp_path: Path) -> None:
     assert {label for record in records["val"] for label in record.labels} == {0, 1}
 
 
+@pytest.mark.parametrize("text", ["a\nd\n", "a.png\nd.png\n", "a 1\nd -1\n", "./a\n./d\n"])
+def test_voc_photos_of_the_test_list_are_in_no_other_split_however_they_are_spelled(text: str, tmp_path: Path) -> None:
+    settings = write_voc(tmp_path)
+    for name in ("train.txt", "val.txt"):
+        (tmp_path / name).unlink()
+    (tmp_path / "test.txt").write_text(text)
+    records = instantiate(settings).read()
+    assert [stem(r) for r in records["test"]] == ["a", "d"]
+    assert sorted(stem(r) for r in records["train"] + records["val"]) == ["b", "c", "e", "f"]
+
+
 def test_coco_labels_follow_the_category_ids_and_the_names_of_the_training_file(tmp_path: Path) -> None:
     settings = write_coco(tmp_path)
     document = coco_document(VAL)

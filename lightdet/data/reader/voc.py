@@ -20,9 +20,9 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 class Voc:
     """Photos in one folder, `<name>.xml` in another, lists of names (without suffix) saying which split they are in.
 
-    Where neither the train list nor the val list exists, all annotated photos are split by `val_share` and `seed`,
-    stratified by class. A photo without a defect has an XML file without objects. Corners are taken as they are
-    written, as continuous coordinates. `keep_difficult=False` leaves out objects marked as difficult.
+    Where neither the train list nor the val list exists, all photos but those of the test list are split by `val_share`
+    and `seed`, stratified by class. A photo without a defect has an XML file without objects. Corners are taken as they
+    are written, as continuous coordinates. `keep_difficult=False` leaves out objects marked as difficult.
     Classic layout: images=JPEGImages, annotations=Annotations, train_list=ImageSets/Main/train.txt, and so on.
     """
 
@@ -64,13 +64,14 @@ class Voc:
                 if name in listed and not listed[name]:
                     raise LightdetError(f"{path}: the list of the {name} split is empty; fill it or remove the file")
             return read_each({name: [(stem, lists[name]) for stem in listed[name]] for name in listed}, self._read_one)
-        held_out = set(listed.get("test", ()))
-        unlisted = [(stem, self._images) for stem in self._root.stems(self._images) if stem not in held_out]
-        if not unlisted:
+        photos = [(stem, self._images) for stem in self._root.stems(self._images)]
+        if not photos:
             raise LightdetError(f"{self._images}: no images in this folder; correct data.reader.root or .images")
         test = {"test": [(stem, lists["test"]) for stem in listed["test"]]} if "test" in listed else {}
-        records = read_each({"train": unlisted, **test}, self._read_one)
-        records["train"], records["val"] = split(records["train"], self._val_share, self._seed, len(self.classes))
+        records = read_each({"train": photos, **test}, self._read_one)
+        held_out = {record.image_id for record in records.get("test", ())}  # a list may say a name in several ways
+        rest = [record for record in records["train"] if record.image_id not in held_out]
+        records["train"], records["val"] = split(rest, self._val_share, self._seed, len(self.classes))
         return records
 
     @staticmethod
