@@ -28,8 +28,10 @@ NOT_NEGATIVE = (
 )
 SHARES = ("model.score_threshold", "model.nms_iou", "augment.min_visible")
 POSITIVE = ("width", "depth", "trainer.clip_norm")
-NONE_ALLOWED = ("trainer.patience", "trainer.clip_norm")
+LIMITS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
+NONE_ALLOWED = ("trainer.patience", "trainer.clip_norm", *LIMITS)
 LAYOUTS = ("auto", True, False)
+BATCHES = "a whole number of batches from 1, or a share of them above 0.0, up to 1.0"
 
 
 def check_settings(cfg: DictConfig) -> None:
@@ -43,6 +45,8 @@ def check_settings(cfg: DictConfig) -> None:
     _demand(cfg, (*NOT_NEGATIVE, *gains), lambda value: 0 <= value < inf, "a number that is not negative")
     _demand(cfg, SHARES, lambda value: 0 <= value <= 1, "a number from 0 to 1")
     _demand(cfg, POSITIVE, lambda value: 0 < value < inf, "a number above 0")
+    _demand(cfg, LIMITS, _counts_batches, f"{BATCHES}; null: all")
+    _demand(cfg, ("trainer.overfit_batches",), lambda value: value == 0 or _counts_batches(value), f"0, or {BATCHES}")
     settings = cfg.trainer
     if settings.precision not in PRECISIONS:
         raise LightdetError(f"trainer.precision={settings.precision}: one of {', '.join(PRECISIONS)}")
@@ -58,6 +62,11 @@ def _demand(cfg: DictConfig, names: tuple[str, ...], fits: Callable[[float], boo
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not _left_out(cfg, name) and not (number and fits(value)):
             raise LightdetError(f"{name}={value}: give {wanted}")
+
+
+def _counts_batches(value: float) -> bool:
+    """Whether a number is one of batches, 1 or more, or a share of all batches, which 1.0 is too."""
+    return 0 < value <= 1 if isinstance(value, float) else value >= 1
 
 
 def _left_out(cfg: DictConfig, name: str) -> bool:

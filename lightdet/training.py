@@ -70,10 +70,10 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     with rank_zero(cfg.trainer, device, folder.path, _plan(settled, device, choice)) as place:
         trainer = _fit(cfg, folder, data, detector, (device, choice, place), trackers)
     best_epoch = load_weights(detector, folder.checkpoints / BEST)
-    few = cfg.trainer.overfit_batches  # then it is measured on what it was taught, and on nothing else
-    split = "train" if few else "val"
-    batches = islice(data.loader(split), few or None)
-    records = data.records[split][: few * data.batch_size or None]
+    # with few batches it is measured on what it was taught, and on nothing else
+    split, few = ("train", int(trainer.num_training_batches)) if cfg.trainer.overfit_batches else ("val", None)
+    batches = islice(data.loader(split), few)
+    records = data.records[split][: few and few * data.batch_size]
     metrics = evaluate(detector.to(device), folder.beating(batches), data.classes, records, folder.path, device)
     folder.beat()
     plot_training(folder.metrics_csv, folder.path / "training.png")

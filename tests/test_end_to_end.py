@@ -76,6 +76,15 @@ def test_mean_average_precision_is_measured_in_the_last_epoch_too(words: list[st
     assert measured == [1, 2] and told == ["2/3", "3/3"]
 
 
+@pytest.mark.parametrize(("batches", "images"), [("1", 8), ("0.5", 8), ("1.0", 16)])
+def test_a_run_on_few_batches_is_measured_on_them(words: list[str], batches: str, images: int) -> None:
+    study = f"few-{batches}"
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main([*words, f"study={study}", f"trainer.overfit_batches={batches}"]) == 0
+    (results,) = (Path(words[-1].partition("=")[2]) / study).glob("*/s0/results.json")
+    assert json.loads(results.read_text())["metrics"]["images"] == images
+
+
 def test_ctrl_c_says_that_the_same_command_continues(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
