@@ -1,6 +1,6 @@
 """The numbers of a training that can be judged before anything is built."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 
 from omegaconf import DictConfig, OmegaConf
@@ -54,6 +54,16 @@ def check_settings(cfg: DictConfig) -> None:
         raise LightdetError(f"trainer.channels_last={settings.channels_last}: one of auto, true, false")
     if settings.monitor not in VALIDATION and not str(settings.monitor).startswith("val/ap50/"):
         raise LightdetError(f"trainer.monitor={settings.monitor}: one of {', '.join(VALIDATION)}, val/ap50/<class>")
+
+
+def check_monitor(monitor: str, measured: Sequence[str]) -> None:
+    """Raises LightdetError for a monitor that is never told: an AP of a class that is none of those `measured`, which
+    have boxes in the images that a training is validated on."""
+    told = (*VALIDATION, *(f"val/ap50/{name}" for name in measured))
+    if monitor not in told:
+        raise LightdetError(
+            f"trainer.monitor={monitor}: the validation images have no box of this class; one of {', '.join(told)}"
+        )
 
 
 def _demand(cfg: DictConfig, names: tuple[str, ...], fits: Callable[[float], bool], wanted: str) -> None:

@@ -30,7 +30,7 @@ from lightdet.optim.precision import Choice, candidates, fastest, idle_in_float3
 from lightdet.paths import cache_folder
 from lightdet.report.curves import plot_training
 from lightdet.run import RunFolder
-from lightdet.settings import check_settings
+from lightdet.settings import check_monitor, check_settings
 from lightdet.study.work import named
 from lightdet.task.detection import DetectionTask
 from lightdet.task.place import Place
@@ -58,6 +58,8 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     data, detector, fitted = _build(cfg, device, weights_come=(folder.checkpoints / LAST).exists())
     folder.beat()
     data.check_ranks(ranks)
+    labels = {label for record in data.records[measured_split(cfg)] for label in record.labels.tolist()}
+    check_monitor(cfg.trainer.monitor, [data.classes[label] for label in sorted(labels)])
     for warning in (*doubts_of(data.reader), *quick_check(data.records, data.classes, cfg.image_size)):
         print(f"  data       {warning}")
     folder.beat()
@@ -70,8 +72,8 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     with rank_zero(cfg.trainer, device, folder.path, _plan(settled, device, choice)) as place:
         trainer = _fit(cfg, folder, data, detector, (device, choice, place), trackers)
     best_epoch = load_weights(detector, folder.checkpoints / BEST)
-    # with few batches it is measured on what it was taught, and on nothing else
-    split, few = ("train", int(trainer.num_training_batches)) if cfg.trainer.overfit_batches else ("val", None)
+    split = measured_split(cfg)
+    few = int(trainer.num_training_batches) if cfg.trainer.overfit_batches else None
     batches = islice(data.loader(split), few)
     records = data.records[split][: few and few * data.batch_size]
     metrics = evaluate(detector.to(device), folder.beating(batches), data.classes, records, folder.path, device)
@@ -89,6 +91,11 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     for tracker in trackers:
         tracker.log_results(results)
     return results
+
+
+def measured_split(cfg: DictConfig) -> str:
+    """With few batches a detector is measured on what it was taught, and on nothing else."""
+    return "train" if cfg.trainer.overfit_batches else "val"
 
 
 def train_beside(place: Place, path: Path) -> int:

@@ -85,6 +85,16 @@ def test_a_run_on_few_batches_is_measured_on_them(words: list[str], batches: str
     assert json.loads(results.read_text())["metrics"]["images"] == images
 
 
+@pytest.mark.parametrize(("monitor", "code"), [("val/ap50/weld_defect", 0), ("val/ap50/rust", 2)])
+def test_a_monitor_that_is_never_told_is_refused_before_the_first_step(
+    words: list[str], monitor: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "study=monitored", f"trainer.monitor={monitor}"]) == code
+    told = capsys.readouterr()
+    assert ("epoch 1/1" in told.out) == (code == 0)
+    assert code == 0 or f"trainer.monitor={monitor}: the validation images have no box of this class" in told.err
+
+
 def test_ctrl_c_says_that_the_same_command_continues(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
