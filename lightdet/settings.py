@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from math import inf
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lightdet.error import LightdetError, demand_whole
 from lightdet.ops.grid import check_image_size
@@ -17,6 +17,8 @@ WHOLE = {  # from which number on
     "trainer.validate_every": 1,
     "trainer.patience": 1,
     "model.max_detections": 1,
+    "augment.mosaic.closing_epochs": 0,
+    "data.reader.val_count": 1,
 }
 NOT_NEGATIVE = (
     "optimizer.lr",
@@ -25,9 +27,19 @@ NOT_NEGATIVE = (
     "schedule.final_share",
     "trainer.checkpoint_seconds",
     "augment.min_side",
+    "augment.mosaic.min_side",
+    "augment.window.min_side",
 )
-SHARES = ("model.score_threshold", "model.nms_iou", "augment.min_visible")
-POSITIVE = ("width", "depth", "trainer.clip_norm")
+SHARES = (
+    "model.score_threshold",
+    "model.nms_iou",
+    "augment.min_visible",
+    "augment.mosaic.min_visible",
+    "augment.mosaic.probability",
+    "augment.window.min_visible",
+)
+POSITIVE = ("width", "depth", "trainer.clip_norm", "augment.window.share", "data.sampling.threshold")
+RANGES = ("augment.mosaic.scale", "augment.mosaic.centre")
 LIMITS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
 NONE_ALLOWED = ("trainer.patience", "trainer.clip_norm", *LIMITS)
 LAYOUTS = ("auto", True, False)
@@ -47,6 +59,10 @@ def check_settings(cfg: DictConfig) -> None:
     _demand(cfg, POSITIVE, lambda value: 0 < value < inf, "a number above 0")
     _demand(cfg, LIMITS, _counts_batches, f"{BATCHES}; null: all")
     _demand(cfg, ("trainer.overfit_batches",), lambda value: value == 0 or _counts_batches(value), f"0, or {BATCHES}")
+    for name in RANGES:
+        ends = OmegaConf.select(cfg, name)
+        if not _left_out(cfg, name) and not (isinstance(ends, ListConfig) and [*map(_is_number, ends)] == [True, True]):
+            raise LightdetError(f"{name}={ends}: give two numbers, [from,to]")
     settings = cfg.trainer
     if settings.precision not in PRECISIONS:
         raise LightdetError(f"trainer.precision={settings.precision}: one of {', '.join(PRECISIONS)}")
@@ -69,9 +85,12 @@ def check_monitor(monitor: str, measured: Sequence[str]) -> None:
 def _demand(cfg: DictConfig, names: tuple[str, ...], fits: Callable[[float], bool], wanted: str) -> None:
     for name in names:
         value = OmegaConf.select(cfg, name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not _left_out(cfg, name) and not (number and fits(value)):
+        if not _left_out(cfg, name) and not (_is_number(value) and fits(value)):
             raise LightdetError(f"{name}={value}: give {wanted}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _counts_batches(value: float) -> bool:

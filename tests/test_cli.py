@@ -212,6 +212,29 @@ def test_a_number_with_which_no_training_can_be_done_is_named(word: str) -> None
         check_settings(cli.compose_config([word]))
 
 
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["augment=mosaic"], "augment.mosaic.probability=3"),
+        (["augment=mosaic"], "augment.mosaic.closing_epochs=abc"),
+        (["augment=mosaic"], "augment.mosaic.scale=0.5"),
+        (["augment=mosaic"], "augment.mosaic.scale=[1]"),
+        (["augment=mosaic"], "augment.mosaic.centre=[a,b]"),
+        (["augment=mosaic"], "augment.mosaic.min_visible=2"),
+        (["augment=window"], "augment.window.share=abc"),
+        (["augment=window"], "augment.window.min_side=abc"),
+        (["data/sampling=repeat_factor"], "data.sampling.threshold=abc"),
+        (["data=deep_pcb"], "data.reader.val_count=1.5"),
+    ],
+)
+def test_a_number_of_an_option_that_makes_no_sense_is_named(options: list[str], word: str) -> None:
+    from lightdet.settings import check_settings
+
+    check_settings(cli.compose_config(options))
+    with pytest.raises(LightdetError, match=f"^{re.escape(word.partition('=')[0])}="):
+        check_settings(cli.compose_config([*options, word]))
+
+
 def test_a_place_that_is_taken_by_a_file_is_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
