@@ -107,15 +107,16 @@ class StopAfter(Callback):
 
 
 def fit(
-    root: Path, folder: Path, every: int, num_workers: int = 0, stop: int = -1, resume: str | None = None
+    root: Path, folder: Path, every: int, num_workers: int = 0, stop: int = -1, resume: str | None = None, few: int = 0
 ) -> Linear:
-    """`every` steps a checkpoint; before step `stop` the power goes."""
+    """`every` steps a checkpoint; before step `stop` the power goes. `few` batches, always the same; 0: all."""
     torch.manual_seed(0)
     model = Linear()
     checkpoint = ModelCheckpoint(folder, every_n_train_steps=every, save_last=True, save_top_k=-1)
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=3,
+        overfit_batches=few,
         num_sanity_val_steps=0,
         callbacks=[checkpoint, StopAfter(stop)],
         logger=False,
@@ -332,6 +333,15 @@ def test_overfit_sees_the_same_plain_images(tmp_path: Path) -> None:
     first, second = model.seen[:2], model.seen[2:]
     assert [ids for _, _, ids in first] == [ids for _, _, ids in second]
     assert first[0][2] == tuple(f"train{index:03d}.png" for index in range(BATCH))
+
+
+def test_overfitting_resumed_inside_an_epoch_equals_the_uninterrupted_one(tmp_path: Path) -> None:
+    whole = fit(tmp_path, tmp_path / "whole", 1, few=3)
+    first = fit(tmp_path, tmp_path / "parts", 1, stop=4, few=3)
+    rest = fit(tmp_path, tmp_path / "parts", 1, resume=str(tmp_path / "parts" / "last.ckpt"), few=3)
+    assert len(whole.seen) == 9
+    assert [*first.seen, *rest.seen] == whole.seen
+    assert torch.equal(rest.layer.weight, whole.layer.weight)
 
 
 def test_workers_stop_with_the_training(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from lightdet.batch import Batch, TrainingFacts
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.dataset import DetectionDataset, Photos
-from lightdet.data.loader import BatchLoader
+from lightdet.data.loader import BatchLoader, Position
 from lightdet.data.record import Reader, Record, with_bits
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.error import LightdetError, demand_whole
@@ -115,7 +115,7 @@ class DetectionData(LightningDataModule):
         """This rank's share, shuffled and augmented. With the trainer's `overfit_batches`: of always the same first
         images, as they are."""
         if self._overfits():
-            return self._plain("train", *self._rank())
+            return self._plain("train", *self._rank(), position=self._position)
         dataset = DetectionDataset(self._split("train"), self.augment, self.seed, self.max_epochs)
         repeats = self.sampling([record.labels for record in dataset.photos.records]) if self.sampling else None
         if repeats is not None and (repeats == 1).all():
@@ -154,12 +154,14 @@ class DetectionData(LightningDataModule):
                     "trainer.nodes): take fewer ranks"
                 )
 
-    def _plain(self, split: str, rank: int = 0, ranks: int = 1, even: bool = True) -> BatchLoader:
+    def _plain(
+        self, split: str, rank: int = 0, ranks: int = 1, even: bool = True, position: Position = lambda: (0, 0)
+    ) -> BatchLoader:
         dataset = DetectionDataset(self._split(split), None, self.seed, self.max_epochs)
         sampler = EpochBatchSampler(
             len(dataset), self.batch_size, self.seed, False, drop_last=False, rank=rank, ranks=ranks, even=even
         )
-        return BatchLoader(dataset, sampler, self.num_workers, position=lambda: (0, 0))
+        return BatchLoader(dataset, sampler, self.num_workers, position)
 
     def facts(self) -> TrainingFacts:
         """What a detector may know of the training set before its first step. Decodes no image."""
