@@ -189,6 +189,20 @@ def test_a_changed_definition_adds_and_never_overwrites(launch: Launch, conf: Pa
     assert commands[0] == ["attention=cbam,none"] and len(commands) == 2
 
 
+def test_a_later_command_takes_no_place_from_an_earlier_one(launch: Launch) -> None:
+    """The first row is the baseline of a report, so it has to stay the first."""
+
+    def order() -> list[str]:
+        return [row.choices["attention"] + row.seed for row in read_rows(Path("runs/s"))]
+
+    launch("-m", "attention=none", "seed=1,2", "study.name=s")
+    launch("-m", "attention=cbam,none", "seed=0", "study.name=s")
+    assert order() == ["none1", "none2", "cbam0", "none0"]
+    (Path("runs/s/jobs") / "attention-none__s2.json").write_text("half")
+    launch("-m", "attention=none", "seed=0,1,2,3", "study.name=s")
+    assert order() == ["none1", "cbam0", "none0", "none2", "none3"], "a broken row is written again, behind the others"
+
+
 def test_paths_are_found_where_the_run_is_trained(launch: Launch, conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The request keeps `${oc.env:...}`, so that another machine reads its own; the run is the same."""
     text = (conf / "train.yaml").read_text()

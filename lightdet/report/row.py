@@ -75,7 +75,7 @@ def _number(value: Any) -> float | None:
 
 
 def read_rows(study_path: Path) -> list[Row]:
-    """Every row asked for in a study, in the order in which its sweep listed them.
+    """Every row asked for in a study, in the order in which its sweeps listed them, the first sweep first.
 
     A row whose files are gone or broken says so in its state and reason; the others are read all the same.
     """

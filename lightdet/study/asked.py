@@ -5,7 +5,7 @@ settings are equal point to the same run. The files are the truth about a study:
 behind that the same command could not continue. No torch here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ class Asked:
     """One row as the command line asked for it."""
 
     overrides: list[str]
-    number: int  # its place in the sweep
+    number: int  # its place among the rows of the command
     seed: Any
     slug: str
     identity: str  # which training; empty when the settings are incomplete
@@ -53,24 +53,47 @@ def register(runs_dir: Path, study: str, asked: Sequence[Asked]) -> list[RunFold
     """Write the rows, claim a folder for each new training, and give the folder of every row, in order.
 
     None stands for a row without a run, because its settings are incomplete. A folder of another training is never
-    touched. What is there already is not written again, so a thousand finished rows cost a look at each.
+    touched. What is there already is not written again, so a thousand finished rows cost a look at each; and it keeps
+    its place, so that no later command takes the first row, the baseline of reports, from the earlier one.
     """
     study_path = runs_dir / study
     with study_lock(study_path):
         known: dict[Any, RunFolder] = {}
         for path in sorted(study_path.glob("*/s*/status.json")):
             known[read_json(path).get("fingerprint")] = RunFolder(path.parent)
+        noted = {path.stem: _read_note(path) for path in (study_path / "jobs").glob("*.json")}
         folders: list[RunFolder | None] = []
-        for row in asked:
+        for row, place in zip(asked, _places(asked, noted), strict=True):
             folder = None
             if row.identity:
                 folder = known.get(row.identity) or _claim(study_path, study, row)
                 known[row.identity] = folder
                 if folder.read_status().get("state") != "done":
                     _renew(folder.request_path, row.request)
-            _note(study_path, row, folder)
+            facts = _facts(study_path, row, folder, place)
+            if noted.get(row.name) != facts:
+                write_json(study_path / "jobs" / f"{row.name}.json", facts)
             folders.append(folder)
         return folders
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    """What is noted of a row; {} for a broken file, which does not keep other rows away."""
+    try:
+        return read_json(path)
+    except LightdetError:
+        return {}
+
+
+def _places(asked: Sequence[Asked], noted: Mapping[str, Mapping[str, Any]]) -> list[int]:
+    """A place in the study for each row: the one that it has, else its number, else, where that is taken, behind all
+    others. `noted`: facts of the rows that are there, by name."""
+    places = {name: facts["number"] for name, facts in noted.items() if isinstance(facts.get("number"), int)}
+    taken = set(places.values())
+    for row in asked:
+        place = places.setdefault(row.name, row.number if row.number not in taken else max(taken) + 1)
+        taken.add(place)
+    return [places[row.name] for row in asked]
 
 
 def _claim(study_path: Path, study: str, row: Asked) -> RunFolder:
@@ -92,20 +115,17 @@ def _claim(study_path: Path, study: str, row: Asked) -> RunFolder:
     return folder
 
 
-def _note(study_path: Path, row: Asked, folder: RunFolder | None) -> None:
-    path = study_path / "jobs" / f"{row.name}.json"
+def _facts(study_path: Path, row: Asked, folder: RunFolder | None, place: int) -> dict[str, Any]:
+    """What is noted of a row."""
     facts: dict[str, Any] = {
         "overrides": row.overrides,
         "choices": row.choices,
         "seed": row.seed,
-        "number": row.number,
+        "number": place,
     }
     if folder is None:
-        facts |= {"state": "failed", "reason": row.trouble}
-    else:
-        facts |= {"fingerprint": row.identity, "run": folder.path.relative_to(study_path).as_posix()}
-    if read_json(path) != facts:
-        write_json(path, facts)
+        return facts | {"state": "failed", "reason": row.trouble}
+    return facts | {"fingerprint": row.identity, "run": folder.path.relative_to(study_path).as_posix()}
 
 
 def _renew(path: Path, text: str) -> None:
