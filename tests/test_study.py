@@ -1,5 +1,6 @@
 """A study is what its files say: rows asked for; trainings shared, skipped, continued, failed; the table."""
 
+import itertools
 import json
 import os
 import shutil
@@ -286,6 +287,15 @@ def test_a_run_that_hangs_is_ended_and_tells_where(launch: Launch, monkeypatch: 
     row = read_rows(Path("runs/s"))[0]
     assert row.reason == "it hung: nothing heard of it for 0.03 min (launcher.stall_minutes)"
     assert "stand_in.py" in Path(row.traceback).read_text(), "the line where it hung"
+
+
+def test_a_clock_that_jumps_ends_no_run(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does where a machine slept over night."""
+    began, hours = time.time(), itertools.count()
+    monkeypatch.setenv("NAP", "2.5")
+    monkeypatch.setattr(time, "time", lambda: began + 3600 * next(hours))
+    assert launch("-m", "seed=0", "study.name=s", "launcher.stall_minutes=30") == 0
+    assert states("s") == ["done"]
 
 
 def test_an_old_failure_of_a_study_does_not_fail_another_sweep(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,16 @@ class _Child:
     slot: int
     process: BaseProcess
     kills_before: int
-    started: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.monotonic)
+    heard: float = field(default_factory=time.monotonic)  # when its last sign of life was seen
+    sign: int = 0  # mtime of its status file then, ns
+
+    def silence(self) -> float:
+        """Seconds without a new sign of life, by a clock that nobody sets and that stands while the machine sleeps."""
+        sign = self.folder.status_path.stat().st_mtime_ns
+        if sign != self.sign:
+            self.sign, self.heard = sign, time.monotonic()
+        return time.monotonic() - self.heard
 
 
 class Processes:
@@ -110,8 +119,7 @@ class Processes:
         if self.stall_seconds is None or one.process.pid is None or one.process.exitcode is not None:
             return
         with contextlib.suppress(OSError):
-            heard = max(one.started, one.folder.status_path.stat().st_mtime)
-            if time.time() - heard < self.stall_seconds:
+            if one.silence() < self.stall_seconds:
                 return
             stacks = one.folder.path / STACKS
             if ASK_FOR_STACKS is not None:

@@ -55,9 +55,9 @@ class Queue:
         print(f"lightdet: run {self._begun} of {self._total}: {folder.path}{place}", flush=True)
 
     def tell_end(self, folder: RunFolder, started: float) -> None:
-        """Say what became of a run that began at `started` (time.time(), seconds)."""
+        """Say what became of a run that began at `started` (time.monotonic(), seconds)."""
         status = folder.read_status()
-        state, minutes = status.get("state"), (time.time() - started) / 60
+        state, minutes = status.get("state"), (time.monotonic() - started) / 60
         account = f" (see {status['traceback']})" if status.get("traceback") else ""
         told = f": {status['reason']}{account}" if status.get("reason") else ""
         print(f"lightdet: {folder.path} is {state} after {minutes:.1f} min{told}", flush=True)

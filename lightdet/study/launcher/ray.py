@@ -34,7 +34,7 @@ class _Attempt:
     number: int
     lock: contextlib.ExitStack
     task: Any = None
-    started: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.monotonic)
     heard: float | None = None  # time.monotonic() of the last news; None: no node has begun
 
     @property

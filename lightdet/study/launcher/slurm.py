@@ -42,7 +42,7 @@ class _Job:
     folder: RunFolder
     number: str
     handle: Any  # submitit's
-    started: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.monotonic)
     said: str = ""  # what was told of it last
     over: int = 0  # in how many looks in a row it was over: a job on its way back into the queue may seem so once
 
