@@ -23,8 +23,8 @@ from lightdet.compose import compose_config, require_words
 from lightdet.conf_dir import conf_dir
 from lightdet.error import LightdetError, underneath
 from lightdet.overrides import (
-    WRONG_PLACE,
     for_people,
+    not_written,
     refusal,
     require_mappings,
     require_places,
@@ -100,8 +100,8 @@ def complain(message: str) -> int:
 
 def reason(error: Exception) -> str:
     """What a person should read: one line of the LightdetError underneath, where there is one, or of the error."""
-    if isinstance(error, WRONG_PLACE):
-        return f"{error.filename}: {error.strerror}; name another place"
+    if unwritten := not_written(error):
+        return unwritten
     told = underneath(error)
     return refusal(error) if told is None else " ".join(str(told).split())
 

@@ -110,7 +110,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write a file atomically; missing folders are made. A disk that is full gets its space back."""
+    """Write a file atomically; missing folders are made. A disk that is full gets its space back, and the error names
+    the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -119,7 +120,9 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(path)
         with suppress(OSError):
             temporary.unlink()
         raise

@@ -1,5 +1,6 @@
 """What is wrong with a command line or its configuration, told in one line with what was probably meant. No torch."""
 
+import errno
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -22,13 +23,21 @@ SEVERAL = re.compile(r"Ambiguous value for argument '([^']+)'")
 LIKE = 0.6  # difflib's measure of likeness, from which on a name is taken for a slip of another
 NO_SUCH_CODE = ("Error locating target", "unexpected keyword argument")  # in Hydra's words
 WRONG_PLACE = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)  # of a path that was given
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk, or a person's share of it, that takes nothing more
 
 
 def for_people(error: Exception) -> bool:
     """Whether one line says all of it: what a constructor raised is a defect, and its traceback is what helps."""
     if isinstance(error, InstantiationException) and not any(words in str(error) for words in NO_SUCH_CODE):
         return underneath(error) is not None
-    return bool(underneath(error)) or isinstance(error, (HydraException, OmegaConfBaseException, *WRONG_PLACE))
+    return bool(underneath(error) or not_written(error)) or isinstance(error, (HydraException, OmegaConfBaseException))
+
+
+def not_written(error: Exception) -> str:
+    """One line for a file that could not be written where it should lie; "" for any other error."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"{error.filename or 'a file'}: {error.strerror}; make room, or name another place"
+    return f"{error.filename}: {error.strerror}; name another place" if isinstance(error, WRONG_PLACE) else ""
 
 
 def refusal(error: Exception) -> str:

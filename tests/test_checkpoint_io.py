@@ -74,7 +74,7 @@ def test_a_full_disk_is_told_in_one_line_and_costs_nothing(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left on device") as told:
         save(trainer, last, 2)
-    assert one_line(told.value) == "OSError: [Errno 28] No space left on device"
+    assert one_line(told.value) == f"OSError: [Errno 28] No space left on device: '{last}'"
     assert step_in(last) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"], "what does not fit is taken away"
 

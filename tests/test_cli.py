@@ -1,5 +1,6 @@
 """What a person meets at the prompt: help at once, one line for a mistake, and the exit code that goes with it."""
 
+import errno
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import lightdet.cli as cli
+from lightdet.disk import write_text
 from lightdet.error import LightdetError, underneath
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -246,3 +248,20 @@ def test_a_place_that_is_taken_by_a_file_is_told_in_one_line(
     monkeypatch.setattr(cli, "report", taken)
     assert cli.main(["report", "x"]) == 2
     assert capsys.readouterr().err == f"lightdet: {tmp_path}/file/folder: Not a directory; name another place\n"
+
+
+def test_a_full_disk_is_told_in_one_line_that_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def write(words: list[str]) -> int:
+        write_text(tmp_path / "report.md", "words")
+        return 0
+
+    monkeypatch.setattr(cli, "report", write)
+    monkeypatch.setattr(os, "fsync", full)
+    assert cli.main(["report", "x"]) == 2
+    told = f"lightdet: {tmp_path}/report.md: No space left on device; make room, or name another place\n"
+    assert capsys.readouterr().err == told
