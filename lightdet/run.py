@@ -71,10 +71,11 @@ class RunFolder:
         """All final numbers as JSON; a number that is not finite becomes null."""
         write_json(self.results_path, results)
 
-    def is_done(self, fingerprint: str) -> bool:
-        """Whether exactly this training is finished here."""
+    def is_done(self, fingerprint: str | None = None) -> bool:
+        """Whether a training is finished here, with its results; if given, whether it is exactly this one."""
         status = self.read_status()
-        return status.get("state") == "done" and status.get("fingerprint") == fingerprint and self.results_path.exists()
+        right = fingerprint is None or status.get("fingerprint") == fingerprint
+        return right and status.get("state") == "done" and self.results_path.exists()
 
     @contextmanager
     def lock(self) -> Iterator[int | None]:

@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.conf_dir import conf_dir
-from lightdet.disk import read_json
+from lightdet.disk import read_json, write_text
 from lightdet.error import LightdetError, one_line
 from lightdet.report.row import read_rows
 from lightdet.report.table import cells, to_csv, to_markdown, to_text
@@ -448,6 +448,39 @@ def test_retry_trains_what_is_missing_from_the_files_alone(
     shutil.rmtree(conf)
     assert study_command(["s", "retry", "launcher=parallel"]) == 0
     assert stand_in.trained() == ["head-76/s0", "head-38/s0", "head-38/s0"]
+
+
+def test_a_run_whose_results_are_gone_is_measured_again(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where a person deletes a broken file, which is what its row asks for."""
+    assert launch("-m", "seed=0,1", "study.name=s") == 0
+    folder = RunFolder("runs/s/default/s0")
+    write_text(folder.checkpoints / "last.ckpt", "weights")
+    folder.results_path.unlink()
+    assert study_command(["s", "prune", "--checkpoints", "--yes"]) == 0
+    assert (folder.checkpoints / "last.ckpt").exists(), "from it the run is measured again"
+    monkeypatch.setattr("lightdet.study.work.TRAINING", stand_in.NAME)
+    assert study_command(["s", "retry"]) == 0
+    folder.results_path.unlink()
+    assert launch("-m", "seed=0,1", "study.name=s") == 0
+    assert stand_in.trained() == ["default/s0", "default/s1", "default/s0", "default/s0"]
+    assert "2 rows, 2 trainings: 1 done, 1 to train" in capsys.readouterr().out
+
+
+def test_a_run_that_is_gone_is_left_to_its_command(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert launch("-m", "seed=0,1", "study.name=s") == 0
+    shutil.rmtree("runs/s/default/s0")
+    monkeypatch.setattr("lightdet.study.work.TRAINING", stand_in.NAME)
+    capsys.readouterr()
+    assert study_command(["s", "retry"]) == 1
+    shown = capsys.readouterr().out
+    assert "MISSING default__s0: no status.json in runs/s/default/s0; its sweep's command trains it anew" in shown
+    assert "0 to train" in shown and "trains them again" not in shown
+    assert launch("-m", "seed=0,1", "study.name=s") == 0
+    assert stand_in.trained() == ["default/s0", "default/s1", "default/s0"]
 
 
 def test_a_thousand_finished_rows_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,11 @@ class Row:
         """Whether it is over as intended: trained to its end, or ended early by a search."""
         return self.state in ("done", "pruned")
 
+    @property
+    def retriable(self) -> bool:
+        """Whether its run lies there and could be trained again, or on."""
+        return bool(self.run) and not self.settled and self.state not in ("running", "missing")
+
     def ap50(self, class_name: str) -> float | None:
         """AP50 of one class, 0..1."""
         return _number(inside(self.results, "metrics", "per_class", class_name, "ap50"))
@@ -126,7 +131,7 @@ def _read_run(row: Row, folder: RunFolder) -> None:
     """Fill in what the run's own files say."""
     status = folder.read_status()
     if not status:
-        row.state, row.reason = "missing", f"no status.json in {folder.path}"
+        row.state, row.reason = "missing", f"no status.json in {folder.path}; its sweep's command trains it anew"
         return
     row.state = str(status.get("state", "queued"))
     row.reason, row.traceback = str(status.get("reason") or ""), str(status.get("traceback") or "")

@@ -68,7 +68,7 @@ def register(runs_dir: Path, study: str, asked: Sequence[Asked]) -> list[RunFold
             if row.identity:
                 folder = known.get(row.identity) or _claim(study_path, study, row)
                 known[row.identity] = folder
-                if folder.read_status().get("state") != "done":
+                if not folder.is_done():
                     _renew(folder.request_path, row.request)
             facts = _facts(study_path, row, folder, place)
             if noted.get(row.name) != facts:

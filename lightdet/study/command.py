@@ -80,8 +80,7 @@ def _retry(options: argparse.Namespace) -> int:
     from lightdet.study.sweep import tell_undone, train_missing
 
     cfg = compose_config(options.override)
-    rows = [row for row in read_rows(options.study) if row.run and not row.settled and row.state != "running"]
-    folders = [RunFolder(options.study / row.run) for row in rows]
+    folders = [RunFolder(options.study / row.run) for row in read_rows(options.study) if row.retriable]
     try:
         train_missing(folders, instantiate(cfg.launcher), work.TRAINING, cfg.study.on_error == "stop", retry=True)
     finally:

@@ -48,7 +48,7 @@ def unneeded(study_path: Path, checkpoints: bool) -> Iterator[tuple[Path, str]]:
             continue
         for path in sorted(folder.path.rglob("*.tmp")):
             yield path, "half written by a process that died"
-        if checkpoints and folder.read_status().get("state") == "done":
+        if checkpoints and folder.is_done():
             for path in sorted(folder.checkpoints.glob("last.ckpt")):
                 yield path, "of a finished run"
     for path in sorted((study_path / "jobs").glob("*.tmp")):

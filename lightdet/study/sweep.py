@@ -100,7 +100,7 @@ def run_sweep(sweep: Sweep, train: str = TRAINING) -> int:
     add_command(study_path, sweep.words)
     names = {asked.name for asked in sweep.asked}
     for folder in trainings(folders):
-        if folder.read_status().get("state") == "done":
+        if folder.is_done():
             answer_agent(cfg, folder)
     try:
         train_missing(folders, launcher, train, cfg.study.on_error == "stop", cfg.study.retry)
@@ -121,11 +121,9 @@ def train_missing(
 ) -> None:
     """Have the launcher train each run once that is not done; a failed one only if `retry`."""
     runs = trainings(folders)
-    states = [str(folder.read_status().get("state")) for folder in runs]
-    missing = [
-        folder for folder, state in zip(runs, states, strict=True) if state != "done" and (retry or state != "failed")
-    ]
-    done, failed = states.count("done"), len(runs) - states.count("done") - len(missing)
+    undone = [folder for folder in runs if not folder.is_done()]
+    missing = [folder for folder in undone if retry or folder.read_status().get("state") != "failed"]
+    done, failed = len(runs) - len(undone), len(undone) - len(missing)
     left = f", {failed} failed earlier (study.retry=true trains them again)" if failed else ""
     rows = len(folders)
     print(f"lightdet: {rows} rows, {len(runs)} trainings: {done} done, {len(missing)} to train{left}", flush=True)
@@ -136,6 +134,7 @@ def tell_undone(rows: list[Row], study_path: Path) -> int:
     """Name the rows that are not settled, and how to go on; the exit code: 0 when there is none."""
     undone = [row for row in rows if not row.settled]
     if undone:
-        print("\n" + "\n".join(failures(undone)))
+        print("\n" + "\n".join(failures(undone)), flush=True)
+    if any(row.retriable for row in undone):
         print(f"lightdet: `lightdet study {study_path} retry` trains them again", flush=True)
     return 1 if undone else 0

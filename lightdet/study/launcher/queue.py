@@ -14,7 +14,7 @@ class Queue:
     """
 
     def __init__(self, folders: Sequence[RunFolder], stop_on_error: bool) -> None:
-        self.waiting = deque(folder for folder in folders if not _is_done(folder))
+        self.waiting = deque(folder for folder in folders if not folder.is_done())
         self.stopped = False
         self._stop_on_error = stop_on_error
         self._elsewhere: list[RunFolder] = []
@@ -34,7 +34,7 @@ class Queue:
             if folder.holder() is not None:
                 print(f"lightdet: {folder.path} is being trained by another process; it is waited for", flush=True)
                 self.put_aside(folder)
-            elif not _is_done(folder):
+            elif not folder.is_done():
                 return folder
         return None
 
@@ -62,7 +62,3 @@ class Queue:
         told = f": {status['reason']}{account}" if status.get("reason") else ""
         print(f"lightdet: {folder.path} is {state} after {minutes:.1f} min{told}", flush=True)
         self.stopped = self.stopped or (self._stop_on_error and state == "failed")
-
-
-def _is_done(folder: RunFolder) -> bool:
-    return folder.read_status().get("state") == "done"

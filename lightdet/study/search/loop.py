@@ -87,7 +87,7 @@ class Worker:
 
     def _is_missing(self, folder: RunFolder) -> bool:
         state = folder.read_status().get("state")
-        return state not in ("done", "pruned") and (state != "failed" or self.retry)
+        return not folder.is_done() and state != "pruned" and (state != "failed" or self.retry)
 
     def _settle(self, each: Watched) -> None:
         """Note what became of a trial; one whose process died without a word is given back, some times."""
