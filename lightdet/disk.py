@@ -41,7 +41,7 @@ def locked(path: Path, wait: bool = False, shared: bool = False) -> Iterator[int
         yield None
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+") as file:
+    with open(path, "r" if shared else "a+") as file:  # who only looks in may do so where nothing can be written
         if not _take(file, wait, shared):
             file.seek(0)
             pid = file.read().strip()

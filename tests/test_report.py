@@ -1,7 +1,9 @@
 """A study's report: its numbers, what it says of noise and of damaged rows, and a page that is safe to open."""
 
 import csv
+import errno
 import json
+import os
 import re
 import shutil
 import statistics
@@ -336,6 +338,28 @@ def test_damaged_rows_say_so_and_the_report_still_comes(tmp_path: Path) -> None:
     assert len(page.details()["rows"]) == 10
     assert "unreadable" in text and "missing" in text
     assert cli.main(["report", str(tmp_path), "--sizes", "none", "--resamples", "100"]) == 1
+
+
+def test_a_study_that_was_moved_is_read_where_it_lies_and_needs_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = add_job(tmp_path / "old", {"a": "1"}, state="failed", reason="loss is nan")
+    failed.write_status("failed", reason="loss is nan", traceback=str(failed.traceback_path))
+    killed = add_job(tmp_path / "old", {"a": "2"}, state="running", epochs=1)
+    with killed.lock():
+        pass
+    (tmp_path / "old").rename(tmp_path / "new")
+    opened = open
+
+    def read_only(file: Any, mode: str = "r", *rest: Any, **more: Any) -> Any:
+        if mode != "r":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(file))
+        return opened(file, mode, *rest, **more)
+
+    monkeypatch.setattr("builtins.open", read_only)
+    rows = read_rows(tmp_path / "new")
+    assert [(row.state, row.reason) for row in rows] == [("failed", "loss is nan"), ("killed", "")]
+    assert rows[0].traceback == str(tmp_path / "new" / failed.path.relative_to(tmp_path / "old") / "traceback.txt")
 
 
 def test_a_study_without_any_finished_run_is_reported(tmp_path: Path) -> None:

@@ -134,7 +134,8 @@ def _read_run(row: Row, folder: RunFolder) -> None:
         row.state, row.reason = "missing", f"no status.json in {folder.path}; its sweep's command trains it anew"
         return
     row.state = str(status.get("state", "queued"))
-    row.reason, row.traceback = str(status.get("reason") or ""), str(status.get("traceback") or "")
+    row.reason = str(status.get("reason") or "")
+    row.traceback = str(folder.traceback_path) if status.get("traceback") else ""  # where the study lies now
     if row.state == "running":
         holder = folder.holder()
         row.state, row.reason = ("killed", "") if holder is None else ("running", f"pid {holder}")
