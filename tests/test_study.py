@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -555,6 +556,13 @@ def test_an_impossible_choice_stops_the_sweep_at_the_door(launch: Launch) -> Non
     with pytest.raises(SystemExit):
         launch("-m", "attention=cbam,nosuch")
     assert not stand_in.trained()
+
+
+@pytest.mark.parametrize("word", ["attention=glob(z*)", "seed=range(3,0)"])
+def test_a_sweep_of_nothing_is_no_success(launch: Launch, word: str) -> None:
+    with pytest.raises(LightdetError, match=re.escape(f"{word} study.name=s: no training comes of it")):
+        launch("-m", word, "study.name=s")
+    assert launch("-m", "attention=glob(*)", "seed=range(0,1)", "study.name=s") == 0
 
 
 def test_a_broken_job_without_a_run_still_has_a_row(launch: Launch) -> None:

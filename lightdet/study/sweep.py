@@ -57,8 +57,14 @@ class Collect(Callback):
 
 
 def collected() -> Sweep | None:
-    """The sweep that Hydra has composed in this process, once; None when there was none."""
-    return _collecting.pop() if _collecting and _collecting[0].asked else None
+    """The sweep that Hydra has composed in this process, once; None when there was none. Raises LightdetError for one
+    without a single job, which Hydra takes for a success."""
+    if not _collecting:
+        return None
+    sweep = _collecting.pop()
+    if not sweep.asked:
+        raise LightdetError(f"{' '.join(sweep.words)}: no training comes of it; a glob or a range in it is empty")
+    return sweep
 
 
 def job(cfg: DictConfig, train: str = TRAINING) -> dict[str, Any]:
