@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import warnings
 from pathlib import Path
 
 import cv2
@@ -369,6 +370,18 @@ def test_photos_of_every_depth(tmp_path: Path) -> None:
         assert photo.dtype == np.uint8 and photo.flags.c_contiguous and photo.flags.writeable
         assert photo_size(tmp_path / name) == (1, 4)
         assert is_deep(tmp_path / name) == ("16" in name)
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_a_palette_with_transparent_colours_is_read_without_a_warning(suffix: str, tmp_path: Path) -> None:
+    image = Image.new("P", (3, 1))
+    image.putdata([0, 1, 2])
+    image.putpalette([255, 0, 0, 10, 20, 30, 0, 0, 255])
+    path = tmp_path / f"palette.{suffix}"
+    image.save(path, transparency=bytes([255, 0, 128]) if suffix == "png" else 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_photo(path).tolist() == [[[255, 0, 0], [10, 20, 30], [0, 0, 255]]]
 
 
 def test_one_bit_and_twelve_bit_photos(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ def _to_array(image: Image.Image, path: Path) -> np.ndarray:
         return np.asarray(image)
     if image.mode in ("1", "L"):  # three times faster than Pillow's own way to RGB
         return cv2.cvtColor(np.asarray(image.convert("L")), cv2.COLOR_GRAY2RGB)
+    if image.mode == "P":  # by way of RGBA, or Pillow warns of a palette with transparent colours
+        image = image.convert("RGBA")
     return np.array(image.convert("RGB"))
 
 
