@@ -237,6 +237,18 @@ def test_yolo_labels_that_belong_to_no_photo_are_told(tmp_path: Path) -> None:
     assert any(finding.message == doubt for finding in examine(reader, 64).findings)
 
 
+def test_yolo_photos_that_share_a_label_file_are_told(tmp_path: Path) -> None:
+    settings = write_yolo(tmp_path)
+    reader = instantiate(settings)
+    photo = reader.read()["train"][0].path
+    assert doubts_of(reader) == ()
+    write_photo(photo.with_suffix(".bmp"), seed=9)
+    reader = instantiate(settings)
+    reader.read()
+    (doubt,) = doubts_of(reader)
+    assert doubt.startswith("1 label file of more than one photo") and f"{photo.stem}.txt" in doubt
+
+
 def test_yolo_photos_behind_two_names_of_a_folder_are_read_once(tmp_path: Path) -> None:
     settings = write_yolo(tmp_path)
     os.symlink(tmp_path / "images" / "train", tmp_path / "images" / "train" / "back")  # a cycle

@@ -54,7 +54,8 @@ class Yolo:
                 raise LightdetError(
                     f"{example}: no label file for any photo of '{name}'; labels are expected like this"
                 )
-        self.doubts = self._lonely_labels({path for paths in images.values() for path in paths})
+        everything = {path for paths in images.values() for path in paths}
+        self.doubts = self._lonely_labels(everything) + self._shared_labels(everything)
         records = read_each(images, self._read_one)
         if "val" not in records:
             train, val = split(records["train"], self._val_share, self._seed, len(self.classes))
@@ -152,6 +153,17 @@ class Yolo:
         count = "1 label file" if len(lonely) == 1 else f"{len(lonely)} label files"
         text = "a photo whose label file has another name counts as one without objects"
         return (f"{count} without a photo, such as {lonely[0]}: {text}",)
+
+    def _shared_labels(self, images: set[Path]) -> tuple[str, ...]:
+        """A line about photos that differ in their suffix alone, most likely one photo saved twice: both have the boxes
+        of the one label file, and a split of ours may part them."""
+        times = Counter(self._label_path(image) for image in images)
+        shared = sorted(path for path, count in times.items() if count > 1)
+        if not shared:
+            return ()
+        count = "1 label file" if len(shared) == 1 else f"{len(shared)} label files"
+        text = "photos that differ in their suffix alone count as several, and may be both learnt from and measured on"
+        return (f"{count} of more than one photo, such as {shared[0]}: {text}",)
 
     def _read_one(self, image: Path) -> Record:
         size = photo_size(image)
