@@ -30,7 +30,6 @@ from lightdet.metric.bootstrap import LEVEL
 
 POWER = 0.8  # of seeing a difference that is there
 TAIL = 1 - (1 - LEVEL) / 2
-MOST_SEEDS = 1000
 
 
 def degrees(groups: Sequence[np.ndarray]) -> int:
@@ -115,9 +114,3 @@ def detectable_over_seeds(spread: float, pairs: int) -> float:
 def detectable_over_images(image_error: float) -> float:
     """The same for these trainings on other images: 2.80 standard errors of the bootstrap over images."""
     return (student(math.inf) + float(special.ndtri(POWER))) * image_error
-
-
-def seeds_needed(spread: float, difference: float) -> int | None:
-    """The least number of seeds that sees a difference at this spread of paired differences; None beyond 1000."""
-    known = (pairs for pairs in range(2, MOST_SEEDS + 1) if detectable_over_seeds(spread, pairs) <= difference)
-    return next(known, None)
