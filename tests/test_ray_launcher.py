@@ -87,5 +87,6 @@ def test_wrong_settings_are_named(wrong: dict[str, object]) -> None:
 
 def test_a_study_that_is_done_needs_no_cluster(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "study" / "row" / "s0")
+    folder.write_results({"steps": 3})
     folder.write_status("done")
     Ray("nowhere:1").run([folder], "a:b", stop_on_error=False)

@@ -136,6 +136,7 @@ def test_the_same_command_waits_for_the_jobs_of_the_first(answers: Path, tmp_pat
 
 def test_a_job_for_a_run_that_is_done_or_being_trained_ends_at_once(tmp_path: Path) -> None:
     done, held = claim(tmp_path / "study", 1), claim(tmp_path / "study", 2)
+    done.write_results({"steps": 3})
     done.write_status("done")
     script = "import sys, time; from lightdet.run import RunFolder\n"
     script += "with RunFolder(sys.argv[1]).lock(): print(flush=True), time.sleep(60)"
