@@ -33,6 +33,9 @@ def benchmark(words: list[str]) -> int:
     asked = parse(words)
     torch.set_num_threads(asked.threads)
     require_device(asked.device)
+    machine = fingerprint()
+    if asked.out is not None:
+        _require_machine(asked.out, machine)
     overrides, image_size = _image_size(asked.what)
     taking_part = contenders(overrides, image_size, asked.config_dir)
     names = [contender.name for contender in taking_part]
@@ -41,7 +44,7 @@ def benchmark(words: list[str]) -> int:
         raise LightdetError(f"--against {against}: not one of {', '.join(names)}")
     facts: dict[str, Any] = {
         "command": shlex.join(["lightdet", "benchmark", *words]),
-        "machine": fingerprint(),
+        "machine": machine,
         "load": load(),
         "settings": {
             "image_size": image_size,
@@ -176,11 +179,15 @@ def _show(facts: Mapping[str, Any]) -> None:
     console.print(f"\n{conditions(facts)}\n{machine_line(facts)}", highlight=False)
 
 
-def _keep(facts: Mapping[str, Any], folder: Path) -> None:
-    """benchmark.json and benchmark.md. Raises LightdetError where those of another machine lie."""
+def _require_machine(folder: Path, machine: Mapping[str, str]) -> None:
+    """Raises LightdetError where numbers of another machine lie."""
     before = read_json(folder / "benchmark.json").get("machine")
-    if before is not None and before != facts["machine"]:
+    if before is not None and before != machine:
         raise LightdetError(f"{folder}/benchmark.json is of another machine or other versions: take another folder")
+
+
+def _keep(facts: Mapping[str, Any], folder: Path) -> None:
+    """benchmark.json and benchmark.md."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "benchmark.json", dict(facts))
     write_text(folder / "benchmark.md", markdown(facts))
