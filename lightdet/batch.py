@@ -13,10 +13,12 @@ from torch import Tensor
 class Letterbox:
     """How a photo was placed into a network input, so that detections find their way back.
 
-    `x_input = x_photo * scale + left`, `y_input = y_photo * scale + top`.
+    `x_input = x_photo * scale_x + left`, `y_input = y_photo * scale_y + top`. The two scales differ where the
+    shorter side was rounded to whole pixels: a photo of 4000 x 140 px is 640 x 22 px there, not 22.4.
     """
 
-    scale: float
+    scale_x: float
+    scale_y: float
     left: float  # px, input frame
     top: float  # px, input frame
     photo_height: int  # px

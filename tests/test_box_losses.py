@@ -163,7 +163,7 @@ def small_detector(box_loss: object) -> YoloDetector:
 
 
 def taught(detector: YoloDetector, optimizer: torch.optim.Optimizer, steps: range) -> None:
-    placed = Letterbox(1.0, 0.0, 0.0, 64, 64)
+    placed = Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
     for step in steps:
         generator = torch.Generator().manual_seed(step)
         box = torch.tensor([[8.0, 8, 30, 40]]) + step

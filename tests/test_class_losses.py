@@ -116,7 +116,7 @@ def weighted_criterion() -> tuple[AnchorCriterion, Anchor]:
 def test_weights_act_on_the_class_term_by_the_truth_after_fit_to() -> None:
     criterion, predictor = weighted_criterion()
     raw = [torch.zeros(1, 21, size, size) for size in (8, 4, 2)]
-    box, placed = torch.tensor([[15.0, 13.5, 25, 26.5]]), Letterbox(1.0, 0.0, 0.0, 64, 64)
+    box, placed = torch.tensor([[15.0, 13.5, 25, 26.5]]), Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
     terms = [criterion(raw, [Target(box, torch.tensor([label]), "a", placed)], predictor) for label in (0, 1)]
     assert torch.equal(terms[0]["class"], terms[1]["class"]), "not told yet: all alike"
     said = criterion.fit_to(TrainingFacts(torch.full((40, 2), 20.0), torch.tensor([30, 10])), predictor)
@@ -140,7 +140,7 @@ def test_quality_is_the_overlap_of_the_predicted_box() -> None:
     criterion = AnchorCriterion(Ratio(neighbour_offset=0.0), Giou(), 1.0, 1.0, 1.0, remember)
     truth = torch.tensor([[17.0, 15.5, 27, 28.5]])  # 2 px right and down of the prediction: IoU 8 * 11 / (260 - 88)
     raw = [torch.zeros(1, 21, size, size, requires_grad=True) for size in (8, 4, 2)]
-    criterion(raw, [Target(truth, torch.tensor([1]), "a", Letterbox(1.0, 0.0, 0.0, 64, 64))], predictor)
+    criterion(raw, [Target(truth, torch.tensor([1]), "a", Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64))], predictor)
     assert remember.quality.tolist() == pytest.approx([88 / 172]) and not remember.quality.requires_grad
 
 

@@ -19,7 +19,7 @@ from lightdet.loss.task_aligned import TaskAlignedCriterion, distribution_loss
 from lightdet.metric.footprint import footprint
 from lightdet.predictor.distances import Distances
 
-PLACED = Letterbox(1.0, 0.0, 0.0, 64, 64)
+PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
 A, B = [0.0, 0, 16, 8], [8.0, 0, 24, 8]  # they share the cell at (12, 4)
 
 

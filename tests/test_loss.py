@@ -17,7 +17,7 @@ from lightdet.loss.box.siou import Siou
 from lightdet.loss.yolo import AnchorCriterion
 from lightdet.predictor.anchor import Anchor
 
-PLACED = Letterbox(1.0, 0.0, 0.0, 64, 64)
+PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
 
 
 def target(boxes: list[list[float]], labels: list[int]) -> Target:

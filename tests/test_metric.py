@@ -20,7 +20,7 @@ from lightdet.metric.matching import UNMATCHED, greedy, match
 from lightdet.metric.operating_point import best_f1_threshold, count, sort_images
 from lightdet.ops.letterbox import boxes_to_input
 
-HERE = Letterbox(1.0, 0.0, 0.0, 1000, 1000)
+HERE = Letterbox(1.0, 1.0, 0.0, 0.0, 1000, 1000)
 A, B, FAR = [0.0, 0, 10, 10], [100.0, 100, 120, 120], [500.0, 500, 540, 540]
 NAMES = ("scratch", "dent")
 
@@ -346,7 +346,7 @@ def test_confusion_sums_to_truths_and_detections() -> None:
 
 
 def test_boxes_come_back_to_the_photo() -> None:
-    placed = Letterbox(scale=0.5, left=0.0, top=25.0, photo_height=100, photo_width=200)
+    placed = Letterbox(scale_x=0.5, scale_y=0.5, left=0.0, top=25.0, photo_height=100, photo_width=200)
     photo = truth(([20.0, 10, 60, 90], 0))
     there = boxes_to_input(photo.boxes_xyxy, placed)
     assert there.tolist() == [[10.0, 30.0, 30.0, 70.0]]

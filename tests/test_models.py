@@ -71,7 +71,7 @@ def yolo(*overrides: str) -> YoloDetector:
 def batch(size: int = 64) -> tuple[torch.Tensor, list[Target]]:
     """An image with boxes of all sizes, so that every level of every model has something to learn, and an empty one."""
     torch.manual_seed(1)
-    placed = Letterbox(1.0, 0.0, 0.0, size, size)
+    placed = Letterbox(1.0, 1.0, 0.0, 0.0, size, size)
     middle = [(32, 32, side / 2, side / 2) for side in (33, 43, 51, 60, 64)]
     corner = [(12, 12, 3, 3), (8, 8, 6, 6), (16, 16, 11, 11), (52, 8, 4, 4), (12, 52, 8, 8)]
     spread = [(x, y, half, half) for x in (16, 32, 48) for y, half in ((32, 8), (48, 10))]

@@ -14,7 +14,7 @@ from lightdet.error import LightdetError
 from lightdet.model.detector import Detector
 from lightdet.task.detection import DetectionTask
 
-PLACED = Letterbox(1.0, 0.0, 0.0, 8, 8)
+PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 8, 8)
 
 
 class Terms(Detector):

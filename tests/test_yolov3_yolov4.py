@@ -33,7 +33,7 @@ from lightdet.predictor.yolov3 import LARGEST_GROWTH, Yolov3Anchor
 STRIDES = (8, 16, 32)
 GRIDS = (8, 4, 2)  # cells along a side at 64 px
 SHAPES = [(size, size) for size in GRIDS]
-PLACED = Letterbox(1.0, 0.0, 0.0, 64, 64)
+PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
 ANCHORS = torch.tensor([[[8.0, 8], [12, 12]], [[16, 16], [32, 8]], [[40, 40], [60, 60]]])
 
 

@@ -26,7 +26,7 @@ from lightdet.predictor.anchor import Anchor
 from lightdet.predictor.decoupled import Decoupled, boxes_from_cells, offsets_from_boxes
 from lightdet.task.detection import EXPLODED, DetectionTask
 
-PLACED = Letterbox(1.0, 0.0, 0.0, 64, 64)
+PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
 SIZES = (8, 4, 2)  # cells along a side of 64 px at strides 8, 16, 32
 
 

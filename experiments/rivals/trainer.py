@@ -134,7 +134,7 @@ def found(folder: Path, records: list[Record]) -> list[Measured]:
             torch.from_numpy(record.boxes_xyxy),
             torch.from_numpy(record.labels),
             record.image_id,
-            Letterbox(1.0, 0.0, 0.0, height, width),
+            Letterbox(1.0, 1.0, 0.0, 0.0, height, width),
         )
         measured.append((record.image_id, detections, truth))
     return measured

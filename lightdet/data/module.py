@@ -175,7 +175,8 @@ class DetectionData(LightningDataModule):
         for index, record in enumerate(photos.records):
             boxes = torch.tensor(record.boxes_xyxy, dtype=torch.float32).reshape(-1, 4)
             if len(boxes):
-                sizes.append((boxes[:, 2:] - boxes[:, :2]) * photos.letterbox(index).scale)
+                placed = photos.letterbox(index)
+                sizes.append((boxes[:, 2:] - boxes[:, :2]) * torch.tensor([placed.scale_x, placed.scale_y]))
         return torch.cat(sizes)
 
     def _split(self, split: str) -> Photos:
