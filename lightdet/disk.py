@@ -121,7 +121,7 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException as error:
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno is not None:  # without a number its words would be lost
             error.filename = error.filename or str(path)
         with suppress(OSError):
             temporary.unlink()
