@@ -20,8 +20,8 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from lightdet.benchmark.machine import fingerprint, load
 from lightdet.benchmark.measure import interleaved, paired_ratio, spread
-from lightdet.benchmark.report import markdown_table, ratio_cell
-from lightdet.nn.region_align import RegionAlign
+from lightdet.benchmark.report import machine_line, markdown_table, ratio_cell
+from lightdet.model.region_align import RegionAlign
 
 STRIDES = (4, 8, 16, 32)  # px
 CHANNELS = 256
@@ -33,7 +33,7 @@ KINDS = {"ours": RegionAlign, "torchvision": MultiScaleRoIAlign}
 def main() -> None:
     asked = arguments()
     torch.set_num_threads(asked.threads)
-    machine = {**fingerprint(("torch", "torchvision")), "load before": load()}
+    machine = {"machine": fingerprint(("torch", "torchvision")), "load": load()}
     maps, regions = drawn(asked.batch, asked.image_size, asked.regions)
     calls = {
         (name, step): call
@@ -51,8 +51,9 @@ def main() -> None:
         f"float32, {asked.threads} threads; medians of {asked.rounds} rounds, 2 warm-up rounds left out, "
         "quartiles in brackets."
     )
-    told = "; ".join(f"{name}: {value}" for name, value in machine.items())
-    text = f"## RoIAlign on a CPU\n\n    {command()}\n\n{markdown_table(cells)}\n\n{conditions}\n\n{told}."
+    text = (
+        f"## RoIAlign on a CPU\n\n    {command()}\n\n{markdown_table(cells)}\n\n{conditions}\n\n{machine_line(machine)}"
+    )
     publish("region-align", text, {}, None, asked.keep)
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import MultiScaleRoIAlign
 
-from lightdet.nn.region_align import RegionAlign
+from lightdet.model.region_align import RegionAlign
 
 LEVELS = {"names": ["0", "1", "2"], "cells": [(24, 32), (12, 16), (6, 8)]}
 IMAGE = (96, 128)  # px, so that the strides are 4, 8 and 16

@@ -17,10 +17,10 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.image_list import ImageList
 
+from lightdet.model.region_align import RegionAlign
 from lightdet.model.torchvision import TorchvisionNetwork, load_pretrained, without_background
 from lightdet.nn.float32 import in_float32
 from lightdet.nn.mode import in_mode
-from lightdet.nn.region_align import RegionAlign
 
 BACKBONE_LAYERS = 5  # all of them are trained
 

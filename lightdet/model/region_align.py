@@ -36,15 +36,14 @@ class RegionAlign(MultiScaleRoIAlign):
 
     def _looked_up(self, maps: list[Tensor], boxes: list[Tensor], image_height: int) -> tuple[Tensor, Tensor]:
         """For each bin of each region, (bins, samples): rows of the table, and what each counts."""
-        strides = [2 ** round(log2(image_height / feature.shape[2])) for feature in maps]
-        levels = LevelMapper(int(log2(strides[0])), int(log2(strides[-1])), self.canonical_scale, self.canonical_level)(
-            boxes
-        )
+        powers = [round(log2(image_height / feature.shape[2])) for feature in maps]  # of 2: the strides, px
+        mapper = LevelMapper(powers[0], powers[-1], self.canonical_scale, self.canonical_level)
+        levels = mapper(boxes)
         sizes = torch.tensor([feature.shape[2:] for feature in maps])
         starts = torch.tensor([0, *(feature[:, 0].numel() for feature in maps)]).cumsum(0)
         heights, widths = sizes[levels].unbind(1)
         image = torch.arange(len(boxes)).repeat_interleave(torch.tensor([len(some) for some in boxes]))
-        corners = torch.cat(boxes).float() / torch.tensor(strides)[levels, None]
+        corners = torch.cat(boxes).float() / 2 ** torch.tensor(powers)[levels, None]
         lows, highs = corners[:, :2], corners[:, 2:]
         extents = (highs - lows).clamp(min=1)  # cells
         columns, of_columns = self._axis(lows[:, 0], extents[:, 0], widths, self.output_size[1])
