@@ -29,7 +29,7 @@ sweep: $(READY) ## the ablation: attention or none, in front of each grid
 	$(RUN) train.py -m attention=cbam,none head=76,38,19 $(ARGS)
 
 bench: $(READY) ## parameters, operations and latency: make bench ARGS="model=yolov5s,proposed --out FOLDER"
-	OMP_WAIT_POLICY=PASSIVE $(RUN) -m lightdet.cli benchmark $(or $(ARGS),$(BENCH))
+	OMP_WAIT_POLICY=PASSIVE $(RUN) -m lightdet.cli.main benchmark $(or $(ARGS),$(BENCH))
 
 test: $(READY) ## run the tests
 	$(RUN) -m pytest $(ARGS)
@@ -39,7 +39,7 @@ lint: $(READY) ## style, common mistakes and types
 	$(RUN) -m mypy
 
 doctor: $(READY) ## examine a dataset: make doctor ARGS="data=voc data.reader.root=..."
-	$(RUN) -m lightdet.cli doctor $(ARGS)
+	$(RUN) -m lightdet.cli.main doctor $(ARGS)
 
 wheel: $(READY) ## build dist/*.whl
 	$(RUN) -m hatchling build -t wheel

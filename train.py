@@ -7,7 +7,7 @@ checkpoint where there is one. Report: numbers, curves and pictures land in the 
 
 import sys
 
-from lightdet.cli import program
+from lightdet.cli.main import program
 
 if __name__ == "__main__":
     sys.exit(program("train"))

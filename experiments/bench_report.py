@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from bench.publish import command, publish
 from study_factory import add_job, boxes
 
-from lightdet.report.row import read_rows
-from lightdet.report.study.build import report_study
-from lightdet.report.study.settings import Settings
+from lightdet.report.build import report_study
+from lightdet.report.settings import Settings
+from lightdet.runs.jobs import read_rows
 
 CLASSES = tuple("abcdef")
 IMAGES = 180

@@ -21,12 +21,12 @@ import torch
 from bench.publish import EXPERIMENTS, command, publish
 
 from experiments.rivals.environment import rival_environment
-from lightdet.benchmark.contender import PLACEHOLDER_CLASSES, contenders, patches
+from lightdet.benchmark.backend import Call, export, onnx_call, openvino_call
+from lightdet.benchmark.candidate import PLACEHOLDER_CLASSES, candidates, patches
 from lightdet.benchmark.machine import fingerprint, load
 from lightdet.benchmark.measure import interleaved, paired_ratio, spread
 from lightdet.benchmark.report import machine_line, markdown_table, ratio_cell
-from lightdet.benchmark.way import Call, export, onnx_call, openvino_call
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 
 EXPORT = EXPERIMENTS / "rivals" / "export.py"
 WAYS = {
@@ -94,10 +94,10 @@ def our_files(asked: argparse.Namespace, folder: Path) -> dict[str, tuple[Path, 
     """The same of our own networks, BatchNorm folded, without suppression."""
     images = patches(1, asked.image_size)
     files = {}
-    for contender in contenders(asked.ours, asked.image_size):
-        place = folder / contender.key
+    for candidate in candidates(asked.ours, asked.image_size):
+        place = folder / candidate.key
         place.mkdir()
-        files[contender.name] = (export(contender.network, images, place), contender.parameters)
+        files[candidate.name] = (export(candidate.network, images, place), candidate.parameters)
     return files
 
 

@@ -31,12 +31,12 @@ from experiments.rivals.photos import export_yolo
 from lightdet.benchmark.machine import fingerprint, load
 from lightdet.benchmark.measure import paired_ratio, spread
 from lightdet.benchmark.report import markdown_table, ratio_cell
-from lightdet.conf_dir import conf_dir
+from lightdet.config.conf_folder import conf_folder
 from lightdet.data.module import DetectionData
 from lightdet.data.record import Reader, Record
-from lightdet.load import build_detector
+from lightdet.engine.load import build_detector
 from lightdet.optim.precision import candidates, fastest, idle_in_float32
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 from lightdet.task.detection import DetectionTask
 from lightdet.task.trainer import build_trainer
 
@@ -117,7 +117,7 @@ def configuration(asked: argparse.Namespace) -> DictConfig:
     overrides = [f"data={asked.data}", f"image_size={asked.image_size}", f"data.batch_size={asked.batch}"]
     overrides += [f"trainer.max_epochs={asked.rounds + WARM_UP}", "trainer.limit_val_batches=0"]
     overrides += ["trainer.progress=none", "trainer.device=cpu", *asked.set]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return compose("train", overrides=overrides)
 
 

@@ -19,14 +19,14 @@ import yaml
 from bench.publish import command, publish
 from hydra import compose, initialize_config_dir
 
-from lightdet.benchmark.contender import PLACEHOLDER_CLASSES
+from lightdet.benchmark.candidate import PLACEHOLDER_CLASSES
 from lightdet.benchmark.report import markdown_table
-from lightdet.conf_dir import conf_dir
-from lightdet.load import build_detector
+from lightdet.config.conf_folder import conf_folder
+from lightdet.engine.load import build_detector
 from lightdet.metric.footprint import footprint
 
 SIZES = (608, 640)  # px
-PRESETS = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml"))
+PRESETS = sorted(path.stem for path in (conf_folder() / "model").glob("*.yaml"))
 FOLDER = Path(__file__).resolve().parent / "flops"
 
 
@@ -34,7 +34,7 @@ def count(preset: str) -> dict[str, Any]:
     """{"parameters": M, "608": {"MACs": G, "2 x MAC": G}, ...}: of a preset with 6 classes."""
     found: dict[str, Any] = {}
     for size in SIZES:
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
             config = compose("train", overrides=[f"model={preset}", f"image_size={size}"])
         torch.manual_seed(0)
         network = build_detector(config, PLACEHOLDER_CLASSES).network

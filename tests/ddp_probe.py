@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from lightdet.batch import Detections, Target
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Detections, Target
 from lightdet.model.detector import Detector
 
 NOTES = "DDP_PROBE_NOTES"  # environment: a folder; each rank writes its pid, and a line for each step

@@ -6,8 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from lightdet.disk import write_text
-from lightdet.run import RunFolder
+from lightdet.core.files import write_text
+from lightdet.runs.folder import RunFolder
 
 
 def claim(study: Any, seed: int) -> RunFolder:

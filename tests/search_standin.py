@@ -10,11 +10,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-import lightdet.compose
-from lightdet.disk import read_metrics, write_text
-from lightdet.error import Ended, LightdetError
-from lightdet.run import RunFolder
-from lightdet.study.work import work
+import lightdet.config.compose
+from lightdet.core.errors import Ended, LightdetError
+from lightdet.core.files import read_metrics, write_text
+from lightdet.engine.work import work
+from lightdet.runs.folder import RunFolder
 
 BEST_RATE = 0.002
 TRAINED = Path("trained.txt")  # in the working directory: a line per epoch that was trained, after it was kept
@@ -76,7 +76,7 @@ def main(conf: str, words: list[str]) -> int:
     """What typing `lightdet search` and the words does, with this training and the configuration in `conf`."""
     import lightdet.study.search.command as command
 
-    command.conf_dir = lightdet.compose.conf_dir = lambda: Path(conf)
+    command.conf_folder = lightdet.config.compose.conf_folder = lambda: Path(conf)
     return command.run(words, "search_standin:train")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 NAME = "stand_in:train"
 TRAINED = Path("trained.txt")  # in the working directory: a line for each training that was begun

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lightdet.disk import write_json, write_text
-from lightdet.identity import slug
+from lightdet.config.names import slug
+from lightdet.core.files import write_json, write_text
 from lightdet.metric.bootstrap import MEANS, class_precisions, mean_precisions
+from lightdet.metric.detections_file import write_detections
 from lightdet.metric.match_record import ImageBoxes, match_records
-from lightdet.report.detections import write_detections
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 CLASSES = ("dent", "scratch", "stain")
 SPLITS = {"train": [f"train/{k}.png" for k in range(8)], "val": [f"val/{k}.png" for k in range(24)]}

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lightdet.allocator import SETTINGS, VARIABLE, _is_glibc
+from lightdet.core.allocator import SETTINGS, VARIABLE, _is_glibc
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = """
 import json, os, resource, sys
-from lightdet.allocator import keep_memory
+from lightdet.core.allocator import keep_memory
 keep_memory()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -10,7 +10,7 @@ from lightdet.attention.cbam import Cbam
 from lightdet.attention.se import Se
 from lightdet.backbone.attended import Attended
 from lightdet.backbone.csp_layer_darknet import CspLayerDarknet
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 from lightdet.fusion.weighted_residual import WeightedResidual
 from lightdet.model.yolo import Yolo
 from lightdet.neck.asff import Asff, Blend

@@ -8,12 +8,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from lightdet.compose import compose_config
+from lightdet.config.compose import compose_config
+from lightdet.core.errors import LightdetError
 from lightdet.data.augment.mosaic import Mosaic
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.augment.sample import Sample, cut_boxes
 from lightdet.data.augment.window import Window
-from lightdet.error import LightdetError
 
 SIZE = 96  # px
 GROUND, PAINT = 60, 220  # grey levels, apart under every change of brightness in `light`

@@ -13,16 +13,16 @@ from tiny_datasets import write_voc
 from torch import Tensor, nn
 
 from lightdet.benchmark import command
-from lightdet.benchmark.contender import _photo, combinations, contenders
+from lightdet.benchmark.backend import WAYS, Prepared
+from lightdet.benchmark.candidate import _photo, candidates, combinations
 from lightdet.benchmark.measure import interleaved, paired_ratio, peak_bytes
 from lightdet.benchmark.order import disagreements, timed
-from lightdet.benchmark.way import WAYS, Prepared
-from lightdet.cli import main
-from lightdet.compose import compose_config
-from lightdet.error import LightdetError
-from lightdet.load import BEST, build_detector
-from lightdet.run import RunFolder
-from lightdet.training import write_config
+from lightdet.cli.main import main
+from lightdet.config.compose import compose_config
+from lightdet.core.errors import LightdetError
+from lightdet.engine.load import BEST, build_detector
+from lightdet.engine.train import write_config
+from lightdet.runs.folder import RunFolder
 
 SMALL = ["width=0.125", "image_size=64"]
 
@@ -35,7 +35,7 @@ def test_a_benchmark_is_a_sweep_of_overrides_and_names_what_differs() -> None:
 
 
 def test_jobs_that_are_one_network_are_measured_once() -> None:
-    found = contenders(["attention=cbam,none", "head=76,38", "width=0.125"], 64)
+    found = candidates(["attention=cbam,none", "head=76,38", "width=0.125"], 64)
     assert [each.name for each in found] == [
         "attention=cbam head=76",
         "attention=cbam head=38",
@@ -44,7 +44,7 @@ def test_jobs_that_are_one_network_are_measured_once() -> None:
 
 
 def test_a_word_that_takes_a_value_away_is_no_folder() -> None:
-    plain, without = [contenders(["model=light", *words], 64)[0] for words in ([], ["~model.network.predictor.hidden"])]
+    plain, without = [candidates(["model=light", *words], 64)[0] for words in ([], ["~model.network.predictor.hidden"])]
     assert without.key != plain.key, "the predictor is then as wide as its finest map"
 
 
@@ -52,7 +52,7 @@ def test_options_from_outside_take_part(tmp_path: Path) -> None:
     (tmp_path / "attention").mkdir()
     option = "# @package model.network\nattention: {_target_: lightdet.attention.eca.Eca, _partial_: true}\nhead: all\n"
     (tmp_path / "attention" / "mine.yaml").write_text(option)
-    mine, eca = contenders(["model=proposed", "attention=mine,eca", "head=all", "width=0.125"], 64, tmp_path)
+    mine, eca = candidates(["model=proposed", "attention=mine,eca", "head=all", "width=0.125"], 64, tmp_path)
     assert (mine.name, eca.name) == ("attention=mine", "attention=eca") and mine.parameters == eca.parameters
 
 
@@ -79,7 +79,7 @@ def test_the_photo_of_a_run_has_the_size_of_the_benchmark(tmp_path: Path) -> Non
     weights = build_detector(config, 2, fetch=False).state_dict()
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
     torch.save({"ema": {"weights": weights}, "epoch": 0}, folder.checkpoints / BEST)
-    (found,) = contenders([str(folder.path)], 96)
+    (found,) = candidates([str(folder.path)], 96)
     assert found.photo is not None and found.photo.shape == (1, 3, 96, 96)
 
 
@@ -237,7 +237,7 @@ def test_where_operations_and_time_disagree_is_said_in_words() -> None:
 
 
 def test_the_norms_of_a_preset_keep_its_maps_from_fading() -> None:
-    (found,) = contenders(["model=hybrid_attention", "width=0.125"], 64)
+    (found,) = candidates(["model=hybrid_attention", "width=0.125"], 64)
     with torch.no_grad():
         raw = found.network(torch.rand(2, 3, 64, 64))
     assert all(one[0].sub(one[1]).abs().max() > 1e-3 for one in raw), "the images are still to be seen in the answers"

@@ -13,7 +13,7 @@ from lightdet.model.yolo import Yolo
 from lightdet.neck.pan import Pan
 from lightdet.nn.blocks import BottleneckCsp, Focus, Spp, max_pool_5
 from lightdet.nn.contracts import Backbone
-from lightdet.nn.fuse import fuse
+from lightdet.nn.fold import fold
 from lightdet.predictor.anchor import Anchor
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
@@ -106,7 +106,7 @@ def test_a_fused_network_answers_the_same_without_a_norm(build: type[CspDarknet]
     network = as_after_training(yolo(build(width=0.125, depth=0.33)))
     network.train()
     x = torch.rand(2, 3, 96, 64)
-    fused = fuse(network, x)
+    fused = fold(network, x)
     with torch.no_grad():
         expected: list[Tensor] = network.eval()(x)
         found: list[Tensor] = fused(x)
@@ -120,11 +120,11 @@ def test_fusing_the_concatenation_of_csp_is_exact() -> None:
     block = as_after_training(BottleneckCsp(6, 12, count=2)).double().eval()
     x = torch.randn(2, 6, 7, 5, dtype=torch.float64)
     with torch.no_grad():
-        torch.testing.assert_close(fuse(block, x)(x), block(x), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(fold(block, x)(x), block(x), rtol=1e-12, atol=1e-12)
 
 
 def test_fusing_twice_is_fusing_once() -> None:
     x = torch.randn(1, 6, 7, 5)
-    once = fuse(as_after_training(BottleneckCsp(6, 12, count=1)), x)
+    once = fold(as_after_training(BottleneckCsp(6, 12, count=1)), x)
     with torch.no_grad():
-        assert torch.equal(fuse(once, x)(x), once(x))
+        assert torch.equal(fold(once, x)(x), once(x))

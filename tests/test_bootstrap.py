@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from faster_coco_eval import COCO, COCOeval_faster
 
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 from lightdet.metric.bootstrap import class_precisions, draw, interval, mean_precisions
 from lightdet.metric.coco import IOU_THRESHOLDS, RECALL_POINTS
+from lightdet.metric.detections_file import read_detections, write_detections
 from lightdet.metric.match_record import ImageBoxes, match_greedily, match_records
-from lightdet.report.detections import read_detections, write_detections
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = 4  # the last one has detections and no truth
@@ -189,5 +189,5 @@ def test_a_file_that_is_none_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_the_bootstrap_does_without_torch() -> None:
-    script = "import sys, lightdet.metric.bootstrap, lightdet.report.detections; sys.exit('torch' in sys.modules)"
+    script = "import sys, lightdet.metric.bootstrap, lightdet.metric.detections_file; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from lightdet.assigner.ratio import Ratio
 from lightdet.backbone.csp_darknet import CspDarknet
-from lightdet.batch import Letterbox, Target
 from lightdet.callback.ema import Ema
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Letterbox, Target
 from lightdet.fusion.plain import Plain
 from lightdet.loss.box.ciou import Ciou
 from lightdet.loss.box.diou import Diou

@@ -12,7 +12,7 @@ from lightdet.attention.cbam import Cbam
 from lightdet.attention.coord import Coord
 from lightdet.attention.eca import Eca
 from lightdet.attention.se import Se
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 
 
 def sigmoid(x: float) -> float:

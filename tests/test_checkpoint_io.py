@@ -12,11 +12,11 @@ import torch
 from launcher_standin import claim
 from pytorch_lightning import Trainer
 
-from lightdet.compose import compose_config
-from lightdet.error import one_line
+from lightdet.config.compose import compose_config
+from lightdet.core.errors import one_line
+from lightdet.engine.work import work
 from lightdet.optim.precision import Choice
-from lightdet.run import RunFolder
-from lightdet.study.work import work
+from lightdet.runs.folder import RunFolder
 from lightdet.task.trainer import build_trainer
 
 ROOT = Path(__file__).resolve().parent.parent

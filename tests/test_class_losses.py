@@ -10,10 +10,10 @@ from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
 from lightdet.assigner.ratio import Ratio
-from lightdet.batch import Letterbox, Target, TrainingFacts
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Letterbox, Target, TrainingFacts
 from lightdet.data.module import DetectionData
 from lightdet.data.record import Record
-from lightdet.error import LightdetError
 from lightdet.loss.box.giou import Giou
 from lightdet.loss.class_weights.inverse_frequency import InverseFrequency
 from lightdet.loss.classification.bce import Bce

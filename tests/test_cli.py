@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-import lightdet.cli as cli
-from lightdet.disk import write_text
-from lightdet.error import LightdetError, underneath
+import lightdet.cli.main as cli
+from lightdet.core.errors import LightdetError, underneath
+from lightdet.core.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 README_FILES = ("```python\n# mine.py", "```yaml\n# @package")  # how its two files begin, caption or not
@@ -21,7 +21,7 @@ README_FILES = ("```python\n# mine.py", "```yaml\n# @package")  # how its two fi
 def shell(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """`lightdet WORDS` as the console script runs it, without an installation."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    script = "import sys; from lightdet.cli import program; sys.exit(program())"
+    script = "import sys; from lightdet.cli.main import program; sys.exit(program())"
     return subprocess.run(
         [sys.executable, "-c", script, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120
     )
@@ -161,7 +161,7 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
         "start": 1.0,
     }
     script = (
-        "import lightdet.cli as c, os, subprocess, sys; c.share_import_path(); import mine, torch;"
+        "import lightdet.cli.main as c, os, subprocess, sys; c.share_import_path(); import mine, torch;"
         "assert mine.Mine(8)(torch.ones(1, 8, 2, 2)).shape == (1, 8, 2, 2);"
         "subprocess.run([sys.executable, '-c', 'import mine, lightdet'], cwd='/', check=True)"
     )
@@ -217,7 +217,7 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
     ],
 )
 def test_a_number_with_which_no_training_can_be_done_is_named(words: str) -> None:
-    from lightdet.settings import check_settings
+    from lightdet.engine.settings import check_settings
 
     *options, word = words.split()
     check_settings(cli.compose_config(options))

@@ -12,14 +12,14 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 
-from lightdet.batch import Batch, Detections, Target
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Batch, Detections, Target
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.module import DetectionData
 from lightdet.data.record import Record
 from lightdet.data.sampler import EpochBatchSampler
-from lightdet.error import LightdetError
-from lightdet.evaluate import run_detector
+from lightdet.engine.evaluate import run_detector
 from lightdet.model.detector import Detector
 
 SIZE = 32  # px

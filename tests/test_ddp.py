@@ -19,18 +19,18 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from lightdet.conf_dir import conf_dir
+from lightdet.config.conf_folder import conf_folder
+from lightdet.core.errors import LightdetError
 from lightdet.data.sampler import EpochBatchSampler
-from lightdet.error import LightdetError
-from lightdet.evaluate import evaluate
-from lightdet.identity import fingerprint
-from lightdet.load import load_detector
-from lightdet.run import RunFolder
-from lightdet.task.cluster import Cluster
-from lightdet.task.place import Place, first_host, place_in
-from lightdet.task.ranks import own_place, rank_count
+from lightdet.distributed.cluster import Cluster
+from lightdet.distributed.ranks import own_place, rank_count
+from lightdet.distributed.world import World, first_host, world_from
+from lightdet.engine.evaluate import evaluate
+from lightdet.engine.load import load_detector
+from lightdet.engine.train import batch_text, train
+from lightdet.runs.fingerprint import fingerprint
+from lightdet.runs.folder import RunFolder
 from lightdet.task.trainer import shares_batchnorm
-from lightdet.training import batch_text, train
 
 CPU = torch.device("cpu")
 EPOCHS, STEPS = 2, 3  # optimizer steps of an epoch
@@ -50,12 +50,12 @@ SETTINGS = (
     "trainer.devices=2",
     "logger=none",
 )
-ALONE = "from lightdet.training import train; from lightdet.run import RunFolder; from omegaconf import OmegaConf; "
-ALONE += "import sys; train(OmegaConf.load(sys.argv[1]), RunFolder(sys.argv[2]))"
+ALONE = "from lightdet.engine.train import train; from lightdet.runs.folder import RunFolder; import sys; "
+ALONE += "from omegaconf import OmegaConf; train(OmegaConf.load(sys.argv[1]), RunFolder(sys.argv[2]))"
 
 
 def configured(*words: str) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return compose("train", overrides=[*SETTINGS, *words])
 
 
@@ -231,7 +231,7 @@ def test_the_number_of_ranks_is_part_of_what_is_learnt() -> None:
 
 
 def test_a_place_from_outside() -> None:
-    assert place_in({"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_JOB_ID": "7"}) is None  # a batch script
+    assert world_from({"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_JOB_ID": "7"}) is None  # a batch script
     step = {
         "SLURM_PROCID": "5",
         "SLURM_STEP_NUM_TASKS": "8",
@@ -241,12 +241,12 @@ def test_a_place_from_outside() -> None:
         "SLURM_JOB_ID": "4321",
         "SLURM_STEP_ID": "2",
     }
-    place = place_in(step)
-    assert place == Place(5, 8, 1, 1, "gpu07", 15000 + (4321 * 31 + 2) % 20000)
+    place = world_from(step)
+    assert place == World(5, 8, 1, 1, "gpu07", 15000 + (4321 * 31 + 2) % 20000)
     cluster = Cluster(place)
     assert (cluster.global_rank(), cluster.local_rank(), cluster.node_rank(), cluster.world_size()) == (5, 1, 1, 8)
-    given = Place(3, 4, 1, 1, "host", 1234)
-    assert place_in(given.variables()) == given
+    given = World(3, 4, 1, 1, "host", 1234)
+    assert world_from(given.variables()) == given
     names = ["gpu[03-05,9],cpu1", "gpu[3,9]", "a,b", "n[1-2]-ib", "one"]
     assert [first_host(name) for name in names] == ["gpu03", "gpu3", "a", "n1-ib", "one"]
 
@@ -281,5 +281,5 @@ def test_several_devices_of_a_kind_that_cannot() -> None:
     settings = configured("trainer.device=mps").trainer
     with pytest.raises(LightdetError, match="not mps"):
         rank_count(settings, torch.device("mps"))
-    assert own_place(settings, 2) == Place(ranks=2)
+    assert own_place(settings, 2) == World(ranks=2)
     assert not shares_batchnorm(settings, CPU) and shares_batchnorm(settings, torch.device("cuda"))

@@ -11,11 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from tiny_datasets import BOX, Settings, voc_object, voc_xml, write_photo, write_voc
 
-from lightdet.data.doctor import Examination, examine, quick_check, run_doctor
-from lightdet.data.doctor_report import as_dict, as_text
+from lightdet.core.errors import LightdetError
 from lightdet.data.reader.voc import Voc
 from lightdet.data.record import Record, with_bits
-from lightdet.error import LightdetError
+from lightdet.doctor.command import Examination, examine, quick_check, run_doctor
+from lightdet.doctor.report import as_dict, as_text
 from lightdet.ops.anchors import reachable
 from lightdet.ops.grid import check_image_size
 

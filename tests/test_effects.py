@@ -9,11 +9,11 @@ from study_factory import add_job, boxes
 
 from lightdet.metric.bootstrap import interval
 from lightdet.metric.paired import over_images_and_seeds
-from lightdet.report.study.build import report_study
-from lightdet.report.study.comparison import Comparer
-from lightdet.report.study.effects import Effect, effects_of
-from lightdet.report.study.rows import StudyRow, read_study
-from lightdet.report.study.settings import Settings
+from lightdet.report.build import report_study
+from lightdet.report.comparison import Comparer
+from lightdet.report.effects import Effect, effects_of
+from lightdet.report.rows import StudyRow, read_study
+from lightdet.report.settings import Settings
 
 SKILLS = {("none", "plain"): 0.4, ("cbam", "plain"): 0.75, ("none", "weighted"): 0.42, ("cbam", "weighted"): 0.8}
 

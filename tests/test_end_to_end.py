@@ -12,8 +12,8 @@ from pytorch_lightning.demos.boring_classes import BoringModel
 from torch.utils.data import DataLoader
 
 from lightdet.callback.progress import EpochBar
-from lightdet.cli import main
-from lightdet.disk import read_metrics
+from lightdet.cli.main import main
+from lightdet.core.files import read_metrics
 from lightdet.task.detection import DetectionTask
 
 TINY = (

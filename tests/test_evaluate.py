@@ -11,18 +11,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lightdet.batch import Batch, Detections, Target
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Batch, Detections, Target
 from lightdet.data.image import read_photo
 from lightdet.data.record import Record, with_bits
-from lightdet.error import LightdetError
-from lightdet.evaluate import evaluate, run_detector
+from lightdet.draw.curves import plot_confusion, plot_training, read_columns
+from lightdet.draw.page import beside
+from lightdet.draw.palette import class_colour, font, shorten
+from lightdet.draw.panel import Mark, _place, draw_marks, letter_size, panel_scale
+from lightdet.draw.pictures import compare, draw, write_samples
+from lightdet.engine.evaluate import evaluate, run_detector
 from lightdet.model.detector import Detector
 from lightdet.ops.letterbox import boxes_to_input, letterbox_image
-from lightdet.report.curves import plot_confusion, plot_training, read_columns
-from lightdet.report.page import beside
-from lightdet.report.palette import class_colour, font, shorten
-from lightdet.report.panel import Mark, _place, draw_marks, letter_size, panel_scale
-from lightdet.report.pictures import compare, draw, write_samples
 
 CLASSES = ("scratch", "dent", "stain")
 INPUT = 96  # px
@@ -122,7 +122,7 @@ def test_pictures_show_the_photos_with_the_bits_of_the_camera(tmp_path: Path, mo
         read.append(bits)
         return read_photo(path, bits)
 
-    monkeypatch.setattr("lightdet.evaluate.read_photo", reads)
+    monkeypatch.setattr("lightdet.engine.evaluate.read_photo", reads)
     answers = [[Detections.none() for _ in batch.targets] for batch in batches]
     report = evaluate(Oracle(answers), batches, CLASSES, records, tmp_path / "report")
     assert read == [12] * 5

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lightdet import run, training
-from lightdet.compose import compose_config
-from lightdet.run import RunFolder
+from lightdet.config.compose import compose_config
+from lightdet.runs.folder import RunFolder
 
 TINY = (
     *("data.reader.train_images=8", "data.reader.val_images=12", "data.reader.size=96", "data.batch_size=4"),

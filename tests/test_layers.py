@@ -10,15 +10,16 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "lightdet"
 LAYERS = (
-    ("batch", "error", "paths", "conf_dir", "allocator", "disk", "gather", "bar"),
-    ("ops",),
+    ("core",),
+    ("config", "ops"),
     ("nn",),
     ("backbone", "neck", "fusion", "attention", "predictor"),
-    ("loss", "assigner", "data", "metric", "optim"),
+    ("loss", "assigner", "data", "metric", "optim", "distributed"),
     ("model",),
-    ("run", "identity", "compose", "overrides"),
-    ("task", "callback", "logger"),
-    ("load", "benchmark", "report", "study", "settings", "training", "evaluate", "evaluate_run", "predict", "rank"),
+    ("runs",),
+    ("task", "callback", "logger", "draw", "doctor"),
+    ("engine",),
+    ("benchmark", "report", "study"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
@@ -70,8 +71,8 @@ def test_option_folders_list_nothing() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "cli",
-        "run",
+        "cli.main",
+        "runs.folder",
         "study.sweep",
         "study.command",
         "study.worker",

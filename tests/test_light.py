@@ -10,10 +10,10 @@ from torchvision.ops import box_iou
 
 from lightdet.assigner.task_aligned import ScoredCells, SoftPositives, TaskAligned
 from lightdet.backbone.thin_csp import ThinCsp
-from lightdet.batch import Letterbox, Target, TrainingFacts
-from lightdet.compose import compose_config
-from lightdet.error import LightdetError
-from lightdet.load import build_detector
+from lightdet.config.compose import compose_config
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Letterbox, Target, TrainingFacts
+from lightdet.engine.load import build_detector
 from lightdet.loss.box.ciou import Ciou
 from lightdet.loss.task_aligned import TaskAlignedCriterion, distribution_loss
 from lightdet.metric.footprint import footprint

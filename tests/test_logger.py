@@ -19,12 +19,12 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from tracked_run import CHOICES, CONFIG, of_kind, records, results, summary_of, tracked_run, train
 
 from lightdet.callback.metrics_csv import MetricsCsv, read_metrics
-from lightdet.logger.aside import Aside, Silence
 from lightdet.logger.csv import CsvLogger
+from lightdet.logger.guarded_thread import GuardedThread, Silence
 from lightdet.logger.run_logger import close_trackers
 from lightdet.logger.wandb import WandbLogger, of_one_size
 from lightdet.logger.wandb_mode import answers, decide, has_key
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 KEY = "0123456789" * 4
 SILENT = "http://192.0.2.1"  # an address that is nobody's
@@ -278,7 +278,7 @@ def test_wandb_that_stops_answering_is_left_behind(
 
 
 def test_what_is_done_aside_keeps_its_order_and_its_errors() -> None:
-    aside, told, late = Aside("test"), [], threading.Event()
+    aside, told, late = GuardedThread("test"), [], threading.Event()
     aside.do(lambda: aside.do(lambda: told.append(threading.current_thread().name), 1), 1)
     assert told == ["test"], "asked from inside, it is done at once and in the same thread"
     with pytest.raises(ZeroDivisionError):

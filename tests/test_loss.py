@@ -9,7 +9,7 @@ from torchvision.ops import complete_box_iou_loss, distance_box_iou_loss, genera
 
 from lightdet.assigner.anchors import best_possible_recall, cluster_anchors
 from lightdet.assigner.ratio import Ratio
-from lightdet.batch import Letterbox, Target, TrainingFacts
+from lightdet.core.types import Letterbox, Target, TrainingFacts
 from lightdet.loss.box.ciou import Ciou
 from lightdet.loss.box.diou import Diou
 from lightdet.loss.box.giou import Giou

@@ -10,8 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from tiny_datasets import WRITERS, Settings, coco_document, voc_object, voc_xml, yolo_row
 
-from lightdet.data.doctor import run_doctor
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.doctor.command import run_doctor
 
 Spoil = Callable[[Path, Settings], object]
 GARBAGE = bytes(range(256)) * 4

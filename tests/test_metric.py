@@ -11,8 +11,8 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from lightdet.batch import Detections, Letterbox, Target
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Detections, Letterbox, Target
 from lightdet.metric.confusion import confusion_matrix
 from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.frame import detections_to_photo, target_to_photo

@@ -11,10 +11,11 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig
 
-from lightdet.batch import Letterbox, Target
-from lightdet.conf_dir import conf_dir
-from lightdet.error import LightdetError
-from lightdet.load import BEST, build_detector, load_detector
+from lightdet.config.conf_folder import conf_folder
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Letterbox, Target
+from lightdet.engine.load import BEST, build_detector, load_detector
+from lightdet.engine.train import write_config
 from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.footprint import footprint
 from lightdet.metric.frame import detections_to_photo
@@ -22,10 +23,9 @@ from lightdet.model.decode import select
 from lightdet.model.detector import Detector
 from lightdet.model.yolo import YoloDetector
 from lightdet.ops.grid import parse_head
-from lightdet.run import RunFolder
-from lightdet.training import write_config
+from lightdet.runs.folder import RunFolder
 
-CONF = Path(conf_dir())
+CONF = Path(conf_folder())
 GROUPS = ("model", "backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner")
 GROUPS += ("loss/box", "loss/class", "loss/class_weights")
 PRESETS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))

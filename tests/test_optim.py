@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from lightdet.nn.blocks import ConvBnAct
-from lightdet.optim.fused import use_fused_kernel
 from lightdet.optim.groups import parameter_groups
+from lightdet.optim.kernel import use_fused_kernel
 from lightdet.optim.muon import Muon, orthogonal
 from lightdet.optim.schedule import WarmupCosine
 

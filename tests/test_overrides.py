@@ -10,11 +10,11 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from lightdet import cli
-from lightdet.compose import compose_config
-from lightdet.error import LightdetError, one_line
-from lightdet.identity import fingerprint
-from lightdet.overrides import require_mappings, require_read
+from lightdet.cli.main import main as cli
+from lightdet.config.compose import compose_config
+from lightdet.config.refusals import require_mappings, require_read
+from lightdet.core.errors import LightdetError, one_line
+from lightdet.runs.fingerprint import fingerprint
 
 SLIPS = {
     "modle=light": "modle: there is no such setting; did you mean model?",

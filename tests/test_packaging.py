@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lightdet.conf_dir import conf_dir
+from lightdet.config.conf_folder import conf_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -46,12 +46,12 @@ def test_wheel_carries_nothing_else(wheel: set[str]) -> None:
 def test_wheel_has_the_command_and_the_licence(wheel: set[str]) -> None:
     assert any(name.endswith(".dist-info/entry_points.txt") for name in wheel)
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
-    assert PROJECT["scripts"] == {"lightdet": "lightdet.cli:program"}
+    assert PROJECT["scripts"] == {"lightdet": "lightdet.cli.main:program"}
 
 
 def test_configuration_is_found() -> None:
-    assert conf_dir().is_absolute()
-    assert (conf_dir() / "train.yaml").is_file()
+    assert conf_folder().is_absolute()
+    assert (conf_folder() / "train.yaml").is_file()
 
 
 def test_lock_pins_every_dependency_with_hashes_and_names_no_host() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_models import composed
 
-from lightdet.load import build_detector
+from lightdet.engine.load import build_detector
 
 PRINTED = {  # M
     "yolov5s": 7.26,

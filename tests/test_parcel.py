@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from launcher_standin import claim
 
-from lightdet.disk import write_text
-from lightdet.error import LightdetError
-from lightdet.run import RunFolder
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import write_text
+from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher import parcel, ray_node
 from lightdet.study.launcher.parcel import Files, names, outfit, unpack, unpack_at_home
 from lightdet.study.launcher.ray_node import Mailbox, News

@@ -10,14 +10,14 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from lightdet import training
-from lightdet.compose import compose_config
-from lightdet.disk import write_json
-from lightdet.load import build_detector
+from lightdet.config.compose import compose_config
+from lightdet.core.files import write_json
+from lightdet.engine import train as training
+from lightdet.engine.load import build_detector
+from lightdet.engine.train import _choose_precision
 from lightdet.optim import precision
 from lightdet.optim.precision import Choice, candidates, idle_in_float32
-from lightdet.run import RunFolder
-from lightdet.training import _choose_precision
+from lightdet.runs.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 OTHER = """
 import sys, time
 from pathlib import Path
-from lightdet.disk import locked, write_json
+from lightdet.core.files import locked, write_json
 
 memory = Path(sys.argv[1])
 with locked(memory.with_suffix(".lock")) as holder:

@@ -12,12 +12,12 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
 
-import lightdet.predict
-from lightdet.batch import Detections
-from lightdet.cli import main
-from lightdet.error import LightdetError
+import lightdet.engine.predict
+from lightdet.cli.main import main
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Detections
+from lightdet.engine.predict import DEFAULT_THRESHOLD, Summary, find_photos, predict, predict_run, run_threshold
 from lightdet.model.decode import select
-from lightdet.predict import DEFAULT_THRESHOLD, Summary, find_photos, predict, predict_run, run_threshold
 
 CLASSES = ("dent", "scratch")
 # A photo of 100 x 50 px in an input of 64 px: scale 0.64, 32 px high, 16 px of padding above.
@@ -207,8 +207,8 @@ def test_photos_are_read_with_the_bits_of_the_run(tmp_path: Path, monkeypatch: p
             self.seen.append(float(images[..., 16:48, :].mean()))
             return [Detections.none() for _ in images]
 
-    monkeypatch.setattr(lightdet.predict, "load_detector", lambda *_: Loaded(Looks(), CLASSES, 64))  # type: ignore[arg-type]
-    monkeypatch.setattr(lightdet.predict, "fused", lambda detector, _: detector)
+    monkeypatch.setattr(lightdet.engine.predict, "load_detector", lambda *_: Loaded(Looks(), CLASSES, 64))  # type: ignore[arg-type]
+    monkeypatch.setattr(lightdet.engine.predict, "folded", lambda detector, _: detector)
     for name, brightest in (("a.png", 4000), ("b.png", 4096)):
         values = np.full((50, 100), 2000, dtype=np.uint16)
         values[3, 3] = brightest
@@ -220,8 +220,8 @@ def test_photos_are_read_with_the_bits_of_the_run(tmp_path: Path, monkeypatch: p
 def test_command_exits_1_for_a_broken_photo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(lightdet.predict, "load_detector", lambda *_: Loaded(Fixed(), CLASSES, 64))
-    monkeypatch.setattr(lightdet.predict, "fused", lambda detector, _: detector)
+    monkeypatch.setattr(lightdet.engine.predict, "load_detector", lambda *_: Loaded(Fixed(), CLASSES, 64))
+    monkeypatch.setattr(lightdet.engine.predict, "folded", lambda detector, _: detector)
     save(tmp_path / "in/a.png")
     words = ["predict", str(tmp_path), str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--json"]
     assert main(words) == 0

@@ -14,15 +14,15 @@ from test_models import batch, composed
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 
 from lightdet.backbone.timm import Timm
-from lightdet.benchmark.contender import contenders
-from lightdet.error import underneath
-from lightdet.load import BEST, LAST, build_detector, load_detector
+from lightdet.benchmark.candidate import candidates
+from lightdet.core.errors import underneath
+from lightdet.engine.load import BEST, LAST, build_detector, load_detector
+from lightdet.engine.train import train, write_config
 from lightdet.model.yolo import YoloDetector
 from lightdet.nn.pretrained import fetches, weights_follow
-from lightdet.report.study import cost
-from lightdet.run import RunFolder
+from lightdet.report import cost
+from lightdet.runs.folder import RunFolder
 from lightdet.study.search import latency
-from lightdet.training import train, write_config
 
 PRETRAINED = {
     "timm": [
@@ -92,9 +92,9 @@ def test_a_run_is_used_offline(library: str, tmp_path: Path, monkeypatch: pytest
     assert all(torch.equal(value, kept[name]) for name, value in loaded.state_dict().items())
     with torch.inference_mode():
         assert len(loaded.detect(batch()[0])) == 2
-    (found,) = contenders([str(folder.path)], 64)
+    (found,) = candidates([str(folder.path)], 64)
     assert found.run == str(folder.path)
-    assert contenders([*PRETRAINED[library], "image_size=64"], 64)
+    assert candidates([*PRETRAINED[library], "image_size=64"], 64)
     latency.main(str(folder.path), rounds=1, threads=torch.get_num_threads())
     row: Any = SimpleNamespace(number=1, jobs=[SimpleNamespace(config=OmegaConf.to_container(config))])
     costs = cost.read_costs([row], tmp_path, tmp_path, [64], seconds=60)

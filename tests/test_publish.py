@@ -12,9 +12,9 @@ import wandb
 from study_factory import add_job, boxes
 from tracked_run import forget_wandb, of_kind, records, summary_of
 
-from lightdet.error import LightdetError
-from lightdet.report.study.settings import Settings
-from lightdet.report.study.table import Cell, Column, Table, to_csv
+from lightdet.core.errors import LightdetError
+from lightdet.report.settings import Settings
+from lightdet.report.table import Cell, Column, Table, to_csv
 from lightdet.study.publish import as_wandb, publish
 from lightdet.study.wandb_report import compose_report, publish_report
 

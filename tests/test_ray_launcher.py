@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lightdet.error import LightdetError
-from lightdet.run import RunFolder
+from lightdet.core.errors import LightdetError
+from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher.ray import Ray
 
 pytestmark = pytest.mark.skipif(

@@ -29,7 +29,7 @@ from tiny_datasets import (
     yolo_row,
 )
 
-from lightdet.data.doctor import examine
+from lightdet.core.errors import LightdetError
 from lightdet.data.image import is_deep, photo_size, read_photo
 from lightdet.data.reader.coco import Coco
 from lightdet.data.reader.deeppcb import DeepPcb
@@ -37,7 +37,7 @@ from lightdet.data.reader.voc import Voc
 from lightdet.data.reader.yolo import Yolo
 from lightdet.data.record import Record, doubts_of
 from lightdet.data.split import split
-from lightdet.error import LightdetError
+from lightdet.doctor.command import examine
 
 NEU_DET = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
 DEEP_PCB = ("open", "short", "mousebite", "spur", "copper", "pin-hole")

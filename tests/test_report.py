@@ -18,21 +18,21 @@ import pytest
 from omegaconf import OmegaConf
 from study_factory import CLASSES, SPLITS, add_job, boxes
 
-import lightdet.cli as cli
-import lightdet.report.study.cost as cost
-from lightdet.disk import write_json
-from lightdet.error import LightdetError
-from lightdet.identity import network_digest
+import lightdet.cli.main as cli
+import lightdet.report.cost as cost
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import write_json
+from lightdet.metric.detections_file import read_detections, write_detections
 from lightdet.metric.match_record import ImageBoxes
-from lightdet.report.detections import read_detections, write_detections
-from lightdet.report.row import read_rows
-from lightdet.report.study.build import report_study
-from lightdet.report.study.comparison import NO_BOXES, Comparer, find_row
-from lightdet.report.study.document import as_json
-from lightdet.report.study.figures import NAMED, legend_name, pareto
-from lightdet.report.study.rows import StudyRow, Value, read_study
-from lightdet.report.study.settings import Settings
-from lightdet.report.study.tables import attention_table, difference_text
+from lightdet.report.build import report_study
+from lightdet.report.comparison import NO_BOXES, Comparer, find_row
+from lightdet.report.document import as_json
+from lightdet.report.figures import NAMED, legend_name, pareto
+from lightdet.report.rows import StudyRow, Value, read_study
+from lightdet.report.settings import Settings
+from lightdet.report.tables import attention_table, difference_text
+from lightdet.runs.fingerprint import network_digest
+from lightdet.runs.jobs import read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = Settings(resamples=200, sizes=())
@@ -68,7 +68,7 @@ def build(study: Path, settings: Settings = QUICK, figures: bool = False) -> tup
     """The page's elements, report.md, and what could not be read; without figures it is quicker."""
     with pytest.MonkeyPatch.context() as patch:
         if not figures:
-            patch.setattr("lightdet.report.study.build.draw_figures", lambda rows, out: {})
+            patch.setattr("lightdet.report.build.draw_figures", lambda rows, out: {})
         written = report_study(study, study / "report", settings)
     text = written.page.read_text(encoding="utf-8")
     return Elements(text), (study / "report" / "report.md").read_text(encoding="utf-8"), written.troubles
@@ -301,8 +301,8 @@ def test_counting_operations_leaves_half_of_the_time_to_comparisons(
             seconds.append(left)
             super().__init__(baseline, resamples, left)
 
-    monkeypatch.setattr("lightdet.report.study.build.Comparer", Noted)
-    monkeypatch.setattr("lightdet.report.study.build.time.process_time", lambda: next(clock, 1000.0))
+    monkeypatch.setattr("lightdet.report.build.Comparer", Noted)
+    monkeypatch.setattr("lightdet.report.build.time.process_time", lambda: next(clock, 1000.0))
     report_study(tmp_path, tmp_path / "out", Settings(resamples=100, sizes=(), seconds=20.0))
     assert seconds == [10.0]
 
@@ -443,7 +443,7 @@ def test_operations_at_other_sizes_are_counted_and_remembered(tmp_path: Path, mo
 
 @pytest.mark.parametrize(
     "target",
-    ["os.system", "lightdet.disk.write_text", "lightdet.nn.blocks.torch.load", "lightdet.nn.blocks.torch.Tensor"],
+    ["os.system", "lightdet.core.files.write_text", "lightdet.nn.blocks.torch.load", "lightdet.nn.blocks.torch.Tensor"],
 )
 def test_a_study_from_elsewhere_cannot_choose_what_is_called(target: str) -> None:
     assert cost.foreign_target({"_target_": "lightdet.model.yolo.Yolo", "neck": [{"_target_": target}]}) == target
@@ -531,7 +531,7 @@ def test_the_command_does_without_torch(tmp_path: Path) -> None:
     add_job(tmp_path, {"a": "1"})
     add_job(tmp_path, {"a": "2"})
     script = (
-        "import sys; from lightdet.cli import main\n"
+        "import sys; from lightdet.cli.main import main\n"
         f"code = main(['report', {str(tmp_path)!r}, '--sizes', 'none', '--out', {str(tmp_path / 'out')!r}])\n"
         "sys.exit(code or 'torch' in sys.modules)"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = (
@@ -33,10 +33,10 @@ STOPS_EARLY = ("trainer.patience=1", "trainer.monitor=val/map75", "optimizer.lr=
 # The same as train.py, but killed when the last epoch is over and the best checkpoint is about to be measured.
 KILLED_AT_THE_END = """
 import os, signal, sys
-import lightdet.training
-from lightdet.cli import program
+import lightdet.engine.train
+from lightdet.cli.main import program
 
-lightdet.training.load_weights = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+lightdet.engine.train.load_weights = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 sys.exit(program("train"))
 """
 

@@ -14,17 +14,17 @@ from tiny_datasets import BOX, HEIGHT, TRAIN, VAL, WIDTH, write_voc
 
 from experiments.rivals import trainer
 from experiments.rivals.photos import export_yolo, photo_file
-from lightdet.compose import compose_config, compose_job
+from lightdet.config.compose import compose_config, compose_job
+from lightdet.config.ineffective import ineffective_overrides
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import read_metrics
 from lightdet.data.image import read_photo
 from lightdet.data.reader.yolo import Yolo
 from lightdet.data.record import with_bits
-from lightdet.disk import read_metrics
-from lightdet.error import LightdetError
-from lightdet.identity import fingerprint
-from lightdet.run import RunFolder
-from lightdet.study.effect import ineffective_overrides
-from lightdet.study.names import chosen
-from lightdet.training import train
+from lightdet.engine.train import train
+from lightdet.runs.fingerprint import fingerprint
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.names import chosen
 
 CONF = Path(trainer.__file__).parent / "conf"
 RIVAL = """

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from lightdet.disk import locked, write_json
-from lightdet.error import LightdetError
-from lightdet.identity import fingerprint, slug, unused
-from lightdet.run import RunFolder
+from lightdet.config.names import slug
+from lightdet.config.tree import unused
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import locked, write_json
+from lightdet.runs.fingerprint import fingerprint
+from lightdet.runs.folder import RunFolder
 
 CONFIG = """
 seed: 0

@@ -9,13 +9,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from lightdet.conf_dir import conf_dir
+from lightdet.config.conf_folder import conf_folder
+from lightdet.core.errors import LightdetError
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.module import DetectionData
 from lightdet.data.record import Record
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.data.sampling.repeat_factor import RepeatFactor
-from lightdet.error import LightdetError
 
 LABELS = [np.array(each, dtype=np.int64) for each in ([0], [0, 0], [0, 1], [], [0], [0], [0], [0])]
 # 8 photos: class 0 on 7, class 1 on 1
@@ -36,7 +36,7 @@ def test_a_threshold_that_is_no_share_is_refused(threshold: float) -> None:
 
 
 def test_the_option_and_its_knob() -> None:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         assert compose("train").data.sampling is None
         for data in ("synthetic", "neu_det", "yolo"):
             words = [f"data={data}", "data/sampling=repeat_factor", "data.sampling.threshold=0.1"]

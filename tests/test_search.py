@@ -22,13 +22,13 @@ pytest.importorskip("optuna", reason="a search needs Optuna: pip install 'lightd
 import search_standin
 from search_standin import BEST_RATE, DIED, TRAINED
 
-from lightdet.compose import compose_config, compose_job
-from lightdet.conf_dir import conf_dir
-from lightdet.disk import read_json
-from lightdet.error import Ended, LightdetError
-from lightdet.identity import fingerprint
-from lightdet.report.row import read_rows
-from lightdet.run import RunFolder
+from lightdet.config.compose import compose_config, compose_job
+from lightdet.config.conf_folder import conf_folder
+from lightdet.core.errors import Ended, LightdetError
+from lightdet.core.files import read_json
+from lightdet.runs.fingerprint import fingerprint
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.jobs import read_rows
 from lightdet.study.command import run as study_command
 from lightdet.study.search import loop, watch
 from lightdet.study.search.command import run as search_command
@@ -38,7 +38,7 @@ from lightdet.study.search.recipe import write_recipes
 from lightdet.study.search.space import check_space, read_space
 
 TESTS = Path(__file__).resolve().parent
-REAL = conf_dir()
+REAL = conf_folder()
 RATE = "optimizer.lr: {low: 1.0e-4, high: 1.0e-1, log: true}"
 SPACES = {
     "rate": f"parameters: {{{RATE}}}\nobjectives: {{metrics.map50_95: maximize}}\n",
@@ -81,8 +81,8 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "train.yaml").write_text(MAIN)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr("lightdet.compose.conf_dir", lambda: folder)
-    monkeypatch.setattr("lightdet.study.search.command.conf_dir", lambda: folder)
+    monkeypatch.setattr("lightdet.config.compose.conf_folder", lambda: folder)
+    monkeypatch.setattr("lightdet.study.search.command.conf_folder", lambda: folder)
     monkeypatch.setattr(watch, "LOOK_AGAIN", 0.02)
     monkeypatch.setattr(loop, "LOOK_AGAIN", 0.1)
     return folder
@@ -254,8 +254,8 @@ def test_trials_that_resolve_alike_are_one_training(conf: Path) -> None:
 
 
 def test_several_objectives_give_a_front_in_the_report(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from lightdet.report.study.build import report_study
-    from lightdet.report.study.settings import Settings
+    from lightdet.report.build import report_study
+    from lightdet.report.settings import Settings
 
     assert search("size", "study=s", "search.trials=6", "search.startup=3") == 0
     said = capsys.readouterr().out
@@ -310,8 +310,8 @@ def test_what_mattered_is_what_made_trials_good(tmp_path: Path, direction: Any, 
 def test_hopeless_trials_are_ended_and_counted_as_pruned(
     conf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from lightdet.report.study.build import report_study
-    from lightdet.report.study.settings import Settings
+    from lightdet.report.build import report_study
+    from lightdet.report.settings import Settings
 
     monkeypatch.setenv("NAP", "0.08")
     words = ["rate", "study=s", "search.startup=2", "search/sampler=random", "search.pruner.n_warmup_steps=1"]

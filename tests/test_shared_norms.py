@@ -10,12 +10,12 @@ import torch
 from test_models import batch, composed, yolo
 from torch import nn
 
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.distributed.shared_norms import SharedNorms
+from lightdet.distributed.world import World
 from lightdet.model.yolo import YoloDetector
 from lightdet.optim.precision import PLAIN, Choice
-from lightdet.run import RunFolder
-from lightdet.task.place import Place
-from lightdet.task.shared_norms import SharedNorms
+from lightdet.runs.folder import RunFolder
 from lightdet.task.trainer import build_trainer
 
 
@@ -64,7 +64,7 @@ def test_the_trainer_is_told(
     told: dict[str, Any] = {}
     monkeypatch.setattr(pl, "Trainer", lambda **settings: told.update(settings))
     settings = composed(f"trainer.sync_batchnorm={asked}", f"trainer.devices={ranks}").trainer
-    place = Place(rank=0, ranks=ranks) if ranks > 1 else Place()
+    place = World(rank=0, ranks=ranks) if ranks > 1 else World()
     build_trainer(settings, RunFolder(tmp_path), torch.device("cuda"), Choice(PLAIN, False), [], place)
     assert any(isinstance(plugin, SharedNorms) for plugin in told["plugins"]) == shares
     assert not told.get("sync_batchnorm"), "torch's own conversion drops activations"

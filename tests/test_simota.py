@@ -8,7 +8,7 @@ from torchvision.ops import box_iou
 
 from lightdet.assigner.positives import CellPositives
 from lightdet.assigner.simota import Cells, SimOta
-from lightdet.batch import Letterbox, Target
+from lightdet.core.types import Letterbox, Target
 
 PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
 A, B = [8.0, 0, 16, 8], [16.0, 0, 24, 8]  # two truths, centres (12, 4) and (20, 4)

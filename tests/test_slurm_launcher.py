@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from launcher_standin import claim
 
-from lightdet.disk import read_json, write_json
-from lightdet.error import LightdetError
-from lightdet.run import RunFolder
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import read_json, write_json
+from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher import slurm
 from lightdet.study.launcher.slurm_job import REQUEUED, Training, end_training
 
@@ -138,7 +138,7 @@ def test_a_job_for_a_run_that_is_done_or_being_trained_ends_at_once(tmp_path: Pa
     done, held = claim(tmp_path / "study", 1), claim(tmp_path / "study", 2)
     done.write_results({"steps": 3})
     done.write_status("done")
-    script = "import sys, time; from lightdet.run import RunFolder\n"
+    script = "import sys, time; from lightdet.runs.folder import RunFolder\n"
     script += "with RunFolder(sys.argv[1]).lock(): print(flush=True), time.sleep(60)"
     holder = subprocess.Popen([sys.executable, "-c", script, str(held.path)], stdout=subprocess.PIPE, cwd=HERE.parent)
     try:

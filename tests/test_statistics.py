@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 from study_factory import add_job, boxes
 
-import lightdet.cli as cli
-from lightdet.disk import write_json
-from lightdet.error import LightdetError
+import lightdet.cli.main as cli
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import write_json
 from lightdet.metric.bootstrap import draw, interval, mean_precisions
 from lightdet.metric.match_record import match_records
 from lightdet.metric.paired import (
@@ -24,15 +24,15 @@ from lightdet.metric.paired import (
     student,
     widened,
 )
-from lightdet.report.row import read_rows
-from lightdet.report.study.build import report_study
-from lightdet.report.study.comparison import Comparer, Comparison, adjusted
-from lightdet.report.study.difference import Difference, Gap, Measured, judged
-from lightdet.report.study.paper import find_paper, read_paper
-from lightdet.report.study.rows import read_study
-from lightdet.report.study.seeds import seed_tables
-from lightdet.report.study.settings import Settings
-from lightdet.run import RunFolder
+from lightdet.report.build import report_study
+from lightdet.report.comparison import Comparer, Comparison, adjusted
+from lightdet.report.difference import Difference, Gap, Measured, judged
+from lightdet.report.paper import find_paper, read_paper
+from lightdet.report.rows import read_study
+from lightdet.report.seeds import seed_tables
+from lightdet.report.settings import Settings
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.jobs import read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = Settings(resamples=100, sizes=())
@@ -250,7 +250,7 @@ def test_a_thousand_finished_jobs_are_read_in_two_seconds(tmp_path: Path, monkey
 
 @pytest.fixture
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lightdet.report.study.build.draw_figures", lambda rows, out: {})
+    monkeypatch.setattr("lightdet.report.build.draw_figures", lambda rows, out: {})
 
 
 PAPER = "epochs: 6\nrows:\n  a=1: {source: Table 1, mAP50: %s}\n  a=nosuch: {source: Table 1, mAP50: 50}\n"

@@ -19,18 +19,18 @@ import stand_in
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from lightdet.conf_dir import conf_dir
-from lightdet.disk import read_json, write_text
-from lightdet.error import LightdetError, one_line
-from lightdet.report.row import read_rows
-from lightdet.report.table import cells, to_csv, to_markdown, to_text
-from lightdet.run import RunFolder
+from lightdet.config.conf_folder import conf_folder
+from lightdet.config.ineffective import ineffective_overrides
+from lightdet.core.errors import LightdetError, one_line
+from lightdet.core.files import read_json, write_text
+from lightdet.engine.work import HeldElsewhere
+from lightdet.runs.commands import read_definition
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.jobs import read_rows
+from lightdet.runs.names import study_name, sweep_slug
+from lightdet.runs.table import cells, to_csv, to_markdown, to_text
 from lightdet.study import sweep
 from lightdet.study.command import run as study_command
-from lightdet.study.definition import read_definition
-from lightdet.study.effect import ineffective_overrides
-from lightdet.study.names import study_name, sweep_slug
-from lightdet.study.work import HeldElsewhere
 
 ROOT = Path(__file__).resolve().parent.parent
 SIX = ["attention=cbam,none", "head=76,38,19"]
@@ -64,7 +64,7 @@ if __name__ == "__main__":
 @pytest.fixture
 def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small set of options under the project's own `hydra:` section, in an empty working directory."""
-    own = OmegaConf.load(conf_dir() / "train.yaml")
+    own = OmegaConf.load(conf_folder() / "train.yaml")
     assert isinstance(own, DictConfig)
     quiet = [entry for entry in own.defaults if "hydra" in str(entry)]
     main = {
@@ -76,7 +76,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    shutil.copytree(conf_dir() / "launcher", folder / "launcher")
+    shutil.copytree(conf_folder() / "launcher", folder / "launcher")
     OmegaConf.save(OmegaConf.create(main), folder / "train.yaml")
     work = tmp_path / "work"
     work.mkdir()
@@ -445,7 +445,7 @@ def test_retry_trains_what_is_missing_from_the_files_alone(
     monkeypatch.setenv("FAIL_IN", "head-38/s0")
     assert launch("-m", "head=76,38", "study.name=s") == 1
     monkeypatch.delenv("FAIL_IN")
-    monkeypatch.setattr("lightdet.study.work.TRAINING", stand_in.NAME)
+    monkeypatch.setattr("lightdet.engine.work.TRAINING", stand_in.NAME)
     shutil.rmtree(conf)
     assert study_command(["s", "retry", "launcher=parallel"]) == 0
     assert stand_in.trained() == ["head-76/s0", "head-38/s0", "head-38/s0"]
@@ -461,7 +461,7 @@ def test_a_run_whose_results_are_gone_is_measured_again(
     folder.results_path.unlink()
     assert study_command(["s", "prune", "--checkpoints", "--yes"]) == 0
     assert (folder.checkpoints / "last.ckpt").exists(), "from it the run is measured again"
-    monkeypatch.setattr("lightdet.study.work.TRAINING", stand_in.NAME)
+    monkeypatch.setattr("lightdet.engine.work.TRAINING", stand_in.NAME)
     assert study_command(["s", "retry"]) == 0
     folder.results_path.unlink()
     assert launch("-m", "seed=0,1", "study.name=s") == 0
@@ -474,7 +474,7 @@ def test_a_run_that_is_gone_is_left_to_its_command(
 ) -> None:
     assert launch("-m", "seed=0,1", "study.name=s") == 0
     shutil.rmtree("runs/s/default/s0")
-    monkeypatch.setattr("lightdet.study.work.TRAINING", stand_in.NAME)
+    monkeypatch.setattr("lightdet.engine.work.TRAINING", stand_in.NAME)
     capsys.readouterr()
     assert study_command(["s", "retry"]) == 1
     shown = capsys.readouterr().out
@@ -533,16 +533,16 @@ def test_an_override_without_effect_is_named_with_the_reason(conf: Path) -> None
 
 
 def test_the_projects_own_options_share_the_run_without_attention(launch: Launch) -> None:
-    assert launch("-m", "attention=cbam,none", "head=76,38", folder=conf_dir()) == 0
+    assert launch("-m", "attention=cbam,none", "head=76,38", folder=conf_folder()) == 0
     assert stand_in.trained() == [
         f"attention-{name}/s0" for name in ("cbam__head-76", "cbam__head-38", "none__head-76")
     ]
 
 
 def test_the_projects_own_options_refuse_a_grid_without_attention() -> None:
-    (line,) = ineffective_overrides(composer(conf_dir()), ["attention=none", "head=38"])
+    (line,) = ineffective_overrides(composer(conf_folder()), ["attention=none", "head=38"])
     assert line.startswith("head=38 changes nothing beside attention=none")
-    assert ineffective_overrides(composer(conf_dir()), ["attention=none"]) == []
+    assert ineffective_overrides(composer(conf_folder()), ["attention=none"]) == []
 
 
 def test_a_single_run_refuses_an_override_without_effect(launch: Launch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,10 +13,10 @@ import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 
+from lightdet.core.errors import LightdetError
 from lightdet.data.reader.synthetic import ABANDONED_SECONDS, LABELS_FILE, VAL_START, Synthetic
 from lightdet.data.synthesis.scene import CLASSES, compose, main_class
 from lightdet.data.synthesis.stations import contacts, drilled, plain, rimmed, screwed, washers, welded
-from lightdet.error import LightdetError
 
 SIZE = 160
 SOME = [*range(60), *range(VAL_START, VAL_START + 30)]

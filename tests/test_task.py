@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightdet.batch import Batch, Detections, Letterbox, Target
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Batch, Detections, Letterbox, Target
 from lightdet.model.detector import Detector
 from lightdet.task.detection import DetectionTask
 

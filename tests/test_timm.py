@@ -9,7 +9,7 @@ from test_models import yolo
 from torch import Tensor, nn
 
 from lightdet.backbone.timm import Timm
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 
 SWIN = "swin_tiny_patch4_window7_224"
 

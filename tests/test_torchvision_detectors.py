@@ -15,12 +15,12 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 from torchvision.models.detection import fasterrcnn_resnet50_fpn, ssd300_vgg16
 from torchvision.models.detection.image_list import ImageList
 
-from lightdet.batch import Target
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Target
 from lightdet.data.dataset import DetectionDataset
 from lightdet.data.loader import BatchLoader
 from lightdet.data.sampler import EpochBatchSampler
-from lightdet.error import LightdetError
-from lightdet.load import build_detector
+from lightdet.engine.load import build_detector
 from lightdet.metric.footprint import footprint
 from lightdet.model.torchvision import TorchvisionDetector
 from lightdet.nn.mode import in_mode

@@ -16,17 +16,17 @@ from omegaconf import OmegaConf
 from PIL import Image
 from tracked_run import CONFIG, forget_wandb, of_kind, records, results, summary_of, tracked_run, train
 
-from lightdet.cli import compose_config, main
-from lightdet.conf_dir import conf_dir
-from lightdet.disk import read_json
-from lightdet.error import LightdetError
+from lightdet.cli.main import compose_config, main
+from lightdet.config.conf_folder import conf_folder
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import read_json
 from lightdet.logger.csv import CsvLogger
 from lightdet.logger.mlflow import MlflowLogger
 from lightdet.logger.names import column
 from lightdet.logger.run_logger import build_loggers, close_trackers
 from lightdet.logger.tensorboard import TensorboardLogger
 from lightdet.logger.wandb import WandbLogger
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 SWEEPS = sorted((ROOT / "experiments/wandb_sweep").glob("*.yaml"))
@@ -58,7 +58,7 @@ def chosen(*words: str) -> dict[str, Any]:
 
 
 def test_every_option_goes_to_a_place_of_its_own() -> None:
-    names = sorted(path.stem for path in (conf_dir() / "logger").glob("*.yaml"))
+    names = sorted(path.stem for path in (conf_folder() / "logger").glob("*.yaml"))
     assert {"wandb", "tensorboard", "mlflow", "csv", "none"} <= set(names)
     trackers = [name for name in names if name != "none"]
     assert sorted(chosen(f"logger=[{','.join(trackers)}]")) == trackers

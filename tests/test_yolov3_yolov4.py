@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from lightdet.assigner.best_anchor import BestAnchor
 from lightdet.assigner.iou_threshold import IouThreshold
 from lightdet.assigner.ratio import Ratio
-from lightdet.batch import Letterbox, Target, TrainingFacts
-from lightdet.conf_dir import conf_dir
-from lightdet.error import LightdetError, underneath
-from lightdet.load import build_detector
+from lightdet.config.conf_folder import conf_folder
+from lightdet.core.errors import LightdetError, underneath
+from lightdet.core.types import Letterbox, Target, TrainingFacts
+from lightdet.engine.load import build_detector
 from lightdet.loss.box.ciou import Ciou
 from lightdet.loss.box.giou import Giou
 from lightdet.loss.yolov3 import Yolov3Criterion
 from lightdet.neck.bricks import ConvSet
-from lightdet.nn.fuse import fuse
+from lightdet.nn.fold import fold
 from lightdet.ops.anchors import YOLOV4_ANCHORS
 from lightdet.ops.boxes import shape_iou
 from lightdet.predictor.anchor import Anchor
@@ -42,7 +42,7 @@ def target(boxes: list[list[float]], labels: list[int]) -> Target:
 
 
 def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return compose("train", overrides=list(overrides))
 
 
@@ -351,7 +351,7 @@ def test_a_fused_network_answers_the_same_without_a_norm(model: str) -> None:
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 2)
     x = torch.rand(1, 3, 64, 96)
-    fused = fuse(network, x)
+    fused = fold(network, x)
     with torch.no_grad():
         expected: list[Tensor] = network.eval()(x)
         for a, b in zip(fused(x), expected, strict=True):

@@ -12,16 +12,16 @@ from torch import Tensor, nn
 
 from lightdet.assigner.ratio import Ratio
 from lightdet.assigner.simota import SimOta
-from lightdet.batch import Batch, Letterbox, Target
-from lightdet.conf_dir import conf_dir
-from lightdet.error import LightdetError
-from lightdet.load import build_detector
+from lightdet.config.conf_folder import conf_folder
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Batch, Letterbox, Target
+from lightdet.engine.load import build_detector
 from lightdet.loss.box.giou import Giou
 from lightdet.loss.box.iou_square import IouSquare
 from lightdet.loss.yolo import AnchorCriterion
 from lightdet.loss.yolox import YoloxCriterion
 from lightdet.model.yolo import YoloDetector
-from lightdet.nn.fuse import fuse
+from lightdet.nn.fold import fold
 from lightdet.predictor.anchor import Anchor
 from lightdet.predictor.decoupled import Decoupled, boxes_from_cells, offsets_from_boxes
 from lightdet.task.detection import EXPLODED, DetectionTask
@@ -32,7 +32,7 @@ SIZES = (8, 4, 2)  # cells along a side of 64 px at strides 8, 16, 32
 
 def detector(*overrides: str, num_classes: int = 6) -> YoloDetector:
     torch.manual_seed(0)
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         built = build_detector(compose("train", overrides=list(overrides)), num_classes)
     assert isinstance(built, YoloDetector)
     return built
@@ -103,7 +103,7 @@ def test_a_fused_network_answers_the_same_without_a_norm() -> None:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.3)
     images = torch.rand(1, 3, 64, 96)
-    fused = fuse(network, images)
+    fused = fold(network, images)
     with torch.no_grad():
         for found, expected in zip(fused(images), network.eval()(images), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)

@@ -14,7 +14,7 @@ import wandb
 from PIL import Image
 
 from lightdet.logger.run_logger import RunLogger, close_trackers
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 CHOICES = {"attention": "cbam", "head": 76, "model": "proposed", "data": "synthetic", "loss/box": "giou"}
 CONFIG = {"seed": 0, "model": {"network": {"width": 0.25}}}

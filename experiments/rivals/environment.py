@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from lightdet.allocator import VARIABLE
+from lightdet.core.allocator import VARIABLE
 
 OURS = (VARIABLE, "PYTHONPATH")  # our memory allocator's settings and our modules are part of our side
 

@@ -14,23 +14,23 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.rivals.environment import rival_environment
 from experiments.rivals.photos import export_yolo, photo_file
-from lightdet.batch import Detections, Letterbox, Target
 from lightdet.callback.metrics_csv import metrics_text
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import read_json, read_metrics, write_text
+from lightdet.core.types import Detections, Letterbox, Target
 from lightdet.data.image import photo_size
 from lightdet.data.module import DetectionData
 from lightdet.data.record import Record
-from lightdet.disk import read_json, read_metrics, write_text
-from lightdet.error import LightdetError
-from lightdet.evaluate import Measured, report_on
-from lightdet.run import RunFolder
+from lightdet.engine.evaluate import Measured, report_on
+from lightdet.engine.train import write_config
+from lightdet.runs.folder import RunFolder
 from lightdet.task.trainer import pick_device
-from lightdet.training import write_config
 
 DRIVER = Path(__file__).resolve().parent / "driver.py"
 
 
 def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
-    """What `lightdet.training.train` returns, of a model of Ultralytics; "own_evaluator" is what it says of itself.
+    """What `lightdet.engine.train.train` returns, of a model of Ultralytics; "own_evaluator" is what it says of itself.
 
     Data, seed, image_size, data.batch_size, trainer.max_epochs and the threads of this process are ours; all other
     settings are the rival's. Killed and begun again, it goes on from the last epoch that it finished. Raises

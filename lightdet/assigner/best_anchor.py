@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from lightdet.assigner.positives import AnchorAssigner, Positives, Truths
-from lightdet.batch import Target
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Target
 from lightdet.ops.boxes import shape_iou
 
 

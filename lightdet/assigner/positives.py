@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from lightdet.batch import Target
+from lightdet.core.types import Target
 from lightdet.ops.boxes import xyxy_to_cxcywh
 
 

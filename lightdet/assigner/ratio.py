@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightdet.assigner.anchors import best_possible_recall
 from lightdet.assigner.positives import AnchorAssigner, Positives, Truths
-from lightdet.batch import Target
+from lightdet.core.types import Target
 
 
 class Ratio(AnchorAssigner):

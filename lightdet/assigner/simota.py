@@ -19,7 +19,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightdet.assigner.positives import CellPositives
-from lightdet.batch import Target
+from lightdet.core.types import Target
 from lightdet.ops.boxes import pairwise_iou, xyxy_to_cxcywh
 
 EPSILON = 1e-8

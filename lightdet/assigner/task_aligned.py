@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lightdet.assigner.positives import CellPositives, Truths
-from lightdet.batch import Target
+from lightdet.core.types import Target
 from lightdet.ops.boxes import paired_iou
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from lightdet.backbone.staged import Staged
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 from lightdet.nn.blocks import ConvBnAct, CspLayer, Spp, activation_named
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 from lightdet.nn.contracts import Backbone
 from lightdet.nn.mode import in_mode
 from lightdet.nn.pretrained import fetches

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from lightdet.benchmark.contender import Contender, contenders, patches
+from lightdet.benchmark.backend import WAYS, Call, Prepared, network_maps
+from lightdet.benchmark.candidate import Candidate, candidates, patches
 from lightdet.benchmark.machine import fingerprint, load
 from lightdet.benchmark.measure import WARM_UP, interleaved, paired_ratio, peak_bytes, spread
 from lightdet.benchmark.order import disagreements
 from lightdet.benchmark.report import conditions, cost_cells, machine_line, markdown, terminal_table, time_cells
-from lightdet.benchmark.way import WAYS, Call, Prepared, network_maps
-from lightdet.disk import read_json, write_json, write_text
-from lightdet.error import LightdetError
-from lightdet.load import require_device
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import read_json, write_json, write_text
+from lightdet.engine.load import require_device
 from lightdet.metric.footprint import footprint
 from lightdet.ops.grid import STRIDES
 
@@ -37,8 +37,8 @@ def benchmark(words: list[str]) -> int:
     if asked.out is not None:
         _require_machine(asked.out, machine)
     overrides, image_size = _image_size(asked.what)
-    taking_part = contenders(overrides, image_size, asked.config_dir)
-    names = [contender.name for contender in taking_part]
+    taking_part = candidates(overrides, image_size, asked.config_dir)
+    names = [candidate.name for candidate in taking_part]
     against = asked.against or names[0]
     if against not in names:
         raise LightdetError(f"--against {against}: not one of {', '.join(names)}")
@@ -56,7 +56,7 @@ def benchmark(words: list[str]) -> int:
             "ways": [*asked.ways, DETECT],
             "against": against,
         },
-        "rows": [_row(contender, image_size, asked.device) for contender in taking_part],
+        "rows": [_row(candidate, image_size, asked.device) for candidate in taking_part],
     }
     for batch in asked.batch:
         _measure(facts, taking_part, batch, asked)
@@ -77,7 +77,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("what", nargs="*", help="overrides as for `train -m`, run folders, study folders")
     parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with config groups of your own")
-    parser.add_argument("--against", help="the contender whose time the ratios divide by (default: the first)")
+    parser.add_argument("--against", help="the candidate whose time the ratios divide by (default: the first)")
     parser.add_argument(
         "--ways", nargs="+", choices=list(WAYS), default=list(USUAL_WAYS), metavar="WAY", help=", ".join(WAYS)
     )
@@ -102,41 +102,41 @@ def _image_size(words: Sequence[str]) -> tuple[list[str], int]:
     return [word for word in words if not word.startswith("image_size=")], int(size)
 
 
-def _row(contender: Contender, image_size: int, device: str) -> dict[str, Any]:
+def _row(candidate: Candidate, image_size: int, device: str) -> dict[str, Any]:
     example = torch.rand(1, 3, image_size, image_size)
-    cost = footprint(contender.network, image_size) | {"parameters": contender.parameters}
-    peak = peak_bytes(lambda: network_maps(contender.network, example))
-    contender.detector.to(device)
+    cost = footprint(candidate.network, image_size) | {"parameters": candidate.parameters}
+    peak = peak_bytes(lambda: network_maps(candidate.network, example))
+    candidate.detector.to(device)
     return {
-        "name": contender.name,
-        "network": contender.key,
-        "run": contender.run,
+        "name": candidate.name,
+        "network": candidate.key,
+        "run": candidate.run,
         "footprint": cost,
         "peak_bytes": peak,
         "batches": {},
     }
 
 
-def _measure(facts: dict[str, Any], taking_part: Sequence[Contender], batch: int, asked: argparse.Namespace) -> None:
+def _measure(facts: dict[str, Any], taking_part: Sequence[Candidate], batch: int, asked: argparse.Namespace) -> None:
     """Fill the rows' results for one batch size; a way that fails keeps its reason instead of a number."""
     size = facts["settings"]["image_size"]
     torch.manual_seed(0)
     images = patches(batch, size).to(asked.device)
     calls: dict[tuple[str, int], Call] = {}
-    for place, contender in enumerate(taking_part):
-        _tell(f"{contender.name} is prepared ({place + 1} of {len(taking_part)})")
+    for place, candidate in enumerate(taking_part):
+        _tell(f"{candidate.name} is prepared ({place + 1} of {len(taking_part)})")
         results = facts["rows"][place]["batches"].setdefault(str(batch), {})
         for way in asked.ways:
             try:
-                prepared = WAYS[way](contender.network, images, asked.threads)
+                prepared = WAYS[way](candidate.network, images, asked.threads)
             except TRIAL_ERRORS as error:
                 text = str(error).strip().splitlines() or [type(error).__name__]
                 results[way] = {"reason": text[0][:160]}
                 continue
             calls[way, place] = prepared.call
             results[way] = {"difference": prepared.difference}
-        if contender.photo is not None and batch == 1:
-            prepared = _detect(contender, asked.device)
+        if candidate.photo is not None and batch == 1:
+            prepared = _detect(candidate, asked.device)
             calls[DETECT, place] = prepared.call
             results[DETECT] = {"difference": None}
     _fill(facts, interleaved(calls, asked.rounds, tell=_tell), batch)
@@ -147,9 +147,9 @@ def _tell(words: str) -> None:
     print(f"lightdet: {words}", file=sys.stderr, flush=True)
 
 
-def _detect(contender: Contender, device: str) -> Prepared:
-    assert contender.photo is not None
-    photo, detector = contender.photo.to(device), contender.detector
+def _detect(candidate: Candidate, device: str) -> Prepared:
+    assert candidate.photo is not None
+    photo, detector = candidate.photo.to(device), candidate.detector
 
     def call() -> Any:
         with torch.inference_mode():

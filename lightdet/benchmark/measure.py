@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-WARM_UP = 5  # calls of each contender that are not counted
+WARM_UP = 5  # calls of each candidate that are not counted
 Key = TypeVar("Key", bound=Hashable)
 
 

@@ -11,7 +11,7 @@ Cells = list[list[str]]
 
 
 def cost_cells(facts: Mapping[str, Any]) -> Cells:
-    """Header and rows: what every contender has to compute and to hold."""
+    """Header and rows: what every candidate has to compute and to hold."""
     size = f"{facts['settings']['image_size']} px"
     header = ["model", "parameters", f"GMAC at {size}", f"GFLOPs at {size} (2 x MAC)", "activations, MB"]
     return [header] + [

@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from lightdet.error import LightdetError, demand_whole
+from lightdet.core.errors import LightdetError, demand_whole
 
 CHECKPOINT_KEY = "ema"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from lightdet.error import Ended
-from lightdet.run import RunFolder
+from lightdet.core.errors import Ended
+from lightdet.runs.folder import RunFolder
 
 
 class EndWhenAsked(Callback):

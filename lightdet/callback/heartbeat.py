@@ -5,7 +5,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from lightdet.run import BEAT, RunFolder
+from lightdet.runs.folder import BEAT, RunFolder
 
 
 class Heartbeat(Callback):

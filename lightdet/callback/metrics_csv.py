@@ -7,7 +7,7 @@ from pathlib import Path
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from lightdet.disk import read_metrics, write_text
+from lightdet.core.files import read_metrics, write_text
 
 VALIDATED, TRAINED = ("val/",), ("train/", "lr")  # prefixes of what is known after validation, after the epoch
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lightdet.batch import Letterbox, Target
+from lightdet.core.types import Letterbox, Target
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.augment.sample import Sample
 from lightdet.data.cache import ImageCache, shared_zeros

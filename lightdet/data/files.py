@@ -4,8 +4,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from lightdet.core.errors import LightdetError
 from lightdet.data.image import IMAGE_SUFFIXES
-from lightdet.error import LightdetError
 
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes; what the file systems in use take
 

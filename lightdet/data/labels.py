@@ -7,9 +7,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from lightdet.core.errors import LightdetError
 from lightdet.data.files import DataRoot
 from lightdet.data.record import Record
-from lightdet.error import LightdetError
 
 BORDER_TOLERANCE = 1.0  # px; counting from 1, or rounding, puts a box this far outside: it is cut at the border
 Item = TypeVar("Item")

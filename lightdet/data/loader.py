@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from lightdet.batch import Batch, Target
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Batch, Target
 from lightdet.data.dataset import DetectionDataset
 from lightdet.data.sampler import EpochBatchSampler
-from lightdet.error import LightdetError
 
 Position = Callable[[], tuple[int, int]]  # -> (epoch, number of its batches that are already done)
 

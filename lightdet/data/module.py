@@ -10,14 +10,14 @@ from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from lightdet.batch import Batch, TrainingFacts
+from lightdet.core.errors import LightdetError, demand_whole
+from lightdet.core.types import Batch, TrainingFacts
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.dataset import DetectionDataset, Photos
 from lightdet.data.loader import BatchLoader, Position
 from lightdet.data.record import Reader, Record, with_bits
 from lightdet.data.sampler import EpochBatchSampler
-from lightdet.error import LightdetError, demand_whole
 
 MOST_WORKERS = 8
 Sampling = Callable[[Sequence[np.ndarray]], np.ndarray]  # labels of each photo -> how often it comes in an epoch

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from lightdet.core.errors import LightdetError
 from lightdet.data.image import BITS
-from lightdet.error import LightdetError
 
 
 @dataclass(frozen=True, slots=True)

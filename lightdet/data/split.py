@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lightdet.core.errors import LightdetError
 from lightdet.data.record import Record
-from lightdet.error import LightdetError
 
 
 def split(

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 from lightdet.nn.contracts import Fusion
 
 

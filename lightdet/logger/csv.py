@@ -3,9 +3,9 @@
 import csv
 from typing import Any
 
-from lightdet.disk import write_text
+from lightdet.core.files import write_text
 from lightdet.logger.run_logger import RunLogger
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 HEADER = ("step", "epoch", "name", "value")
 

@@ -6,11 +6,11 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from lightdet.disk import locked
+from lightdet.core.files import locked
 from lightdet.logger.names import drawn, summary
 from lightdet.logger.run_logger import RunLogger
 from lightdet.logger.wandb_mode import answers
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 STATES = {"failed": "FAILED", "killed": "KILLED"}
 SQLITE = "sqlite:///"

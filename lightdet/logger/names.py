@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 PICTURES = 16  # of a run, at most
 OVERVIEW = "overview.png"

@@ -10,11 +10,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
-from lightdet.error import LightdetError, first_cause
-from lightdet.identity import resolve
-from lightdet.logger.aside import Aside, Silence
+from lightdet.config.tree import resolve
+from lightdet.core.errors import LightdetError, first_cause
+from lightdet.logger.guarded_thread import GuardedThread, Silence
 from lightdet.logger.names import identity
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 PATIENCE = 3  # failures after which a tracker is let go
 _open: list["RunLogger"] = []  # of the job that this process is at
@@ -43,7 +43,7 @@ class RunLogger(Logger):
         self.config = config
         self.identity = identity(folder, config)
         self.failures = 0
-        self._aside = Aside(f"lightdet-{self.title}")
+        self._aside = GuardedThread(f"lightdet-{self.title}")
         _open.append(self)
 
     @property

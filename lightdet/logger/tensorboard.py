@@ -8,7 +8,7 @@ from lightdet.callback.metrics_csv import read_metrics
 from lightdet.data.image import read_photo
 from lightdet.logger.names import drawn, summary
 from lightdet.logger.run_logger import RunLogger
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 
 class TensorboardLogger(RunLogger):

@@ -13,7 +13,7 @@ from lightdet.data.image import read_photo
 from lightdet.logger.names import PICTURES, drawn, summary
 from lightdet.logger.run_logger import RunLogger
 from lightdet.logger.wandb_run import kill_service, open_run
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 ROWS_PER_STEP = 4  # rows of W&B's history for one optimizer step, at most
 FAILED = ("failed", "killed")

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lightdet.error import first_cause
+from lightdet.core.errors import first_cause
 from lightdet.logger.wandb_mode import decide, without_mode
 
 DATA = "WANDB_DATA_DIR"

@@ -4,7 +4,7 @@ import os
 
 from omegaconf import DictConfig
 
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 
 def answer_agent(cfg: DictConfig, folder: RunFolder) -> None:

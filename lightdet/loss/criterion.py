@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lightdet.batch import Target, TrainingFacts
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Target, TrainingFacts
 
 
 class Criterion(nn.Module, ABC):

@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightdet.assigner.task_aligned import ScoredCells, TaskAligned
-from lightdet.batch import Target, TrainingFacts
+from lightdet.core.types import Target, TrainingFacts
 from lightdet.loss.criterion import Criterion, require
 from lightdet.predictor.distances import Distances
 

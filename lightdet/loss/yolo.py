@@ -13,8 +13,8 @@ from torch import Tensor
 
 from lightdet.assigner.anchors import cluster_anchors
 from lightdet.assigner.positives import AnchorAssigner, Positives
-from lightdet.batch import Target, TrainingFacts
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Target, TrainingFacts
 from lightdet.loss.box.overlap import overlap
 from lightdet.loss.classification.bce import Bce
 from lightdet.loss.classification.contract import ClassLoss

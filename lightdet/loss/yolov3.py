@@ -13,8 +13,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightdet.assigner.positives import AnchorAssigner
-from lightdet.batch import Target
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Target
 from lightdet.loss.classification.contract import ClassLoss
 from lightdet.loss.yolo import AnchorCriterion
 from lightdet.ops.boxes import cxcywh_to_xyxy, pairwise_iou

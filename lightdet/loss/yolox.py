@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightdet.assigner.simota import Cells, SimOta
-from lightdet.batch import Target
+from lightdet.core.types import Target
 from lightdet.loss.box.overlap import overlap
 from lightdet.loss.criterion import Criterion, require
 from lightdet.ops.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from torchmetrics.detection import MeanAveragePrecision
 
-from lightdet.batch import Detections, Target
+from lightdet.core.types import Detections, Target
 from lightdet.metric.coco import IOU_THRESHOLDS, MAX_DETECTIONS, RECALL_POINTS, iou_index
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lightdet.batch import Detections, Target
+from lightdet.core.types import Detections, Target
 from lightdet.metric.matching import MATCH_IOU, UNMATCHED, double, greedy, match_image, overlaps
 
 

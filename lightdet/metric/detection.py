@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from lightdet.batch import Detections, Target
-from lightdet.error import LightdetError
-from lightdet.gather import gather
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Detections, Target
+from lightdet.distributed.gather import gather
 from lightdet.metric.average_precision import AveragePrecision, average_precision
 from lightdet.metric.coco import RECALL_POINTS
 from lightdet.metric.confusion import confusion_matrix

@@ -2,8 +2,8 @@
 
 import torch
 
-from lightdet.batch import Detections, Letterbox, Target
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Detections, Letterbox, Target
 from lightdet.ops.letterbox import boxes_to_photo
 
 

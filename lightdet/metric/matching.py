@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from lightdet.batch import Detections, Target
+from lightdet.core.types import Detections, Target
 from lightdet.ops.boxes import pairwise_iou
 
 MATCH_IOU = 0.5  # a detection with at least this overlap has found the truth

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from lightdet.batch import Detections
+from lightdet.core.types import Detections
 from lightdet.ops.boxes import clip
 
 MOST_CANDIDATES = 3000  # per image, before suppression

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from lightdet.batch import Detections, Target, TrainingFacts
+from lightdet.core.types import Detections, Target, TrainingFacts
 
 
 class Detector(nn.Module, ABC):

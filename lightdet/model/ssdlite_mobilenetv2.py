@@ -13,7 +13,7 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssdlite import SSDLiteHead
 from torchvision.models.mobilenetv2 import InvertedResidual, MobileNetV2
 
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 from lightdet.model.single_shot import SingleShot
 from lightdet.model.torchvision import load_pretrained
 from lightdet.nn.blocks import batch_norm

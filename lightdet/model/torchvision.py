@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 from torchvision.models.detection.image_list import ImageList
 
-from lightdet.batch import Detections, Target, TrainingFacts
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Detections, Target, TrainingFacts
 from lightdet.model.decode import select
 from lightdet.model.detector import Detector
 from lightdet.nn.mode import in_mode

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from lightdet.batch import Detections, Target, TrainingFacts
+from lightdet.core.types import Detections, Target, TrainingFacts
 from lightdet.loss.criterion import Criterion
 from lightdet.model.decode import select
 from lightdet.model.detector import Detector

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lightdet.error import LightdetError, demand_whole
+from lightdet.core.errors import LightdetError, demand_whole
 
 REFERENCE_SIZE = 608  # px; the input at which a grid's name is its size
 STRIDES = (8, 16, 32)  # px

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from lightdet.batch import Letterbox
+from lightdet.core.types import Letterbox
 from lightdet.ops.boxes import clip
 
 PADDING_GREY = 114  # the grey level of the border, 0..255

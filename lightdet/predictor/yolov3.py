@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 from lightdet.ops.anchors import DEFAULT_ANCHORS, Anchors
 from lightdet.predictor.anchor import Anchor
 

@@ -1,182 +1,127 @@
-"""A study as a table: one row per job that was asked for, as text, Markdown and CSV. No torch here."""
+"""A table before it is Markdown, CSV or HTML: columns, and cells that know their number."""
 
 import csv
 import io
-import re
-import statistics
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from lightdet.disk import write_text
-from lightdet.report.row import Row
+from lightdet.report.rows import StudyRow, Value
 
-MEANS = {"mAP50": "map50", "mAP50-95": "map50_95"}
-Column = tuple[str, Callable[[Row], Any]]
+DASH = "-"
+SPREAD = " spread"  # what the header of such a column ends with
 
 
-def choice_columns(rows: list[Row]) -> list[Column]:
-    """The choices in which the rows differ; all of them when there is nothing to compare."""
-    keys = list(dict.fromkeys(key for row in rows for key in row.choices))
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is printed, and the number behind it."""
 
-    def value(row: Row, key: str) -> str:
-        return row.choices.get(key, row.options.get(key, "-"))
-
-    varying = [key for key in keys if len({value(row, key) for row in rows}) > 1] or keys
-    columns: list[Column] = [(key, lambda row, key=key: value(row, key)) for key in varying]  # type: ignore[misc]
-    if len({row.seed for row in rows}) > 1:
-        columns.append(("seed", lambda row: row.seed))
-    return columns
+    text: str
+    number: float | None = None
+    spread: float | None = None
 
 
-def told_apart_by(row: Row, columns: list[Column]) -> dict[str, str]:
-    """Its words in the columns that `choice_columns` gives, the seed's excepted; a default that was typed is no other
-    choice."""
-    return {name: str(read(row)) for name, read in columns if name != "seed"}
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    numeric: bool = True
+    paper: bool = False  # published by somebody else, never measured here
+    worded: bool = False  # its text says more than its number
 
 
-def _number_columns(rows: list[Row]) -> list[Column]:
-    """AP50 per class, the means and the size."""
-    classes = list(dict.fromkeys(name for row in rows for name in row.classes()))
-    columns: list[Column] = [(name, lambda row, name=name: row.ap50(name)) for name in classes]  # type: ignore[misc]
-    columns += [(title, lambda row, key=key: row.metric(key)) for title, key in MEANS.items()]  # type: ignore[misc]
-    columns.append(("params", lambda row: row.parameters()))
-    return columns
+@dataclass(slots=True)
+class Table:
+    name: str  # of its file
+    title: str
+    columns: list[Column]
+    lines: list[list[Cell]] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)  # number of the study's row that a line stands for
+    notes: list[str] = field(default_factory=list)
 
 
-def _cell(value: Any, header: str) -> str:
+def measured(value: Value | None, digits: int = 3) -> Cell:
+    """Mean, with the spread where there is one."""
     if value is None:
-        return "-"
-    if header == "params":
-        return f"{value / 1e6:.2f} M" if value >= 1e4 else f"{value:.0f}"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+        return Cell(DASH)
+    spread = "" if value.spread is None else f" ± {value.spread:.{digits}f}"
+    return Cell(f"{value.mean:.{digits}f}{spread}", value.mean, value.spread)
 
 
-def same_as(row: Row, rows: list[Row], columns: list[Column]) -> str:
-    """Which earlier row has the same training, by what it says otherwise: "= head=76"; "" for none."""
-    first = next((other for other in rows if other.name == row.shared_with), None)
-    if first is None:
-        return ""
-    differs = [f"{name}={read(first)}" for name, read in columns if read(first) != read(row)]
-    return f"= {', '.join(differs) or 'another row alike'}"
+def amount(value: float | None, digits: int | None = None) -> Cell:
+    """A count with separators, or with digits a number."""
+    if value is None:
+        return Cell(DASH)
+    return Cell(f"{value:,.0f}" if digits is None else f"{value:.{digits}f}", value)
 
 
-def _where(row: Row, same: str, brief: bool) -> str:
-    """The last column: the run, or why there is none; `brief` leaves out the obvious folder."""
-    if same:
-        return same if brief else f"= {row.run}"
-    if row.state == "done":
-        return "" if brief else row.run
-    return f"{row.state}: {row.reason}" if row.reason and not brief else row.state
+def chance(p: float) -> Cell:
+    """A p value."""
+    return Cell("<0.001" if p < 0.001 else f"{p:.3f}", p)
 
 
-def _broken(header: str, width: int = 9) -> list[str]:
-    """A long header in lines: "pitted_surface" -> ["pitted_", "surface"]."""
-    lines = [""]
-    for part in re.findall(r"[^_\s-]+[_\s-]?|.", header):
-        if lines[-1] and len(lines[-1]) + len(part) > width:
-            lines.append("")
-        lines[-1] += part
-    return lines
+def head(rows: Sequence[StudyRow]) -> list[Column]:
+    """The columns that every table opens with."""
+    return [Column("row"), *(Column(name, numeric=False) for name in choice_names(rows))]
 
 
-def cells(rows: list[Row], brief: bool = False) -> list[list[str]]:
-    """Header and rows as strings; choices with several seeds get a line `mean ± sd (n)`, sd the sample deviation. When
-    brief, classes show their mean alone, and the line fits a terminal."""
-    choices, numbers = choice_columns(rows), _number_columns(rows)
-    table = [[*(name for name, _ in choices), *(name for name, _ in numbers), "" if brief else "run"]]
-    for row in rows:
-        said = [str(read(row)) for _, read in choices]
-        where = _where(row, same_as(row, rows, choices), brief)
-        table.append([*said, *(_cell(read(row), name) for name, read in numbers), where])
-    return table + _seed_cells(rows, choices, numbers, brief)
+def opening(row: StudyRow, names: Sequence[str]) -> list[Cell]:
+    """The cells under `head`."""
+    return [Cell(str(row.number), row.number), *(Cell(row.choices.get(name, DASH)) for name in names)]
 
 
-def _over_seeds(values: list[float], name: str, with_spread: bool) -> str:
-    spread = f" ± {statistics.stdev(values):.3f}" if with_spread else ""
-    return _cell(float(statistics.fmean(values)), name) + spread
+def choice_names(rows: Sequence[StudyRow]) -> list[str]:
+    """In what the rows differ."""
+    return list(dict.fromkeys(name for row in rows for name in row.choices))
 
 
-def _seed_cells(rows: list[Row], choices: list[Column], numbers: list[Column], brief: bool) -> list[list[str]]:
-    groups: dict[tuple[tuple[str, str], ...], dict[tuple[str, str], Row]] = {}
-    for row in rows:
-        if row.state == "done":  # a training that answers several rows of a group counts once
-            group = groups.setdefault(tuple(told_apart_by(row, choices).items()), {})
-            group.setdefault((row.run, row.seed), row)
-    lines = []
-    for members in [list(group.values()) for group in groups.values()]:
-        if len({row.seed for row in members}) < 2:
-            continue
-        line = [f"mean ± sd ({len(members)})" if name == "seed" else str(read(members[0])) for name, read in choices]
-        for name, read in numbers:
-            values = [value for value in map(read, members) if value is not None]
-            with_spread = name != "params" and (not brief or name in MEANS)
-            line.append(_over_seeds(values, name, with_spread) if len(values) == len(members) else "-")
-        lines.append([*line, f"{len(members)} seeds"])
-    return lines
+def to_markdown(table: Table) -> str:
+    """With its title and notes."""
+
+    def line(cells: Sequence[str]) -> str:
+        return (
+            "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"
+        )
+
+    rule = "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
+    lines = [line([cell.text for cell in cells]) for cells in table.lines]
+    notes = "".join(f"\n{note.replace('<', '&lt;')}\n" for note in table.notes)
+    return "\n".join([f"## {table.title}", "", line([column.name for column in table.columns]), rule, *lines, notes])
 
 
-def to_text(rows: list[Row]) -> str:
-    """Columns padded with spaces, for a terminal: long class names are broken, and a run is named where it is news."""
-    header, *body = cells(rows, brief=True)
-    left = len(choice_columns(rows))
-    heads = [_broken(cell) if left <= index < len(header) - 1 else [cell] for index, cell in enumerate(header)]
-    return aligned(heads, body, left)
+class PlainTable(NamedTuple):
+    """A table as plain data, at full precision: what a file or a tracker takes."""
+
+    name: str
+    title: str
+    header: list[str]
+    rows: list[list[str | float | None]]
+    notes: list[str]
 
 
-def aligned(heads: list[list[str]], body: list[list[str]], left: int) -> str:
-    """Columns under their heads, each of one line or several: the first `left` ones to the left, the last one as it is
-    and the others to the right."""
-    height = max(map(len, heads))
-    heads = [[""] * (height - len(head)) + head for head in heads]
-    lines = [[head[level] for head in heads] for level in range(height)] + body
-    widths = [max(len(line[index]) for line in lines) for index in range(len(heads))]
-
-    def padded(line: list[str]) -> str:
-        said = [cell.ljust(width) for cell, width in zip(line[:left], widths, strict=False)]
-        numbers = [cell.rjust(width) for cell, width in zip(line[left:-1], widths[left:], strict=False)]
-        return "  ".join([*said, *numbers, line[-1]]).rstrip()
-
-    rule = "  ".join("-" * width for width in widths[:-1])
-    return "\n".join([*map(padded, lines[:height]), rule, *map(padded, lines[height:])])
-
-
-def to_markdown(rows: list[Row]) -> str:
-    """A Markdown table, with the failed jobs named under it."""
-    header, *body = [[cell.replace("|", "\\|") for cell in line] for line in cells(rows)]
-    left = len(choice_columns(rows))
-    rule = ["---" if index < left or index == len(header) - 1 else "---:" for index in range(len(header))]
-    lines = ["| " + " | ".join(line) + " |" for line in (header, rule, *body)]
-    notes = failures([row for row in rows if row.state == "failed"])
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes)]).rstrip() + "\n"
+def plain(table: Table) -> PlainTable:
+    """A column of spreads follows one that has any; a cell of a numeric column without a number keeps its words, and
+    one that says nothing is None."""
+    spreads = [any(cells[index].spread is not None for cells in table.lines) for index in range(len(table.columns))]
+    header: list[str] = []
+    for column, spread in zip(table.columns, spreads, strict=True):
+        header += [column.name, f"{column.name}{SPREAD}"] if spread else [column.name]
+    rows = []
+    for cells in table.lines:
+        values: list[str | float | None] = []
+        for column, cell, spread in zip(table.columns, cells, spreads, strict=True):
+            words = None if column.numeric and cell.text == DASH else cell.text
+            values.append(cell.number if column.numeric and cell.number is not None else words)
+            values += [cell.spread] if spread else []
+        rows.append(values)
+    return PlainTable(table.name, table.title, header, rows, list(filter(None, table.notes)))
 
 
-def to_csv(rows: list[Row]) -> str:
-    """One line per job at full precision; its state and the reason of a failure too."""
-    choices, numbers = choice_columns(rows), _number_columns(rows)
-    if all(name != "seed" for name, _ in choices):
-        choices.append(("seed", lambda row: row.seed))
-    out = io.StringIO()
+def to_csv(table: Table) -> str:
+    """The plain table as a file: a dash where a number is missing, nothing where a spread is."""
+    content, out = plain(table), io.StringIO()
+    blanks = ["" if name.endswith(SPREAD) else DASH for name in content.header]
     writer = csv.writer(out, lineterminator="\n")
-    names = [name for name, _ in (*choices, *numbers)]
-    writer.writerow([*names, "state", "run", "shared_with", "reason"])
-    for row in rows:
-        values = [read(row) for _, read in (*choices, *numbers)]
-        writer.writerow([*values, row.state, row.run, row.shared_with, row.reason])
+    writer.writerow(content.header)
+    for values in content.rows:
+        writer.writerow([blank if value is None else value for value, blank in zip(values, blanks, strict=True)])
     return out.getvalue()
-
-
-def write_tables(study_path: Path, rows: list[Row]) -> None:
-    """table.md and table.csv in the study's folder."""
-    write_text(study_path / "table.md", to_markdown(rows))
-    write_text(study_path / "table.csv", to_csv(rows))
-
-
-def failures(rows: list[Row]) -> list[str]:
-    """One line per job that is not done: its state and name, the reason, and where the traceback is."""
-    return [
-        f"{row.state.upper()} {row.name}"
-        + (f": {row.reason}" if row.reason else "")
-        + (f" (traceback: {row.traceback})" if row.traceback else "")
-        for row in rows
-    ]

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 from lightdet.logger.wandb_mode import MODES
-from lightdet.report.row import read_rows
-from lightdet.report.study.settings import add_settings, settings
-from lightdet.report.table import write_tables
+from lightdet.report.settings import add_settings, settings
+from lightdet.runs.jobs import read_rows
+from lightdet.runs.table import write_tables
 from lightdet.study.archive import export
+from lightdet.study.clean import prune
 from lightdet.study.live import show
-from lightdet.study.prune import prune
 
 
 def run(words: Sequence[str]) -> int:
@@ -74,9 +74,9 @@ def _show(options: argparse.Namespace) -> int:
 def _retry(options: argparse.Namespace) -> int:
     from hydra.utils import instantiate
 
-    from lightdet.compose import compose_config
-    from lightdet.run import RunFolder
-    from lightdet.study import work
+    from lightdet.config.compose import compose_config
+    from lightdet.engine import work
+    from lightdet.runs.folder import RunFolder
     from lightdet.study.sweep import tell_undone, train_missing
 
     cfg = compose_config(options.override)

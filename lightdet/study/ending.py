@@ -5,7 +5,7 @@ import re
 import signal
 from pathlib import Path
 
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 OUT_OF_MEMORY_COUNTERS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
 

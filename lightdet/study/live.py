@@ -13,10 +13,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lightdet.error import LightdetError
-from lightdet.report.row import Row, read_rows
-from lightdet.report.table import choice_columns, same_as
-from lightdet.run import RunFolder
+from lightdet.core.errors import LightdetError
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.jobs import Row, read_rows
+from lightdet.runs.table import choice_columns, same_as
 
 REFRESH = 1.0  # seconds
 COLOURS = {"done": "green", "pruned": "blue", "running": "cyan", "queued": "dim", "failed": "red", "killed": "yellow"}

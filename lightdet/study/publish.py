@@ -10,14 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lightdet.error import LightdetError, first_cause
+from lightdet.core.errors import LightdetError, first_cause
 from lightdet.logger.names import column, stable_id
 from lightdet.logger.wandb_run import open_run
-from lightdet.report.study.build import Written, report_study
-from lightdet.report.study.figures import MEAN
-from lightdet.report.study.rows import StudyRow
-from lightdet.report.study.settings import Settings
-from lightdet.report.study.table import Table, choice_names, plain
+from lightdet.report.build import Written, report_study
+from lightdet.report.figures import MEAN
+from lightdet.report.rows import StudyRow
+from lightdet.report.settings import Settings
+from lightdet.report.table import Table, choice_names, plain
 from lightdet.study.wandb_report import publish_report
 
 JOB_TYPE = "study"

@@ -15,17 +15,17 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from lightdet.error import LightdetError
+from lightdet.config.ineffective import refuse_alone, refuse_ineffective
+from lightdet.core.errors import LightdetError
+from lightdet.engine.work import TRAINING, work
 from lightdet.logger.wandb_sweep import answer_agent
-from lightdet.report.row import Row, read_rows
-from lightdet.report.table import failures, to_text, write_tables
-from lightdet.run import RunFolder
-from lightdet.study.asked import Asked, ask, register
-from lightdet.study.definition import add_command
-from lightdet.study.effect import refuse_alone, refuse_ineffective
+from lightdet.runs.commands import add_command
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.jobs import Row, read_rows
+from lightdet.runs.names import study_name, sweep_slug
+from lightdet.runs.registration import JobRequest, ask, register
+from lightdet.runs.table import failures, to_text, write_tables
 from lightdet.study.launcher.contract import Launcher
-from lightdet.study.names import study_name, sweep_slug
-from lightdet.study.work import TRAINING, work
 
 ON_ERROR = ("continue", "stop")
 
@@ -37,7 +37,7 @@ class Sweep:
     words: list[str]  # the command's overrides
     study: str
     settings: DictConfig | None = None  # the configuration of the first job: it says where and how
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[JobRequest] = field(default_factory=list)
 
 
 _collecting: list[Sweep] = []  # the sweep that Hydra is composing in this process

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightdet.disk import read_json, write_json
-from lightdet.error import first_cause
+from lightdet.core.errors import first_cause
+from lightdet.core.files import read_json, write_json
 
 FILE_NAME = "wandb_report.json"  # beside the study's report: the address of the one made before
 NUMBERS = ("best/map50_95", "best/map50", "best/map75")

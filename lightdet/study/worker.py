@@ -16,11 +16,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from lightdet.allocator import keep_memory
-from lightdet.error import Ended, LightdetError, one_line
-from lightdet.run import RunFolder
-from lightdet.study.work import TRAINING, HeldElsewhere, work
-from lightdet.task.place import place_in
+from lightdet.core.allocator import keep_memory
+from lightdet.core.errors import Ended, LightdetError, one_line
+from lightdet.distributed.world import world_from
+from lightdet.engine.work import TRAINING, HeldElsewhere, work
+from lightdet.runs.folder import RunFolder
 
 FAILED, HELD, INTERRUPTED = 1, 3, 130  # exit codes; 0: done, or ended on request
 STACKS = ".stacks"  # in the run folder: where a process that hangs is made to write what it was doing
@@ -108,9 +108,9 @@ def main(words: list[Any]) -> int:
     if len(words) != 1 or not RunFolder(words[0]).request_path.exists():
         print("lightdet: give the folder of a run that a study has claimed: it holds request.yaml", file=sys.stderr)
         return 2
-    place = place_in(os.environ)
+    place = world_from(os.environ)
     if place is not None and place.rank > 0:  # srun or torchrun started this one beside a rank 0
-        from lightdet.training import train_beside
+        from lightdet.engine.train import train_beside
 
         return train_beside(place, Path(words[0]))
     try:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from lightdet.disk import write_bytes
+from lightdet.core.files import write_bytes
 
 
 class WholeCheckpoints(TorchCheckpointIO):

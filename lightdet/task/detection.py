@@ -11,14 +11,14 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightdet.batch import Batch
-from lightdet.error import LightdetError
-from lightdet.gather import gather
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Batch
+from lightdet.distributed.gather import gather
 from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.frame import detections_to_photo, target_to_photo
 from lightdet.model.detector import Detector
-from lightdet.optim.fused import use_fused_kernel
 from lightdet.optim.groups import parameter_groups
+from lightdet.optim.kernel import use_fused_kernel
 from lightdet.optim.schedule import WarmupCosine
 
 EXPLODED = 1e4  # a loss above this is no longer learning

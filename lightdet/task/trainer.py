@@ -18,14 +18,14 @@ from lightdet.callback.end_when_asked import EndWhenAsked
 from lightdet.callback.heartbeat import Heartbeat
 from lightdet.callback.metrics_csv import MetricsCsv
 from lightdet.callback.progress import EpochBar, EpochLines
-from lightdet.callback.together import EndAtSigterm, SharedBuffers
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
+from lightdet.distributed.callbacks import EndAtSigterm, SharedBuffers
+from lightdet.distributed.cluster import Cluster
+from lightdet.distributed.shared_norms import SharedNorms
+from lightdet.distributed.world import World
 from lightdet.optim.precision import Choice
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 from lightdet.task.checkpoint_io import WholeCheckpoints
-from lightdet.task.cluster import Cluster
-from lightdet.task.place import Place
-from lightdet.task.shared_norms import SharedNorms
 
 PROGRESS = ("auto", "bar", "lines", "none")
 NEVER_BY_STEP = 10**9
@@ -49,10 +49,10 @@ def build_trainer(
     device: torch.device,
     choice: Choice,
     loggers: Sequence[Logger],
-    place: Place | None = None,
+    place: World | None = None,
 ) -> pl.Trainer:
     """The trainer of one run, or of the rank of it at `place`. `settings` is the configuration's `trainer`."""
-    place = place or Place()
+    place = place or World()
     together = place.ranks > 1
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,

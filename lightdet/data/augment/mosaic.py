@@ -7,8 +7,8 @@ instead of always the corner that meets the others.
 import cv2
 import numpy as np
 
+from lightdet.core.errors import LightdetError
 from lightdet.data.augment.sample import Sample, Source, cut_boxes, part
-from lightdet.error import LightdetError
 from lightdet.ops.letterbox import PADDING_GREY
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from lightdet.core.errors import LightdetError
 from lightdet.data.augment.sample import Sample, Source, cut_boxes, part
-from lightdet.error import LightdetError
 from lightdet.ops.grid import STRIDES
 
 

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from lightdet.core.errors import LightdetError
 from lightdet.data.files import DataRoot, read_text
 from lightdet.data.image import photo_size
 from lightdet.data.labels import Claim, checked_classes, make_record, read_each, unknown_class
 from lightdet.data.record import Record
 from lightdet.data.split import split
-from lightdet.error import LightdetError
 
 Key = int | str  # COCO's ids: numbers as a rule, texts with some tools
 UNUSED = frozenset({"segmentation", "keypoints", "caption"})  # bulky, and of no use to a box detector

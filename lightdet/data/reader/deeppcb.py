@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightdet.core.errors import LightdetError
 from lightdet.data.files import DataRoot, read_list, read_text
 from lightdet.data.image import photo_size
 from lightdet.data.labels import Claim, checked_classes, make_record, parse_number, read_each, unknown_class
 from lightdet.data.record import Record
-from lightdet.error import LightdetError
 
 
 class DeepPcb:

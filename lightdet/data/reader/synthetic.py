@@ -15,10 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from lightdet.core.cache_folder import cache_folder
+from lightdet.core.errors import LightdetError, demand_whole
 from lightdet.data.record import Record
 from lightdet.data.synthesis.scene import CLASSES, compose
-from lightdet.error import LightdetError, demand_whole
-from lightdet.paths import cache_folder
 
 LOG = logging.getLogger(__name__)
 GENERATOR_VERSION = 3  # raise it whenever a photo or a label of the same seed changes
@@ -41,8 +41,8 @@ class Synthetic:
     """Grey product photos with the six defect classes of `CLASSES`; about 12 % of them show a good part.
 
     The photos are a pure function of (seed, size, number). They lie in `<cache>/synthetic-<hash of the parameters>`;
-    `cache` None or "" means `lightdet.paths.cache_folder()`. The folder is written under another name and then renamed,
-    so that it is either complete or absent, whoever is killed, and however many processes want it at once.
+    `cache` None or "" means `lightdet.core.cache_folder`. The folder is written under another name and then renamed, so
+    that it is either complete or absent, whoever is killed, and however many processes want it at once.
     """
 
     classes: tuple[str, ...] = CLASSES

@@ -7,12 +7,12 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from lightdet.core.errors import LightdetError
 from lightdet.data.files import DataRoot, read_bytes, read_list
 from lightdet.data.image import IMAGE_SUFFIXES, photo_size
 from lightdet.data.labels import Claim, checked_classes, make_record, parse_number, read_each, unknown_class
 from lightdet.data.record import Record
 from lightdet.data.split import split
-from lightdet.error import LightdetError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
+from lightdet.core.errors import LightdetError
 from lightdet.data.files import DataRoot, read_list, read_text
 from lightdet.data.image import IMAGE_SUFFIXES, photo_size
 from lightdet.data.labels import Claim, checked_classes, make_record, parse_number, read_each, unknown_class
 from lightdet.data.record import Record
 from lightdet.data.split import split
-from lightdet.error import LightdetError
 
 
 class Yolo:

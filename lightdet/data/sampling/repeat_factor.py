@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 
 
 class RepeatFactor:

@@ -7,7 +7,7 @@ boxes that do not touch. It is not invariant to scale: a box far larger than `co
 import torch
 from torch import Tensor
 
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 from lightdet.loss.box.overlap import EPSILON, overlap
 
 

@@ -8,7 +8,7 @@ Neither the hull nor the focus carries a gradient.
 import torch
 from torch import Tensor, nn
 
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 from lightdet.loss.box.overlap import EPSILON, centre_distance, overlap
 
 

@@ -7,7 +7,7 @@ its meaning. It stands on positives only, as every class loss of a detector with
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 from lightdet.loss.classification.contract import ClassLoss, distance_to, one_hot, weighted_mean
 
 

@@ -6,7 +6,7 @@ Differs: the mean over positives and classes (see `focal`).
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lightdet.error import LightdetError
+from lightdet.core.errors import LightdetError
 from lightdet.loss.classification.contract import ClassLoss, distance_to, one_hot, weighted_mean
 
 

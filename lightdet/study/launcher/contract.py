@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 
 
 class Launcher(Protocol):

@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from lightdet.disk import write_bytes, write_json
-from lightdet.error import LightdetError
-from lightdet.run import STATES, RunFolder
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import write_bytes, write_json
+from lightdet.runs.folder import STATES, RunFolder
 from lightdet.study.worker import STACKS
 
 STAYS_HOME = ("wandb", "mlruns", "tensorboard", "pictures")  # folders that no training goes on from

@@ -11,8 +11,8 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from lightdet.error import demand_whole
-from lightdet.run import RunFolder
+from lightdet.core.errors import demand_whole
+from lightdet.runs.folder import RunFolder
 from lightdet.study.ending import last_sign, note_ending, note_failure, out_of_memory_kills
 from lightdet.study.launcher.queue import Queue
 from lightdet.study.machine import cores, gpus, workers_that_fit

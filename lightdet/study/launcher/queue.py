@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from lightdet.run import ENDED, RunFolder
+from lightdet.runs.folder import ENDED, RunFolder
 
 
 class Queue:

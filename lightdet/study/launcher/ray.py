@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lightdet.error import LightdetError, one_line
-from lightdet.run import RunFolder
+from lightdet.core.errors import LightdetError, one_line
+from lightdet.runs.folder import RunFolder
 from lightdet.study.ending import last_sign, note_failure
 from lightdet.study.launcher.parcel import Files, outfit, unpack_at_home
 from lightdet.study.launcher.queue import Queue

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightdet.error import LightdetError, one_line
+from lightdet.core.errors import LightdetError, one_line
 from lightdet.study.launcher.ray_node import Mailbox
 from lightdet.study.machine import cores
 

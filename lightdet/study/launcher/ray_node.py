@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from lightdet.run import RunFolder
+from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher.parcel import ASKED, STATUS, Files, names, pack, unpack
 from lightdet.study.launcher.processes import Processes
 

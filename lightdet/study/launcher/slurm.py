@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightdet.disk import read_json, write_json
-from lightdet.error import LightdetError, demand_whole, one_line
-from lightdet.run import ENDED, RunFolder
+from lightdet.core.errors import LightdetError, demand_whole, one_line
+from lightdet.core.files import read_json, write_json
+from lightdet.runs.folder import ENDED, RunFolder
 from lightdet.study.ending import note_failure
 from lightdet.study.launcher.queue import Queue
 from lightdet.study.launcher.slurm_job import Training

@@ -7,8 +7,8 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-from lightdet.error import one_line
-from lightdet.run import RunFolder
+from lightdet.core.errors import one_line
+from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher.processes import Processes
 
 TIME_IS_UP = signal.SIGUSR2  # what submitit has Slurm send before a time limit, to all processes of the job

@@ -13,17 +13,19 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lightdet.compose import compose_job
-from lightdet.conf_dir import conf_dir
-from lightdet.error import LightdetError, demand_whole
-from lightdet.identity import digest, fingerprint, slug
-from lightdet.overrides import refusal
-from lightdet.report.row import read_rows
-from lightdet.report.table import write_tables
-from lightdet.study.definition import add_command
-from lightdet.study.names import study_name
+from lightdet.config.compose import compose_job
+from lightdet.config.conf_folder import conf_folder
+from lightdet.config.names import slug
+from lightdet.config.refusals import refusal
+from lightdet.config.tree import digest
+from lightdet.core.errors import LightdetError, demand_whole
+from lightdet.engine.work import TRAINING
+from lightdet.runs.commands import add_command
+from lightdet.runs.fingerprint import fingerprint
+from lightdet.runs.jobs import read_rows
+from lightdet.runs.names import study_name
+from lightdet.runs.table import write_tables
 from lightdet.study.sweep import ON_ERROR
-from lightdet.study.work import TRAINING
 
 COUNTS = {"trials": 1, "startup": 0, "batch": 1, "failures": 1, "attempts": 1}  # settings and their least values
 
@@ -32,7 +34,7 @@ def run(words: Sequence[str], train: str = TRAINING) -> int:
     """Search until the budget is spent; exit code 0, 1 when failures stopped it, 2 for bad input."""
     options = parse(words)
     spaces = [word for word in options.word if "=" not in word and not word.startswith("~")]
-    known = ", ".join(sorted(path.stem for path in (conf_dir() / "search").glob("*.yaml") if path.stem != "base"))
+    known = ", ".join(sorted(path.stem for path in (conf_folder() / "search").glob("*.yaml") if path.stem != "base"))
     if len(spaces) != 1:
         raise LightdetError(f"name one search space: {known}, or one of your own in --config-dir FOLDER/search/")
     if find_spec("optuna") is None:

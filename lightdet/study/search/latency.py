@@ -7,9 +7,9 @@ search itself stays small. No torch before that process.
 import subprocess
 import sys
 
-from lightdet.disk import read_json, write_json
-from lightdet.error import LightdetError
-from lightdet.run import RunFolder
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import read_json, write_json
+from lightdet.runs.folder import RunFolder
 
 FILE_NAME = "latency.json"
 
@@ -34,16 +34,16 @@ def main(path: str, rounds: int, threads: int) -> None:
     import torch
     from omegaconf import DictConfig, OmegaConf
 
+    from lightdet.benchmark.backend import eager
     from lightdet.benchmark.machine import fingerprint, load
     from lightdet.benchmark.measure import interleaved, spread
-    from lightdet.benchmark.way import eager
-    from lightdet.load import build_detector
-    from lightdet.model.fused import fused
+    from lightdet.engine.load import build_detector
+    from lightdet.model.folded import folded
 
     torch.set_num_threads(threads)
     config = OmegaConf.load(RunFolder(path).config_path)
     assert isinstance(config, DictConfig)
-    detector = fused(build_detector(config, len(config.classes), fetch=False), config.image_size)
+    detector = folded(build_detector(config, len(config.classes), fetch=False), config.image_size)
     images = torch.rand(1, 3, config.image_size, config.image_size)
     times = interleaved({"eager": eager(detector.network, images, threads).call}, rounds)["eager"]
     settings = {"image_size": config.image_size, "threads": threads, "rounds": rounds, "way": "eager"}

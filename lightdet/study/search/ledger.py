@@ -22,9 +22,9 @@ from omegaconf import DictConfig
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from lightdet.disk import holder_of, locked, read_json, write_json
-from lightdet.error import LightdetError
-from lightdet.identity import digest
+from lightdet.config.tree import digest
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import holder_of, locked, read_json, write_json
 from lightdet.study.search.objective import Objective
 from lightdet.study.search.space import Parameter
 

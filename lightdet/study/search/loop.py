@@ -9,10 +9,10 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import Trial
 
-from lightdet.compose import compose_job
-from lightdet.error import LightdetError, one_line
-from lightdet.run import RunFolder
-from lightdet.study.asked import Asked, ask, register
+from lightdet.config.compose import compose_job
+from lightdet.core.errors import LightdetError, one_line
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.registration import JobRequest, ask, register
 from lightdet.study.launcher.contract import Launcher
 from lightdet.study.search.ledger import Ledger
 from lightdet.study.search.outcome import write_outcome
@@ -75,7 +75,7 @@ class Worker:
         for each in watched:
             self._settle(each)
 
-    def _ask(self, trial: Trial) -> tuple[Asked, int]:
+    def _ask(self, trial: Trial) -> tuple[JobRequest, int]:
         """The row of a trial, and the epochs that it may take."""
         drawn = [one.word(trial.params[one.key]) for one in self.ledger.search.space]
         words, slug = [*self.words, *drawn], f"trial-{trial.number:04d}"
@@ -83,7 +83,7 @@ class Worker:
             cfg = compose_job(words, self.config_dir)
             return replace(ask(cfg, words, trial.number), slug=slug), int(cfg.trainer.max_epochs)
         except (HydraException, OmegaConfBaseException) as error:  # choices that do not go together
-            return Asked(words, trial.number, 0, slug, "", {}, "", one_line(error)), 0
+            return JobRequest(words, trial.number, 0, slug, "", {}, "", one_line(error)), 0
 
     def _is_missing(self, folder: RunFolder) -> bool:
         state = folder.read_status().get("state")

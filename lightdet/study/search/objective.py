@@ -9,9 +9,9 @@ from typing import Literal
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from lightdet.error import LightdetError
-from lightdet.report.row import inside
-from lightdet.run import RunFolder
+from lightdet.core.errors import LightdetError
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.jobs import inside
 
 Direction = Literal["maximize", "minimize"]
 DIRECTIONS: dict[str, Direction] = {"maximize": "maximize", "minimize": "minimize"}

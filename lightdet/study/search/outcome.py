@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from lightdet.disk import write_json, write_text
+from lightdet.core.files import write_json, write_text
 from lightdet.study.search.ledger import Ledger
 from lightdet.study.search.objective import front
 from lightdet.study.search.watch import epoch_metric

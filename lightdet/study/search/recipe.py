@@ -8,9 +8,9 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from lightdet.compose import compose_job
-from lightdet.disk import write_text
-from lightdet.identity import counts
+from lightdet.config.compose import compose_job
+from lightdet.config.names import counts
+from lightdet.core.files import write_text
 
 FOLDER = "recipe"  # in the study's folder: a group of options
 ELSEWHERE = ("study", "launcher", "runs_dir")  # where and how the trials were trained

@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from lightdet.compose import compose_job
-from lightdet.error import LightdetError
-from lightdet.overrides import refusal
+from lightdet.config.compose import compose_job
+from lightdet.config.refusals import refusal
+from lightdet.core.errors import LightdetError
 
 RANGE = ("low", "high", "log", "step", "int")
 DIGITS = 6  # significant ones of a number that is drawn from a range: it has to be read and typed again

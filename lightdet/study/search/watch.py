@@ -8,9 +8,9 @@ from types import TracebackType
 
 from optuna.trial import Trial, TrialState
 
-from lightdet.disk import read_metrics
-from lightdet.error import one_line
-from lightdet.run import RunFolder
+from lightdet.core.errors import one_line
+from lightdet.core.files import read_metrics
+from lightdet.runs.folder import RunFolder
 from lightdet.study.search.ledger import Ledger
 
 LOOK_AGAIN = 1.0  # seconds

@@ -1,0 +1,165 @@
+"""Who takes part in a benchmark: presets under swept overrides, finished runs, or all runs of a study."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from lightdet.config.compose import compose_config
+from lightdet.config.tree import resolve
+from lightdet.core.errors import LightdetError
+from lightdet.engine.load import BEST, build_detector, load_weights
+from lightdet.model.detector import Detector
+from lightdet.model.folded import folded
+from lightdet.nn.mode import in_mode
+from lightdet.runs.fingerprint import network_digest
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.jobs import Row, read_rows
+
+PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data
+SMALLEST_VARIANCE = 0.02  # where a norm sees hardly any, rounding would be enlarged
+SETTLING_SIZE = 128  # px, of the random images from which a preset's norms take their statistics
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A detector that is measured."""
+
+    name: str
+    key: str  # of its network, see `network_digest`
+    detector: Detector  # in eval mode, BatchNorm folded
+    parameters: int
+    run: str = ""  # the run folder it was read from
+    photo: Tensor | None = None  # (1, 3, H, W) RGB 0..1, of the run's validation set: its boxes are suppressed
+
+    @property
+    def network(self) -> nn.Module:
+        """What turns images into raw maps."""
+        return self.detector.network
+
+
+def candidates(words: Sequence[str], image_size: int, config_dir: Path | None = None) -> list[Candidate]:
+    """`key=value` and `~key` words compose presets, with commas as in a sweep; any other word is a run or study folder.
+
+    `config_dir` holds options of one's own. Runs of one architecture that differ in weights alone are measured once.
+    Raises LightdetError for a folder without runs.
+    """
+    overrides = [word for word in words if "=" in word or word.startswith("~")]
+    folders = [Path(word) for word in words if word not in overrides]
+    found = [_from_run(name, folder, image_size) for name, folder in _runs(folders)]
+    if overrides or not folders:
+        found += [_preset(name, each, image_size, config_dir) for name, each in combinations(overrides)]
+    unique: dict[tuple[str, bool], Candidate] = {}
+    for candidate in found:
+        unique.setdefault((candidate.key, bool(candidate.run)), candidate)
+    return list(unique.values())
+
+
+def combinations(overrides: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Every combination of swept values, with a name that says what differs: "proposed", "attention=cbam head=76"."""
+    parsed = OverridesParser.create().parse_overrides(overrides=list(overrides))
+    choices = [
+        [f"{each.get_key_element()}={value}" for value in each.sweep_string_iterator()]
+        if each.is_sweep_override()
+        else [str(each.input_line)]
+        for each in parsed
+    ]
+    named = []
+    for words in product(*choices):
+        swept = [word for word, values in zip(words, choices, strict=True) if len(values) > 1] or list(words)
+        only = swept[0].partition("=")[2] if len(swept) == 1 and swept[0].startswith("model=") else ""
+        named.append((only or " ".join(swept) or "default", list(words)))
+    return named
+
+
+def _preset(name: str, overrides: list[str], image_size: int, config_dir: Path | None) -> Candidate:
+    config = compose_config([*overrides, f"image_size={image_size}"], config_dir)
+    config.num_classes = PLACEHOLDER_CLASSES
+    torch.manual_seed(int(config.seed))
+    detector = build_detector(config, PLACEHOLDER_CLASSES, fetch=False)  # of a preset the weights do not matter
+    settle(detector.network)
+    return _candidate(name, config, detector, image_size)
+
+
+def patches(count: int, size: int) -> Tensor:
+    """Images (count, 3, size, size) RGB 0..1 of random coloured patches: what is timed is like what `settle` saw."""
+    return F.interpolate(torch.rand(count, 3, 4, 4), size=size, mode="bilinear")
+
+
+def settle(network: nn.Module) -> None:
+    """Give every BatchNorm the statistics of random coloured patches.
+
+    With those it is born with, the maps of an untrained network fade from layer to layer: there is then nothing to
+    compare, and numbers too small for a processor's fast path would slow it down.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad(), in_mode(True, network):
+        network(patches(4, SETTLING_SIZE))
+    for norm, momentum in zip(norms, usual, strict=True):
+        assert norm.running_var is not None
+        norm.momentum = momentum
+        norm.running_var.clamp_(min=SMALLEST_VARIANCE)
+
+
+def _runs(folders: Sequence[Path]) -> list[tuple[str, Path]]:
+    named: list[tuple[str, Path]] = []
+    for folder in folders:
+        if RunFolder(folder).config_path.exists():
+            named.append((f"{folder.parent.name}/{folder.name}", folder))
+            continue
+        rows = [row for row in read_rows(folder) if row.state == "done" and not row.shared_with]
+        if not rows:
+            raise LightdetError(f"{folder}: neither a run (config.yaml is missing) nor a study with finished runs")
+        named += [(name, folder / row.run) for name, row in zip(_names(rows), rows, strict=True)]
+    return named
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    """The choices in which the rows of a study differ; their model where they differ in nothing but the seed."""
+    keys = dict.fromkeys(key for row in rows for key in row.choices)
+    said = [{key: row.choices.get(key, row.options.get(key, "-")) for key in keys} for row in rows]
+    differing = [key for key in keys if len({each[key] for each in said}) > 1]
+    if differing in ([], ["model"]):
+        return [row.options.get("model", row.name) for row in rows]
+    return [" ".join(f"{key}={each[key]}" for key in differing) for each in said]
+
+
+def _from_run(name: str, path: Path, image_size: int) -> Candidate:
+    config = OmegaConf.load(RunFolder(path).config_path)
+    if not isinstance(config, DictConfig) or "classes" not in config:
+        raise LightdetError(f"{path}: not a run that began training")
+    detector = build_detector(config, len(config.classes), fetch=False)
+    load_weights(detector, RunFolder(path).checkpoints / BEST)
+    candidate = _candidate(name, config, detector, image_size)
+    config.data.image_size = image_size  # a run's configuration is resolved: it lies there by itself
+    candidate.run, candidate.photo = str(path), _photo(config)
+    return candidate
+
+
+def _candidate(name: str, config: DictConfig, detector: Detector, image_size: int) -> Candidate:
+    parameters = sum(parameter.numel() for parameter in detector.network.parameters())
+    network = folded(detector, image_size)
+    return Candidate(name, network_digest(resolve(config)), network, parameters)
+
+
+def _photo(config: DictConfig) -> Tensor | None:
+    """The first validation photo of a run at the size of the benchmark; None where its data is not here."""
+    try:
+        data: Any = instantiate(config.data, _convert_="all")
+        data.setup("fit")
+        images: Tensor = next(iter(data.loader("val"))).images_on("cpu")[:1]
+    except (LightdetError, InstantiationException, OSError):  # Hydra's is around what the reader said
+        return None
+    return images

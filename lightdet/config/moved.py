@@ -1,0 +1,54 @@
+"""What keeps old runs valid when the code moves on: names that changed, and keys that are younger than some runs.
+
+A configuration that is read from a run folder passes through `with_current_names` before anything is built from it, and
+a configuration that is hashed through `with_first_names` and `without_younger_keys`. So a class may move and a setting
+may be added without a finished run becoming another training. No torch here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Full name of a class or function as runs know it -> its name today. A class that moves twice has its first name here.
+MOVED: dict[str, str] = {}
+# Setting, dotted -> the value that means what runs did before the setting existed.
+YOUNGER_KEYS: dict[str, Any] = {"data.bits": None}
+NAMING = ("_target_", "training")  # the keys whose values name code
+
+
+def with_current_names(tree: Any) -> Any:
+    """A copy of nested plain values in which every name of code is the one it has today."""
+    return _renamed(tree, MOVED)
+
+
+def with_first_names(tree: Any) -> Any:
+    """A copy of nested plain values in which every name of code is the one it had first."""
+    return _renamed(tree, {new: old for old, new in MOVED.items()})
+
+
+def without_younger_keys(tree: dict[str, Any]) -> dict[str, Any]:
+    """A copy of nested plain values without the younger settings that have their old meaning."""
+    for place, as_before in YOUNGER_KEYS.items():
+        tree = _without_value(tree, place.split("."), as_before)
+    return tree
+
+
+def _renamed(tree: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(tree, list):
+        return [_renamed(value, names) for value in tree]
+    if not isinstance(tree, dict):
+        return tree
+    return {
+        key: names.get(value, value) if key in NAMING and isinstance(value, str) else _renamed(value, names)
+        for key, value in tree.items()
+    }
+
+
+def _without_value(tree: dict[str, Any], place: list[str], value: Any) -> dict[str, Any]:
+    name, *rest = place
+    if name not in tree:
+        return tree
+    if rest:
+        inner = tree[name]
+        return {**tree, name: _without_value(inner, rest, value)} if isinstance(inner, dict) else tree
+    same = type(tree[name]) is type(value) and tree[name] == value
+    return {key: kept for key, kept in tree.items() if key != name} if same else tree

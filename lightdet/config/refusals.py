@@ -1,0 +1,170 @@
+"""What is wrong with a command line or its configuration, told in one line with what was probably meant. No torch."""
+
+import errno
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from functools import cache
+
+from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+
+from lightdet.config.compose import compose_config
+from lightdet.config.conf_folder import conf_folder
+from lightdet.config.tree import unused
+from lightdet.core.errors import LightdetError, not_loaded, underneath
+
+PLACES = ("backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner")  # inside of model.network
+NOISE = ("object_type=", "reference_type=", "See https://", "Config search path")
+UNKNOWN = re.compile(r"Could not override '([^']+)'")
+SEVERAL = re.compile(r"Ambiguous value for argument '([^']+)'")
+LIKE = 0.6  # difflib's measure of likeness, from which on a name is taken for a slip of another
+NO_SUCH_CODE = ("Error locating target", "unexpected keyword argument")  # in Hydra's words
+WRONG_PLACE = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)  # of a path that was given
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk, or a person's share of it, that takes nothing more
+
+
+def for_people(error: Exception) -> bool:
+    """Whether one line says all of it: what a constructor raised is a defect, and its traceback is what helps."""
+    if isinstance(error, InstantiationException) and not any(words in str(error) for words in NO_SUCH_CODE):
+        return underneath(error) is not None
+    return bool(underneath(error) or not_written(error)) or isinstance(error, (HydraException, OmegaConfBaseException))
+
+
+def not_written(error: Exception) -> str:
+    """One line for a file that could not be written where it should lie; "" for any other error."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"{error.filename or 'a file'}: {error.strerror}; make room, or name another place"
+    return f"{error.filename}: {error.strerror}; name another place" if isinstance(error, WRONG_PLACE) else ""
+
+
+def refusal(error: Exception) -> str:
+    """One line for an error of Hydra or OmegaConf about a configuration: which word is wrong, and what there is."""
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}"
+    if isinstance(error, OverrideParseException):
+        key, _, value = str(error.override).partition("=")
+        text = shlex.quote(f'{key}="{value}"' if value else 'key="text"')  # Hydra has to see quotes, too
+        return f"{error.override}: not understood as key=value; write a list as 'key=[a,b]', text with signs as {text}"
+    if several := SEVERAL.match(str(error)):
+        return f"{several[1]}: several values; for a training of each, add -m"
+    if unknown := UNKNOWN.match(str(error)):
+        key = unknown[1]
+        if (conf_folder() / key).is_dir():
+            return f"{key}: nothing that is chosen has a place for this option"
+        return f"{key}: there is no such setting; {_advice(key)}"
+    if unloaded := not_loaded(error):
+        return unloaded
+    lines = [line.strip() for line in str(error).splitlines()]
+    return "; ".join(line for line in lines if line and not line.startswith(NOISE))
+
+
+def _advice(key: str, cfg: DictConfig | None = None) -> str:
+    """What to write in place of a key that a configuration (None: the default one) does not have, or where to look."""
+    known = [name for name in _settings(cfg) if name != key]
+    above = key.rpartition(".")[0]
+    beside = [name for name in known if name.rpartition(".")[0] == above]
+    if meant := _meant(key, known, beside):
+        return f"did you mean {meant}?"
+    if above and beside:
+        return f"{above} has {', '.join(name.rpartition('.')[2] for name in beside)}"
+    return "`lightdet train --cfg job` prints every setting there is"
+
+
+def require_places(config: DictConfig) -> None:
+    """Raise LightdetError for an option file that fills no place: its values would lie where nothing reads them."""
+    for name in PLACES:
+        if isinstance(config.get(name), DictConfig):
+            raise LightdetError(
+                f"{name}: the file of this option fills no place; its first line must be `# @package ...`, as it is in "
+                f"conf/{name}"
+            )
+
+
+def require_values(config: DictConfig) -> None:
+    """Raise LightdetError for what only a person can give and did not: values of the data, environment variables."""
+    try:
+        missing = sorted(key for key in OmegaConf.missing_keys(config) if key.startswith("data."))
+    except InterpolationResolutionError as error:
+        why = str(error).splitlines()[0].rpartition("interpolation: ")[2].strip('"')
+        raise LightdetError(f"no value for {error.full_key}: {why}") from error
+    if missing:
+        raise LightdetError(f"no value for {', '.join(missing)}: say {missing[0]}=... on the command line")
+
+
+def require_mappings(cfg: DictConfig, words: Sequence[str]) -> None:
+    """Raise LightdetError for a word that puts one value where by default several settings stand."""
+    for word in words:
+        key = word.partition("=")[0].lstrip("+")
+        value = OmegaConf.select(cfg, key) if "." in key else None  # a null takes something out, which is allowed
+        settings = None if value is None or OmegaConf.is_config(value) else OmegaConf.select(_default(), key)
+        if isinstance(settings, DictConfig):
+            inside = (str(name) for name in settings)
+            told = ", ".join(f"{key}.{name}" for name in inside if not name.startswith("_"))
+            raise LightdetError(f"{word}: {key} is not one value, but several: {told}")
+
+
+def require_read(cfg: DictConfig, words: Sequence[str]) -> None:
+    """Raise LightdetError for an added value (`+key=value`) that nothing reads: most likely a slip."""
+    for word in words:
+        name = word.partition("=")[0]
+        key = name.lstrip("+")
+        if key != name and "/" not in key and "@" not in key and not _is_read(cfg, key):
+            raise LightdetError(f"{word}: nothing reads it; {_advice(key, cfg)}")
+
+
+def _is_read(cfg: DictConfig, key: str) -> bool:
+    """Whether a key is a group of options, an argument of some constructor, or interpolated elsewhere."""
+    if OmegaConf.is_config(OmegaConf.select(cfg, key)) or any("_target_" in node for node in _around(cfg, key)):
+        return True
+    return f"${{{key}}}" in OmegaConf.to_yaml(cfg) if "." in key else key not in unused(cfg)
+
+
+def _around(cfg: DictConfig, key: str) -> Iterator[DictConfig]:
+    """The nodes that a dotted key leads through, the root left out."""
+    node = cfg
+    for name in key.split(".")[:-1]:
+        node = node[name]
+        yield node
+
+
+def _settings(cfg: DictConfig | None) -> list[str]:
+    """Every key that can be set, dotted, those that repeat another one last, then the groups of options; none where the
+    configuration itself is broken."""
+    try:
+        found = _dotted(_default() if cfg is None else cfg)
+        settings = [name for name, _ in sorted(found, key=lambda pair: pair[1])]
+    except (HydraException, OmegaConfBaseException):
+        return []
+    return settings + [path.relative_to(conf_folder()).as_posix() for path in conf_folder().rglob("*") if path.is_dir()]
+
+
+def _meant(key: str, known: Sequence[str], beside: Sequence[str]) -> str:
+    """The name that a wrong key is a slip of: of one that ends alike, of those beside it, of any; "" for none."""
+    last = key.rpartition(".")[2]
+    alike = [name for name in known if name.rpartition(".")[2] == last]
+    anywhere = () if beside and "." in key else known
+    for names, cutoff in ((alike, 1.0), (beside, LIKE), (anywhere, LIKE)):
+        by_last = {name.rpartition(".")[2]: name for name in reversed(names)}
+        if found := get_close_matches(last, by_last, n=1, cutoff=cutoff):
+            return by_last[found[0]]
+    return ""
+
+
+@cache
+def _default() -> DictConfig:
+    """What is trained where nothing is said."""
+    return compose_config([])
+
+
+def _dotted(cfg: DictConfig, above: str = "") -> Iterator[tuple[str, bool]]:
+    """The keys of a configuration, outer ones first, and whether they only repeat another one."""
+    for key, node in cfg.items_ex(resolve=False):
+        name = str(key)
+        if not name.startswith("_"):
+            yield f"{above}{name}", OmegaConf.is_interpolation(cfg, name)
+        if isinstance(node, DictConfig):
+            yield from _dotted(node, f"{above}{name}.")

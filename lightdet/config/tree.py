@@ -1,0 +1,69 @@
+"""Reading a composed configuration as a tree of plain values. No torch here."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import plain
+
+# Plain values at the top of the config that training itself reads. Every other one (head, width, ...) only feeds the
+# groups below it by interpolation, so it counts there or nowhere.
+READ_AT_TOP = ("image_size", "seed")
+
+
+def resolve(cfg: DictConfig) -> dict[str, Any]:
+    """A config as plain dicts and lists. Raises LightdetError that names a mandatory value nobody gave."""
+    try:
+        container = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        missing = ", ".join(sorted(OmegaConf.missing_keys(cfg))) or str(error).splitlines()[0]
+        first = missing.split(", ")[0]
+        raise LightdetError(f"no value for {missing}: give it on the command line, {first}=...") from None
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def without(tree: dict[str, Any], places: Sequence[str]) -> dict[str, Any]:
+    """A copy of nested values without those at the dotted places."""
+    kept = dict(tree)
+    for place in places:
+        name, _, rest = place.partition(".")
+        if not rest:
+            kept.pop(name, None)
+        elif isinstance(kept.get(name), dict):
+            kept[name] = without(kept[name], [rest])
+    return kept
+
+
+def lies_in(key: str, places: Sequence[str]) -> bool:
+    """Whether a dotted key is one of the places, or inside of one."""
+    return any(key == place or key.startswith(f"{place}.") for place in places)
+
+
+def ignored(cfg: DictConfig) -> list[str]:
+    """Places that a training which is not ours leaves unread, dotted: its model says so in `ignores`."""
+    return [str(place) for place in cfg.get("ignores") or []]
+
+
+def unused(cfg: DictConfig) -> list[str]:
+    """The plain values at the top that nothing in the config takes up: head, where there is no attention."""
+    tree = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(tree, dict)
+    tree.pop("hydra", None)
+    named = {str(key): value for key, value in tree.items()}
+    marks = {
+        key: f"<<{key}>>" for key, value in named.items() if not isinstance(value, dict) and key not in READ_AT_TOP
+    }
+    groups = [value for value in resolve(OmegaConf.create({**named, **marks})).values() if isinstance(value, dict)]
+    text = json.dumps(plain(groups))
+    return [key for key, mark in marks.items() if mark not in text]
+
+
+def digest(value: Any) -> str:
+    """sha256 of a value's canonical JSON; 1 and 1.0 are the same number."""
+    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()

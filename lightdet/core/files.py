@@ -1,0 +1,145 @@
+"""Files that are whole or not there, and locks that die with their holder. No torch here."""
+
+import csv
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lightdet.core.errors import LightdetError
+
+posix: Any
+try:
+    import fcntl as posix
+except ImportError:  # a system without POSIX locks: two processes on one folder are then not told apart
+    posix = None
+_held: set[Path] = set()  # locks of this process: opening such a file once more would drop its lock
+
+
+def holder_of(path: Path) -> int | None:
+    """The pid of the process that holds the lock of a file (0: unknown), or None."""
+    if path.resolve() in _held:
+        return os.getpid()
+    if not path.exists():
+        return None
+    with locked(path, shared=True) as holder:
+        return holder
+
+
+@contextmanager
+def locked(path: Path, wait: bool = False, shared: bool = False) -> Iterator[int | None]:
+    """Lock a file while the block runs. Gives None when the lock is ours, or the pid (0: unknown) that has it.
+
+    A POSIX record lock: the system drops it when the process dies, kill -9 included, and the loader's forked workers
+    do not inherit it (with flock an orphaned worker would keep a dead run locked).
+    """
+    if posix is None:
+        yield None
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "r" if shared else "a+") as file:  # who only looks in may do so where nothing can be written
+        if not _take(file, wait, shared):
+            file.seek(0)
+            pid = file.read().strip()
+            yield int(pid) if pid.isdigit() else 0
+            return
+        if shared:
+            yield None
+            return
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        _held.add(path.resolve())
+        try:
+            yield None
+        finally:
+            _held.discard(path.resolve())
+
+
+def _take(file: Any, wait: bool, shared: bool) -> bool:
+    """Whether the lock was to be had; a holder who only looks in is given a second to leave."""
+    kind = posix.LOCK_SH if shared else posix.LOCK_EX
+    if wait:
+        posix.lockf(file, kind)
+        return True
+    for attempt in range(1 if shared else 5):
+        try:
+            posix.lockf(file, kind | posix.LOCK_NB)
+            return True
+        except (BlockingIOError, PermissionError):
+            time.sleep(0.0 if shared else 0.05 * (attempt + 1))
+    return False
+
+
+def now() -> str:
+    """The time as ISO 8601, UTC, seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from disk; {} when there is no such file. Raises LightdetError for a broken one."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise LightdetError(f"{path}: not readable as JSON ({error}); delete it or its run folder") from None
+    return value if isinstance(value, dict) else {}
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """The rows of a metrics.csv, one per epoch; [] where there is none. An empty string: not measured in that epoch."""
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object so that a reader sees the old file or the whole new one, whenever the writer dies."""
+    write_text(path, json.dumps(plain(value, numbers=False), indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically; missing folders are made."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write a file atomically; missing folders are made. A disk that is full gets its space back, and the error names
+    the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno is not None:  # without a number its words would be lost
+            error.filename = error.filename or str(path)
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def plain(value: Any, numbers: bool = True) -> Any:
+    """JSON's own types: arrays and tensors become lists, not-finite becomes None, 2.0 becomes 2 if `numbers`."""
+    if isinstance(value, dict):
+        return {str(key): plain(item, numbers) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, numbers) for item in value]
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            return None
+        return int(value) if numbers and value.is_integer() else value
+    if value is None or isinstance(value, str | int):
+        return value
+    if hasattr(value, "tolist"):  # numpy and torch, arrays and scalars
+        return plain(value.tolist(), numbers)
+    return str(value)

@@ -1,0 +1,276 @@
+"""The processes that train one run together: brought together by rank 0, and gone when it is.
+
+Rank 0 listens (a TCPStore), starts the others of this machine as `python -m lightdet.engine.rank RUN_FOLDER`, sends all
+of them the configuration, waits until they are ready, and joins them into one group (gloo on a CPU, nccl on CUDA).
+Where torchrun or Slurm has started every rank already, it starts none. A rank that raises says why before it goes, so
+that rank 0 ends with that reason, and never with the broken connection that follows from it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from signal import Signals
+from typing import IO
+
+import torch
+from omegaconf import DictConfig
+from torch import distributed
+from torch.distributed import PrefixStore, Store, TCPStore
+
+from lightdet.core.errors import LightdetError, demand_whole
+from lightdet.distributed.world import PARENT, World, world_from
+
+PLAN, FAILED = "plan", "failed"  # keys of the store: the configuration; why a rank went
+COLLECTIVE = timedelta(minutes=20)  # how long one rank may keep the others waiting
+MEET_SECONDS = 1200  # for all ranks to read their data and build their detector
+REASON_SECONDS = 10  # for the reason behind a broken connection
+LEAVE_SECONDS = 30  # for the other ranks to end after rank 0 is through
+POLL_SECONDS = 0.1
+
+
+def rank_count(settings: DictConfig, device: torch.device) -> int:
+    """Processes of a training, trainer.devices x trainer.nodes. Raises LightdetError for what cannot be had here."""
+    for name in ("devices", "nodes"):
+        demand_whole(f"trainer.{name}", settings[name], 1)
+    devices = settings.devices
+    if devices > 1 and device.type == "cuda" and torch.cuda.device_count() < devices:
+        raise LightdetError(f"trainer.devices={devices}: torch sees {torch.cuda.device_count()} CUDA devices here")
+    count: int = devices * settings.nodes
+    if count > 1 and device.type not in ("cpu", "cuda"):
+        raise LightdetError(f"trainer.devices={devices}: several ranks need cuda or cpu, not {device.type}")
+    return count
+
+
+def own_place(settings: DictConfig, count: int) -> World:
+    """The place of rank 0 among `count`. Raises LightdetError for several nodes that nobody has started."""
+    given = world_from(os.environ)
+    if given is not None and given.ranks == count and given.rank == 0:
+        return given
+    if settings.nodes > 1:
+        raise LightdetError(
+            f"trainer.nodes={settings.nodes}: the ranks of other machines must be started from outside, one task per "
+            f"device: srun --nodes={settings.nodes} --ntasks-per-node={settings.devices}, or torchrun"
+        )
+    return World(ranks=count)
+
+
+@contextmanager
+def rank_zero(settings: DictConfig, device: torch.device, folder: Path, plan: str) -> Iterator[World]:
+    """Be rank 0 of trainer.devices x trainer.nodes while the block runs; the default place, and nothing else, for one.
+
+    `settings` is the configuration's `trainer`; `plan` is what the other ranks are told. The threads of this process
+    are shared with those it starts. Raises LightdetError that says which other rank failed, and why.
+    """
+    count = rank_count(settings, device)
+    if count == 1:
+        yield World()
+        return
+    place = own_place(settings, count)
+    started = place.port == 0
+    host = not place.hosted
+    store = TCPStore(place.address, place.port, is_master=host, wait_for_workers=False, timeout=COLLECTIVE)
+    place = replace(place, port=store.port)
+    threads = torch.get_num_threads()
+    share = max(1, threads // settings.devices) if started else threads
+    crew = Crew(store)
+    done = threading.Event()
+    try:
+        with environment({"OMP_NUM_THREADS": str(share)}):
+            torch.set_num_threads(share)
+            store.set(PLAN, plan)
+            if started:
+                crew.start(place, folder)
+            crew.wait_until_ready(count)
+            join(store, place, device)
+            if device.type == "cuda":
+                threading.Thread(target=crew.free_when_one_ends, args=(done,), daemon=True).start()
+            yield place
+            leave()
+            crew.finish()
+    except RuntimeError as error:
+        fault = crew.fault(REASON_SECONDS)
+        if fault is None:
+            raise
+        raise fault from (fault.__cause__ or error)
+    finally:
+        done.set()
+        crew.kill()
+        leave(abort=device.type == "cuda")
+        torch.set_num_threads(threads)
+
+
+class Crew:
+    """The ranks that this process has started, and what any rank has said in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.told: dict[int, IO[bytes]] = {}  # their standard error
+
+    def start(self, place: World, folder: Path) -> None:
+        """Start ranks 1, 2, ... of this machine with this interpreter, these import paths and this environment."""
+        paths = os.pathsep.join(path for path in sys.path if path)
+        for rank in range(1, place.ranks):
+            own = replace(place, rank=rank, local_rank=rank).variables()
+            self.told[rank] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the crew
+            self.processes[rank] = subprocess.Popen(
+                [sys.executable, "-m", "lightdet.engine.rank", str(folder)],
+                env={**os.environ, **own, "PYTHONPATH": paths, PARENT: str(os.getpid())},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self.told[rank],
+            )
+
+    def wait_until_ready(self, count: int) -> None:
+        """Raises LightdetError for a rank that failed on its way, or did not come."""
+        missing = list(range(1, count))
+        deadline = time.monotonic() + MEET_SECONDS
+        while missing := [rank for rank in missing if not self.store.check([_ready(rank)])]:
+            fault = self.fault()
+            if fault is not None:
+                raise fault
+            if time.monotonic() > deadline:
+                names = ", ".join(map(str, missing))
+                raise LightdetError(f"rank {names} of {count} did not come within {MEET_SECONDS} s")
+            time.sleep(POLL_SECONDS)
+
+    def fault(self, seconds: float = 0.0) -> LightdetError | None:
+        """Why another rank has ended, where one has, or does so within that time."""
+        deadline = time.monotonic() + seconds
+        while (fault := self._killed() or self._reported() or self._vanished()) is None:
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(POLL_SECONDS)
+        return fault
+
+    def _killed(self) -> LightdetError | None:
+        for rank, process in self.processes.items():
+            code = process.poll()
+            if code is not None and code < 0:
+                return LightdetError(
+                    f"rank {rank} of this training was ended by {Signals(-code).name} from outside (SIGKILL may be the "
+                    "system's answer to too little memory); the same command goes on from the last checkpoint"
+                )
+        return None
+
+    def _reported(self) -> LightdetError | None:
+        with suppress(RuntimeError):  # a store that is gone
+            if self.store.check([FAILED]):
+                report = json.loads(self.store.get(FAILED))
+                fault = LightdetError(f"rank {report['rank']} of this training: {report['reason']}")
+                fault.__cause__ = RuntimeError(report["traceback"])
+                return fault
+        return None
+
+    def _vanished(self) -> LightdetError | None:
+        for rank, process in self.processes.items():
+            if process.poll():
+                self.told[rank].seek(0)
+                text = self.told[rank].read().decode(errors="replace").strip()
+                fault = LightdetError(
+                    f"rank {rank} of this training ended with exit code {process.returncode}: "
+                    f"{text.splitlines()[-1] if text else 'it said nothing'}"
+                )
+                fault.__cause__ = RuntimeError(text)
+                return fault
+        return None
+
+    def free_when_one_ends(self, done: threading.Event) -> None:
+        """Watch over nccl, which waits for a dead rank: let the main thread out of a collective that cannot end."""
+        while not done.wait(1.0):
+            if any(process.poll() for process in self.processes.values()):
+                if not done.wait(REASON_SECONDS):
+                    leave(abort=True)
+                return
+
+    def finish(self) -> None:
+        """Give the other ranks time to end by themselves."""
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while any(process.poll() is None for process in self.processes.values()) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+
+    def kill(self) -> None:
+        """End what is left of the processes that this one started."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        for file in self.told.values():
+            file.close()
+
+
+def follow(place: World, prepare: Callable[[str], tuple[torch.device, Callable[[], None]]]) -> int:
+    """Be a rank other than 0: `prepare(plan)` gives the device and the work that all ranks do together.
+
+    Returns the exit code. What goes wrong is told to rank 0.
+    """
+    store = TCPStore(place.address, place.port, is_master=False, timeout=timedelta(seconds=MEET_SECONDS))
+    try:
+        device, work = prepare(store.get(PLAN).decode())
+        store.set(_ready(place.rank), "")
+        join(store, place, device)
+        work()
+        leave()
+    except Exception as error:
+        text = " ".join(str(error).split())
+        reason = text if isinstance(error, LightdetError) else f"{type(error).__name__}: {text}"
+        report = {"rank": place.rank, "reason": reason, "traceback": traceback.format_exc()}
+        with suppress(RuntimeError):  # rank 0 is gone
+            store.compare_set(FAILED, "", json.dumps(report))  # the first reason stays
+        return 1
+    return 0
+
+
+def _ready(rank: int) -> str:
+    return f"ready/{rank}"
+
+
+def join(store: Store, place: World, device: torch.device) -> None:
+    """Become one group with all the ranks that have come."""
+    own = None
+    if device.type == "cuda":
+        own = torch.device("cuda", place.local_rank)
+        torch.cuda.set_device(own)
+    distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=PrefixStore("group", store),
+        rank=place.rank,
+        world_size=place.ranks,
+        timeout=COLLECTIVE,
+        device_id=own,
+    )
+
+
+def leave(abort: bool = False) -> None:
+    """Out of the group, if there is one. `abort`: without waiting for what is on its way."""
+    if not distributed.is_initialized():
+        return
+    if abort:
+        distributed.distributed_c10d._abort_process_group()
+    else:
+        distributed.destroy_process_group()
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """These environment variables while the block runs."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

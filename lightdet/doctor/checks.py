@@ -1,0 +1,263 @@
+"""What can be wrong with a dataset, one function per suspicion; each returns what it found."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from lightdet.core.errors import LightdetError
+from lightdet.data.image import BITS, TWELVE_BIT_MAX, read_values, to_eight_bits
+from lightdet.data.record import Record
+from lightdet.ops.anchors import POOR_RECALL
+from lightdet.ops.boxes import pairwise_iou
+
+Splits = Mapping[str, Sequence[Record]]
+SMALLEST_SIDE = 2.0  # px, input frame; below this nothing is left of an object after the first two convolutions
+LARGEST_INPUT = 2048  # px; where more would be needed, cutting photos into tiles is the better advice
+SAME_PLACE_IOU = 0.95
+IMBALANCE = 20.0
+NAMED = 3  # photos that a message names; the JSON report has them all
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know about a dataset."""
+
+    level: Literal["error", "warning", "note"]  # training would break; look at it; worth knowing
+    topic: str
+    message: str  # one line
+    images: tuple[str, ...] = ()  # image ids
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFacts:
+    """What decoding a photo told."""
+
+    height: int  # px
+    width: int  # px
+    digest: bytes  # of the pixels: equal for the same picture in another file, or in another format
+    blank: bool  # every pixel the same
+    problem: str = ""  # why it cannot be read; then nothing else is known
+    brightest: int | None = None  # greatest value in the file, of a photo with more than 8 bits per channel
+
+
+@dataclass(frozen=True, slots=True)
+class InputBoxes:
+    """The boxes of some records as the network will see them."""
+
+    sizes: np.ndarray  # (N, 2) float64 width and height, px, input frame
+    labels: np.ndarray  # (N,) int64
+    images: tuple[str, ...]  # N image ids
+
+    @staticmethod
+    def of(records: Iterable[Record], photo_sizes: Mapping[Path, tuple[int, int]], image_size: int) -> "InputBoxes":
+        """`photo_sizes`: height and width in px; records of unknown size are left out."""
+        known = [record for record in records if record.path in photo_sizes]
+        sizes, labels, images = [np.zeros((0, 2))], [np.zeros(0, np.int64)], list[str]()
+        for record in known:
+            scale = image_size / max(photo_sizes[record.path])
+            sizes.append((record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]) * scale)
+            labels.append(record.labels)
+            images += [record.image_id] * len(record.labels)
+        return InputBoxes(np.concatenate(sizes), np.concatenate(labels), tuple(images))
+
+
+def look_at_photos(splits: Splits) -> dict[Path, PhotoFacts]:
+    """Decode every photo once."""
+    bits = {record.path: record.bits for records in splits.values() for record in records}
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(bits, pool.map(_look_at, bits.keys(), bits.values()), strict=True))
+
+
+def _look_at(path: Path, bits: int | None) -> PhotoFacts:
+    try:
+        values = read_values(path)
+    except LightdetError as error:
+        return PhotoFacts(0, 0, b"", False, " ".join(str(error).split()))
+    photo = to_eight_bits(values, bits)
+    height, width = photo.shape[:2]
+    digest = hashlib.blake2b(photo.data, digest_size=16, key=f"{height} {width}".encode()).digest()
+    blank = (
+        not (photo[: height // 8 + 1] != photo[0, 0]).any() and not (photo != photo[0, 0]).any()
+    )  # few pass the first
+    brightest = None if values.dtype == np.uint8 else int(values.max())
+    return PhotoFacts(height, width, digest, blank, brightest=brightest)
+
+
+def check_splits(splits: Splits) -> list[Finding]:
+    """Splits that are missing, empty or without a box, and photos in two of them."""
+    found = []
+    for name, purpose in (("train", "learn from"), ("val", "measure on")):
+        records = splits.get(name, ())
+        if not records:
+            found.append(
+                Finding("error", "empty split", f"no images in '{name}': nothing to {purpose}; check its list")
+            )
+        elif not any(len(record.labels) for record in records):
+            text = f"no boxes in any of the {len(records)} images of '{name}': nothing to {purpose}; check the labels"
+            found.append(Finding("error", "no boxes", text))
+    first_seen: dict[str, str] = {}
+    shared = []
+    for name, records in splits.items():
+        for record in records:
+            if first_seen.setdefault(record.image_id, name) != name:
+                shared.append(record.image_id)
+    if shared:
+        text = f"{_count(len(shared), 'image')} listed in two splits: what is measured there was trained on"
+        found.append(Finding("warning", "leak", f"{text} ({_some(shared)})", tuple(shared)))
+    return found
+
+
+def check_classes(splits: Splits, classes: Sequence[str]) -> list[Finding]:
+    """Classes that cannot be learned or measured for want of boxes, and lopsided ones."""
+    found = []
+    counts = {name: count_boxes(records, len(classes)) for name, records in splits.items()}
+    for name, lacks in (("train", "the detector cannot learn it"), ("val", "its AP cannot be measured")):
+        if name in counts and counts[name].any():
+            missing = [c for c, boxes in zip(classes, counts[name], strict=True) if not boxes]
+            found += [Finding("warning", "class without boxes", f"{c}: no box in '{name}': {lacks}") for c in missing]
+    train = counts.get("train", np.zeros(0, dtype=np.int64))
+    present = train[train > 0]
+    if len(present) > 1 and present.max() > IMBALANCE * present.min():
+        rare, common = int(np.where(train > 0, train, train.max()).argmin()), int(train.argmax())
+        text = f"{classes[common]} has {train[common]:,} boxes, {classes[rare]} {train[rare]:,}; expect a low AP there"
+        found.append(Finding("note", "imbalance", text))
+    return found
+
+
+def count_boxes(records: Iterable[Record], num_classes: int) -> np.ndarray:
+    """(num_classes,) int64: boxes of each class."""
+    labels = [record.labels for record in records]
+    return np.bincount(np.concatenate(labels) if labels else np.zeros(0, np.int64), minlength=num_classes)
+
+
+def check_boxes(splits: Splits, classes: Sequence[str]) -> list[Finding]:
+    """Boxes that stand twice, and boxes in the same place that do not agree about the class."""
+    twice: list[str] = []
+    conflicts: list[str] = []
+    disagreement: dict[str, None] = {}
+    for record in (record for records in splits.values() for record in records):
+        iou = torch.triu(pairwise_iou(*[torch.from_numpy(record.boxes_xyxy)] * 2), diagonal=1).numpy()
+        same = record.labels[:, None] == record.labels[None, :]
+        if ((iou > 1 - 1e-6) & same).any():
+            twice.append(record.image_id)
+        for first, second in zip(*np.nonzero((iou >= SAME_PLACE_IOU) & ~same), strict=True):
+            pair = sorted((classes[record.labels[first]], classes[record.labels[second]]))
+            disagreement[" / ".join(pair)] = None
+            conflicts.append(record.image_id)
+    found = []
+    if twice:
+        images = tuple(dict.fromkeys(twice))
+        text = f"{_count(len(images), 'image')} with the same box twice; remove one of each ({_some(images)})"
+        found.append(Finding("warning", "duplicate boxes", text, images))
+    if conflicts:
+        images = tuple(dict.fromkeys(conflicts))
+        text = f"{_count(len(images), 'image')} with one object labelled as two classes, {_some(list(disagreement))}"
+        found.append(Finding("warning", "label conflict", f"{text} ({_some(images)})", images))
+    return found
+
+
+def check_photos(splits: Splits, facts: Mapping[Path, PhotoFacts]) -> list[Finding]:
+    """Photos that cannot be read, that show nothing, or that show the same as another."""
+    found = []
+    blank, groups = [], dict[bytes, dict[str, str]]()
+    for split, records in splits.items():
+        for record in records:
+            fact = facts[record.path]
+            if fact.problem:
+                found.append(Finding("error", "unreadable image", fact.problem, (record.image_id,)))
+                continue
+            groups.setdefault(fact.digest, {}).setdefault(record.image_id, split)
+            if fact.blank:
+                blank.append(record.image_id)
+    if blank:
+        text = f"{_count(len(blank), 'image')} of one colour throughout ({_some(blank)})"
+        found.append(Finding("warning", "blank image", text, tuple(blank)))
+    copies = [group for group in groups.values() if len(group) > 1]
+    leaks = [group for group in copies if len(set(group.values())) > 1]
+    inside = [group for group in copies if len(set(group.values())) == 1]
+    for some, topic, text in (
+        (leaks, "leak", "shown in two splits: what is measured there was trained on"),
+        (inside, "duplicate images", "stored more than once in a split"),
+    ):
+        if some:
+            example = " = ".join(some[0])
+            images = tuple(image for group in some for image in group)
+            found.append(Finding("warning", topic, f"{_count(len(some), 'picture')} {text} ({example})", images))
+    return found
+
+
+def check_bits(records: Iterable[Record], brightest: Mapping[Path, int]) -> list[Finding]:
+    """Photos of more than 8 bits per channel that are not scaled alike, or brighter than `data.bits` lets them be.
+
+    `brightest`: the greatest value of each photo with more than 8 bits per channel that was looked at.
+    """
+    dark, bright, cut = list[str](), list[str](), list[str]()
+    deep = {record.image_id: (brightest[record.path], record.bits) for record in records if record.path in brightest}
+    for image, (value, bits) in deep.items():
+        if bits is None:
+            (dark if value <= TWELVE_BIT_MAX else bright).append(image)
+        elif value >= 2**bits:
+            cut.append(image)
+    found = []
+    if dark and bright:
+        text = (
+            f"{_count(len(dark), 'image')} with values up to {TWELVE_BIT_MAX} read as 12 bits ({_some(dark)}), "
+            f"{len(bright):,} brighter as 16 ({_some(bright)}) and so 16 times darker; say for all of them what the "
+            f"camera writes, data.bits={'|'.join(map(str, BITS))}"
+        )
+        found.append(Finding("warning", "bit depth", text, tuple(dark if len(dark) < len(bright) else bright)))
+    if cut:
+        most, bits = max((value, bits) for value, bits in map(deep.__getitem__, cut) if bits is not None)
+        text = (
+            f"{_count(len(cut), 'image')} with values above {2**bits - 1}, up to {most}: data.bits={bits} makes them "
+            f"white ({_some(cut)})"
+        )
+        found.append(Finding("warning", "bit depth", text, tuple(cut)))
+    return found
+
+
+def check_sizes(boxes: InputBoxes, classes: Sequence[str], image_size: int) -> list[Finding]:
+    """Boxes too small to be learned at this input size."""
+    short, labels = boxes.sizes.min(axis=1, initial=math.inf), boxes.labels
+    tiny = short < SMALLEST_SIDE
+    found = []
+    for label in np.unique(labels[tiny]):
+        some = tiny & (labels == label)
+        where = tuple(dict.fromkeys(image for image, small in zip(boxes.images, some, strict=True) if small))
+        needed = math.ceil(SMALLEST_SIDE / short[some].min() * image_size / 32) * 32
+        advice = f"image_size={needed} would show them" if needed <= LARGEST_INPUT else "cut the photos into tiles"
+        of_all = int((labels == label).sum())
+        text = (
+            f"{classes[label]}: {some.sum():,} of {of_all:,} boxes are less than {SMALLEST_SIDE:g} px wide or high "
+            f"at image_size={image_size} and cannot be learned; {advice} ({_some(where)})"
+        )
+        found.append(Finding("warning", "unlearnable boxes", text, where))
+    return found
+
+
+def check_anchors(recall: float, per_class: Mapping[str, float]) -> list[Finding]:
+    """Anchors that cannot reach the boxes of the training set."""
+    if recall >= POOR_RECALL:
+        return []
+    worst = min(per_class, key=lambda name: per_class[name])
+    text = (
+        f"no anchor fits {1 - recall:.1%} of the training boxes, worst for {worst} ({1 - per_class[worst]:.1%}); "
+        "cluster anchors from this training set, or use a predictor without anchors"
+    )
+    return [Finding("note", "anchors", text)]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -1,0 +1,161 @@
+"""What the doctor says: as text, as JSON, and (in doctor_picture.py) as a picture."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightdet.doctor.checks import SMALLEST_SIDE, Finding, count_boxes
+from lightdet.doctor.command import Examination
+from lightdet.doctor.picture import draw_report
+from lightdet.ops.grid import STRIDES
+
+SHOWN = 20  # findings, or problems, in the text; the JSON has them all
+
+
+def as_dict(examination: Examination) -> dict[str, Any]:
+    """The whole examination as plain numbers and texts, ready for JSON."""
+    return {
+        "image_size": examination.image_size,
+        "classes": list(examination.classes),
+        "splits": {
+            name: {
+                "images": len(records),
+                "images_without_boxes": sum(not len(record.labels) for record in records),
+                "boxes": sum(len(record.labels) for record in records),
+                "boxes_per_class": dict(zip(examination.classes, count.tolist(), strict=True)),
+            }
+            for name, records in examination.splits.items()
+            for count in [count_boxes(records, len(examination.classes))]
+        },
+        "box_sizes": {name: _size_facts(examination, label) for label, name in enumerate(examination.classes)},
+        "anchors": {
+            "anchors_wh": examination.anchors.round(2).tolist(),
+            "best_possible_recall": examination.recall,
+            "per_class": dict(examination.recall_per_class),
+        },
+        "findings": [_finding(finding) for finding in examination.findings],
+        "exit_code": examination.exit_code,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "level": finding.level,
+        "topic": finding.topic,
+        "message": finding.message,
+        "images": list(finding.images),
+    }
+
+
+def _size_facts(examination: Examination, label: int) -> dict[str, Any]:
+    """Box sizes of a class over all splits, px, input frame; `below_stride_8`: boxes whose shorter side is."""
+    sizes = examination.boxes.sizes[examination.boxes.labels == label]
+    short = sizes.min(axis=1) if len(sizes) else np.zeros(0)
+    median = np.median(sizes, axis=0).round(1).tolist() if len(sizes) else [None, None]
+    return {
+        "boxes": len(sizes),
+        "median_width": median[0],
+        "median_height": median[1],
+        "shortest_side": round(float(short.min()), 2) if len(short) else None,
+        **{f"below_stride_{stride}": int((short < stride).sum()) for stride in STRIDES},
+        "unlearnable": int((short < SMALLEST_SIDE).sum()),
+    }
+
+
+def as_text(examination: Examination) -> str:
+    """The report for a terminal."""
+    facts = as_dict(examination)
+    lines = [f"{len(examination.classes)} classes, input {examination.image_size} px", ""]
+    rows = [["split", "images", "without boxes", "boxes"]]
+    rows += [
+        [name, f"{s['images']:,}", f"{s['images_without_boxes']:,}", f"{s['boxes']:,}"]
+        for name, s in facts["splits"].items()
+    ]
+    lines += [*_table(rows), ""]
+    below = [f"side < {stride}" for stride in STRIDES]
+    rows = [["class", *facts["splits"], "median box", *below, f"< {SMALLEST_SIDE:g}: lost"]]
+    for name, sizes in facts["box_sizes"].items():
+        counts = [f"{split['boxes_per_class'][name]:,}" for split in facts["splits"].values()]
+        box = f"{sizes['median_width']:.0f} x {sizes['median_height']:.0f}" if sizes["boxes"] else "-"
+        shares = [_share(sizes[f"below_stride_{stride}"], sizes["boxes"]) for stride in STRIDES]
+        rows.append([name, *counts, box, *shares, f"{sizes['unlearnable']:,}"])
+    lines += [*_table(rows), "", _legend(examination), ""]
+    return "\n".join([*lines, *finding_lines(examination.findings)])
+
+
+def _legend(examination: Examination) -> str:
+    worst = min(examination.recall_per_class.items(), key=lambda item: item[1], default=None)
+    least = f", least for {worst[0]} ({worst[1]:.1%})" if worst and worst[1] < 1 else ""
+    return (
+        "sizes: px of the network input, over all splits; 'side < 8': shorter side below a cell of the stride-8 grid\n"
+        f"anchors: best possible recall {examination.recall:.1%} of the training boxes{least}"
+    )
+
+
+def finding_lines(findings: Sequence[Finding]) -> list[str]:
+    """A line per finding, worst first, after a line that counts them."""
+    if not findings:
+        return ["no complaints"]
+    counts = {level: sum(finding.level == level for finding in findings) for level in ("error", "warning", "note")}
+    lines = [", ".join(f"{n} {level}{'s' * (n != 1)}" for level, n in counts.items() if n)]
+    lines += [f"  {finding.level:<8}{finding.topic}: {finding.message}" for finding in findings[:SHOWN]]
+    if len(findings) > SHOWN:
+        lines.append(f"  and {len(findings) - SHOWN} more, in the JSON report")
+    return lines
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}" if whole else "-"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of aligned columns: the first to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+
+
+def print_report(examination: Examination, folder: Path, as_json: bool) -> None:
+    """To standard output."""
+    if as_json:
+        print(json.dumps(as_dict(examination), indent=1))
+        return
+    print(as_text(examination))
+    print(f"\nwritten: {folder / 'report.png'}, {folder / 'report.json'}")
+
+
+def print_problems(problems: Sequence[str], as_json: bool) -> int:
+    """What keeps labels from being read, a line each; returns the exit code, 2."""
+    lines = [" ".join(problem.split()) for problem in problems]
+    if as_json:
+        findings = [_finding(Finding("error", "unreadable", line)) for line in lines]
+        print(json.dumps({"findings": findings, "exit_code": 2}, indent=1))
+        return 2
+    for line in lines[:SHOWN]:
+        print(f"lightdet: {line}", file=sys.stderr)
+    if len(lines) > SHOWN:
+        print(f"lightdet: and {len(lines) - SHOWN} more problems", file=sys.stderr)
+    return 2
+
+
+def write_report(examination: Examination, folder: Path, title: str) -> Path:
+    """report.json and report.png, each replaced as a whole; returns the folder. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = draw_report(examination, title)
+    _replace(folder / "report.png", picture)
+    _replace(folder / "report.json", json.dumps(as_dict(examination), indent=1).encode())
+    return folder
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

@@ -1,0 +1,128 @@
+"""Building a detector from a configuration, and getting a trained one back from its run folder."""
+
+import pickle
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from lightdet.config.tree import lies_in
+from lightdet.core.errors import LightdetError
+from lightdet.model.detector import Detector
+from lightdet.nn.pretrained import weights_follow
+from lightdet.runs.folder import RunFolder
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+MEASURED_WITH = ("data", "model")  # the parts of a run's config that are read when it is measured
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A trained detector with what is needed to use it."""
+
+    detector: Detector
+    classes: tuple[str, ...]
+    image_size: int  # px
+    config: DictConfig
+    epoch: int  # of the checkpoint, 0-based
+
+
+def build_detector(cfg: DictConfig, num_classes: int, fetch: bool = True) -> Detector:
+    """The untrained detector that a composed configuration describes, for that many classes.
+
+    Pretrained weights are fetched; `fetch=False`: not, because others follow or none matter.
+    """
+    filled = cfg.copy()
+    OmegaConf.update(filled, "num_classes", num_classes)
+    with nullcontext() if fetch else weights_follow():
+        detector = instantiate(filled.model, _convert_="all")
+    if not isinstance(detector, Detector):
+        raise LightdetError(f"model: {type(detector).__name__} is no Detector (lightdet.model.detector)")
+    return detector
+
+
+def load_weights(detector: Detector, checkpoint: Path, device: str = "cpu") -> int:
+    """Fill a detector with a checkpoint's averaged weights; returns the checkpoint's epoch (0-based).
+
+    Only tensors and plain values are unpickled. Raises LightdetError for a file that is missing, broken, or of
+    another model.
+    """
+    state = read_checkpoint(checkpoint, device)
+    try:
+        detector.load_state_dict(state["ema"]["weights"])
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise LightdetError(f"{checkpoint}: not a checkpoint of this model ({reason})") from error
+    return int(state["epoch"])
+
+
+def read_checkpoint(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:
+    """A checkpoint's content, unpickled with `weights_only`. Raises LightdetError for a missing or broken file."""
+    try:
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise LightdetError(f"{checkpoint}: no such checkpoint; has this run trained for an epoch?") from None
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise LightdetError(f"{checkpoint}: not a readable checkpoint ({reason[:120]})") from error
+    if not isinstance(state, dict):
+        raise LightdetError(f"{checkpoint}: holds no checkpoint")
+    return state
+
+
+def load_detector(
+    run_path: Path, checkpoint: str = "best", device: str = "cpu", overrides: Sequence[str] = ()
+) -> LoadedRun:
+    """The detector of a finished or interrupted run, with its averaged weights, ready to detect.
+
+    `checkpoint` is "best" or "last"; `overrides` change values of its config. Raises LightdetError for a folder that is
+    no run, a device that is not here, an override that nothing reads and one under which the weights do not fit.
+    """
+    require_device(device)
+    folder = RunFolder(run_path)
+    if not folder.config_path.exists():
+        raise LightdetError(f"{run_path}: no run here (config.yaml is missing); name a folder .../s<seed>")
+    if checkpoint not in ("best", "last"):
+        raise LightdetError(f"checkpoint={checkpoint}: one of best, last")
+    config = OmegaConf.load(folder.config_path)
+    if not isinstance(config, DictConfig) or "classes" not in config:
+        raise LightdetError(f"{folder.config_path}: not the configuration of a run that began training")
+    config = changed(config, overrides)
+    classes = tuple(config.classes)
+    detector = build_detector(config, len(classes), fetch=False)
+    epoch = load_weights(detector, folder.checkpoints / (BEST if checkpoint == "best" else LAST), device)
+    return LoadedRun(detector.to(device).eval(), classes, int(config.image_size), config, epoch)
+
+
+def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The run's config with some of its values replaced. Raises LightdetError for a key that it does not have, or that
+    is read in training alone."""
+    result = config.copy()
+    OmegaConf.set_struct(result, True)
+    for override in overrides:
+        try:
+            result.merge_with_dotlist([override])
+        except (OmegaConfBaseException, YAMLError) as error:
+            reason = " ".join(str(error).split("full_key")[0].split())
+            raise LightdetError(f"{override}: not a value of the run's config ({reason})") from error
+        if not lies_in(override.partition("=")[0], MEASURED_WITH):
+            raise LightdetError(
+                f"{override}: changes nothing here; of a run's config {' and '.join(MEASURED_WITH)} count"
+            )
+    return result
+
+
+def require_device(name: str) -> None:
+    """Raises LightdetError for a device that torch cannot compute on here."""
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise LightdetError(f"device={name}: torch sees no such device here ({reason[:120]}); take cpu") from error

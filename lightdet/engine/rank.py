@@ -1,0 +1,50 @@
+"""A rank other than 0 of a training in several processes: `python -m lightdet.engine.rank RUN_FOLDER`.
+
+Rank 0 starts it, or torchrun or srun do, beside a rank 0 that trains the run in that folder. It ends with rank 0.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from lightdet.distributed.world import PARENT, world_from
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+LOOK_SECONDS = 0.5
+
+
+def main() -> int:
+    """Train as the rank that the environment says, and return the exit code."""
+    place = world_from(os.environ)
+    if place is None or place.rank == 0 or len(sys.argv) != 2:
+        print(f"{__doc__}\nThe environment says no rank other than 0.", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to rank 0 as well, which ends this process
+    if PARENT in os.environ:
+        end_with(int(os.environ[PARENT]))
+    from lightdet.engine.train import train_beside
+
+    return train_beside(place, Path(sys.argv[1]))
+
+
+def end_with(parent: int) -> None:
+    """Let this process be killed when its parent ends, however it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    os._exit(code)  # what a broken group has left behind may wait for ever

@@ -1,0 +1,105 @@
+"""The numbers of a training that can be judged before anything is built."""
+
+from collections.abc import Callable, Sequence
+from math import inf
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from lightdet.core.errors import LightdetError, demand_whole
+from lightdet.draw.curves import VALIDATION
+from lightdet.ops.grid import check_image_size
+from lightdet.optim.precision import PRECISIONS
+
+WHOLE = {  # from which number on
+    "seed": 0,
+    "trainer.max_epochs": 1,
+    "trainer.accumulate": 1,
+    "trainer.validate_every": 1,
+    "trainer.patience": 1,
+    "model.max_detections": 1,
+    "augment.mosaic.closing_epochs": 0,
+    "data.reader.val_count": 1,
+}
+NOT_NEGATIVE = (
+    "optimizer.lr",
+    "optimizer.weight_decay",
+    "schedule.warmup_epochs",
+    "schedule.final_share",
+    "trainer.checkpoint_seconds",
+    "augment.min_side",
+    "augment.mosaic.min_side",
+    "augment.window.min_side",
+)
+SHARES = (
+    "model.score_threshold",
+    "model.nms_iou",
+    "augment.min_visible",
+    "augment.mosaic.min_visible",
+    "augment.mosaic.probability",
+    "augment.window.min_visible",
+)
+POSITIVE = ("width", "depth", "trainer.clip_norm", "augment.window.share", "data.sampling.threshold")
+RANGES = ("augment.mosaic.scale", "augment.mosaic.centre")
+LIMITS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
+NONE_ALLOWED = ("trainer.patience", "trainer.clip_norm", *LIMITS)
+LAYOUTS = ("auto", True, False)
+BATCHES = "a whole number of batches from 1, or a share of them above 0.0, up to 1.0"
+
+
+def check_settings(cfg: DictConfig) -> None:
+    """Raises LightdetError for a number with which no training can be done. What the chosen options do not have is not
+    looked at."""
+    check_image_size(cfg.image_size)
+    for name, least in WHOLE.items():
+        if not _left_out(cfg, name):
+            demand_whole(name, OmegaConf.select(cfg, name), least)
+    gains = [f"model.criterion.{key}" for key in cfg.model.get("criterion") or () if str(key).endswith("_gain")]
+    _demand(cfg, (*NOT_NEGATIVE, *gains), lambda value: 0 <= value < inf, "a number that is not negative")
+    _demand(cfg, SHARES, lambda value: 0 <= value <= 1, "a number from 0 to 1")
+    _demand(cfg, POSITIVE, lambda value: 0 < value < inf, "a number above 0")
+    _demand(cfg, LIMITS, _counts_batches, f"{BATCHES}; null: all")
+    _demand(cfg, ("trainer.overfit_batches",), lambda value: value == 0 or _counts_batches(value), f"0, or {BATCHES}")
+    for name in RANGES:
+        ends = OmegaConf.select(cfg, name)
+        if not _left_out(cfg, name) and not (isinstance(ends, ListConfig) and [*map(_is_number, ends)] == [True, True]):
+            raise LightdetError(f"{name}={ends}: give two numbers, [from,to]")
+    settings = cfg.trainer
+    if settings.precision not in PRECISIONS:
+        raise LightdetError(f"trainer.precision={settings.precision}: one of {', '.join(PRECISIONS)}")
+    if settings.channels_last not in LAYOUTS:
+        raise LightdetError(f"trainer.channels_last={settings.channels_last}: one of auto, true, false")
+    if settings.monitor not in VALIDATION and not str(settings.monitor).startswith("val/ap50/"):
+        raise LightdetError(f"trainer.monitor={settings.monitor}: one of {', '.join(VALIDATION)}, val/ap50/<class>")
+
+
+def check_monitor(monitor: str, measured: Sequence[str]) -> None:
+    """Raises LightdetError for a monitor that is never told: an AP of a class that is none of those `measured`, which
+    have boxes in the images that a training is validated on."""
+    told = (*VALIDATION, *(f"val/ap50/{name}" for name in measured))
+    if monitor not in told:
+        raise LightdetError(
+            f"trainer.monitor={monitor}: the validation images have no box of this class; one of {', '.join(told)}"
+        )
+
+
+def _demand(cfg: DictConfig, names: tuple[str, ...], fits: Callable[[float], bool], wanted: str) -> None:
+    for name in names:
+        value = OmegaConf.select(cfg, name)
+        if not _left_out(cfg, name) and not (_is_number(value) and fits(value)):
+            raise LightdetError(f"{name}={value}: give {wanted}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _counts_batches(value: float) -> bool:
+    """Whether a number is one of batches, 1 or more, or a share of all batches, which 1.0 is too."""
+    return 0 < value <= 1 if isinstance(value, float) else value >= 1
+
+
+def _left_out(cfg: DictConfig, name: str) -> bool:
+    """Whether nothing is said under a name, where that is possible."""
+    missing = object()
+    value = OmegaConf.select(cfg, name, default=missing)
+    return value is missing or (value is None and name in NONE_ALLOWED)

@@ -1,0 +1,86 @@
+"""One claimed run, from its request to its results: the only place where a training is begun and its end is noted.
+
+Whoever trains (this process, a child, a node of a cluster) needs nothing but the run's folder. No torch here.
+"""
+
+import importlib
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lightdet.config.tree import resolve
+from lightdet.core.errors import Ended, LightdetError, one_line
+from lightdet.core.files import now, write_text
+from lightdet.runs.folder import RunFolder
+
+Train = Callable[[DictConfig, RunFolder], dict[str, Any]]
+TRAINING = "lightdet.engine.train:train"  # a Train, as module:function, so that naming it imports nothing
+
+
+class HeldElsewhere(LightdetError):  # noqa: N818  # a fact, not a mistake
+    """Another process is training in the folder."""
+
+
+def work(folder: RunFolder, train: str = TRAINING) -> dict[str, Any]:
+    """Train what `request.yaml` of the folder describes, going on from its last checkpoint; returns the results.
+
+    `status.json` says done only after everything else is written. Raises HeldElsewhere when the folder's lock is
+    taken, and whatever the training raises after noting it: Ended as "pruned", another error as "failed", an
+    interruption as "killed".
+    """
+    identity = str(folder.read_status().get("fingerprint"))
+    with folder.lock() as holder:
+        if folder.is_done(identity):
+            return folder.read_results()
+        if holder is not None:
+            who = f"by another process (pid {holder or 'unknown'})"
+            raise HeldElsewhere(f"{folder.path} is being trained {who}; wait for it, or end it and try again")
+        return _train(folder, train)
+
+
+def _train(folder: RunFolder, train: str) -> dict[str, Any]:
+    """In a folder that is locked for us."""
+    folder.end_path.unlink(missing_ok=True)  # was asked of an earlier process
+    for half in folder.checkpoints.glob("*.tmp"):  # of one that was killed while it wrote
+        half.unlink(missing_ok=True)
+    folder.write_status("running", pid=os.getpid(), host=socket.gethostname(), started=now())
+    try:
+        cfg = OmegaConf.load(folder.request_path)
+        assert isinstance(cfg, DictConfig)
+        OmegaConf.set_struct(cfg, True)
+        write_text(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(resolve(cfg))))
+        folder.write_results(named(train)(cfg, folder))
+        folder.write_status("done", finished=now())
+        return folder.read_results()
+    except Ended as end:
+        folder.write_status("pruned", reason=str(end), finished=now())
+        raise
+    except Exception as error:
+        write_text(folder.traceback_path, traceback.format_exc())
+        folder.write_status("failed", reason=one_line(error), traceback=str(folder.traceback_path))
+        raise
+    except BaseException:  # Ctrl-C, or Lightning's exit after it
+        folder.write_status("killed", reason="interrupted")
+        raise
+    finally:
+        folder.end_path.unlink(missing_ok=True)
+        close_trackers()
+
+
+def named(train: str) -> Train:
+    """The function that `module:function` names."""
+    module, _, function = train.partition(":")
+    found: Train = getattr(importlib.import_module(module), function)
+    return found
+
+
+def close_trackers() -> None:
+    """End what this training's trackers still have open, or the next run of this process would write into it."""
+    trackers = sys.modules.get("lightdet.logger.run_logger")  # loaded with torch, by a training
+    if trackers is not None:
+        trackers.close_trackers()

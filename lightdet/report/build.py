@@ -1,0 +1,163 @@
+"""The report of a study: everything that its run folders tell, as tables, figures and one page."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightdet.core.files import write_text
+from lightdet.report.comparison import Comparer, find_row
+from lightdet.report.cost import read_costs
+from lightdet.report.details import details
+from lightdet.report.document import Page, document, summary
+from lightdet.report.effects import effects_of
+from lightdet.report.figures import plot_cost, plot_over_epochs
+from lightdet.report.gallery import OVERVIEW, OVERVIEW_WIDTH, Gallery, relative, smaller
+from lightdet.report.paper import find_paper, read_paper
+from lightdet.report.rows import UNREADABLE, StudyRow, read_study
+from lightdet.report.search import plot_search, read_search, search_table
+from lightdet.report.seeds import short_text
+from lightdet.report.settings import Settings
+from lightdet.report.table import Table, to_csv, to_markdown
+from lightdet.report.tables import build_tables
+
+MOST_EXAMPLES = 6
+PAGE = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was made."""
+
+    page: Path
+    summary: str
+    table: str  # of the means over seeds, for a terminal
+    troubles: tuple[str, ...]  # files that could not be read, a line each
+    rows: tuple[StudyRow, ...]
+    baseline: StudyRow
+    tables: tuple[Table, ...]
+    figures: dict[str, Path]  # by title
+    examples: dict[tuple[int, ...], Path]  # numbers of rows that share a run -> its worst images at a glance
+
+
+def report_study(study: Path, out: Path, settings: Settings) -> Written:
+    """Read the study, write everything into `out`.
+
+    Raises LightdetError for a folder that is no study, a baseline that is not one row, and a broken paper.yaml.
+    Anything that is wrong with a run is told in its row.
+    """
+    rows = read_study(study)
+    baseline = rows[0] if settings.baseline is None else find_row(rows, settings.baseline)
+    paper = read_paper(find_paper(settings.paper, study, out), rows)
+    search, broken = read_search(study)
+    began = time.process_time()
+    costs = read_costs(rows, study, out, settings.sizes, settings.seconds / 2, settings.own_modules)
+    left = max(settings.seconds / 2, settings.seconds - (time.process_time() - began))
+    comparer = Comparer(baseline, settings.resamples, left)
+    comparisons = comparer.compare_all(rows)
+    tables = build_tables(rows, comparisons, effects_of(rows, comparer), costs, paper, settings.sizes)
+    figures = draw_figures(rows, out)
+    if search is not None:
+        tables.insert(0, search_table(search, rows))
+        figures = plot_search(search, out) | figures
+    gallery = Gallery(out, round(settings.megabytes * 1e6))
+    told = details(rows, comparisons, gallery)
+    troubles = broken + unreadable(rows, gallery)
+    notes = [f"Baseline of the differences: row {baseline.number}, {baseline.label}."]
+    if gallery.linked:
+        notes.append(
+            f"{gallery.linked} pictures are links to the run folders: the page holds {settings.megabytes:g} MB of them."
+        )
+    if paper.published:
+        notes.append('Columns headed "paper" are what others published; Table 7 says what each row is beside them.')
+    notes += troubles[:20] + ([f"... and {len(troubles) - 20} more files"] if len(troubles) > 20 else [])
+    pictures = {title: path.read_bytes() for title, path in figures.items()}
+    title = f"lightdet: {study.resolve().name}"
+    write_text(out / PAGE, document(Page(title, rows, comparisons, tables, pictures, told, notes)))
+    for table in tables:
+        write_text(out / f"{table.name}.csv", to_csv(table))
+    examples = write_examples(rows, out)
+    write_text(out / "report.md", markdown(title, rows, tables, figures, examples, notes))
+    return Written(
+        out / PAGE,
+        summary(rows),
+        short_text(rows, comparisons),
+        tuple(troubles),
+        tuple(rows),
+        baseline,
+        tuple(tables),
+        figures,
+        examples,
+    )
+
+
+def draw_figures(rows: Sequence[StudyRow], out: Path) -> dict[str, Path]:
+    """The plots by title."""
+    sizes = list(dict.fromkeys(row.said(lambda job: job.image_size) for row in rows))
+    at = f"at {sizes[0]} px" if len(sizes) == 1 else "at each row's own input size"
+
+    def parameters(row: StudyRow) -> float | None:
+        return row.cost("parameters")
+
+    def gflops(row: StudyRow) -> float | None:
+        return row.cost("gflops")
+
+    return {
+        "mAP over the epochs": plot_over_epochs(rows, out / "map_over_epochs.png"),
+        "mAP and parameters": plot_cost(rows, parameters, "parameters, millions", 1e6, out / "pareto_parameters.png"),
+        "mAP and operations": plot_cost(rows, gflops, f"GFLOPs (2 x MAC) {at}", 1.0, out / "pareto_gflops.png"),
+    }
+
+
+def write_examples(rows: Sequence[StudyRow], out: Path) -> dict[tuple[int, ...], Path]:
+    """The worst images of the first trainings at a glance, made smaller: numbers of the rows that share it -> file."""
+    sharing: dict[Path, list[StudyRow]] = {}
+    for row in rows:
+        folder = next((job.folder for job in row.finished if job.folder), None)
+        if folder is not None and (folder.pictures / OVERVIEW).is_file():
+            sharing.setdefault(folder.pictures / OVERVIEW, []).append(row)
+    written: dict[tuple[int, ...], Path] = {}
+    for overview, shown in sharing.items():
+        if len(written) == MOST_EXAMPLES:
+            break
+        try:
+            content = smaller(overview, OVERVIEW_WIDTH, plot=False)
+        except (OSError, ValueError, SyntaxError):
+            continue  # told among the pictures that could not be read
+        path = out / "examples" / f"row-{shown[0].number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        written[tuple(row.number for row in shown)] = path
+    return written
+
+
+def unreadable(rows: Sequence[StudyRow], gallery: Gallery) -> list[str]:
+    """What could not be read: rows, files of rows, pictures."""
+    lines = [f"{job.row.name}: {job.status()}" for row in rows for job in row.jobs if job.row.state in UNREADABLE]
+    notes = [note for row in rows for job in row.jobs for note in job.notes]
+    return list(dict.fromkeys([*lines, *notes, *gallery.broken]))
+
+
+def markdown(
+    title: str,
+    rows: Sequence[StudyRow],
+    tables: Sequence[Table],
+    figures: dict[str, Path],
+    examples: dict[tuple[int, ...], Path],
+    notes: Sequence[str],
+) -> str:
+    """The report for readers of text; figures and pictures are links to the files beside it."""
+
+    def safe(text: str) -> str:
+        return " ".join(text.split()).replace("<", "&lt;")
+
+    parts = [f"# {safe(title)}", summary(rows) + ".", *map(safe, notes), *map(to_markdown, tables), "## Figures"]
+    parts += [f"![{name}]({path.name})" for name, path in figures.items()]
+    labels = {row.number: row.label for row in rows}
+    if examples:
+        parts.append("## Examples")
+    for numbers, path in examples.items():
+        names = "; ".join(f"{number}: {safe(labels[number])}" for number in numbers)
+        parts += [f"{'Row' if len(numbers) == 1 else 'One training, rows'} {names}"]
+        parts += [f"![worst images]({relative(path, path.parent.parent)})"]
+    return "\n\n".join(parts) + "\n"

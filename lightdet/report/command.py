@@ -1,0 +1,37 @@
+"""`lightdet report`: its words on the command line. No torch here."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightdet.report.settings import add_settings, settings
+
+
+def run(words: Sequence[str]) -> int:
+    """Write the report and say where; exit code 0, or 1 when files of the study could not be read."""
+    options = parse(words)
+    from lightdet.report.build import report_study
+
+    written = report_study(options.study, options.out or options.study / "report", settings(options))
+    print(f"{written.summary}\n\n{written.table}\n")
+    print(f"written to {written.page}, with report.md, tables as CSV and figures beside it")
+    for line in written.troubles:
+        print(f"lightdet: {line}", file=sys.stderr)
+    return 1 if written.troubles else 0
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Exits with 2 for words that it does not know, as argparse does."""
+    parser = argparse.ArgumentParser(
+        "lightdet report",
+        description="Tables, figures and one HTML page of a study, from the files of its runs alone.",
+        epilog="paper.yaml in the study's folder or beside the report, or --paper FILE, adds published "
+        "numbers in columns of their own: "
+        "rows: {model=proposed: {source: where it is printed, mAP50: 98.5}}. benchmark.json in the study's "
+        "folder, as `lightdet benchmark STUDY --out STUDY` writes it, adds latency.",
+    )
+    parser.add_argument("study", type=Path, help="folder of a study, runs/<study>")
+    parser.add_argument("--out", type=Path, help="where the report goes (default: STUDY/report)")
+    add_settings(parser)
+    return parser.parse_args(words)

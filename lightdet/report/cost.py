@@ -1,0 +1,167 @@
+"""What the rows' networks cost at other input sizes, counted from their configurations; and latency, where measured.
+
+Counting needs torch and some seconds per network, so what was counted once is remembered in the report's folder.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import read_json, write_json
+from lightdet.report.rows import StudyRow
+from lightdet.runs.fingerprint import network_digest
+from lightdet.runs.jobs import inside
+
+MEMORY = "cost.json"
+LATENCY = "benchmark.json"
+LOOK_UP = ("hydra.utils.get_object", "hydra.utils.get_class", "hydra.utils.get_method")
+_PARTS = ("model", "backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner", "nn", "ops")
+ROOMS = tuple(f"lightdet.{name}." for name in _PARTS)  # what a detector consists of: none of it touches a file
+
+
+@dataclass(slots=True)
+class Costs:
+    """GFLOPs (2 x MAC) per row number and input size, latencies, and what there is to say about both."""
+
+    gflops: dict[tuple[int, int], float] = field(default_factory=dict)
+    latency: dict[str, dict[int, float]] = field(default_factory=dict)  # how measured -> row number -> median ms
+    notes: list[str] = field(default_factory=list)
+
+
+def read_costs(
+    rows: Sequence[StudyRow], study: Path, out: Path, sizes: Sequence[int], seconds: float, own: bool = False
+) -> Costs:
+    """Counted where the memory does not know it yet, while there is processor time left.
+
+    To count is to build what a configuration names, and a study may come from anywhere: only rooms of lightdet are
+    built, unless the person vouches for `own` modules.
+    """
+    costs = Costs()
+    memory = _remembered(out / MEMORY)
+    keys = {row.number: key for row in rows if (key := _key(row)) is not None}
+    wanted = {f"{key} {size}" for key in keys.values() for size in sizes}
+    if wanted - memory.keys() and sizes:
+        memory |= _count(rows, keys, sizes, memory, seconds, own, costs.notes)
+        write_json(out / MEMORY, memory)
+    for number, key in keys.items():
+        for size in sizes:
+            value = memory.get(f"{key} {size}")
+            if isinstance(value, int | float):
+                costs.gflops[number, size] = float(value)
+    _read_latency(rows, study / LATENCY, costs)
+    return costs
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except (LightdetError, OSError):
+        return {}
+
+
+def _config(row: StudyRow) -> dict[str, Any] | None:
+    """The configuration of a job that began training a network of ours; the seeds share it."""
+    begun = (job.config for job in row.jobs if "model" in job.config and "num_classes" in job.config)
+    return next((config for config in begun if "training" not in config["model"]), None)
+
+
+def _key(row: StudyRow) -> str | None:
+    config = _config(row)
+    return None if config is None else network_digest(config)
+
+
+def _count(
+    rows: Sequence[StudyRow],
+    keys: dict[int, str],
+    sizes: Sequence[int],
+    memory: dict[str, Any],
+    seconds: float,
+    own: bool,
+    notes: list[str],
+) -> dict[str, float]:
+    """`"<network> <size>"` -> GFLOPs of what the memory lacks and torch can build."""
+    if find_spec("torch") is None:
+        notes.append("GFLOPs at other input sizes are left out: torch is not installed.")
+        return {}
+    from omegaconf import OmegaConf
+
+    from lightdet.engine.load import build_detector
+    from lightdet.metric.footprint import footprint
+
+    counted: dict[str, float] = {}
+    began, failed = time.process_time(), set()  # loading torch apart, or a slow machine would count nothing
+    for row in rows:
+        key, config = keys.get(row.number), _config(row)
+        missing = [size for size in sizes if f"{key} {size}" not in {**memory, **counted}]
+        if key is None or config is None or not missing or key in failed:
+            continue
+        if time.process_time() - began > seconds:
+            notes.append(f"Row {row.number} and later ones: not counted at other sizes, {seconds:g} s are spent.")
+            break
+        try:
+            if not own and (foreign := foreign_target(config["model"])):
+                raise LightdetError(f"{foreign} is no part of lightdet; --own-modules runs its code")
+            network = build_detector(OmegaConf.create(config), int(config["num_classes"]), fetch=False).network
+            counted |= {f"{key} {size}": footprint(network, size)["gflops"] for size in missing}
+        except Exception as error:  # a class that is not here any more, an input that does not fit: that row says so
+            failed.add(key)
+            notes.append(f"Row {row.number}: not counted at other sizes ({' '.join(str(error).split())[:160]}).")
+    return counted
+
+
+def foreign_target(tree: Any) -> str | None:
+    """What a configuration would have Hydra call, or load, that is no room of a detector; None: nothing.
+
+    A run's configuration is written resolved, so an interpolation in it, whatever it would turn into, is foreign too.
+    """
+    if isinstance(tree, str) and "${" in tree:
+        return tree[:80]
+    if isinstance(tree, list):
+        return next((found for part in tree if (found := foreign_target(part))), None)
+    if not isinstance(tree, dict):
+        return None
+    target = tree.get("_target_")
+    named = tree.get("path") if target in LOOK_UP else target
+    if target is not None and not _is_ours(str(named)):
+        return str(named)[:80]
+    return foreign_target(list(tree.values()))
+
+
+def _is_ours(name: str) -> bool:
+    """Whether it is a class or a constant of a file in a room; what such a file has imported is not reached by it."""
+    module, _, last = name.rpartition(".")
+    if not last[:1].isupper() or not module.startswith(ROOMS):
+        return False
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _listed(tree: Any, *keys: str) -> list[Any]:
+    found = inside(tree, *keys)
+    return found if isinstance(found, list) else []
+
+
+def _read_latency(rows: Sequence[StudyRow], path: Path, costs: Costs) -> None:
+    """From what `lightdet benchmark` writes: medians of the rows' own networks, batch 1."""
+    if not path.exists():
+        return
+    try:
+        facts = read_json(path)
+    except (LightdetError, OSError) as error:
+        costs.notes.append(f"Latency left out: {error}")
+        return
+    measured = {inside(entry, "network"): entry for entry in _listed(facts, "rows")}
+    size, threads = (inside(facts, "settings", key) for key in ("image_size", "threads"))
+    for way in _listed(facts, "settings", "ways"):
+        for row in rows:
+            median = inside(measured.get(_key(row)), "batches", "1", str(way), "ms", "median")
+            if isinstance(median, int | float):
+                costs.latency.setdefault(f"{way}, {size} px, {threads} threads", {})[row.number] = float(median)
+    processor = inside(facts, "machine", "processor")
+    costs.notes.append(f"Latency from {path.name}, measured on {processor}: median ms of a batch of one.")

@@ -1,0 +1,147 @@
+"""Plots of a study: mAP over the epochs, and what it costs: mAP against parameters and against operations."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lightdet.draw.curves import DOTS_PER_INCH, dress, hex_colour, legend, note, over_whole, save
+from lightdet.draw.palette import FAINT, INK, class_colour, font, shorten
+from lightdet.report.rows import StudyRow, Value
+
+NAMED = 18  # rows with a colour and a name of their own in one figure
+LETTERS = 12  # px high, of a name in a legend
+MOST_LABEL = 300  # px of a line of it
+MOST_LINES = 3  # of a name, where there is room for them
+ALL_LINES = 24  # of a legend with names of several lines
+MEAN = "mAP50-95"
+Point = tuple[StudyRow, float, Value]  # row, its cost, its mAP50-95
+
+
+def plot_over_epochs(rows: Sequence[StudyRow], path: Path) -> Path:
+    """A line per seed through the epochs that were validated, a colour per row; of many rows the best ones.
+
+    A row that is answered by another row's training has no line of its own.
+    """
+    curves = {row.number: [job.curves[MEAN] for job in row.jobs if MEAN in job.curves] for row in rows}
+    drawn = [row for row in rows if curves[row.number] and not all(job.row.shared_with for job in row.jobs)]
+    best = sorted(drawn, key=lambda row: -max(max(values) for _, values in curves[row.number]))[:NAMED]
+    figure, axes = empty()
+    for row in (row for row in drawn if row in best):
+        colour = _colour(row, best)
+        for index, (epochs, values) in enumerate(curves[row.number]):
+            marker = "o" if len(epochs) <= 30 else ""
+            label = "_nolegend_" if index else legend_name(row, len(best))
+            axes.plot(epochs, values, color=colour, linewidth=1.5, marker=marker, markersize=3, label=label)
+    axes.set(ylabel=f"{MEAN} on validation", ylim=(0, None))
+    over_whole(axes, "epoch")
+    dress(axes, f"{MEAN} over the epochs" + (f", the best {NAMED} of {len(drawn)} rows" if len(drawn) > NAMED else ""))
+    return finish(figure, axes, path, "no epoch was validated")
+
+
+def plot_cost(
+    rows: Sequence[StudyRow], cost: Callable[[StudyRow], float | None], words: str, unit: float, path: Path
+) -> Path:
+    """mAP50-95 over a cost divided by `unit`, with spreads over seeds; the line joins the rows that no other beats."""
+    points: list[Point] = []
+    for row in rows:
+        price, value = cost(row), row.over_seeds(lambda job: job.metric("map50_95"))
+        if price is not None and value is not None:
+            points.append((row, price / unit, value))
+    front = pareto(points)
+    named = [row for row, _, _ in (points if len(points) <= NAMED else front)][:NAMED]
+    figure, axes = empty()
+    axes.step(
+        [x for _, x, _ in front],
+        [value.mean for _, _, value in front],
+        where="post",
+        color=hex_colour(FAINT),
+        alpha=0.6,
+    )
+    rest = [point for point in points if point[0] not in named]
+    if rest:
+        _mark(axes, rest, hex_colour(FAINT), "_nolegend_")
+    for point in points:
+        if point[0] in named:
+            _mark(axes, [point], _colour(point[0], named), legend_name(point[0], len(named)))
+    _write_numbers(axes, [point for point in points if point[0] in named])
+    prices = [x for _, x, _ in points]
+    if prices and min(prices) > 0 and max(prices) > 20 * min(prices):
+        axes.set_xscale("log")
+    elif prices and min(prices) < 0.5 * max(prices):
+        axes.set_xlim(0, 1.1 * max(prices))
+    axes.margins(x=0.15, y=0.15)
+    axes.set(xlabel=words, ylabel=f"{MEAN} on validation")
+    dress(axes, f"{MEAN} and cost")
+    return finish(figure, axes, path, "no finished row")
+
+
+def _mark(axes: Axes, points: Sequence[Point], colour: str, label: str) -> None:
+    """Dots with spreads, all of one colour and drawn at once: hundreds of rows take no longer than one."""
+    x, y = [x for _, x, _ in points], [value.mean for _, _, value in points]
+    spreads = [math.nan if value.spread is None else value.spread for _, _, value in points]
+    axes.errorbar(x, y, yerr=spreads, color=colour, capsize=3, fmt="none")
+    axes.plot(x, y, "o", color=colour, markersize=6, label=label)
+
+
+def pareto(points: Sequence[Point]) -> list[Point]:
+    """Those that no other beats in cost and mAP at once, cheapest first."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda point: (point[1], -point[2].mean)):
+        if not front or point[2].mean > front[-1][2].mean:
+            front.append(point)
+    return front
+
+
+def _write_numbers(axes: Axes, points: Sequence[Point]) -> None:
+    """Row numbers beside the points: those of one point together, those of points that nearly touch further right."""
+    places: dict[tuple[float, float], list[str]] = {}
+    for row, x, value in points:
+        places.setdefault((x, value.mean), []).append(str(row.number))
+    if not places:
+        return
+    widths = [max(place[side] for place in places) - min(place[side] for place in places) for side in (0, 1)]
+    written: list[tuple[float, float]] = []
+    for x, y in sorted(places):
+        near = [abs(x - other) <= 0.03 * widths[0] and abs(y - beside) <= 0.04 * widths[1] for other, beside in written]
+        offset = (8 + 20 * (sum(near) % 3), -3)
+        numbers = ", ".join(places[x, y])
+        axes.annotate(numbers, (x, y), offset, textcoords="offset points", fontsize=8, color=hex_colour(INK))
+        written.append((x, y))
+
+
+def empty() -> tuple[Figure, Axes]:
+    """A wide figure with one plot."""
+    figure = Figure(figsize=(9.6, 4.8), dpi=DOTS_PER_INCH, layout="constrained")
+    return figure, figure.subplots()
+
+
+def finish(figure: Figure, axes: Axes, path: Path, without: str, of: str = "row") -> Path:
+    """Save it with a legend `of` something; or with the words `without`, where there is nothing in it."""
+    if axes.get_legend_handles_labels()[1]:
+        legend(axes, of)
+    else:
+        note(axes, without)
+    return save(figure, path)
+
+
+def _colour(row: StudyRow, named: Sequence[StudyRow]) -> str:
+    return hex_colour(class_colour(row.number - 1) if row in named else FAINT)  # one colour in all figures
+
+
+def legend_name(row: StudyRow, beside: int) -> str:
+    """Number and choices, in as many lines as a legend of `beside` names has room for."""
+    lines, words = [f"{row.number}:"], row.label.split()
+    room = max(1, min(MOST_LINES, ALL_LINES // beside))
+    for place, word in enumerate(words):
+        longer = f"{lines[-1]} {word}"
+        if font(LETTERS).getlength(longer) <= MOST_LABEL:
+            lines[-1] = longer
+        elif len(lines) < room:
+            lines.append(word)
+        else:
+            lines[-1] = " ".join([lines[-1], *words[place:]])
+            break
+    return "\n".join(shorten(line, LETTERS, MOST_LABEL) for line in lines).replace("$", r"\$")  # not mathematics

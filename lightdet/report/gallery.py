@@ -1,0 +1,101 @@
+"""The pictures of runs on a page: made smaller and put into it, up to a size; beyond that, linked."""
+
+import base64
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from PIL import Image
+
+from lightdet.draw.palette import PAPER
+from lightdet.report.rows import Job
+
+PLOTS = {"training.png": "training", "pr_curve.png": "precision and recall", "confusion.png": "confusion"}
+OVERVIEW = "overview.png"
+OVERVIEW_WIDTH = 840  # px
+PLOT_WIDTH = 680  # px
+WORST_WIDTH = 560  # px
+WORST = 3  # single pictures of a run beside its overview
+COLOURS = 32  # of a plot: flat areas and the edges of letters
+QUALITY = 68  # of JPEG
+WORST_NAME = re.compile(r"\d{3,}-(missed\d+)-(false\d+)-(.*)\.png")
+
+
+class Gallery:
+    """Turns files into what an `img` shows: a data URI while there is room, a relative link afterwards."""
+
+    def __init__(self, out: Path, room: int) -> None:
+        self.out = out
+        self.room = room  # bytes
+        self.linked = 0
+        self.broken: list[str] = []
+
+    def of(self, job: Job) -> list[dict[str, Any]]:
+        """The pictures of a run as title, src and kind; none where it left none."""
+        if job.folder is None:
+            return []
+        overview = job.folder.pictures / OVERVIEW
+        wanted = [(overview, "worst images at a glance", OVERVIEW_WIDTH, "overview")]
+        wanted += [(job.folder.path / name, title, PLOT_WIDTH, "plot") for name, title in PLOTS.items()]
+        worst = sorted(path for path in _files(job.folder.pictures) if WORST_NAME.fullmatch(path.name))[:WORST]
+        wanted += [(path, _title(path), WORST_WIDTH, "photo") for path in worst]
+        shown = []
+        for path, title, width, kind in wanted:
+            source = self.source(path, width, kind == "plot") if path.is_file() else None
+            if source:
+                shown.append({"title": title, "src": source, "kind": kind})
+        return shown
+
+    def source(self, path: Path, width: int, plot: bool) -> str | None:
+        """What stands in src; None for a file that is no picture."""
+        if self.room <= 0:
+            self.linked += 1
+            return relative(path, self.out)
+        try:
+            content = smaller(path, width, plot)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            self.broken.append(f"{path}: not a readable picture ({type(error).__name__})")
+            return None
+        text = base64.b64encode(content).decode()
+        self.room -= len(text)
+        return f"data:image/{'png' if plot else 'jpeg'};base64,{text}"
+
+
+def smaller(path: Path, width: int, plot: bool) -> bytes:
+    """The picture at most `width` px wide: PNG of few colours for a plot, JPEG otherwise."""
+    out = io.BytesIO()
+    with Image.open(path) as opened:
+        picture = opened if opened.mode == "RGB" else _on_paper(opened)
+        if picture.width > width:
+            picture = picture.resize((width, max(1, round(picture.height * width / picture.width))), reducing_gap=2.0)
+        if plot:
+            picture.quantize(COLOURS).save(out, "PNG", optimize=True)
+        else:
+            picture.save(out, "JPEG", quality=QUALITY)
+    return out.getvalue()
+
+
+def _on_paper(picture: Image.Image) -> Image.Image:
+    """Without transparency, as matplotlib's plots have it."""
+    layered = picture.convert("RGBA")
+    page = Image.new("RGBA", layered.size, (*PAPER, 255))
+    return Image.alpha_composite(page, layered).convert("RGB")
+
+
+def relative(path: Path, out: Path) -> str:
+    """A link from the page in `out` to a file elsewhere, safe in HTML and Markdown."""
+    return quote(os.path.relpath(path, out).replace(os.sep, "/"))
+
+
+def _files(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _title(path: Path) -> str:
+    found = WORST_NAME.fullmatch(path.name)
+    assert found is not None
+    missed, alarms, name = found.groups()
+    return f"{name}: {missed.replace('missed', '')} missed, {alarms.replace('false', '')} false alarms"

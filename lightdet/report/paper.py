@@ -1,0 +1,168 @@
+"""Published numbers beside ours: `paper.yaml`, typed by a person, shown in columns of their own.
+
+epochs: 300                      # how long a training must be to be held against them; leave out where nobody knows
+other_data: why                  # given where the paper's images are not to be had: nothing is then called reproduced
+notes: [what to doubt, ...]
+rows:
+  model=proposed:                # choices that a row must have
+    source: Huang et al. 2024, Table 1
+    mAP50: 98.5                  # any names; shown as they are written, in the paper's own unit
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from lightdet.core.errors import LightdetError
+from lightdet.report.comparison import fits
+from lightdet.report.rows import MEANS, Loader, StudyRow
+from lightdet.report.table import DASH, Cell, Column, Table, amount, measured
+from lightdet.runs.jobs import inside
+
+FILE_NAME = "paper.yaml"
+SOURCE = "source"
+NOT_RUN = "not run"
+REPRODUCED = "reproduced"
+FEWEST_SEEDS = 3
+SPREADS = 2  # sample standard deviations over seeds that a published training may lie above our mean
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One row of a paper, and the rows of the study that it belongs beside."""
+
+    words: str
+    cells: dict[str, str]
+    rows: tuple[StudyRow, ...]
+
+
+@dataclass(slots=True)
+class Paper:
+    """Columns in order, their words per published row, and what the paper's numbers may be held against."""
+
+    columns: list[str] = field(default_factory=list)
+    published: list[Published] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    epochs: int | None = None
+    other_data: str = ""
+
+    def cell(self, number: int, name: str) -> str:
+        """What the paper prints for a row of the study; "" for nothing."""
+        found = [entry.cells[name] for entry in self.published if name in entry.cells and number in _numbers(entry)]
+        return found[-1] if found else ""
+
+
+def _numbers(entry: Published) -> list[int]:
+    return [row.number for row in entry.rows]
+
+
+def find_paper(given: Path | None, study: Path, out: Path) -> Path:
+    """The file that a person names, else the one in the study's folder, else the one beside the report. Raises
+    LightdetError for a named one that is not there."""
+    if given is None:
+        own = study / FILE_NAME
+        return own if own.exists() else out / FILE_NAME
+    if not given.is_file():
+        raise LightdetError(f"--paper {given}: no such file")
+    return given
+
+
+def read_paper(path: Path, rows: Sequence[StudyRow]) -> Paper:
+    """Raises LightdetError for a file that is broken, and for numbers without a source."""
+    paper = Paper()
+    if not path.exists():
+        return paper
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise LightdetError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:200]})") from None
+    entries, epochs, notes = (inside(content, key) for key in ("rows", "epochs", "notes"))
+    if not isinstance(entries, dict):
+        raise LightdetError(f"{path}: needs a mapping 'rows' of choices to numbers")
+    if not isinstance(epochs, int | None) or not isinstance(notes, list | None):
+        raise LightdetError(f"{path}: 'epochs' is a whole number and 'notes' a list of sentences")
+    paper.epochs, paper.other_data = epochs, str(inside(content, "other_data") or "")
+    paper.notes += map(str, notes or [])
+    for words, entry in entries.items():
+        if not isinstance(entry, dict) or not entry.get(SOURCE):
+            raise LightdetError(f"{path}: {words}: published numbers need a source: say where they are printed")
+        cells = {str(name): str(value) for name, value in entry.items()}
+        paper.columns += [name for name in cells if name not in (*paper.columns, SOURCE)]
+        found = [row for row in rows if fits(row, str(words).replace(",", " ").split())]
+        paper.published.append(Published(str(words), cells, tuple(found)))
+    paper.columns.append(SOURCE)
+    return paper
+
+
+def paper_table(paper: Paper) -> Table | None:
+    """A line per published row and row of the study that it fits: what became of it, ours, and theirs."""
+    if not paper.published:
+        return None
+    columns = [Column("choices", numeric=False), Column("row"), Column("here", numeric=False), *map(Column, MEANS)]
+    columns += [Column("parameters"), *(Column(f"paper: {name}", numeric=False, paper=True) for name in paper.columns)]
+    table = Table("table7_published", "Table 7: published numbers beside ours", columns)
+    for entry in paper.published:
+        theirs = [Cell(entry.cells.get(name, "")) for name in paper.columns]
+        for row in entry.rows or (None,):
+            if row is None:
+                ours = [Cell(DASH), Cell(NOT_RUN), *(Cell(DASH) for _ in MEANS), Cell(DASH)]
+            else:
+                means = [measured(row.over_seeds(lambda job, key=key: job.metric(key))) for key in MEANS.values()]  # type: ignore[misc]
+                number = Cell(str(row.number), row.number)
+                ours = [number, Cell(standing(row, entry, paper)), *means, amount(row.cost("parameters"))]
+            table.lines.append([Cell(entry.words), *ours, *theirs])
+            table.rows.append(row.number if row else 0)
+    table.notes.append(_rule(paper))
+    table.notes += paper.notes
+    return table
+
+
+def standing(row: StudyRow, entry: Published, paper: Paper) -> str:
+    """What a row of the study may be called beside a published one."""
+    if not row.finished:
+        return NOT_RUN if all(job.row.state == "queued" for job in row.jobs) else "not finished"
+    shortest = min(job.epochs for job in row.finished)
+    if paper.epochs is not None and shortest < paper.epochs:
+        return f"trained shorter, {shortest} of {paper.epochs} epochs"
+    if paper.other_data:
+        return "trained in full, on other data"
+    if paper.epochs is None:
+        return f"trained {shortest} epochs, theirs are not known"
+    return _reached(row, entry)
+
+
+def _reached(row: StudyRow, entry: Published) -> str:
+    """Whether no published mean (a number above 1 is per cent) lies further above ours than trainings vary."""
+    reached: dict[str, bool] = {}
+    for name, key in MEANS.items():
+        value, told = row.over_seeds(lambda job, key=key: job.metric(key)), _share(entry.cells.get(name))  # type: ignore[misc]
+        if value is None or told is None:
+            continue
+        if value.spread is None or value.seeds < FEWEST_SEEDS:
+            return "trained in full, too few seeds to tell"
+        reached[name] = value.mean + SPREADS * value.spread >= told
+    if not reached:
+        return "trained in full, no published mean to compare with"
+    short = [name for name, is_reached in reached.items() if not is_reached]
+    return f"trained in full, {', '.join(short)} not reached" if short else REPRODUCED
+
+
+def _share(text: str | None) -> float | None:
+    """98.5 or 0.985 -> 0.985; None for words."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value / 100 if value > 1 else value
+
+
+def _rule(paper: Paper) -> str:
+    words = 'Columns headed "paper" are what others printed, in their unit; the others were measured here. '
+    if paper.other_data:
+        return words + f"No row is called reproduced: {paper.other_data}."
+    return words + (
+        f'"Reproduced": trained at least as long with {FEWEST_SEEDS} seeds or more, and no published mean lies more '
+        f"than {SPREADS} sample standard deviations above ours."
+    )

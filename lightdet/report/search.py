@@ -1,0 +1,162 @@
+"""What a search found, as a section of its study's report: its trials, the best of them, what mattered. No Optuna here.
+
+Everything comes from search.json, which the search keeps in the study's folder.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import read_json
+from lightdet.draw.curves import dress, hex_colour, over_whole
+from lightdet.draw.palette import ALARM, FAINT, INK, class_colour
+from lightdet.report.figures import empty, finish
+from lightdet.report.rows import StudyRow
+from lightdet.report.table import DASH, Cell, Column, Table
+from lightdet.runs.jobs import inside
+
+FILE_NAME = "search.json"
+Trial = Mapping[str, Any]
+Point = tuple[float, float, int]  # x, y, number of the trial
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """search.json, whose lists are lists."""
+
+    objectives: Mapping[str, str]  # name -> maximize or minimize
+    parameters: Sequence[str]
+    trials: Sequence[Trial]
+    best: Sequence[int]  # numbers of the trials that no other beats
+    watched: str | None  # the column of metrics.csv by which trials were pruned
+    importance: Mapping[str, Mapping[str, float]]
+
+
+def read_search(study: Path) -> tuple[Found | None, list[str]]:
+    """What search.json holds, None for a study that no search made; and what is wrong with the file, a line."""
+    try:
+        facts = read_json(study / FILE_NAME)
+        if not facts:
+            return None, []
+        return Found(
+            dict(facts["objectives"]),
+            list(facts["parameters"]),
+            [dict(trial, values=dict(trial["values"]), number=int(trial["number"])) for trial in facts["trials"]],
+            list(facts["best"]),
+            facts.get("watched"),
+            {name: dict(shares) for name, shares in dict(facts["importance"]).items()},
+        ), []
+    except (LightdetError, OSError) as error:
+        return None, [str(error)]
+    except (KeyError, TypeError, ValueError) as error:
+        return None, [f"{study / FILE_NAME}: not what a search writes ({error!r})"]
+
+
+def search_table(found: Found, rows: Sequence[StudyRow]) -> Table:
+    """A line per trial in the order in which they were asked for."""
+    columns = [Column("trial"), *(Column(name, numeric=False) for name in found.parameters)]
+    columns += [Column(name) for name in found.objectives]
+    columns += [Column("best", numeric=False), Column("state", numeric=False)]
+    title = "Search: the trials" if len(found.objectives) == 1 else "Search: the trials and their Pareto front"
+    table = Table("search_trials", title, columns)
+    for trial in found.trials:
+        settings = [Cell(str(inside(trial, "parameters", name) or DASH)) for name in found.parameters]
+        values = [_amount(trial["values"].get(name)) for name in found.objectives]
+        best = Cell("yes" if trial["number"] in found.best else "")
+        state, reason = str(trial["state"]), str(trial.get("reason") or "")
+        told = reason if reason.startswith(state) else ": ".join(filter(None, (state, reason)))
+        table.lines.append([Cell(str(trial["number"]), trial["number"]), *settings, *values, best, Cell(told)])
+        table.rows.append(_row(trial, rows))
+    table.notes += _notes(found)
+    return table
+
+
+def _amount(value: Any) -> Cell:
+    return Cell(DASH) if not isinstance(value, int | float) else Cell(f"{value:,.5g}", float(value))
+
+
+def _row(trial: Trial, rows: Sequence[StudyRow]) -> int:
+    """The number of the row that a trial's run is in, else of the one that has its name; 0 where it has none."""
+    jobs = [(row.number, job.row) for row in rows for job in row.jobs]
+    name = f"trial-{trial['number']:04d}"
+    by_run = [number for number, row in jobs if row.run and row.run == trial.get("run")]
+    return next(iter(by_run + [number for number, row in jobs if row.name.partition("__")[0] == name]), 0)
+
+
+def _notes(found: Found) -> list[str]:
+    notes = [
+        "The best of many trials looks better than it is: the validation images chose it. Train it again with other "
+        "seeds, or measure it on images that the search has not seen, before claiming a difference."
+    ]
+    pruned = sum(trial["state"] == "pruned" for trial in found.trials)
+    if pruned:
+        notes.append(
+            f"{pruned} trials were pruned by {found.watched}: ended early, their values are of their last epoch."
+        )
+    for name, shares in found.importance.items():
+        told = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
+        notes.append(f"What mattered for {name} (PED-ANOVA, Watanabe et al. 2023, arXiv 2304.10255): {told}.")
+    return notes
+
+
+def plot_search(found: Found, out: Path) -> dict[str, Path]:
+    """Title -> picture: the trials one after another, or the first objective against each of the others."""
+    names = list(found.objectives)
+    if len(names) == 1:
+        return {"Search: trials": _plot_trials(found, names[0], out / "search_trials.png")}
+    return {
+        f"Search: {names[0]} and {other}": _plot_front(found, names[0], other, out / f"search_front_{index}.png")
+        for index, other in enumerate(names[1:], 1)
+    }
+
+
+def _plot_trials(found: Found, name: str, path: Path) -> Path:
+    """Values by the trial's number, and the best until then."""
+    figure, axes = empty()
+    done = [(trial["number"], trial["values"][name]) for trial in found.trials if name in trial["values"]]
+    choose = max if found.objectives[name] == "maximize" else min
+    so_far = [choose(value for _, value in done[: index + 1]) for index in range(len(done))]
+    axes.step([number for number, _ in done], so_far, where="post", color=hex_colour(FAINT), label="best until then")
+    _points(axes, found, [(number, value, number) for number, value in done])
+    reached = [(trial["number"], trial["reached"]) for trial in found.trials if trial["state"] == "pruned"]
+    ended = [(number, value) for number, value in reached if isinstance(value, int | float)]
+    if ended:
+        x, y = zip(*ended, strict=True)
+        axes.plot(x, y, "x", color=hex_colour(ALARM), label="pruned, at its last epoch")
+    axes.set(ylabel=name)
+    over_whole(axes, "trial")
+    dress(axes, f"{name} of the trials")
+    return finish(figure, axes, path, "no finished trial", "trial")
+
+
+def _plot_front(found: Found, first: str, other: str, path: Path) -> Path:
+    """The first objective over another one; the front of all objectives is joined and numbered."""
+    figure, axes = empty()
+    done = {trial["number"]: trial["values"] for trial in found.trials if {first, other} <= trial["values"].keys()}
+    front = sorted((done[number][other], done[number][first]) for number in found.best if number in done)
+    if len(found.objectives) == 2:
+        axes.plot([x for x, _ in front], [y for _, y in front], color=hex_colour(FAINT), alpha=0.6, label="_nolegend_")
+    _points(axes, found, [(values[other], values[first], number) for number, values in done.items()])
+    prices = [x for x, _ in front]
+    if prices and min(prices) > 0 and max(prices) > 20 * min(prices):
+        axes.set_xscale("log")
+    axes.margins(x=0.15, y=0.15)
+    axes.set(xlabel=f"{other} ({found.objectives[other]})", ylabel=f"{first} ({found.objectives[first]})")
+    dress(axes, f"{first} and {other}: Pareto front of {len(done)} trials")
+    return finish(figure, axes, path, "no finished trial", "trial")
+
+
+def _points(axes: Axes, found: Found, points: Sequence[Point]) -> None:
+    """The best ones filled and numbered, the others hollow."""
+    for label, wanted, colour in (("no other is better", True, 2), ("finished", False, 1)):
+        chosen = [(x, y, number) for x, y, number in points if (number in found.best) is wanted]
+        look = hex_colour(class_colour(colour))
+        if chosen:
+            xs, ys, _ = zip(*chosen, strict=True)
+            axes.plot(xs, ys, "o", color=look, markerfacecolor=look if wanted else "none", label=label)
+        for x, y, number in chosen if wanted else []:
+            axes.annotate(str(number), (x, y), (6, 5), textcoords="offset points", fontsize=8, color=hex_colour(INK))

@@ -1,0 +1,32 @@
+"""What a study consists of: `study.json`, every command that was given for it. Rows and runs are files of their own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightdet.core.files import locked, now, read_json, write_json
+
+FILE_NAME = "study.json"
+
+
+@contextmanager
+def study_lock(study_path: Path) -> Iterator[None]:
+    """While the block runs, no other process notes commands, claims runs or deletes them; waits for its turn."""
+    with locked(study_path / ".lock", wait=True):
+        yield
+
+
+def add_command(study_path: Path, words: list[str]) -> None:
+    """Note a sweep's overrides, once; what was asked for earlier stays."""
+    with study_lock(study_path):
+        known = read_definition(study_path)
+        if not any(command.get("overrides") == words for command in known):
+            commands = [*known, {"overrides": words, "first_given": now()}]
+            write_json(study_path / FILE_NAME, {"commands": commands})
+
+
+def read_definition(study_path: Path) -> list[dict[str, Any]]:
+    """The commands, oldest first: {"overrides": [...], "first_given": ISO 8601}."""
+    commands = read_json(study_path / FILE_NAME).get("commands")
+    return [command for command in commands if isinstance(command, dict)] if isinstance(commands, list) else []

@@ -1,0 +1,103 @@
+"""One run on disk: its folder and its files.
+
+Nothing here imports torch: a finished run is recognised from its files alone.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lightdet.core.files import holder_of, locked, now, read_json, write_json, write_text
+
+ENDED = ("done", "failed", "pruned")  # a process has said how the run ended; "killed" it is by silence
+STATES = ("queued", "running", "killed", *ENDED)
+BEAT = 5.0  # seconds between two signs of life of a training, at least
+Item = TypeVar("Item")
+
+
+class RunFolder:
+    """`runs_dir/<study>/<slug>/s<seed>`: one training, from its first epoch to its results."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config_path = self.path / "config.yaml"
+        self.overrides_path = self.path / "overrides.yaml"
+        self.request_path = self.path / "request.yaml"
+        self.status_path = self.path / "status.json"
+        self.results_path = self.path / "results.json"
+        self.metrics_csv = self.path / "metrics.csv"
+        self.traceback_path = self.path / "traceback.txt"
+        self.log_path = self.path / "log.txt"
+        self.lock_path = self.path / ".lock"
+        self.end_path = self.path / ".end"
+        self.checkpoints = self.path / "checkpoints"
+        self.pictures = self.path / "pictures"
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    def read_status(self) -> dict[str, Any]:
+        """What is known about the run; {} for a folder without a status."""
+        return read_json(self.status_path)
+
+    def write_status(self, state: str, **facts: Any) -> None:
+        """Note that the run is queued, running, done, pruned, failed or killed; facts noted earlier stay."""
+        status = self.read_status()
+        for stale in ("reason", "traceback"):
+            status.pop(stale, None)
+        write_json(self.status_path, {**status, "state": state, **facts, "updated": now()})
+
+    def beat(self) -> None:
+        """A sign of life: a launcher ends a training of which nothing is heard for `launcher.stall_minutes`."""
+        self.write_status("running")
+
+    def beating(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items, with a sign of life before the first, after the last, and in between every `BEAT` seconds."""
+        last = None
+        for item in items:
+            if last is None or time.monotonic() - last >= BEAT:
+                self.beat()
+                last = time.monotonic()
+            yield item
+        self.beat()
+
+    def read_results(self) -> dict[str, Any]:
+        """The final numbers; {} while there are none."""
+        return read_json(self.results_path)
+
+    def write_results(self, results: dict[str, Any]) -> None:
+        """All final numbers as JSON; a number that is not finite becomes null."""
+        write_json(self.results_path, results)
+
+    def is_done(self, fingerprint: str | None = None) -> bool:
+        """Whether a training is finished here, with its results; if given, whether it is exactly this one."""
+        status = self.read_status()
+        right = fingerprint is None or status.get("fingerprint") == fingerprint
+        return right and status.get("state") == "done" and self.results_path.exists()
+
+    @contextmanager
+    def lock(self) -> Iterator[int | None]:
+        """Hold the folder while training in it. Gives None, or the pid (0: unknown) of the process that holds it."""
+        with locked(self.lock_path) as holder:
+            yield holder
+
+    def holder(self) -> int | None:
+        """The pid of the process that is training here now (0: unknown), or None."""
+        return holder_of(self.lock_path)
+
+    def is_running(self) -> bool:
+        """Whether its status says that it is being trained."""
+        return self.read_status().get("state") == "running"
+
+    def ask_to_end(self, reason: str) -> None:
+        """Have the process that trains here end before its time; the run is then "pruned", for this reason."""
+        write_text(self.end_path, reason)
+
+    def asked_to_end(self) -> str | None:
+        """The reason for which the training should end now, or None."""
+        try:
+            return self.end_path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None

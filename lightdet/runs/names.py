@@ -1,0 +1,42 @@
+"""What a study, its rows and their choices are called."""
+
+import re
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from lightdet.config.names import slug
+from lightdet.config.tree import ignored, unused
+from lightdet.core.errors import LightdetError
+
+NOT_CHOICES = ("study", "launcher", "runs_dir", "num_classes")
+
+
+def chosen(cfg: DictConfig) -> dict[str, Any]:
+    """The chosen option of each group and the plain values at the top: {"attention": "cbam", "head": 76, ...}.
+
+    A group that is chosen a second time inside another option keeps the place in its name ("attention@model..."), and
+    what nothing takes up, a plain value or a group that the model ignores, is "-", whatever it says.
+    """
+    names: dict[str, Any] = {}
+    if HydraConfig.initialized():
+        options = HydraConfig.get().runtime.choices
+        names = {str(key): value for key, value in options.items() if not str(key).startswith("hydra/")}
+        names |= {key: "-" for key in names if key.replace("/", ".") in ignored(cfg)}
+    idle = unused(cfg)
+    plain = {str(key): "-" if key in idle else cfg[key] for key in cfg if not OmegaConf.is_config(cfg[key])}
+    return {key: value for key, value in {**names, **plain}.items() if key not in NOT_CHOICES}
+
+
+def study_name(name: str) -> str:
+    """The name, fit for a folder. Raises LightdetError for one that is not."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/-]*", name) or ".." in name or name.endswith("/"):
+        raise LightdetError(f"study={name}: a study is a folder name made of letters, digits, '.', '_', '-' and '/'")
+    return name
+
+
+def sweep_slug(words: list[str]) -> str:
+    """The study's name: what is swept and what is fixed, ["attention=cbam,none"] -> "attention-cbam-none"."""
+    swept = [word.replace(",", "-") if re.fullmatch(r"[^=]+=[\w.,-]+", word) else word for word in words]
+    return slug(swept, keep_seed=any(word.startswith("seed=") and not word[5:].isdigit() for word in words))

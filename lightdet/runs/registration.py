@@ -1,0 +1,134 @@
+"""What a command asks for: a row of a study, and the run that will answer it.
+
+`runs_dir/<study>/jobs/<slug>__s<seed>.json` is a row; `runs_dir/<study>/<slug>/s<seed>/` is a run. Rows whose resolved
+settings are equal point to the same run. The files are the truth about a study: a process that dies leaves nothing
+behind that the same command could not continue. No torch here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lightdet.config.names import slug
+from lightdet.core.errors import LightdetError, one_line
+from lightdet.core.files import read_json, write_json, write_text
+from lightdet.runs.commands import study_lock
+from lightdet.runs.fingerprint import fingerprint
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.names import chosen
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """One row as the command line asked for it."""
+
+    overrides: list[str]
+    number: int  # its place among the rows of the command
+    seed: Any
+    slug: str
+    identity: str  # which training; empty when the settings are incomplete
+    choices: dict[str, Any]
+    request: str  # the composed configuration as YAML, interpolations kept: paths are found where it is trained
+    trouble: str = ""  # why the settings are incomplete
+
+    @property
+    def name(self) -> str:
+        """Unique in a study."""
+        return f"{self.slug}__s{self.seed}"
+
+
+def ask(cfg: DictConfig, overrides: list[str], number: int = 0) -> JobRequest:
+    """What a composed configuration asks for; one that lacks a value is an JobRequest with its trouble."""
+    bare = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    try:
+        identity, choices, trouble = fingerprint(cfg), chosen(cfg), ""
+    except LightdetError as error:
+        identity, choices, trouble = "", {}, one_line(error)
+    return JobRequest(overrides, number, cfg.seed, slug(overrides), identity, choices, OmegaConf.to_yaml(bare), trouble)
+
+
+def register(runs_dir: Path, study: str, asked: Sequence[JobRequest]) -> list[RunFolder | None]:
+    """Write the rows, claim a folder for each new training, and give the folder of every row, in order.
+
+    None stands for a row without a run, because its settings are incomplete. A folder of another training is never
+    touched. What is there already is not written again, so a thousand finished rows cost a look at each; and it keeps
+    its place, so that no later command takes the first row, the baseline of reports, from the earlier one.
+    """
+    study_path = runs_dir / study
+    with study_lock(study_path):
+        known: dict[Any, RunFolder] = {}
+        for path in sorted(study_path.glob("*/s*/status.json")):
+            known[read_json(path).get("fingerprint")] = RunFolder(path.parent)
+        noted = {path.stem: _read_note(path) for path in (study_path / "jobs").glob("*.json")}
+        folders: list[RunFolder | None] = []
+        for row, place in zip(asked, _places(asked, noted), strict=True):
+            folder = None
+            if row.identity:
+                folder = known.get(row.identity) or _claim(study_path, study, row)
+                known[row.identity] = folder
+                if not folder.is_done():
+                    _renew(folder.request_path, row.request)
+            facts = _facts(study_path, row, folder, place)
+            if noted.get(row.name) != facts:
+                write_json(study_path / "jobs" / f"{row.name}.json", facts)
+            folders.append(folder)
+        return folders
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    """What is noted of a row; {} for a broken file, which does not keep other rows away."""
+    try:
+        return read_json(path)
+    except LightdetError:
+        return {}
+
+
+def _places(asked: Sequence[JobRequest], noted: Mapping[str, Mapping[str, Any]]) -> list[int]:
+    """A place in the study for each row: the one that it has, else its number, else, where that is taken, behind all
+    others. `noted`: facts of the rows that are there, by name."""
+    places = {name: facts["number"] for name, facts in noted.items() if isinstance(facts.get("number"), int)}
+    taken = set(places.values())
+    for row in asked:
+        place = places.setdefault(row.name, row.number if row.number not in taken else max(taken) + 1)
+        taken.add(place)
+    return [places[row.name] for row in asked]
+
+
+def _claim(study_path: Path, study: str, row: JobRequest) -> RunFolder:
+    """A folder that no other training has."""
+    names = [row.slug, f"{row.slug}-{row.identity[:6]}", f"{row.slug}-{row.identity[:16]}"]
+    folders = [RunFolder(study_path / name / f"s{row.seed}") for name in names]
+    folder = next(folder for folder in folders if not folder.status_path.exists())
+    write_text(folder.request_path, row.request)
+    write_text(folder.overrides_path, OmegaConf.to_yaml(OmegaConf.create(row.overrides)))
+    folder.write_status(
+        "queued",
+        fingerprint=row.identity,
+        study=study,
+        slug=folder.path.parent.name,
+        seed=row.seed,
+        choices=row.choices,
+        overrides=row.overrides,
+    )
+    return folder
+
+
+def _facts(study_path: Path, row: JobRequest, folder: RunFolder | None, place: int) -> dict[str, Any]:
+    """What is noted of a row."""
+    facts: dict[str, Any] = {
+        "overrides": row.overrides,
+        "choices": row.choices,
+        "seed": row.seed,
+        "number": place,
+    }
+    if folder is None:
+        return facts | {"state": "failed", "reason": row.trouble}
+    return facts | {"fingerprint": row.identity, "run": folder.path.relative_to(study_path).as_posix()}
+
+
+def _renew(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)

@@ -1,0 +1,59 @@
+"""What a study keeps although no row needs it. No torch here."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from lightdet.core.errors import LightdetError
+from lightdet.runs.commands import study_lock
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.jobs import read_rows
+
+
+def prune(study_path: Path, checkpoints: bool, delete: bool) -> int:
+    """List what no row needs, with its size, and delete it if asked to; exit code 0.
+
+    Runs that an earlier definition of a row asked for, and half-written files of processes that died; with
+    `checkpoints` also last.ckpt of finished runs, which nothing but further training would read. Never a run that is
+    being trained, never the results of one that a row points to. Raises LightdetError while a row cannot be read.
+    """
+    total = 0
+    with study_lock(study_path):  # a sweep that begins now claims its runs before or after
+        for path, why in unneeded(study_path, checkpoints):
+            size = _size(path)
+            total += size
+            print(f"{size / 2**20:9.1f} MiB  {path}  ({why})")
+            if delete and path.is_dir():
+                shutil.rmtree(path)
+            elif delete:
+                path.unlink(missing_ok=True)
+    done = "deleted" if delete else "could go; --yes deletes it"
+    print(f"lightdet: {total / 2**20:.1f} MiB {done}" if total else "lightdet: there is nothing that no row needs")
+    return 0
+
+
+def unneeded(study_path: Path, checkpoints: bool) -> Iterator[tuple[Path, str]]:
+    """Files and folders, each with the reason why nobody misses it."""
+    rows = read_rows(study_path)
+    broken = next((row for row in rows if not row.run and row.state == "unreadable"), None)
+    if broken:
+        raise LightdetError(f"{study_path}: which run belongs to row {broken.name} is not known ({broken.reason})")
+    needed = {(study_path / row.run).resolve() for row in rows if row.run}
+    for status in sorted(study_path.glob("*/s*/status.json")):
+        folder = RunFolder(status.parent)
+        if folder.holder() is not None:
+            continue
+        if folder.path.resolve() not in needed:
+            yield folder.path, "no row points to this run"
+            continue
+        for path in sorted(folder.path.rglob("*.tmp")):
+            yield path, "half written by a process that died"
+        if checkpoints and folder.is_done():
+            for path in sorted(folder.checkpoints.glob("last.ckpt")):
+                yield path, "of a finished run"
+    for path in sorted((study_path / "jobs").glob("*.tmp")):
+        yield path, "half written by a process that died"
+
+
+def _size(path: Path) -> int:
+    return sum(part.stat().st_size for part in (path.rglob("*") if path.is_dir() else [path]) if part.is_file())
