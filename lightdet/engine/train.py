@@ -30,10 +30,12 @@ from lightdet.engine.load import BEST, LAST, build_detector, load_weights
 from lightdet.engine.settings import check_monitor, check_settings
 from lightdet.engine.work import named
 from lightdet.logger.run_logger import build_loggers
+from lightdet.metric.detection_scores import DETECTION_SCORES, TASK
 from lightdet.metric.footprint import footprint
 from lightdet.model.detector import Detector
 from lightdet.optim.precision import Choice, candidates, fastest, idle_in_float32
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.scores import write_scores
 from lightdet.task.detection import DetectionTask
 from lightdet.task.trainer import build_trainer, pick_device, shares_batchnorm
 
@@ -67,6 +69,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     folder.beat()
     cost = footprint(detector.network, cfg.image_size)
     settled = write_config(cfg, data, folder)
+    write_scores(folder, TASK, DETECTION_SCORES)
     _announce(cfg, data, detector, cost, (fitted, f"{device.type}, {choice}"), folder)
     trackers = build_loggers(cfg, folder)
     with rank_zero(cfg.trainer, device, folder.path, _plan(settled, device, choice)) as place:

@@ -17,6 +17,7 @@ from lightdet.config.tree import resolve
 from lightdet.core.errors import Ended, LightdetError, one_line
 from lightdet.core.files import now, write_text
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.scores import SCHEMA, task_of
 
 Train = Callable[[DictConfig, RunFolder], dict[str, Any]]
 TRAINING = "lightdet.engine.train:train"  # a Train, as module:function, so that naming it imports nothing
@@ -54,7 +55,8 @@ def _train(folder: RunFolder, train: str) -> dict[str, Any]:
         assert isinstance(cfg, DictConfig)
         OmegaConf.set_struct(cfg, True)
         write_text(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(resolve(cfg))))
-        folder.write_results(named(train)(cfg, folder))
+        results = named(train)(cfg, folder)
+        folder.write_results({"schema": SCHEMA, "task": task_of(folder), **results})
         folder.write_status("done", finished=now())
         return folder.read_results()
     except Ended as end:

@@ -11,6 +11,8 @@ from lightdet.distributed.gather import gather
 from lightdet.metric.average_precision import AveragePrecision, average_precision
 from lightdet.metric.coco import RECALL_POINTS
 from lightdet.metric.confusion import confusion_matrix
+from lightdet.metric.contract import Contributions
+from lightdet.metric.detection_scores import DETECTION_SCORES, MAP50, MAP50_95, MAP75
 from lightdet.metric.frame import check_finite
 from lightdet.metric.matching import MATCH_IOU, Matching, match
 from lightdet.metric.operating_point import DEFAULT_THRESHOLD, best_f1_threshold, count, sort_images
@@ -22,6 +24,8 @@ class DetectionMetric:
     `update` per batch, `compute` at the end, `reset` before the next epoch. Under distributed training `compute` gives
     every process the numbers of the whole set.
     """
+
+    scores = DETECTION_SCORES
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.classes = tuple(classes)
@@ -59,9 +63,9 @@ class DetectionMetric:
         detections, targets = self._gather()
         found = average_precision(detections, targets)
         report: dict[str, Any] = {
-            "map50": found.mean(0.5),
-            "map75": found.mean(0.75),
-            "map50_95": found.mean(),
+            MAP50.key: found.mean(0.5),
+            MAP75.key: found.mean(0.75),
+            MAP50_95.key: found.mean(),
             "per_class": self._per_class(found, detections, targets),
             "images": len(targets),
         }
@@ -79,6 +83,10 @@ class DetectionMetric:
             for label, precision in found.precision.items()
         }
         return report
+
+    def contributions(self) -> Contributions | None:
+        """None: average precision is no ratio of sums over images; `detections.json` serves resampling instead."""
+        return None
 
     def _check(self, found: Detections, target: Target) -> None:
         check_finite(found, target.image_id)
