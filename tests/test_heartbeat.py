@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from lightdet import run, training
 from lightdet.config.compose import compose_config
+from lightdet.engine import train as training
+from lightdet.runs import folder as run
 from lightdet.runs.folder import RunFolder
 
 TINY = (

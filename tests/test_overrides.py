@@ -10,7 +10,7 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from lightdet.cli.main import main as cli
+import lightdet.cli.main as cli
 from lightdet.config.compose import compose_config
 from lightdet.config.refusals import require_mappings, require_read
 from lightdet.core.errors import LightdetError, one_line
