@@ -123,6 +123,8 @@ def share_import_path() -> None:
 def train(words: list[str]) -> int:
     """Compose, train and report one run, or with `-m` a sweep of them; `words` are Hydra's arguments."""
     given = sys.argv
+    if earlier := sys.modules.get("lightdet.study.sweep"):
+        earlier._collecting.clear()  # of a command that was refused in this process
     # Hydra reads its arguments there and nowhere else
     words = sorted(words, key=lambda word: word not in ("-m", "--multirun"))  # argparse wants overrides in one piece
     words = [re.sub(r"^study=", "study.name=", word) for word in words]
