@@ -32,7 +32,7 @@ from lightdet.benchmark.machine import fingerprint, load
 from lightdet.benchmark.measure import paired_ratio, spread
 from lightdet.benchmark.report import markdown_table, ratio_cell
 from lightdet.config.conf_folder import conf_folder
-from lightdet.data.module import DetectionData
+from lightdet.data.module import ImageData
 from lightdet.data.record import Reader, Record
 from lightdet.engine.load import build_detector
 from lightdet.optim.precision import candidates, fastest, idle_in_float32
@@ -145,7 +145,7 @@ def train(
 ) -> tuple[list[tuple[float, float]], dict[str, Any]]:
     """The rounds (images per second: ours, theirs), and what there is to say about our side."""
     pl.seed_everything(cfg.seed, verbose=False)
-    data = DetectionData(
+    data = ImageData(
         reader,
         instantiate(cfg.augment, _convert_="all"),
         cfg.image_size,

@@ -12,7 +12,7 @@ from torchvision.ops import sigmoid_focal_loss
 from lightdet.assigner.ratio import Ratio
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Letterbox, Target, TrainingFacts
-from lightdet.data.module import DetectionData
+from lightdet.data.module import ImageData
 from lightdet.data.record import Record
 from lightdet.loss.box.giou import Giou
 from lightdet.loss.class_weights.inverse_frequency import InverseFrequency
@@ -155,7 +155,7 @@ def test_the_data_counts_the_boxes_of_its_training_set(tmp_path, monkeypatch: py
         boxes = np.tile(np.float32([0, 0, 8, 4]), (len(labels), 1))
         return Record("x.png", tmp_path / "x.png", boxes, np.array(labels, dtype=np.int64))
 
-    monkeypatch.setattr("lightdet.data.dataset.photo_size", lambda path: (16, 16))
-    facts = DetectionData(Three(), None, 32, 2, 0, 1, 0, 3).facts()
+    monkeypatch.setattr("lightdet.data.dataset.original_size", lambda path: (16, 16))
+    facts = ImageData(Three(), None, 32, 2, 0, 1, 0, 3).facts()
     assert facts.class_counts.tolist() == [2, 0, 2]
     assert facts.box_sizes.tolist() == [[16.0, 8.0]] * 4

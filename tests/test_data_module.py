@@ -16,7 +16,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.types import Batch, Detections, Target
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
-from lightdet.data.module import DetectionData
+from lightdet.data.module import ImageData
 from lightdet.data.record import Record
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.engine.evaluate import run_detector
@@ -57,8 +57,8 @@ class Brightness:
         return {"image": image // 2 + np.uint8(self.random_generator.integers(100)), "bboxes": bboxes}
 
 
-def make_data(root: Path, num_workers: int | str = 0, cache_megabytes: int = 1, **counts: int) -> DetectionData:
-    return DetectionData(
+def make_data(root: Path, num_workers: int | str = 0, cache_megabytes: int = 1, **counts: int) -> ImageData:
+    return ImageData(
         reader=PaintedReader(root, **counts),
         augment=Pipeline([Brightness()]),
         image_size=SIZE,
@@ -265,21 +265,21 @@ def test_cache_is_read_instead_of_the_file(tmp_path: Path) -> None:
 def test_workers_fill_the_cache_of_the_parent(tmp_path: Path) -> None:
     data = make_data(tmp_path, num_workers=2)
     list(data.loader("train"))
-    assert data._photos["train"].cache.stored == TRAIN
+    assert data._images["train"].cache.stored == TRAIN
 
 
 def test_splits_share_the_bound(tmp_path: Path) -> None:
     image_bytes = SIZE * SIZE * 3
     data = make_data(tmp_path, train=400, val=5)
     data.setup()
-    train, val = (data._photos[split].cache for split in ("train", "val"))
+    train, val = (data._images[split].cache for split in ("train", "val"))
     assert (train.places, val.places) == (MEGABYTE // image_bytes, 0)
 
 
 def test_box_sizes_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_data(tmp_path)
     data.setup()
-    monkeypatch.setattr("lightdet.data.dataset.read_photo", lambda path: pytest.fail(f"decoded {path}"))
+    monkeypatch.setattr("lightdet.data.dataset.read_image", lambda path: pytest.fail(f"decoded {path}"))
     sizes = data.box_sizes()
     assert sizes.shape == (14, 2)  # 22 images, two of three with a box
     assert torch.allclose(sizes, torch.tensor([4.0, 16 / 3]).expand(14, 2))
@@ -308,9 +308,9 @@ def test_a_hot_pixel_changes_nothing_around_it_once_the_bits_are_said(tmp_path: 
 
 def test_errors_a_person_caused(tmp_path: Path) -> None:
     with pytest.raises(LightdetError, match=r"batch_size=0"):
-        DetectionData(PaintedReader(tmp_path), None, SIZE, 0, 0, 1, 0, 3)
+        ImageData(PaintedReader(tmp_path), None, SIZE, 0, 0, 1, 0, 3)
     with pytest.raises(LightdetError, match=r"data\.bits=13: one of null, 10, 12, 14, 16"):
-        DetectionData(PaintedReader(tmp_path), None, SIZE, 1, 0, 1, 0, 3, bits=13).setup()
+        ImageData(PaintedReader(tmp_path), None, SIZE, 1, 0, 1, 0, 3, bits=13).setup()
     with pytest.raises(LightdetError, match="no images to use as 'val'"):
         make_data(tmp_path, val=0).setup()
     with pytest.raises(LightdetError, match="split=test: this dataset has train, val"):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Batch, Detections, Target
-from lightdet.data.image import read_photo
+from lightdet.data.image import read_image
 from lightdet.data.record import Record, with_bits
 from lightdet.draw.curves import plot_confusion, plot_training, read_columns
 from lightdet.draw.page import beside
@@ -120,9 +120,9 @@ def test_pictures_show_the_photos_with_the_bits_of_the_camera(tmp_path: Path, mo
 
     def reads(path: Path, bits: int | None = None) -> np.ndarray:
         read.append(bits)
-        return read_photo(path, bits)
+        return read_image(path, bits)
 
-    monkeypatch.setattr("lightdet.engine.evaluate.read_photo", reads)
+    monkeypatch.setattr("lightdet.engine.evaluate.read_image", reads)
     answers = [[Detections.none() for _ in batch.targets] for batch in batches]
     report = evaluate(Oracle(answers), batches, CLASSES, records, tmp_path / "report")
     assert read == [12] * 5

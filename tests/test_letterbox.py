@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightdet.ops.letterbox import boxes_to_input, boxes_to_photo, letterbox_image
+from lightdet.ops.letterbox import boxes_to_input, boxes_to_original, letterbox_image
 
 INPUT = 640  # px
 
@@ -25,4 +25,4 @@ def test_boxes_follow_the_pixels(height: int, width: int) -> None:
     assert torch.allclose((mapped[0, 2:] - mapped[0, :2]).double(), extents, atol=0.1)
     lower_edge = (INPUT + placed.scale_y * height) / 2
     assert mapped[0, 3] == pytest.approx(lower_edge, abs=0.5), "the photo's edge is the edge of its pixels"
-    assert torch.allclose(boxes_to_photo(mapped, placed), box, atol=1e-2)
+    assert torch.allclose(boxes_to_original(mapped, placed), box, atol=1e-2)

@@ -346,7 +346,7 @@ def test_confusion_sums_to_truths_and_detections() -> None:
 
 
 def test_boxes_come_back_to_the_photo() -> None:
-    placed = Letterbox(scale_x=0.5, scale_y=0.5, left=0.0, top=25.0, photo_height=100, photo_width=200)
+    placed = Letterbox(scale_x=0.5, scale_y=0.5, left=0.0, top=25.0, original_height=100, original_width=200)
     photo = truth(([20.0, 10, 60, 90], 0))
     there = boxes_to_input(photo.boxes_xyxy, placed)
     assert there.tolist() == [[10.0, 30.0, 30.0, 70.0]]

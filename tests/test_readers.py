@@ -30,7 +30,7 @@ from tiny_datasets import (
 )
 
 from lightdet.core.errors import LightdetError
-from lightdet.data.image import is_deep, photo_size, read_photo
+from lightdet.data.image import is_deep, original_size, read_image
 from lightdet.data.reader.coco import Coco
 from lightdet.data.reader.deeppcb import DeepPcb
 from lightdet.data.reader.voc import Voc
@@ -72,7 +72,7 @@ def test_every_layout_gives_the_same_records(layout: str, tmp_path: Path) -> Non
         np.testing.assert_allclose(record.boxes_xyxy, [BOX], atol=1e-5)
         assert record.labels.tolist() == [label_of(stem(record))]
         assert tmp_path / record.image_id == record.path
-        assert read_photo(record.path).shape == (24, 32, 3)
+        assert read_image(record.path).shape == (24, 32, 3)
 
 
 @pytest.mark.parametrize("layout", WRITERS)
@@ -233,7 +233,7 @@ def test_yolo_labels_that_belong_to_no_photo_are_told(tmp_path: Path) -> None:
     (labels / "a.txt").rename(labels / "A0.txt")
     assert len(reader.read()["train"][0].labels) == 0
     (doubt,) = doubts_of(reader)
-    assert doubt.startswith(f"1 label file without a photo, such as {labels / 'A0.txt'}")
+    assert doubt.startswith(f"1 label file without an image, such as {labels / 'A0.txt'}")
     assert any(finding.message == doubt for finding in examine(reader, 64).findings)
 
 
@@ -246,7 +246,7 @@ def test_yolo_photos_that_share_a_label_file_are_told(tmp_path: Path) -> None:
     reader = instantiate(settings)
     reader.read()
     (doubt,) = doubts_of(reader)
-    assert doubt.startswith("1 label file of more than one photo") and f"{photo.stem}.txt" in doubt
+    assert doubt.startswith("1 label file of more than one image") and f"{photo.stem}.txt" in doubt
 
 
 def test_yolo_photos_behind_two_names_of_a_folder_are_read_once(tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_split_refuses_what_cannot_be_split() -> None:
         split(records_of([[0], [0]]), 1.0, 0, 1)
     with pytest.raises(LightdetError, match="val_share=abc"):
         split(records_of([[0], [0]]), "abc", 0, 1)  # type: ignore[arg-type]  # as a command line may have it
-    with pytest.raises(LightdetError, match="1 labelled photo"):
+    with pytest.raises(LightdetError, match="1 labelled image"):
         split(records_of([[0]]), 0.5, 0, 1)
 
 
@@ -377,10 +377,10 @@ def test_photos_of_every_depth(tmp_path: Path) -> None:
     expected = {"colour16.png": colour, "colour16.tif": colour, "colour.png": colour, "alpha.png": colour}
     expected |= {"grey.png": grey, "grey16.png": grey, "grey16.tif": grey, "palette.gif": colour}
     for name, pixels in expected.items():
-        photo = read_photo(tmp_path / name)
+        photo = read_image(tmp_path / name)
         np.testing.assert_array_equal(photo, pixels, err_msg=name)
         assert photo.dtype == np.uint8 and photo.flags.c_contiguous and photo.flags.writeable
-        assert photo_size(tmp_path / name) == (1, 4)
+        assert original_size(tmp_path / name) == (1, 4)
         assert is_deep(tmp_path / name) == ("16" in name)
 
 
@@ -393,14 +393,14 @@ def test_a_palette_with_transparent_colours_is_read_without_a_warning(suffix: st
     image.save(path, transparency=bytes([255, 0, 128]) if suffix == "png" else 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert read_photo(path).tolist() == [[[255, 0, 0], [10, 20, 30], [0, 0, 255]]]
+        assert read_image(path).tolist() == [[[255, 0, 0], [10, 20, 30], [0, 0, 255]]]
 
 
 def test_one_bit_and_twelve_bit_photos(tmp_path: Path) -> None:
     Image.fromarray(np.array([[True, False]])).save(tmp_path / "bit.png")
-    assert read_photo(tmp_path / "bit.png")[0, :, 0].tolist() == [255, 0]
+    assert read_image(tmp_path / "bit.png")[0, :, 0].tolist() == [255, 0]
     Image.fromarray(np.array([[0, 2048, 4095]], np.uint16)).save(tmp_path / "twelve.png")
-    assert read_photo(tmp_path / "twelve.png")[0, :, 2].tolist() == [0, 128, 255]
+    assert read_image(tmp_path / "twelve.png")[0, :, 2].tolist() == [0, 128, 255]
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
@@ -409,13 +409,13 @@ def test_bits_of_the_camera_are_white_and_what_is_brighter_too(suffix: str, colo
     values = np.array([[0, 512, 1023, 1024, 60000]], np.uint16)
     cv2.imwrite(str(tmp_path / f"a.{suffix}"), np.repeat(values[..., None], 3, axis=2) if colour else values)
     for bits, greys in ((10, [0, 128, 255, 255, 255]), (12, [0, 32, 64, 64, 255]), (16, [0, 2, 4, 4, 233])):
-        photo = read_photo(tmp_path / f"a.{suffix}", bits)
+        photo = read_image(tmp_path / f"a.{suffix}", bits)
         assert photo.tolist() == [[[grey] * 3 for grey in greys]]
 
 
 def test_bits_of_the_camera_leave_an_eight_bit_photo_alone(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 7, 255]], np.uint8)).save(tmp_path / "a.png")
-    assert read_photo(tmp_path / "a.png", 12)[0, :, 0].tolist() == [0, 7, 255]
+    assert read_image(tmp_path / "a.png", 12)[0, :, 0].tolist() == [0, 7, 255]
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
@@ -426,8 +426,8 @@ def test_the_exif_orientation_is_applied(suffix: str, tmp_path: Path) -> None:
     exif[0x0112] = 6  # turn a quarter clockwise to see it upright
     path = tmp_path / f"turned.{suffix}"
     Image.fromarray(pixels).save(path, exif=exif, lossless=True)
-    photo = read_photo(path)
-    assert photo.shape == (16, 8, 3) and photo_size(path) == (16, 8)
+    photo = read_image(path)
+    assert photo.shape == (16, 8, 3) and original_size(path) == (16, 8)
     assert photo[:8].max() == 0 and photo[8:].min() == 255
 
 
@@ -439,7 +439,7 @@ def test_a_truncated_photo_is_told_first_cause(suffix: str, kept: float, tmp_pat
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(LightdetError) as caught:
-        read_photo(path)
+        read_image(path)
     assert path.name in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -448,6 +448,6 @@ def test_other_unreadable_photos(tmp_path: Path) -> None:
     (tmp_path / "script.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
     for name, reason in (("float.tif", "floating-point"), ("script.eps", "not a readable image"), ("none.png", "")):
         with pytest.raises(LightdetError, match=f"{name}: .*{reason}"):
-            read_photo(tmp_path / name)
+            read_image(tmp_path / name)
     with pytest.raises(LightdetError, match="no such image"):
-        photo_size(tmp_path / "none.png")
+        original_size(tmp_path / "none.png")

@@ -18,7 +18,7 @@ from lightdet.config.compose import compose_config, compose_job
 from lightdet.config.ineffective import ineffective_overrides
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_metrics
-from lightdet.data.image import read_photo
+from lightdet.data.image import read_image
 from lightdet.data.reader.yolo import Yolo
 from lightdet.data.record import with_bits
 from lightdet.engine.train import train
@@ -91,7 +91,7 @@ def test_a_rival_sees_a_photo_of_twelve_bits_as_we_do(tmp_path: Path) -> None:
     Image.fromarray(np.linspace(0, 4095, WIDTH * HEIGHT).astype(np.uint16).reshape(HEIGHT, WIDTH)).save(first.path)
     path = export_yolo(splits, reader.classes, tmp_path / "out")
     seen = cv2.imread(str(photo_file(path.parent, "train", 0, first)))
-    assert np.array_equal(seen, read_photo(first.path, 12)) and seen.max() == 255
+    assert np.array_equal(seen, read_image(first.path, 12)) and seen.max() == 255
 
 
 def test_a_rival_that_is_killed_goes_on_and_is_measured_by_our_evaluator(

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from lightdet.config.conf_folder import conf_folder
 from lightdet.core.errors import LightdetError
 from lightdet.data.augment.pipeline import Pipeline
-from lightdet.data.module import DetectionData
+from lightdet.data.module import ImageData
 from lightdet.data.record import Record
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.data.sampling.repeat_factor import RepeatFactor
@@ -111,8 +111,8 @@ class EightPhotos:
         return {"train": records, "val": records[:2]}
 
 
-def make_data(root: Path, threshold: float) -> DetectionData:
-    return DetectionData(EightPhotos(root), Pipeline([Brighter()]), 32, 3, 0, 1, 0, 3, RepeatFactor(threshold))
+def make_data(root: Path, threshold: float) -> ImageData:
+    return ImageData(EightPhotos(root), Pipeline([Brighter()]), 32, 3, 0, 1, 0, 3, RepeatFactor(threshold))
 
 
 def test_a_repeated_photo_is_augmented_in_another_way_each_time(tmp_path: Path) -> None:
@@ -136,5 +136,5 @@ def test_a_validation_sees_every_photo_once(tmp_path: Path) -> None:
 
 
 def test_a_threshold_that_repeats_nothing_says_so(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="repeats no photo"):
+    with pytest.warns(UserWarning, match="repeats no image"):
         make_data(tmp_path, 0.01).train_dataloader()

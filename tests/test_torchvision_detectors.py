@@ -17,7 +17,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Target
-from lightdet.data.dataset import DetectionDataset
+from lightdet.data.dataset import ImageDataset
 from lightdet.data.loader import BatchLoader
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.engine.load import build_detector
@@ -209,7 +209,7 @@ def test_training_is_deterministic_and_its_random_numbers_are_torchs(detector: T
 def test_a_loader_leaves_the_global_random_numbers_alone() -> None:
     """Or a run resumed inside an epoch, which opens its loader anew, would sample other regions."""
 
-    class Blank(DetectionDataset):
+    class Blank(ImageDataset):
         def __init__(self) -> None: ...
 
         def __getitem__(self, key: tuple[int, int]) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lightdet.data.image import is_deep, photo_size, read_photo
+from lightdet.data.image import is_deep, original_size, read_image
 from lightdet.data.record import Record
 
 
@@ -28,10 +28,10 @@ def export_yolo(splits: Mapping[str, Sequence[Record]], classes: Sequence[str], 
         for number, record in enumerate(records):
             copy = photo_file(folder, split, number, record)
             if is_deep(record.path):
-                Image.fromarray(read_photo(record.path, record.bits)).save(copy)
+                Image.fromarray(read_image(record.path, record.bits)).save(copy)
             else:
                 shutil.copyfile(record.path, copy)
-            height, width = photo_size(record.path)
+            height, width = original_size(record.path)
             lines = []
             for label, (left, top, right, bottom) in zip(record.labels, record.boxes_xyxy.tolist(), strict=True):
                 centre = f"{(left + right) / 2 / width:.6f} {(top + bottom) / 2 / height:.6f}"

@@ -18,8 +18,8 @@ from lightdet.callback.metrics_csv import metrics_text
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, read_metrics, write_text
 from lightdet.core.types import Detections, Letterbox, Target
-from lightdet.data.image import photo_size
-from lightdet.data.module import DetectionData
+from lightdet.data.image import original_size
+from lightdet.data.module import ImageData
 from lightdet.data.record import Record
 from lightdet.engine.evaluate import Measured, report_on
 from lightdet.engine.train import write_config
@@ -37,7 +37,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     LightdetError where its environment or its training fails.
     """
     began = time.monotonic()
-    data: DetectionData = instantiate(cfg.data, _convert_="all")
+    data: ImageData = instantiate(cfg.data, _convert_="all")
     data.setup("fit")
     write_config(cfg, data, folder)
     place = folder.path.resolve() / "rival"
@@ -128,7 +128,7 @@ def found(folder: Path, records: list[Record]) -> list[Measured]:
     for record, rows in zip(records, answers["images"], strict=True):
         table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 6)
         table = table[table[:, 4].argsort(descending=True, stable=True)]
-        height, width = photo_size(record.path)
+        height, width = original_size(record.path)
         detections = Detections(table[:, :4].float(), table[:, 4].float(), table[:, 5].long())
         truth = Target(
             torch.from_numpy(record.boxes_xyxy),

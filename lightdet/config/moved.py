@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Full name of a class or function as runs know it -> its name today. A class that moves twice has its first name here.
-MOVED: dict[str, str] = {}
+MOVED: dict[str, str] = {"lightdet.data.module.DetectionData": "lightdet.data.module.ImageData"}
 # Setting, dotted -> the value that means what runs did before the setting existed.
 YOUNGER_KEYS: dict[str, Any] = {"data.bits": None}
 NAMING = ("_target_", "training")  # the keys whose values name code

@@ -11,18 +11,18 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """How a photo was placed into a network input, so that detections find their way back.
+    """How an image is placed into a network input, so that predictions can be mapped back to original px.
 
-    `x_input = x_photo * scale_x + left`, `y_input = y_photo * scale_y + top`. The two scales differ where the
-    shorter side was rounded to whole pixels: a photo of 4000 x 140 px is 640 x 22 px there, not 22.4.
+    `x_input = x_original * scale_x + left`, `y_input = y_original * scale_y + top`. The two scales differ where the
+    shorter side was rounded to whole pixels: an image of 4000 x 140 px is 640 x 22 px there, not 22.4.
     """
 
     scale_x: float
     scale_y: float
     left: float  # px, input frame
     top: float  # px, input frame
-    photo_height: int  # px
-    photo_width: int  # px
+    original_height: int  # px
+    original_width: int  # px
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Reading one photo, whatever a camera wrote, as the 8-bit RGB that everything else expects."""
+"""Reading one image, whatever a camera wrote, as the 8-bit RGB that everything else expects."""
 
 import io
 import warnings
@@ -22,14 +22,14 @@ TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow raises
 
 
-def read_photo(path: Path, bits: int | None = None) -> np.ndarray:
-    """The photo as (H, W, 3) uint8 RGB, contiguous.
+def read_image(path: Path, bits: int | None = None) -> np.ndarray:
+    """The image as (H, W, 3) uint8 RGB, contiguous.
 
     Grey, 1-bit and palette images become RGB, alpha is dropped, the EXIF orientation is applied (the frame of the
-    boxes is the photo as a viewer shows it). A photo of 16 bits per channel is scaled linearly, with a fixed factor
+    boxes is the image as a viewer shows it). An image of 16 bits per channel is scaled linearly, with a fixed factor
     and not by its own contrast: 2**bits - 1 becomes 255, and what is brighter is white, so that a camera's hot pixel
-    changes nothing around it. Without `bits` (one of BITS) each photo is taken for what its brightest value says: up
-    to 4095 for 12 bits, beyond that for 16; photos of one camera are then comparable only where that comes out alike.
+    changes nothing around it. Without `bits` (one of BITS) each image is taken for what its brightest value says: up
+    to 4095 for 12 bits, beyond that for 16; images of one camera are then comparable only where that comes out alike.
 
     Raises LightdetError for a missing, empty, truncated or foreign file, and for floating-point pixels.
     """
@@ -37,8 +37,8 @@ def read_photo(path: Path, bits: int | None = None) -> np.ndarray:
 
 
 def read_values(path: Path) -> np.ndarray:
-    """What `read_photo` scales: (H, W, 3) uint8 RGB or, of more than 8 bits per channel, (H, W) or (H, W, 3) of a wider
-    type with the values of the file, upright. Raises LightdetError as `read_photo` does."""
+    """What `read_image` scales: (H, W, 3) uint8 RGB or, of more than 8 bits per channel, (H, W) or (H, W, 3) of a wider
+    type with the values of the file, upright. Raises LightdetError as `read_image` does."""
     content = _read_bytes(path)
     try:
         with _open(content) as image:
@@ -55,10 +55,10 @@ def read_values(path: Path) -> np.ndarray:
         raise LightdetError(f"{path}: broken image ({_one_line(error)}); replace or remove it") from error
 
 
-def photo_size(path: Path) -> tuple[int, int]:
-    """Height and width in px of the photo that `read_photo` returns, from the file's header alone.
+def original_size(path: Path) -> tuple[int, int]:
+    """Height and width in px of the image that `read_image` returns, from the file's header alone.
 
-    Raises LightdetError for a missing, empty or foreign file; a truncated one is found only by `read_photo`.
+    Raises LightdetError for a missing, empty or foreign file; a truncated one is found only by `read_image`.
     """
     try:
         with path.open("rb") as file, _open(file) as image:
@@ -67,13 +67,13 @@ def photo_size(path: Path) -> tuple[int, int]:
     except FileNotFoundError as error:
         raise LightdetError(f"{path}: no such image; restore it or remove its label") from error
     except UNREADABLE:
-        height, width = read_photo(path).shape[:2]  # says what is wrong; reads the deep TIFFs that Pillow does not open
+        height, width = read_image(path).shape[:2]  # says what is wrong; reads the deep TIFFs that Pillow does not open
         return height, width
     return (width, height) if turned else (height, width)
 
 
 def is_deep(path: Path) -> bool:
-    """Whether a photo has more than 8 bits per channel, from the file's header alone; False for an unreadable one."""
+    """Whether an image has more than 8 bits per channel, from the file's header alone; False for an unreadable one."""
     start = b""
     try:
         with path.open("rb") as file:
@@ -97,7 +97,7 @@ def _read_bytes(path: Path) -> bytes:
 
 def _open(source: io.BufferedReader | bytes) -> Image.Image:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # line-scan cameras write large photos
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # line-scan cameras write large images
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
 
 
@@ -124,7 +124,7 @@ def _to_array(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def to_eight_bits(values: np.ndarray, bits: int | None) -> np.ndarray:
-    """(H, W, 3) uint8 RGB from what `read_values` gives; `bits` as in `read_photo`."""
+    """(H, W, 3) uint8 RGB from what `read_values` gives; `bits` as in `read_image`."""
     if values.dtype == np.uint8:
         return values
     if bits is not None:

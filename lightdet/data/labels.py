@@ -20,7 +20,7 @@ class Claim(NamedTuple):
 
     place: str  # where in that file: "object 3", "line 7"
     label: int
-    box_xyxy: tuple[float, float, float, float]  # px, photo frame
+    box_xyxy: tuple[float, float, float, float]  # original px
 
 
 class DatasetError(LightdetError):
@@ -56,7 +56,7 @@ def read_each(items: Mapping[str, Iterable[Item]], read_one: Callable[[Item], Re
 
 
 def make_record(root: DataRoot, image: Path, claims: Sequence[Claim], said_by: Path, size: tuple[int, int]) -> Record:
-    """A record of a photo of `size` (height, width) px. Raises LightdetError for a box that is no box of this photo."""
+    """A record of an image of `size` (height, width) px. Raises LightdetError for a box that does not fit the image."""
     boxes = [checked_box(claim, *size, said_by) for claim in claims]
     return Record(
         image_id=root.image_id(image),
@@ -67,7 +67,7 @@ def make_record(root: DataRoot, image: Path, claims: Sequence[Claim], said_by: P
 
 
 def checked_box(claim: Claim, height: int, width: int, said_by: Path) -> tuple[float, float, float, float]:
-    """The box, cut at the photo's border where it lies outside by no more than a pixel. Raises LightdetError."""
+    """The box, cut at the image's border where it lies outside by no more than a pixel. Raises LightdetError."""
     x1, y1, x2, y2 = claim.box_xyxy
     told = f"{said_by}: {claim.place}: box ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
     if not all(map(math.isfinite, claim.box_xyxy)):
@@ -76,10 +76,10 @@ def checked_box(claim: Claim, height: int, width: int, said_by: Path) -> tuple[f
         word = "inverted" if x2 < x1 or y2 < y1 else "empty"
         raise LightdetError(f"{told} is {word} (left < right and top < bottom must hold); correct or remove it")
     if min(x1, y1) < -BORDER_TOLERANCE or x2 > width + BORDER_TOLERANCE or y2 > height + BORDER_TOLERANCE:
-        raise LightdetError(f"{told} reaches outside the photo of {width} x {height} px; correct or remove it")
+        raise LightdetError(f"{told} reaches outside the image of {width} x {height} px; correct or remove it")
     cut = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
     if cut[2] <= cut[0] or cut[3] <= cut[1]:
-        raise LightdetError(f"{told} lies outside the photo of {width} x {height} px; correct or remove it")
+        raise LightdetError(f"{told} lies outside the image of {width} x {height} px; correct or remove it")
     return cut
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Batch, Target
-from lightdet.data.dataset import DetectionDataset
+from lightdet.data.dataset import ImageDataset
 from lightdet.data.sampler import EpochBatchSampler
 
 Position = Callable[[], tuple[int, int]]  # -> (epoch, number of its batches that are already done)
@@ -25,9 +25,7 @@ class BatchLoader:
     epoch while its own counters are still those of the checkpoint, and workers would start to prefetch at once.
     """
 
-    def __init__(
-        self, dataset: DetectionDataset, sampler: EpochBatchSampler, num_workers: int, position: Position
-    ) -> None:
+    def __init__(self, dataset: ImageDataset, sampler: EpochBatchSampler, num_workers: int, position: Position) -> None:
         self.dataset = dataset
         self._sampler = sampler
         self._position = position

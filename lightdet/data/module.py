@@ -14,22 +14,22 @@ from lightdet.core.errors import LightdetError, demand_whole
 from lightdet.core.types import Batch, TrainingFacts
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
-from lightdet.data.dataset import DetectionDataset, Photos
+from lightdet.data.dataset import ImageDataset, LetterboxedImages
 from lightdet.data.loader import BatchLoader, Position
 from lightdet.data.record import Reader, Record, with_bits
 from lightdet.data.sampler import EpochBatchSampler
 
 MOST_WORKERS = 8
-Sampling = Callable[[Sequence[np.ndarray]], np.ndarray]  # labels of each photo -> how often it comes in an epoch
+Sampling = Callable[[Sequence[np.ndarray]], np.ndarray]  # labels of each image -> how often it comes in an epoch
 
 
-class DetectionData(LightningDataModule):
+class ImageData(LightningDataModule):
     """Batches of a dataset's splits; those for training are shuffled and augmented.
 
     A training sample is a pure function of (seed, epoch, index), and the order of (seed, epoch): a training resumed in
     the middle of an epoch needs nothing from here but the trainer's own counters, with any number of workers.
-    `sampling` says how often each photo comes in an epoch of training; None: once.
-    `bits` are those of the camera, for photos of more than 8 bits per channel; None: guessed for each (`read_photo`).
+    `sampling` says how often each image comes in an epoch of training; None: once.
+    `bits` are those of the camera, for images of more than 8 bits per channel; None: guessed for each (`read_image`).
     `cache_megabytes` bounds the letterboxed images kept in memory: training images first, then the other splits.
     With several ranks `batch_size` is shared by all of them, and every rank draws from the same order of an epoch;
     `num_workers` and `cache_megabytes` are those of one rank; `num_workers` "auto": none on a CPU, where they would
@@ -78,7 +78,7 @@ class DetectionData(LightningDataModule):
         self.bits = bits
         self.channels_last = True  # memory layout of the batches that a trainer gets
         self.records: dict[str, list[Record]] = {}
-        self._photos: dict[str, Photos] = {}
+        self._images: dict[str, LetterboxedImages] = {}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ class DetectionData(LightningDataModule):
         for split in sorted(records, key=lambda name: name != "train"):
             cache = ImageCache(len(records[split]), self.image_size, room)
             room -= cache.reserved_bytes
-            self._photos[split] = Photos(records[split], self.image_size, cache)
+            self._images[split] = LetterboxedImages(records[split], self.image_size, cache)
         self.records = records
 
     def train_dataloader(self) -> BatchLoader:
@@ -116,10 +116,10 @@ class DetectionData(LightningDataModule):
         images, as they are."""
         if self._overfits():
             return self._plain("train", *self._rank(), position=self._position)
-        dataset = DetectionDataset(self._split("train"), self.augment, self.seed, self.max_epochs)
-        repeats = self.sampling([record.labels for record in dataset.photos.records]) if self.sampling else None
+        dataset = ImageDataset(self._split("train"), self.augment, self.seed, self.max_epochs)
+        repeats = self.sampling([record.labels for record in dataset.images.records]) if self.sampling else None
         if repeats is not None and (repeats == 1).all():
-            rank_zero_warn("data/sampling repeats no photo: no class is rarer than its threshold; raise it")
+            rank_zero_warn("data/sampling repeats no image: no class is rarer than its threshold; raise it")
         rank, ranks = self._rank()
         sampler = EpochBatchSampler(
             len(dataset), self.batch_size, self.seed, True, drop_last=True, repeats=repeats, rank=rank, ranks=ranks
@@ -157,7 +157,7 @@ class DetectionData(LightningDataModule):
     def _plain(
         self, split: str, rank: int = 0, ranks: int = 1, even: bool = True, position: Position = lambda: (0, 0)
     ) -> BatchLoader:
-        dataset = DetectionDataset(self._split(split), None, self.seed, self.max_epochs)
+        dataset = ImageDataset(self._split(split), None, self.seed, self.max_epochs)
         sampler = EpochBatchSampler(
             len(dataset), self.batch_size, self.seed, False, drop_last=False, rank=rank, ranks=ranks, even=even
         )
@@ -170,20 +170,20 @@ class DetectionData(LightningDataModule):
 
     def box_sizes(self) -> Tensor:
         """(N, 2) float32: width and height of the training set's boxes, px, input frame. Decodes no image."""
-        photos = self._split("train")
+        images = self._split("train")
         sizes = [torch.zeros(0, 2)]
-        for index, record in enumerate(photos.records):
+        for index, record in enumerate(images.records):
             boxes = torch.tensor(record.boxes_xyxy, dtype=torch.float32).reshape(-1, 4)
             if len(boxes):
-                placed = photos.letterbox(index)
+                placed = images.letterbox(index)
                 sizes.append((boxes[:, 2:] - boxes[:, :2]) * torch.tensor([placed.scale_x, placed.scale_y]))
         return torch.cat(sizes)
 
-    def _split(self, split: str) -> Photos:
+    def _split(self, split: str) -> LetterboxedImages:
         self.setup()
-        if split not in self._photos:
-            raise LightdetError(f"split={split}: this dataset has {', '.join(self._photos)}")
-        return self._photos[split]
+        if split not in self._images:
+            raise LightdetError(f"split={split}: this dataset has {', '.join(self._images)}")
+        return self._images[split]
 
     def _overfits(self) -> bool:
         return self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]

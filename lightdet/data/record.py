@@ -1,4 +1,4 @@
-"""What a reader hands over: labelled photos on disk, in no dataset's own format."""
+"""What a reader hands over: labelled images on disk, in no dataset's own format."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +13,13 @@ from lightdet.data.image import BITS
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One labelled photo on disk."""
+    """One labelled image on disk."""
 
     image_id: str  # the path relative to the data root, with "/" between folders
     path: Path
-    boxes_xyxy: np.ndarray  # (N, 4) float32, px, photo frame, continuous
+    boxes_xyxy: np.ndarray  # (N, 4) float32, original px, continuous
     labels: np.ndarray  # (N,) int64, 0..C-1
-    bits: int | None = None  # of the camera, for `read_photo`; a setting of the whole dataset, not of its reader
+    bits: int | None = None  # of the camera, for `read_image`; a setting of the whole dataset, not of its reader
 
 
 class Reader(Protocol):
@@ -41,7 +41,7 @@ def doubts_of(reader: Reader) -> tuple[str, ...]:
 
 
 def with_bits(splits: Mapping[str, Sequence[Record]], bits: int | None) -> dict[str, list[Record]]:
-    """The same records, all photos to be read with `bits`. Raises LightdetError for a depth that is none of BITS."""
+    """The same records, all images to be read with `bits`. Raises LightdetError for a depth that is none of BITS."""
     if bits is not None and (isinstance(bits, bool) or bits not in BITS):
         raise LightdetError(f"data.bits={bits}: one of null, {', '.join(map(str, BITS))}")
     return {name: [replace(record, bits=bits) for record in records] for name, records in splits.items()}

@@ -19,10 +19,10 @@ from lightdet.ops.boxes import pairwise_iou
 
 Splits = Mapping[str, Sequence[Record]]
 SMALLEST_SIDE = 2.0  # px, input frame; below this nothing is left of an object after the first two convolutions
-LARGEST_INPUT = 2048  # px; where more would be needed, cutting photos into tiles is the better advice
+LARGEST_INPUT = 2048  # px; where more would be needed, cutting images into tiles is the better advice
 SAME_PLACE_IOU = 0.95
 IMBALANCE = 20.0
-NAMED = 3  # photos that a message names; the JSON report has them all
+NAMED = 3  # images that a message names; the JSON report has them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,15 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoFacts:
-    """What decoding a photo told."""
+class ImageFacts:
+    """What decoding an image told."""
 
     height: int  # px
     width: int  # px
     digest: bytes  # of the pixels: equal for the same picture in another file, or in another format
     blank: bool  # every pixel the same
     problem: str = ""  # why it cannot be read; then nothing else is known
-    brightest: int | None = None  # greatest value in the file, of a photo with more than 8 bits per channel
+    brightest: int | None = None  # greatest value in the file, of an image with more than 8 bits per channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,42 +56,42 @@ class InputBoxes:
     images: tuple[str, ...]  # N image ids
 
     @staticmethod
-    def of(records: Iterable[Record], photo_sizes: Mapping[Path, tuple[int, int]], image_size: int) -> "InputBoxes":
-        """`photo_sizes`: height and width in px; records of unknown size are left out."""
-        known = [record for record in records if record.path in photo_sizes]
+    def of(records: Iterable[Record], original_sizes: Mapping[Path, tuple[int, int]], image_size: int) -> "InputBoxes":
+        """`original_sizes`: height and width in px; records of unknown size are left out."""
+        known = [record for record in records if record.path in original_sizes]
         sizes, labels, images = [np.zeros((0, 2))], [np.zeros(0, np.int64)], list[str]()
         for record in known:
-            scale = image_size / max(photo_sizes[record.path])
+            scale = image_size / max(original_sizes[record.path])
             sizes.append((record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]) * scale)
             labels.append(record.labels)
             images += [record.image_id] * len(record.labels)
         return InputBoxes(np.concatenate(sizes), np.concatenate(labels), tuple(images))
 
 
-def look_at_photos(splits: Splits) -> dict[Path, PhotoFacts]:
-    """Decode every photo once."""
+def look_at_images(splits: Splits) -> dict[Path, ImageFacts]:
+    """Decode every image once."""
     bits = {record.path: record.bits for records in splits.values() for record in records}
     with ThreadPoolExecutor() as pool:
         return dict(zip(bits, pool.map(_look_at, bits.keys(), bits.values()), strict=True))
 
 
-def _look_at(path: Path, bits: int | None) -> PhotoFacts:
+def _look_at(path: Path, bits: int | None) -> ImageFacts:
     try:
         values = read_values(path)
     except LightdetError as error:
-        return PhotoFacts(0, 0, b"", False, " ".join(str(error).split()))
-    photo = to_eight_bits(values, bits)
-    height, width = photo.shape[:2]
-    digest = hashlib.blake2b(photo.data, digest_size=16, key=f"{height} {width}".encode()).digest()
+        return ImageFacts(0, 0, b"", False, " ".join(str(error).split()))
+    pixels = to_eight_bits(values, bits)
+    height, width = pixels.shape[:2]
+    digest = hashlib.blake2b(pixels.data, digest_size=16, key=f"{height} {width}".encode()).digest()
     blank = (
-        not (photo[: height // 8 + 1] != photo[0, 0]).any() and not (photo != photo[0, 0]).any()
+        not (pixels[: height // 8 + 1] != pixels[0, 0]).any() and not (pixels != pixels[0, 0]).any()
     )  # few pass the first
     brightest = None if values.dtype == np.uint8 else int(values.max())
-    return PhotoFacts(height, width, digest, blank, brightest=brightest)
+    return ImageFacts(height, width, digest, blank, brightest=brightest)
 
 
 def check_splits(splits: Splits) -> list[Finding]:
-    """Splits that are missing, empty or without a box, and photos in two of them."""
+    """Splits that are missing, empty or without a box, and images in two of them."""
     found = []
     for name, purpose in (("train", "learn from"), ("val", "measure on")):
         records = splits.get(name, ())
@@ -163,8 +163,8 @@ def check_boxes(splits: Splits, classes: Sequence[str]) -> list[Finding]:
     return found
 
 
-def check_photos(splits: Splits, facts: Mapping[Path, PhotoFacts]) -> list[Finding]:
-    """Photos that cannot be read, that show nothing, or that show the same as another."""
+def check_images(splits: Splits, facts: Mapping[Path, ImageFacts]) -> list[Finding]:
+    """Images that cannot be read, that show nothing, or that show the same as another."""
     found = []
     blank, groups = [], dict[bytes, dict[str, str]]()
     for split, records in splits.items():
@@ -194,9 +194,9 @@ def check_photos(splits: Splits, facts: Mapping[Path, PhotoFacts]) -> list[Findi
 
 
 def check_bits(records: Iterable[Record], brightest: Mapping[Path, int]) -> list[Finding]:
-    """Photos of more than 8 bits per channel that are not scaled alike, or brighter than `data.bits` lets them be.
+    """Images of more than 8 bits per channel that are not scaled alike, or brighter than `data.bits` lets them be.
 
-    `brightest`: the greatest value of each photo with more than 8 bits per channel that was looked at.
+    `brightest`: the greatest value of each image with more than 8 bits per channel that was looked at.
     """
     dark, bright, cut = list[str](), list[str](), list[str]()
     deep = {record.image_id: (brightest[record.path], record.bits) for record in records if record.path in brightest}
@@ -232,7 +232,7 @@ def check_sizes(boxes: InputBoxes, classes: Sequence[str], image_size: int) -> l
         some = tiny & (labels == label)
         where = tuple(dict.fromkeys(image for image, small in zip(boxes.images, some, strict=True) if small))
         needed = math.ceil(SMALLEST_SIDE / short[some].min() * image_size / 32) * 32
-        advice = f"image_size={needed} would show them" if needed <= LARGEST_INPUT else "cut the photos into tiles"
+        advice = f"image_size={needed} would show them" if needed <= LARGEST_INPUT else "cut the images into tiles"
         of_all = int((labels == label).sum())
         text = (
             f"{classes[label]}: {some.sum():,} of {of_all:,} boxes are less than {SMALLEST_SIDE:g} px wide or high "

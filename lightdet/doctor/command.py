@@ -15,27 +15,27 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from lightdet.core.errors import LightdetError
-from lightdet.data.image import is_deep, photo_size, read_values
+from lightdet.data.image import is_deep, original_size, read_values
 from lightdet.data.labels import DatasetError
 from lightdet.data.record import Reader, Record, doubts_of, with_bits
 from lightdet.doctor.checks import (
     Finding,
+    ImageFacts,
     InputBoxes,
-    PhotoFacts,
     Splits,
     check_anchors,
     check_bits,
     check_boxes,
     check_classes,
-    check_photos,
+    check_images,
     check_sizes,
     check_splits,
-    look_at_photos,
+    look_at_images,
 )
 from lightdet.ops.anchors import DEFAULT_ANCHORS, reachable
 from lightdet.ops.grid import check_image_size
 
-QUICK_SAMPLE = 500  # photos whose headers the quick check opens
+QUICK_SAMPLE = 500  # images whose headers the quick check opens
 QUICK_DECODED = 32  # of those with more than 8 bits per channel
 
 
@@ -47,7 +47,7 @@ class Examination:
     image_size: int  # px
     splits: Splits
     findings: tuple[Finding, ...]
-    boxes: InputBoxes  # of all readable photos
+    boxes: InputBoxes  # of all readable images
     anchors: np.ndarray  # (A, 2) px, input frame
     recall: float  # share of training boxes that an anchor can reach
     recall_per_class: Mapping[str, float]
@@ -68,11 +68,11 @@ def examine(
     """
     splits = with_bits(reader.read(), bits)
     classes = reader.classes
-    facts = look_at_photos(splits)
+    facts = look_at_images(splits)
     everything = [record for records in splits.values() for record in records]
     boxes = InputBoxes.of(everything, _sizes_of(facts), image_size)
     findings = [Finding("warning", "labels", doubt) for doubt in doubts_of(reader)]
-    findings += check_splits(splits) + check_classes(splits, classes) + check_photos(splits, facts)
+    findings += check_splits(splits) + check_classes(splits, classes) + check_images(splits, facts)
     brightest = {path: fact.brightest for path, fact in facts.items() if fact.brightest is not None}
     findings += check_bits(everything, brightest)
     findings += check_boxes(splits, classes) + check_sizes(boxes, classes, image_size)
@@ -96,10 +96,10 @@ def examine(
 
 
 def quick_check(records_by_split: Splits, classes: Sequence[str], image_size: int) -> list[str]:
-    """What is certain before a training from a few hundred headers; a few photos of more than 8 bits are decoded.
+    """What is certain before a training from a few hundred headers; a few images of more than 8 bits are decoded.
 
     Returns warnings, one line each. Raises LightdetError for a dataset that cannot be trained on: an empty training or
-    validation split, or one without boxes, and for a photo that cannot be read.
+    validation split, or one without boxes, and for an image that cannot be read.
     """
     findings = check_splits(records_by_split)
     errors = [finding.message for finding in findings if finding.level == "error"]
@@ -108,7 +108,7 @@ def quick_check(records_by_split: Splits, classes: Sequence[str], image_size: in
     findings += check_classes(records_by_split, classes)
     train = records_by_split["train"]
     sample = [record for record in train[:: -(-len(train) // QUICK_SAMPLE)] if len(record.labels)]
-    sizes = {record.path: photo_size(record.path) for record in sample}
+    sizes = {record.path: original_size(record.path) for record in sample}
     findings += check_sizes(InputBoxes.of(sample, sizes, image_size), classes, image_size)
     everything = [record for records in records_by_split.values() for record in records]
     findings += check_bits(everything, _brightest(everything[:: -(-len(everything) // QUICK_SAMPLE)]))
@@ -116,7 +116,7 @@ def quick_check(records_by_split: Splits, classes: Sequence[str], image_size: in
 
 
 def _brightest(sample: Sequence[Record]) -> dict[Path, int]:
-    """The greatest value of some of the photos with more than 8 bits per channel."""
+    """The greatest value of some of the images with more than 8 bits per channel."""
     deep = [record.path for record in sample if is_deep(record.path)]
     some = deep[:: max(1, -(-len(deep) // QUICK_DECODED))]
     with ThreadPoolExecutor() as pool:
@@ -162,5 +162,5 @@ def _dataset_name(cfg: DictConfig) -> str:
     return f"{kind}-{root}" if root else kind
 
 
-def _sizes_of(facts: Mapping[Path, PhotoFacts]) -> dict[Path, tuple[int, int]]:
+def _sizes_of(facts: Mapping[Path, ImageFacts]) -> dict[Path, tuple[int, int]]:
     return {path: (fact.height, fact.width) for path, fact in facts.items() if not fact.problem}

@@ -13,7 +13,7 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.patches import Rectangle
 
 from lightdet.core.errors import LightdetError
-from lightdet.data.image import read_photo
+from lightdet.data.image import read_image
 from lightdet.data.record import Record
 from lightdet.doctor.checks import SMALLEST_SIDE, count_boxes
 from lightdet.doctor.command import Examination
@@ -25,7 +25,7 @@ LEVEL_COLOURS = {"error": "#B00020", "warning": "#B35C00", "note": "#44546A"}
 INK, FAINT, LOST = "#1F2933", "#8A94A0", "#B00020"
 LONGEST_NAME = 24  # letters
 BARS = 20  # classes in the bar chart
-EXAMPLES = 8  # classes shown by a photo
+EXAMPLES = 8  # classes shown by an image
 CONTEXT = 4.0  # side of an example, in sides of its box
 DOTS = 4000  # boxes in the scatter
 SHOWN = 6  # findings
@@ -101,7 +101,7 @@ def _draw_examples(figure: Figure, place: SubplotSpec, examination: Examination)
 
 
 def _typical(examination: Examination, label: int) -> tuple[Record, np.ndarray, int] | None:
-    """The box of a class whose area is the median one: its record, its photo, and its index there."""
+    """The box of a class whose area is the median one: its record, its image, and its index there."""
     found = [
         (float(np.prod(box[2:] - box[:2])), record.image_id, index, record)
         for records in examination.splits.values()
@@ -112,21 +112,21 @@ def _typical(examination: Examination, label: int) -> tuple[Record, np.ndarray, 
     found.sort(key=lambda entry: entry[:3])
     for _, _, index, record in found[len(found) // 2 :]:
         try:
-            return record, read_photo(record.path, record.bits), index
+            return record, read_image(record.path, record.bits), index
         except LightdetError:  # told among the findings; the next one will do
             continue
     return None
 
 
-def _draw_example(axes: Axes, record: Record, photo: np.ndarray, index: int) -> None:
-    """A square of the photo around a box, wide enough to see what surrounds it."""
-    height, width = photo.shape[:2]
+def _draw_example(axes: Axes, record: Record, image: np.ndarray, index: int) -> None:
+    """A square of the image around a box, wide enough to see what surrounds it."""
+    height, width = image.shape[:2]
     x1, y1, x2, y2 = record.boxes_xyxy[index].tolist()
     longer = max(x2 - x1, y2 - y1)
     side = max(min(max(CONTEXT * longer, 48), height, width), 1.1 * longer)
     left = min(max((x1 + x2 - side) / 2, 0), max(width - side, 0))
     top = min(max((y1 + y2 - side) / 2, 0), max(height - side, 0))
-    axes.imshow(photo, extent=(0, width, height, 0), interpolation="lanczos")
+    axes.imshow(image, extent=(0, width, height, 0), interpolation="lanczos")
     for box, label in zip(record.boxes_xyxy.tolist(), record.labels.tolist(), strict=True):
         corner, size = (box[0], box[1]), (box[2] - box[0], box[3] - box[1])
         axes.add_patch(Rectangle(corner, *size, fill=False, linewidth=2, edgecolor=_colour(label)))

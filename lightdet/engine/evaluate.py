@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lightdet.core.types import Batch, Detections, Target
-from lightdet.data.image import read_photo
+from lightdet.data.image import read_image
 from lightdet.data.record import Record
 from lightdet.draw.curves import plot_confusion, plot_precision_recall
 from lightdet.draw.pictures import Sample, compare, write_samples
@@ -108,7 +108,7 @@ def write_report(
     write_samples(
         folder / "pictures",
         samples,
-        lambda image_id: read_photo(known[image_id].path, known[image_id].bits),
+        lambda image_id: read_image(known[image_id].path, known[image_id].bits),
         classes,
         threshold,
         max_pictures,

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json
 from lightdet.core.progress import watched
-from lightdet.data.module import DetectionData
+from lightdet.data.module import ImageData
 from lightdet.engine.evaluate import evaluate
 from lightdet.engine.load import load_detector
 from lightdet.metric.detection_text import metrics_text
@@ -26,7 +26,7 @@ def evaluate_run(run: Path, settings: Mapping[str, str], overrides: Sequence[str
     threshold = _threshold(settings.get("threshold"))
     device = settings.get("device", "cpu")
     loaded = load_detector(run, settings.get("checkpoint", "best"), device, overrides)
-    data: DetectionData = instantiate(loaded.config.data, _convert_="all")
+    data: ImageData = instantiate(loaded.config.data, _convert_="all")
     if tuple(data.classes) != tuple(loaded.classes):
         raise LightdetError(f"{run} was trained on {', '.join(loaded.classes)}; the data has {', '.join(data.classes)}")
     loader = data.loader(split)

@@ -23,7 +23,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_json, write_text
 from lightdet.core.progress import watched
 from lightdet.core.types import Detections
-from lightdet.data.image import IMAGE_SUFFIXES, read_photo
+from lightdet.data.image import IMAGE_SUFFIXES, read_image
 from lightdet.draw.pictures import draw
 from lightdet.engine.load import load_detector
 from lightdet.metric.frame import check_finite, detections_to_photo
@@ -169,7 +169,7 @@ def predict(
     """Detect in every photo, one at a time, and write under `out`: pictures/, predictions.json, predictions.coco.json.
 
     Boxes below `threshold` are left out; of two that overlap by more than `overlap` (IoU), the better scored one stays.
-    `bits` are those of the camera (`read_photo`). A photo that cannot be read is named in `Summary.broken`, and the
+    `bits` are those of the camera (`read_image`). A photo that cannot be read is named in `Summary.broken`, and the
     others go on; so is one for which the detector gives NaN.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ def _predict_one(
 ) -> None:
     times = summary.milliseconds
     with _timed(times["read"], "cpu"):
-        pixels = read_photo(photo.path, bits)
+        pixels = read_image(photo.path, bits)
     with _timed(times["letterbox"], summary.device):
         placed, letterbox = letterbox_image(pixels, image_size)
         images = torch.from_numpy(placed).to(summary.device).permute(2, 0, 1)[None].float() / 255

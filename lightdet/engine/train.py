@@ -19,7 +19,7 @@ from pytorch_lightning.loggers import Logger
 from lightdet.config.tree import digest, resolve
 from lightdet.core.cache_folder import cache_folder
 from lightdet.core.files import locked, read_json, write_json, write_text
-from lightdet.data.module import DetectionData
+from lightdet.data.module import ImageData
 from lightdet.data.record import doubts_of
 from lightdet.distributed.ranks import follow, rank_count, rank_zero
 from lightdet.distributed.world import World
@@ -130,7 +130,7 @@ def _plan(settled: DictConfig, device: torch.device, choice: Choice) -> str:
     return OmegaConf.to_yaml(OmegaConf.create({**settled, "trainer": trainer, "logger": None}))
 
 
-def _build(cfg: DictConfig, device: torch.device, weights_come: bool) -> tuple[DetectionData, Detector, str]:
+def _build(cfg: DictConfig, device: torch.device, weights_come: bool) -> tuple[ImageData, Detector, str]:
     """The data, the detector with its first weights, and what fitted it to the data; the same in every rank.
 
     `weights_come`: from a checkpoint or, for the ranks beside it, from rank 0; pretrained ones are then not fetched.
@@ -138,7 +138,7 @@ def _build(cfg: DictConfig, device: torch.device, weights_come: bool) -> tuple[D
     _quiet()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # saves a pass per map
-    data: DetectionData = instantiate(cfg.data, _convert_="all")
+    data: ImageData = instantiate(cfg.data, _convert_="all")
     data.cache_megabytes //= cfg.trainer.devices
     data.setup("fit")
     detector = build_detector(cfg, data.num_classes, fetch=not weights_come)
@@ -150,7 +150,7 @@ def _build(cfg: DictConfig, device: torch.device, weights_come: bool) -> tuple[D
 def _fit(
     cfg: DictConfig,
     folder: RunFolder,
-    data: DetectionData,
+    data: ImageData,
     detector: Detector,
     way: tuple[torch.device, Choice, World],
     loggers: Sequence[Logger],
@@ -217,7 +217,7 @@ def _measure_precision(
     return {"precision": choice.precision, "channels_last": choice.channels_last, "milliseconds": times}
 
 
-def write_config(cfg: DictConfig, data: DetectionData, folder: RunFolder) -> DictConfig:
+def write_config(cfg: DictConfig, data: ImageData, folder: RunFolder) -> DictConfig:
     """The resolved configuration with what only the data could tell: from it alone the detector is built again."""
     filled = cfg.copy()
     with open_dict(filled):
@@ -232,7 +232,7 @@ def write_config(cfg: DictConfig, data: DetectionData, folder: RunFolder) -> Dic
 
 def _announce(
     cfg: DictConfig,
-    data: DetectionData,
+    data: ImageData,
     detector: Detector,
     cost: dict[str, float],
     notes: tuple[str, str],

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lightdet.callback.metrics_csv import read_metrics
-from lightdet.data.image import read_photo
+from lightdet.data.image import read_image
 from lightdet.logger.names import drawn, summary
 from lightdet.logger.run_logger import RunLogger
 from lightdet.runs.folder import RunFolder
@@ -42,7 +42,7 @@ class TensorboardLogger(RunLogger):
         for name, paths in drawn(self.folder).items():
             for path in paths:
                 tag = f"{name}/{path.stem}" if name == "pictures" else name
-                writer.experiment.add_image(tag, np.asarray(read_photo(path)), step, dataformats="HWC")
+                writer.experiment.add_image(tag, np.asarray(read_image(path)), step, dataformats="HWC")
         writer.experiment.flush()
 
     def close(self, state: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lightdet.data.image import read_photo
+from lightdet.data.image import read_image
 from lightdet.logger.names import PICTURES, drawn, summary
 from lightdet.logger.run_logger import RunLogger
 from lightdet.logger.wandb_run import kill_service, open_run
@@ -132,10 +132,10 @@ def pictures(results: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     samples = [sample for sample in samples if Path(sample["path"]).is_file()]
     logged: dict[str, Any] = {}
     if samples:
-        photos = of_one_size([read_photo(Path(sample["path"]), sample.get("bits")) for sample in samples])
+        photos = of_one_size([read_image(Path(sample["path"]), sample.get("bits")) for sample in samples])
         logged["predictions"] = [boxed(sample, photo, classes) for sample, photo in zip(samples, photos, strict=True)]
     for name, paths in drawn(folder).items():
-        pages = of_one_size([read_photo(path) for path in paths])
+        pages = of_one_size([read_image(path) for path in paths])
         shown = [wandb.Image(page, caption=path.stem) for page, path in zip(pages, paths, strict=True)]
         logged[name] = shown if name == "pictures" else shown[0]
     return logged

@@ -4,7 +4,7 @@ import torch
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Detections, Letterbox, Target
-from lightdet.ops.letterbox import boxes_to_photo
+from lightdet.ops.letterbox import boxes_to_original
 
 
 def check_finite(found: Detections, name: str) -> None:
@@ -18,7 +18,7 @@ def detections_to_photo(detections: Detections, placed: Letterbox) -> Detections
 
     A box that lies in the grey border alone is no finding in the photo and is dropped.
     """
-    boxes_xyxy = boxes_to_photo(detections.boxes_xyxy.detach().float().cpu(), placed)
+    boxes_xyxy = boxes_to_original(detections.boxes_xyxy.detach().float().cpu(), placed)
     inside = (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(dim=1) | boxes_xyxy.isnan().any(dim=1)
     scores = detections.scores.detach().float().cpu()
     return Detections(boxes_xyxy[inside], scores[inside], detections.labels.detach().cpu()[inside])
@@ -26,5 +26,5 @@ def detections_to_photo(detections: Detections, placed: Letterbox) -> Detections
 
 def target_to_photo(target: Target) -> Target:
     """The truth in the photo's own pixels, on the CPU; the letterbox stays as the memory of where it came from."""
-    boxes_xyxy = boxes_to_photo(target.boxes_xyxy.detach().to(torch.float32).cpu(), target.letterbox)
+    boxes_xyxy = boxes_to_original(target.boxes_xyxy.detach().to(torch.float32).cpu(), target.letterbox)
     return Target(boxes_xyxy, target.labels.detach().cpu(), target.image_id, target.letterbox)

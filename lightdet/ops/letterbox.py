@@ -1,4 +1,4 @@
-"""Placing a photo into a square input without bending it, and coming back."""
+"""Placing an image into a square input without distortion, and mapping boxes back."""
 
 import cv2
 import numpy as np
@@ -10,47 +10,54 @@ from lightdet.ops.boxes import clip
 PADDING_GREY = 114  # the grey level of the border, 0..255
 
 
-def place(photo_height: int, photo_width: int, image_size: int) -> Letterbox:
-    """Where a photo of that size (px) comes to lie: its longer side is `image_size` px, and it stands in the middle."""
-    height, width = _scaled_size(photo_height, photo_width, image_size)
+def place(original_height: int, original_width: int, image_size: int) -> Letterbox:
+    """Where an image of that size (px) lies in the input: its longer side is `image_size` px, and it is centred."""
+    height, width = _scaled_size(original_height, original_width, image_size)
     top, left = (image_size - height) // 2, (image_size - width) // 2
-    return Letterbox(width / photo_width, height / photo_height, float(left), float(top), photo_height, photo_width)
+    return Letterbox(
+        scale_x=width / original_width,
+        scale_y=height / original_height,
+        left=float(left),
+        top=float(top),
+        original_height=original_height,
+        original_width=original_width,
+    )
 
 
-def letterbox_image(photo: np.ndarray, image_size: int) -> tuple[np.ndarray, Letterbox]:
-    """Scale a photo (H, W, 3) uint8 so that its longer side is `image_size` px, and pad it to a square with grey."""
-    photo_height, photo_width = photo.shape[:2]
-    placed = place(photo_height, photo_width, image_size)
-    height, width = _scaled_size(photo_height, photo_width, image_size)
-    if (height, width) != (photo_height, photo_width):
-        interpolation = cv2.INTER_AREA if image_size < max(photo_height, photo_width) else cv2.INTER_LINEAR
-        photo = cv2.resize(photo, (width, height), interpolation=interpolation)
+def letterbox_image(image: np.ndarray, image_size: int) -> tuple[np.ndarray, Letterbox]:
+    """Scale an image (H, W, 3) uint8 so that its longer side is `image_size` px, and pad it to a square with grey."""
+    original_height, original_width = image.shape[:2]
+    placed = place(original_height, original_width, image_size)
+    height, width = _scaled_size(original_height, original_width, image_size)
+    if (height, width) != (original_height, original_width):
+        interpolation = cv2.INTER_AREA if image_size < max(original_height, original_width) else cv2.INTER_LINEAR
+        image = cv2.resize(image, (width, height), interpolation=interpolation)
     if (height, width) != (image_size, image_size):
         canvas = np.full((image_size, image_size, 3), PADDING_GREY, dtype=np.uint8)
         top, left = int(placed.top), int(placed.left)
-        canvas[top : top + height, left : left + width] = photo
-        photo = canvas
-    return photo, placed
+        canvas[top : top + height, left : left + width] = image
+        image = canvas
+    return image, placed
 
 
-def _scaled_size(photo_height: int, photo_width: int, image_size: int) -> tuple[int, int]:
-    scale = image_size / max(photo_height, photo_width)
-    return max(1, round(photo_height * scale)), max(1, round(photo_width * scale))
+def _scaled_size(original_height: int, original_width: int, image_size: int) -> tuple[int, int]:
+    scale = image_size / max(original_height, original_width)
+    return max(1, round(original_height * scale)), max(1, round(original_width * scale))
 
 
 def boxes_to_input(boxes_xyxy: Tensor, placed: Letterbox) -> Tensor:
-    """(N, 4), px: photo frame -> input frame."""
+    """(N, 4), px: original px -> input px."""
     scale, shift = _map(boxes_xyxy, placed)
     return boxes_xyxy * scale + shift
 
 
-def boxes_to_photo(boxes_xyxy: Tensor, placed: Letterbox) -> Tensor:
-    """(N, 4), px: input frame -> photo frame, cut at the photo's border."""
+def boxes_to_original(boxes_xyxy: Tensor, placed: Letterbox) -> Tensor:
+    """(N, 4), px: input px -> original px, cut at the image's border."""
     scale, shift = _map(boxes_xyxy, placed)
-    return clip((boxes_xyxy - shift) / scale, placed.photo_height, placed.photo_width)
+    return clip((boxes_xyxy - shift) / scale, placed.original_height, placed.original_width)
 
 
 def _map(boxes_xyxy: Tensor, placed: Letterbox) -> tuple[Tensor, Tensor]:
-    """Scale and shift of the four coordinates, photo frame -> input frame."""
+    """Scale and shift of the four coordinates, original px -> input px."""
     scale = boxes_xyxy.new_tensor([placed.scale_x, placed.scale_y] * 2)
     return scale, boxes_xyxy.new_tensor([placed.left, placed.top] * 2)

@@ -24,7 +24,7 @@ Transform = Callable[..., dict[str, Any]]  # an albumentations transform: (image
 class Pipeline:
     """What happens to a training image; a pure function of the sample and of the random generator it is given.
 
-    `window`: what is seen of each photo; None: the whole. `mosaic`: made of what is seen. `transforms`: albumentations
+    `window`: what is seen of each image; None: the whole. `mosaic`: made of what is seen. `transforms`: albumentations
     transforms that keep the size, applied last. `min_visible`, `min_side` (px): which boxes stay, see `cut_boxes`.
     """
 

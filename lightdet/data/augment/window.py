@@ -1,4 +1,4 @@
-"""A window of each photo instead of the whole: large photos are learnt from at their own scale, for less."""
+"""A window of each image instead of the whole: large images are learnt from at their own scale, for less."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""COCO JSON (Lin et al. 2014): photos, categories and boxes in one file per split."""
+"""COCO JSON (Lin et al. 2014): images, categories and boxes in one file per split."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from lightdet.core.errors import LightdetError
 from lightdet.data.files import DataRoot, read_text
-from lightdet.data.image import photo_size
+from lightdet.data.image import original_size
 from lightdet.data.labels import Claim, checked_classes, make_record, read_each, unknown_class
 from lightdet.data.record import Record
 from lightdet.data.split import split
@@ -15,7 +15,7 @@ Key = int | str  # COCO's ids: numbers as a rule, texts with some tools
 UNUSED = frozenset({"segmentation", "keypoints", "caption"})  # bulky, and of no use to a box detector
 
 
-class Photo(NamedTuple):
+class Listed(NamedTuple):
     """One entry under "images", with its boxes."""
 
     file_name: str
@@ -60,36 +60,36 @@ class Coco:
 
     def read(self) -> dict[str, list[Record]]:
         """Records by split. Raises LightdetError about every file that is missing, broken or contradictory."""
-        photos = {}
+        listed = {}
         for name, (json_path, folder) in self._places.items():
             document = self._train_document if name == "train" else load_json(json_path)
-            photos[name] = _photos(document, json_path, folder, self.classes)
-            if not photos[name]:
+            listed[name] = _listed_images(document, json_path, folder, self.classes)
+            if not listed[name]:
                 raise LightdetError(
                     f"{json_path}: no images for the {name} split; fill it or set data.reader.{name}=null"
                 )
-        records = read_each(photos, self._read_one)
+        records = read_each(listed, self._read_one)
         if "val" not in records:
             train, val = split(records["train"], self._val_share, self._seed, len(self.classes))
             records = {**records, "train": train, "val": val}
         return records
 
     def _place(self, name: str, json_name: str, images: str | None) -> tuple[Path, Path]:
-        """The JSON file of a split and the folder of its photos."""
+        """The JSON file of a split and the folder of its images."""
         json_path = self._root.file(json_name, self._root.path, f"data.reader.{name}")
         if images is None:
             return json_path, json_path.parent
         return json_path, self._root.locate(images, self._root.path, f"data.reader.{name}_images")
 
-    def _read_one(self, photo: Photo) -> Record:
-        image = self._root.file(photo.file_name, photo.folder, photo.json_path)
-        size = photo_size(image)
-        if photo.size != (None, None) and photo.size != size:
+    def _read_one(self, listed: Listed) -> Record:
+        image = self._root.file(listed.file_name, listed.folder, listed.json_path)
+        size = original_size(image)
+        if listed.size != (None, None) and listed.size != size:
             raise LightdetError(
-                f"{photo.json_path}: {photo.file_name}: the file claims another width and height than the image has "
+                f"{listed.json_path}: {listed.file_name}: the file claims another width and height than the image has "
                 f"({size[1]} x {size[0]} px); annotate this image, or correct the two numbers"
             )
-        return make_record(self._root, image, photo.claims, photo.json_path, size)
+        return make_record(self._root, image, listed.claims, listed.json_path, size)
 
 
 def load_json(path: Path) -> dict[str, Any]:
@@ -149,9 +149,9 @@ def _categories(document: dict[str, Any], path: Path) -> dict[Key, str]:
     return dict(zip(ordered, names, strict=True))
 
 
-def _photos(document: dict[str, Any], path: Path, folder: Path, classes: tuple[str, ...]) -> list[Photo]:
+def _listed_images(document: dict[str, Any], path: Path, folder: Path, classes: tuple[str, ...]) -> list[Listed]:
     names = _categories(document, path)
-    photos: dict[Key, Photo] = {}
+    listed: dict[Key, Listed] = {}
     files: set[str] = set()
     for index, (key, entry) in enumerate(_unique(_entries(document, "images", path), "images", path).items()):
         file_name = entry.get("file_name")
@@ -160,13 +160,13 @@ def _photos(document: dict[str, Any], path: Path, folder: Path, classes: tuple[s
         if file_name in files:
             raise LightdetError(f"{path}: images[{index}]: {file_name!r} is listed twice; merge the two entries")
         files.add(file_name)
-        photos[key] = Photo(file_name, [], folder, path, (entry.get("height"), entry.get("width")))
+        listed[key] = Listed(file_name, [], folder, path, (entry.get("height"), entry.get("width")))
     annotations = _entries(document, "annotations", path)
     _unique(annotations, "annotations", path)
     for index, entry in enumerate(annotations):
         place = f"annotations[{index}]"
-        photo = photos.get(_key(entry, "image_id", place, path))
-        if photo is None:
+        image = listed.get(_key(entry, "image_id", place, path))
+        if image is None:
             raise LightdetError(
                 f"{path}: {place}: no image has the id {entry['image_id']!r}; remove it or add the image"
             )
@@ -177,8 +177,8 @@ def _photos(document: dict[str, Any], path: Path, folder: Path, classes: tuple[s
         if crowd not in (0, 1):
             raise LightdetError(f"{path}: {place}: 'iscrowd' is {str(crowd)[:40]!r}; give 0 or 1")
         if not crowd:
-            photo.claims.append(_claim(entry, place, path, classes.index(category)))
-    return list(photos.values())
+            image.claims.append(_claim(entry, place, path, classes.index(category)))
+    return list(listed.values())
 
 
 def _claim(entry: dict[str, Any], place: str, path: Path, label: int) -> Claim:
@@ -188,5 +188,5 @@ def _claim(entry: dict[str, Any], place: str, path: Path, label: int) -> Claim:
     try:
         x, y, width, height = map(float, box)
     except OverflowError as error:
-        raise LightdetError(f"{path}: {place}: 'bbox' has a number beyond all photos; correct it") from error
+        raise LightdetError(f"{path}: {place}: 'bbox' has a number beyond all images; correct it") from error
     return Claim(place, label, (x, y, x + width, y + height))

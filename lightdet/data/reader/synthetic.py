@@ -21,8 +21,8 @@ from lightdet.data.record import Record
 from lightdet.data.synthesis.scene import CLASSES, compose
 
 LOG = logging.getLogger(__name__)
-GENERATOR_VERSION = 3  # raise it whenever a photo or a label of the same seed changes
-VAL_START = 1_000_000  # number of the first validation photo: it does not move when train_images grows
+GENERATOR_VERSION = 3  # raise it whenever an image or a label of the same seed changes
+VAL_START = 1_000_000  # number of the first validation image: it does not move when train_images grows
 LABELS_FILE = "labels.json"  # written last
 ABANDONED_SECONDS = 6 * 3600  # a half-written folder untouched for that long belongs to nobody
 SMALLEST_SIZE, LARGEST_SIZE = 96, 1024  # px
@@ -38,9 +38,9 @@ class _Entry:
 
 
 class Synthetic:
-    """Grey product photos with the six defect classes of `CLASSES`; about 12 % of them show a good part.
+    """Grey product images with the six defect classes of `CLASSES`; about 12 % of them show a good part.
 
-    The photos are a pure function of (seed, size, number). They lie in `<cache>/synthetic-<hash of the parameters>`;
+    The images are a pure function of (seed, size, number). They lie in `<cache>/synthetic-<hash of the parameters>`;
     `cache` None or "" means `lightdet.core.cache_folder`. The folder is written under another name and then renamed, so
     that it is either complete or absent, whoever is killed, and however many processes want it at once.
     """
@@ -50,7 +50,7 @@ class Synthetic:
     def __init__(
         self, train_images: int = 360, val_images: int = 120, size: int = 160, seed: int = 0, cache: str | None = None
     ) -> None:
-        """`size` is the side of the photos, px. Raises LightdetError for a value out of range."""
+        """`size` is the side of the images, px. Raises LightdetError for a value out of range."""
         demand_whole("data.reader.train_images", train_images, 1, VAL_START)
         demand_whole("data.reader.val_images", val_images, 1, VAL_START)
         demand_whole("data.reader.size", size, SMALLEST_SIZE, LARGEST_SIZE)
@@ -61,7 +61,7 @@ class Synthetic:
         self.folder = place.absolute() / f"synthetic-{self._fingerprint()}"
 
     def read(self) -> dict[str, list[Record]]:
-        """Records under "train" and "val"; draws the photos first if they are not in the cache.
+        """Records under "train" and "val"; draws the images first if they are not in the cache.
 
         Raises LightdetError when the cache folder cannot be written.
         """
@@ -74,7 +74,7 @@ class Synthetic:
             entries = self._read_labels()
         if entries is None:
             raise LightdetError(
-                f"{self.folder}: the synthetic photos changed while being read; delete it and try again"
+                f"{self.folder}: the synthetic images changed while being read; delete it and try again"
             )
         return {split: [self._record(entry) for entry in listed] for split, listed in entries.items()}
 
@@ -107,7 +107,7 @@ class Synthetic:
     def _write(self) -> None:
         """Draw everything into a folder of our own, then give it its name."""
         parent = self.folder.parent
-        LOG.info("drawing %d synthetic photos into %s", sum(self.counts.values()), self.folder)
+        LOG.info("drawing %d synthetic images into %s", sum(self.counts.values()), self.folder)
         parent.mkdir(parents=True, exist_ok=True)
         _sweep_abandoned(parent)
         draft = Path(tempfile.mkdtemp(prefix=f"{self.folder.name}.draft-", dir=parent))
@@ -123,10 +123,10 @@ class Synthetic:
             shutil.rmtree(draft, ignore_errors=True)
 
     def _draw(self, draft: Path, split: str, start: int, number: int) -> dict[str, Any]:
-        photo = compose(self.seed, start + number, self.size)
+        drawn = compose(self.seed, start + number, self.size)
         file = f"{split}/{number:05d}.png"
-        (draft / file).write_bytes(cv2.imencode(".png", photo.image)[1].tobytes())
-        return {"file": file, "boxes_xyxy": photo.boxes_xyxy.tolist(), "labels": photo.labels.tolist()}
+        (draft / file).write_bytes(cv2.imencode(".png", drawn.image)[1].tobytes())
+        return {"file": file, "boxes_xyxy": drawn.boxes_xyxy.tolist(), "labels": drawn.labels.tolist()}
 
     def _publish(self, draft: Path) -> None:
         """Rename the draft; where a damaged folder stands in the way, it goes first."""
@@ -150,7 +150,7 @@ class Synthetic:
     def _refusal(self, error: OSError) -> str:
         reason = error.strerror or str(error)
         return (
-            f"{self.folder.parent}: cannot write the synthetic photos there ({reason}); "
+            f"{self.folder.parent}: cannot write the synthetic images there ({reason}); "
             "make room, or set LIGHTDET_CACHE (or data.reader.cache=...) to a folder that can be written"
         )
 

@@ -1,4 +1,4 @@
-"""Pascal VOC: one XML file per photo (Everingham et al. 2010), in the layout of NEU-DET or in the classic one."""
+"""Pascal VOC: one XML file per image (Everingham et al. 2010), in the layout of NEU-DET or in the classic one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from defusedxml.ElementTree import fromstring
 
 from lightdet.core.errors import LightdetError
 from lightdet.data.files import DataRoot, read_bytes, read_list
-from lightdet.data.image import IMAGE_SUFFIXES, photo_size
+from lightdet.data.image import IMAGE_SUFFIXES, original_size
 from lightdet.data.labels import Claim, checked_classes, make_record, parse_number, read_each, unknown_class
 from lightdet.data.record import Record
 from lightdet.data.split import split
@@ -18,10 +18,10 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 class Voc:
-    """Photos in one folder, `<name>.xml` in another, lists of names (without suffix) saying which split they are in.
+    """Images in one folder, `<name>.xml` in another, lists of names (without suffix) saying which split they are in.
 
-    Where neither the train list nor the val list exists, all photos but those of the test list are split by `val_share`
-    and `seed`, stratified by class. A photo without a defect has an XML file without objects. Corners are taken as they
+    Where neither the train list nor the val list exists, all images outside the test list are split by `val_share` and
+    `seed`, stratified by class. An image without a defect has an XML file without objects. Corners are taken as they
     are written, as continuous coordinates. `keep_difficult=False` leaves out objects marked as difficult.
     Classic layout: images=JPEGImages, annotations=Annotations, train_list=ImageSets/Main/train.txt, and so on.
     """
@@ -64,11 +64,11 @@ class Voc:
                 if name in listed and not listed[name]:
                     raise LightdetError(f"{path}: the list of the {name} split is empty; fill it or remove the file")
             return read_each({name: [(stem, lists[name]) for stem in listed[name]] for name in listed}, self._read_one)
-        photos = [(stem, self._images) for stem in self._root.stems(self._images)]
-        if not photos:
+        everything = [(stem, self._images) for stem in self._root.stems(self._images)]
+        if not everything:
             raise LightdetError(f"{self._images}: no images in this folder; correct data.reader.root or .images")
         test = {"test": [(stem, lists["test"]) for stem in listed["test"]]} if "test" in listed else {}
-        records = read_each({"train": photos, **test}, self._read_one)
+        records = read_each({"train": everything, **test}, self._read_one)
         held_out = {record.image_id for record in records.get("test", ())}  # a list may say a name in several ways
         rest = [record for record in records["train"] if record.image_id not in held_out]
         records["train"], records["val"] = split(rest, self._val_share, self._seed, len(self.classes))
@@ -94,10 +94,10 @@ class Voc:
         path = self._root.locate(name + ".xml", self._annotations, said_by)
         if not path.is_file():
             raise LightdetError(
-                f"{path}: {image.name} has no annotation; write one, without objects for a photo without defects"
+                f"{path}: {image.name} has no annotation; write one, without objects for an image without defects"
             )
         tree = parse_xml(path)
-        size = photo_size(image)
+        size = original_size(image)
         _check_size(tree, size, path)
         objects = [(f"object {index}", node) for index, node in enumerate(tree.findall("object"), start=1)]
         if not self._keep_difficult:
@@ -132,13 +132,13 @@ def parse_xml(path: Path) -> Element:
 
 
 def _check_size(tree: Element, size: tuple[int, int], path: Path) -> None:
-    """Boxes drawn on a photo of another size would all be wrong; a size of 0 x 0, or none, says nothing."""
+    """Boxes drawn on an image of another size would all be wrong; a size of 0 x 0, or none, says nothing."""
     told = tree.find("size")
     if told is None:
         return
     height, width = (parse_number(told.findtext(side) or "0", f"<{side}>", path) for side in ("height", "width"))
     if (height, width) != (0, 0) and (height, width) != size:
         raise LightdetError(
-            f"{path}: made for a photo of {width:g} x {height:g} px, but the image has {size[1]} x {size[0]} px; "
+            f"{path}: made for an image of {width:g} x {height:g} px, but the image has {size[1]} x {size[0]} px; "
             "annotate this image, or correct <size> if the boxes fit it"
         )

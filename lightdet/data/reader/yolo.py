@@ -1,4 +1,4 @@
-"""YOLO text files: a line `class cx cy w h` per object, in shares of the photo, and a data.yaml that says where."""
+"""YOLO text files: a line `class cx cy w h` per object, in shares of the image, and a data.yaml that says where."""
 
 import os
 from collections import Counter
@@ -10,7 +10,7 @@ import yaml
 
 from lightdet.core.errors import LightdetError
 from lightdet.data.files import DataRoot, read_list, read_text
-from lightdet.data.image import IMAGE_SUFFIXES, photo_size
+from lightdet.data.image import IMAGE_SUFFIXES, original_size
 from lightdet.data.labels import Claim, checked_classes, make_record, parse_number, read_each, unknown_class
 from lightdet.data.record import Record
 from lightdet.data.split import split
@@ -20,9 +20,9 @@ class Yolo:
     """The dataset of a `data.yaml`: `names`, and under `train`, `val`, `test` a folder, a list file, or several.
 
     Those are relative to the folder `path` where it names one inside `root`, otherwise to the folder of data.yaml.
-    The labels of `.../images/a.jpg` are in `.../labels/a.txt`, those of other photos beside them. As everywhere with
-    this format, a photo without a label file is one without objects; a split without any label file is refused.
-    Polygons (`class x1 y1 x2 y2 x3 y3 ...`) become the boxes around them. Without `val`, the photos of `train` are
+    The labels of `.../images/a.jpg` are in `.../labels/a.txt`, those of other images beside them. As everywhere with
+    this format, an image without a label file is one without objects; a split without any label file is refused.
+    Polygons (`class x1 y1 x2 y2 x3 y3 ...`) become the boxes around them. Without `val`, the images of `train` are
     split by `val_share` and `seed`.
     """
 
@@ -47,12 +47,12 @@ class Yolo:
         """Records by split. Raises LightdetError about every file that is missing, broken or contradictory."""
         images = {name: self._images(name) for name in ("train", "val", "test") if self._sources(name)}
         if "train" not in images:
-            raise LightdetError(f"{self._yaml_path}: no 'train'; say which folder or list file has the training photos")
+            raise LightdetError(f"{self._yaml_path}: no 'train'; say which folder or list file has the training images")
         for name, paths in images.items():
             if not any(self._label_path(path).is_file() for path in paths):
                 example = self._label_path(paths[0])
                 raise LightdetError(
-                    f"{example}: no label file for any photo of '{name}'; labels are expected like this"
+                    f"{example}: no label file for any image of '{name}'; labels are expected like this"
                 )
         everything = {path for paths in images.values() for path in paths}
         self.doubts = self._lonely_labels(everything) + self._shared_labels(everything)
@@ -77,9 +77,9 @@ class Yolo:
             images.extend(self._walk(place) if place.is_dir() else self._listed(place))
         repeated = next((path for path, times in Counter(images).items() if times > 1), None)
         if repeated is not None:
-            raise LightdetError(f"{self._yaml_path}: '{name}' has {repeated} twice; name each photo once")
+            raise LightdetError(f"{self._yaml_path}: '{name}' has {repeated} twice; name each image once")
         if not images:
-            raise LightdetError(f"{self._yaml_path}: no photos in the '{name}' split; fill it or remove the key")
+            raise LightdetError(f"{self._yaml_path}: no images in the '{name}' split; fill it or remove the key")
         return images
 
     def _find(self, source: str) -> Path:
@@ -126,7 +126,7 @@ class Yolo:
         return images
 
     def _label_path(self, image: Path) -> Path:
-        """Beside the photo, or where `labels` stands for the last `images` on the way from the dataset's folder."""
+        """Beside the image, or where `labels` stands for the last `images` on the way from the dataset's folder."""
         parts = list(image.parts)
         above = len(self._root.path.parts) if image.is_relative_to(self._root.path) else 0
         for index in range(len(parts) - 2, above - 1, -1):
@@ -136,37 +136,37 @@ class Yolo:
         return Path(*parts).with_suffix(".txt")
 
     def _lonely_labels(self, images: set[Path]) -> tuple[str, ...]:
-        """A line about label files beside those that are read which belong to no photo on disk: a renamed one makes its
-        photo one without objects."""
+        """A line about label files beside those that are read which belong to no image on disk: a renamed one makes its
+        image one without objects."""
         read = {self._label_path(image) for image in images}
         pairs = {(self._label_path(image).parent, image.parent) for image in images}
         lonely = []
-        for labels, photos in sorted(pairs):
-            if labels == photos or not labels.is_dir():  # beside photos, a text file may be anything
+        for labels, beside in sorted(pairs):
+            if labels == beside or not labels.is_dir():  # beside images, a text file may be anything
                 continue
-            stems = {path.stem for path in photos.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
+            stems = {path.stem for path in beside.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
             lonely += sorted(
                 path for path in labels.glob("*.txt") if path not in read and path.stem not in {*stems, "classes"}
             )
         if not lonely:
             return ()
         count = "1 label file" if len(lonely) == 1 else f"{len(lonely)} label files"
-        text = "a photo whose label file has another name counts as one without objects"
-        return (f"{count} without a photo, such as {lonely[0]}: {text}",)
+        text = "an image whose label file has another name counts as one without objects"
+        return (f"{count} without an image, such as {lonely[0]}: {text}",)
 
     def _shared_labels(self, images: set[Path]) -> tuple[str, ...]:
-        """A line about photos that differ in their suffix alone, most likely one photo saved twice: both have the boxes
+        """A line about images that differ in their suffix alone, most likely one image saved twice: both have the boxes
         of the one label file, and a split of ours may part them."""
         times = Counter(self._label_path(image) for image in images)
         shared = sorted(path for path, count in times.items() if count > 1)
         if not shared:
             return ()
         count = "1 label file" if len(shared) == 1 else f"{len(shared)} label files"
-        text = "photos that differ in their suffix alone count as several, and may be both learnt from and measured on"
-        return (f"{count} of more than one photo, such as {shared[0]}: {text}",)
+        text = "images that differ in their suffix alone count as several, and may be both learnt from and measured on"
+        return (f"{count} of more than one image, such as {shared[0]}: {text}",)
 
     def _read_one(self, image: Path) -> Record:
-        size = photo_size(image)
+        size = original_size(image)
         path = self._label_path(image)
         self._root.locate(path.name, path.parent, image)  # a link is followed on the same terms as elsewhere
         rows = read_text(path).splitlines() if path.is_file() else []

@@ -1,4 +1,4 @@
-"""One labelled synthetic photo: a part is assembled intact, then spoilt; the label is what the spoiling changed."""
+"""One labelled synthetic image: a part is assembled intact, then spoilt; the label is what the spoiling changed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ ATTEMPTS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class Drawing:
     image: NDArray[np.uint8]  # (size, size) grey
     intact: NDArray[np.uint8]  # the same part under the same light and noise before it was spoilt
     boxes_xyxy: NDArray[np.float32]  # (N, 4) px
@@ -54,7 +54,7 @@ class Photo:
 
 
 def main_class(index: int) -> int | None:
-    """The class that photo number `index` is made for, all equally often; None for a good part."""
+    """The class that image number `index` is made for, all equally often; None for a good part."""
     cycle, place = divmod(index, CYCLE)
     if place in GOOD_PLACES:
         return None
@@ -62,8 +62,8 @@ def main_class(index: int) -> int | None:
     return (index - good_before) % len(CLASSES)
 
 
-def compose(seed: int, index: int, size: int) -> Photo:
-    """Photo number `index`: a pure function of its arguments. `size` is the side in px."""
+def compose(seed: int, index: int, size: int) -> Drawing:
+    """Image number `index`: a pure function of its arguments. `size` is the side in px."""
     part, flaws, camera = (np.random.default_rng((seed, index, stream)) for stream in range(3))
     label = main_class(index)
     shown = CLASSES[part.integers(len(CLASSES)) if label is None else label]
@@ -79,7 +79,7 @@ def compose(seed: int, index: int, size: int) -> Photo:
             boxes.append(box)
             labels.append(kind)
     gain, noise = _camera(camera, size)
-    return Photo(
+    return Drawing(
         _expose(piece.image, gain, noise),
         _expose(intact, gain, noise),
         np.asarray(boxes, dtype=np.float32).reshape(-1, 4),
@@ -88,7 +88,7 @@ def compose(seed: int, index: int, size: int) -> Photo:
 
 
 def _plan(rng: np.random.Generator, label: int | None, piece: Workpiece) -> list[int]:
-    """The classes of the defects to paint: the photo's own first, then more of it or of those that need no fitting."""
+    """The classes of the defects to paint: the image's own first, then more of it or of those that need no fitting."""
     if label is None:
         return []
     extra = ON_METAL if piece.metal else ON_PLASTIC
