@@ -21,6 +21,7 @@ from lightdet.engine.load import BEST, build_detector, load_weights
 from lightdet.model.detector import Detector
 from lightdet.model.folded import folded
 from lightdet.nn.mode import in_mode
+from lightdet.runs.find import RUNS_DIR, find_run
 from lightdet.runs.fingerprint import network_digest
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.jobs import Row, read_rows
@@ -54,9 +55,9 @@ def candidates(words: Sequence[str], image_size: int, config_dir: Path | None = 
     Raises LightdetError for a folder without runs.
     """
     overrides = [word for word in words if "=" in word or word.startswith("~")]
-    folders = [Path(word) for word in words if word not in overrides]
-    found = [_from_run(name, folder, image_size) for name, folder in _runs(folders)]
-    if overrides or not folders:
+    runs = [word for word in words if word not in overrides]
+    found = [_from_run(name, folder, image_size) for name, folder in _runs(runs)]
+    if overrides or not runs:
         found += [_preset(name, each, image_size, config_dir) for name, each in combinations(overrides)]
     unique: dict[tuple[str, bool], Candidate] = {}
     for candidate in found:
@@ -113,16 +114,19 @@ def settle(network: nn.Module) -> None:
         norm.running_var.clamp_(min=SMALLEST_VARIANCE)
 
 
-def _runs(folders: Sequence[Path]) -> list[tuple[str, Path]]:
+def _runs(words: Sequence[str]) -> list[tuple[str, Path]]:
+    """The runs that words name, each with a name for the table; a study stands for all its finished runs."""
     named: list[tuple[str, Path]] = []
-    for folder in folders:
-        if RunFolder(folder).config_path.exists():
-            named.append((f"{folder.parent.name}/{folder.name}", folder))
+    for word in words:
+        study = next((path for path in (Path(word), RUNS_DIR / word) if (path / "jobs").is_dir()), None)
+        if study is None:
+            path = find_run(word).path
+            named.append((f"{path.parent.name}/{path.name}", path))
             continue
-        rows = [row for row in read_rows(folder) if row.state == "done" and not row.shared_with]
+        rows = [row for row in read_rows(study) if row.state == "done" and not row.shared_with]
         if not rows:
-            raise LightdetError(f"{folder}: neither a run (config.yaml is missing) nor a study with finished runs")
-        named += [(name, folder / row.run) for name, row in zip(_names(rows), rows, strict=True)]
+            raise LightdetError(f"{word}: a study without finished runs")
+        named += [(name, study / row.run) for name, row in zip(_names(rows), rows, strict=True)]
     return named
 
 

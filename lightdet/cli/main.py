@@ -31,6 +31,7 @@ from lightdet.config.refusals import (
 )
 from lightdet.core.allocator import keep_memory
 from lightdet.core.errors import LightdetError, underneath
+from lightdet.runs.find import find_run
 
 USAGE = """\
 lightdet: train, compare and run light defect detectors
@@ -46,6 +47,7 @@ lightdet: train, compare and run light defect detectors
 
 `lightdet COMMAND --help` tells more about each.
 """
+RUN_HELP = "run folder, `last`, or the name of a run, or of a study with one run"
 EVALUATE_KEYS = ("split", "threshold", "checkpoint", "device", "out")
 BAD_INPUT = 2  # exit code: something a person gave is wrong, and one line said what
 INTERRUPTED = 130
@@ -204,13 +206,14 @@ def evaluate(words: list[str]) -> int:
         "out=FOLDER (default: RUN/evaluate-SPLIT), and the keys of the run's config under data and model, such as "
         "data.reader.root=FOLDER or model.nms_iou=0.5",
     )
-    parser.add_argument("run", type=Path, help="run folder, as printed by train")
+    parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("setting", nargs="*", help="key=value")
     options = parser.parse_args(words)
     own, overrides = split_settings(options.setting)
+    run = find_run(options.run)
     from lightdet.engine.evaluate_run import evaluate_run
 
-    return evaluate_run(options.run, own, overrides)
+    return evaluate_run(run.path, own, overrides)
 
 
 def split_settings(settings: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -236,7 +239,7 @@ def split_settings(settings: list[str]) -> tuple[dict[str, str], list[str]]:
 def predict(words: list[str]) -> int:
     """Find defects in photos: boxes drawn on copies, predictions.json, predictions.coco.json, and the speed."""
     parser = argparse.ArgumentParser("lightdet predict", description=predict.__doc__)
-    parser.add_argument("run", type=Path, help="run folder, as printed by train")
+    parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("source", nargs="+", help="photos, folders of photos, or globs in quotes")
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (default: predictions)")
     parser.add_argument("--threshold", type=share, help="least score of a box (default: the run's best F1, or 0.25)")
@@ -245,11 +248,12 @@ def predict(words: list[str]) -> int:
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     options = parser.parse_args(words)
+    run = find_run(options.run)
     from lightdet.engine.predict import find_photos, predict_run
 
     photos = find_photos(options.source, options.out)
     summary = predict_run(
-        options.run, photos, options.out, options.threshold, options.checkpoint, options.device, options.overlap
+        run.path, photos, options.out, options.threshold, options.checkpoint, options.device, options.overlap
     )
     print(json.dumps(summary.as_json(), indent=1) if options.json else summary.as_text())
     for line in summary.broken:

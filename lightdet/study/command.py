@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lightdet.core.errors import LightdetError
 from lightdet.logger.wandb_mode import MODES
 from lightdet.report.settings import add_settings, settings
+from lightdet.runs.find import find_study
 from lightdet.runs.jobs import read_rows
 from lightdet.runs.table import write_tables
 from lightdet.study.archive import export
@@ -55,16 +55,6 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     add_settings(shared)
     shared.set_defaults(action=_publish)
     return parser.parse_args(words)
-
-
-def find_study(given: Path) -> Path:
-    """The folder of a study that was named by its path or by its name under runs/."""
-    for folder in (given, Path("runs") / given):
-        if (folder / "jobs").is_dir():
-            return folder
-    here = sorted(path.parent.as_posix() for path in Path("runs").glob("**/jobs") if path.is_dir())
-    known = f"; there are {', '.join(here[:8])}" if here else ""
-    raise LightdetError(f"{given}: no study there (a study's folder holds jobs/){known}")
 
 
 def _show(options: argparse.Namespace) -> int:
