@@ -79,6 +79,7 @@ def job(cfg: DictConfig, train: str = TRAINING) -> dict[str, Any]:
         sweep.settings = sweep.settings or cfg
         sweep.asked.append(ask(cfg, overrides, int(hydra_config.job.num)))
         return {}
+    _collecting.clear()  # of a sweep of this process that was refused
     refuse_alone(overrides)
     refuse_ineffective(overrides)
     asked = ask(cfg, overrides)
