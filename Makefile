@@ -31,8 +31,8 @@ sweep: $(READY) ## the ablation: attention or none, in front of each grid
 bench: $(READY) ## parameters, operations and latency: make bench ARGS="model=yolov5s,proposed --out FOLDER"
 	OMP_WAIT_POLICY=PASSIVE $(RUN) -m lightdet.cli.main benchmark $(or $(ARGS),$(BENCH))
 
-test: $(READY) ## run the tests
-	$(RUN) -m pytest $(ARGS)
+test: $(READY) ## run the tests, a process for each core: make test ARGS="tests/test_cli.py -x"
+	$(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 25 $(ARGS)
 
 lint: $(READY) ## style, common mistakes and types
 	$(RUN) -m ruff check .

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import warm
 from ddp_probe import NOTES, TROUBLE
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
@@ -24,7 +25,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.distributed.cluster import Cluster
 from lightdet.distributed.ranks import own_place, rank_count
-from lightdet.distributed.world import World, first_host, world_from
+from lightdet.distributed.world import PARENT, World, first_host, world_from
 from lightdet.engine.evaluate import evaluate
 from lightdet.engine.load import load_detector
 from lightdet.engine.train import batch_text, train
@@ -67,10 +68,21 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> DictConfig:
     return cfg
 
 
+class Forked:
+    """In the place of `subprocess`: ranks come from a process that has imported torch, which then is their parent."""
+
+    DEVNULL = subprocess.DEVNULL
+
+    @staticmethod
+    def Popen(command: list[str], env: dict[str, str], **streams: Any) -> warm.Popen:  # noqa: N802  # subprocess's name
+        return warm.Popen(command, env={name: value for name, value in env.items() if name != PARENT}, **streams)
+
+
 def run_in(folder: Path, config: DictConfig, monkeypatch: pytest.MonkeyPatch, trouble: str = "") -> dict[str, Any]:
     notes = folder / f"notes{len(list(folder.glob('notes*')))}"
     notes.mkdir(parents=True)
     monkeypatch.setenv(NOTES, str(notes))
+    monkeypatch.setattr("lightdet.distributed.ranks.subprocess", Forked)
     if trouble:
         monkeypatch.setenv(TROUBLE, trouble)
     else:
@@ -105,10 +117,12 @@ def wait_for(reached: Callable[[], bool], seconds: float = 120.0) -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory, config: DictConfig) -> tuple[Path, dict[str, Any], int]:
     """A run of two ranks that nobody disturbs, its results, and the threads of this process before and after it."""
     folder = tmp_path_factory.mktemp("whole")
-    threads = torch.get_num_threads()
+    threads = 2
+    torch.set_num_threads(threads)
     with pytest.MonkeyPatch.context() as monkeypatch:
         results = run_in(folder, config, monkeypatch)
     assert torch.get_num_threads() == threads and not torch.distributed.is_initialized()
+    torch.set_num_threads(1)
     return folder, results, threads
 
 
