@@ -11,10 +11,11 @@ import torch.nn.functional as F  # noqa: N812
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from lightdet.config.compose import compose_config
+from lightdet.config.saved import read_config
 from lightdet.config.tree import resolve
 from lightdet.core.errors import LightdetError
 from lightdet.engine.load import BEST, build_detector, load_weights
@@ -141,8 +142,8 @@ def _names(rows: Sequence[Row]) -> list[str]:
 
 
 def _from_run(name: str, path: Path, image_size: int) -> Candidate:
-    config = OmegaConf.load(RunFolder(path).config_path)
-    if not isinstance(config, DictConfig) or "classes" not in config:
+    config = read_config(RunFolder(path).config_path)
+    if "classes" not in config:
         raise LightdetError(f"{path}: not a run that began training")
     detector = build_detector(config, len(config.classes), fetch=False)
     load_weights(detector, RunFolder(path).checkpoints / BEST)

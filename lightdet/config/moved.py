@@ -1,7 +1,8 @@
 """What keeps old runs valid when the code moves on: names that changed, and keys that are younger than some runs.
 
-A configuration that is read from a run folder passes through `with_current_names` before anything is built from it, and
-a configuration that is hashed through `with_first_names` and `without_younger_keys`. So a class may move and a setting
+A configuration that is read from a run folder passes through `with_current_names` and `with_younger_keys` before
+anything is built from it (`read_config` does both), and a configuration that is hashed through `with_first_names` and
+`without_younger_keys`. So a class may move and a setting
 may be added without a finished run becoming another training. No torch here.
 """
 
@@ -32,6 +33,13 @@ def without_younger_keys(tree: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
+def with_younger_keys(tree: dict[str, Any]) -> dict[str, Any]:
+    """A copy of nested plain values with the younger settings that it lacks, at the value with their old meaning."""
+    for place, as_before in YOUNGER_KEYS.items():
+        tree = _with_value(tree, place.split("."), as_before)
+    return tree
+
+
 def _renamed(tree: Any, names: Mapping[str, str]) -> Any:
     if isinstance(tree, list):
         return [_renamed(value, names) for value in tree]
@@ -41,6 +49,15 @@ def _renamed(tree: Any, names: Mapping[str, str]) -> Any:
         key: names.get(value, value) if key in NAMING and isinstance(value, str) else _renamed(value, names)
         for key, value in tree.items()
     }
+
+
+def _with_value(tree: dict[str, Any], place: list[str], value: Any) -> dict[str, Any]:
+    """Only where the group that holds the setting is there: another task may have no such group."""
+    name, *rest = place
+    if not rest:
+        return tree if name in tree else {**tree, name: value}
+    inner = tree.get(name)
+    return {**tree, name: _with_value(inner, rest, value)} if isinstance(inner, dict) else tree
 
 
 def _without_value(tree: dict[str, Any], place: list[str], value: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from lightdet.config.saved import read_config
 from lightdet.config.tree import lies_in
 from lightdet.core.errors import LightdetError
 from lightdet.model.detector import Detector
@@ -91,8 +92,8 @@ def load_detector(
         raise LightdetError(f"{run_path}: no run here (config.yaml is missing); name a folder .../s<seed>")
     if checkpoint not in ("best", "last"):
         raise LightdetError(f"checkpoint={checkpoint}: one of best, last")
-    config = OmegaConf.load(folder.config_path)
-    if not isinstance(config, DictConfig) or "classes" not in config:
+    config = read_config(folder.config_path)
+    if "classes" not in config:
         raise LightdetError(f"{folder.config_path}: not the configuration of a run that began training")
     config = changed(config, overrides)
     classes = tuple(config.classes)

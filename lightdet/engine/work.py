@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from lightdet.config.saved import read_config
 from lightdet.config.tree import resolve
 from lightdet.core.errors import Ended, LightdetError, one_line
 from lightdet.core.files import now, write_text
@@ -51,8 +52,7 @@ def _train(folder: RunFolder, train: str) -> dict[str, Any]:
         half.unlink(missing_ok=True)
     folder.write_status("running", pid=os.getpid(), host=socket.gethostname(), started=now())
     try:
-        cfg = OmegaConf.load(folder.request_path)
-        assert isinstance(cfg, DictConfig)
+        cfg = read_config(folder.request_path)
         OmegaConf.set_struct(cfg, True)
         write_text(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(resolve(cfg))))
         results = named(train)(cfg, folder)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from lightdet.config.moved import with_current_names
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import plain
 from lightdet.draw.curves import VALIDATION, read_columns
@@ -182,7 +183,7 @@ def _mapping(path: Path) -> dict[str, Any]:
         plain(content)
     except RecursionError:
         raise LightdetError(f"{path}: a part of it holds itself; not the configuration of a run") from None
-    return content
+    return with_current_names(content)
 
 
 def _curves(metrics_csv: Path) -> dict[str, Points]:

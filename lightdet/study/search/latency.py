@@ -7,6 +7,7 @@ search itself stays small. No torch before that process.
 import subprocess
 import sys
 
+from lightdet.config.saved import read_config
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json
 from lightdet.runs.folder import RunFolder
@@ -32,7 +33,6 @@ def latency_ms(folder: RunFolder, rounds: int, threads: int) -> float:
 def main(path: str, rounds: int, threads: int) -> None:
     """Measure and write latency.json."""
     import torch
-    from omegaconf import DictConfig, OmegaConf
 
     from lightdet.benchmark.backend import eager
     from lightdet.benchmark.machine import fingerprint, load
@@ -41,8 +41,7 @@ def main(path: str, rounds: int, threads: int) -> None:
     from lightdet.model.folded import folded
 
     torch.set_num_threads(threads)
-    config = OmegaConf.load(RunFolder(path).config_path)
-    assert isinstance(config, DictConfig)
+    config = read_config(RunFolder(path).config_path)
     detector = folded(build_detector(config, len(config.classes), fetch=False), config.image_size)
     images = torch.rand(1, 3, config.image_size, config.image_size)
     times = interleaved({"eager": eager(detector.network, images, threads).call}, rounds)["eager"]

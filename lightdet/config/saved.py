@@ -1,0 +1,30 @@
+"""Reading a configuration that a run keeps: request.yaml or config.yaml. No torch here."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from lightdet.config.moved import with_current_names, with_younger_keys
+from lightdet.core.errors import LightdetError
+
+
+def read_config(path: Path) -> DictConfig:
+    """The configuration in a file, interpolations kept, as the code of today names and completes it.
+
+    Names of code that moved are replaced, and settings that are younger than the file are added with the value that
+    means what the run did. Raises LightdetError for a file that is missing or holds no configuration.
+    """
+    try:
+        config = OmegaConf.load(path)
+    except FileNotFoundError:
+        raise LightdetError(f"{path}: no such file") from None
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise LightdetError(f"{path}: not a readable configuration ({reason[:120]})") from error
+    if not isinstance(config, DictConfig):
+        raise LightdetError(f"{path}: not the configuration of a run")
+    tree = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(tree, dict)
+    return OmegaConf.create(with_younger_keys(with_current_names({str(key): value for key, value in tree.items()})))
