@@ -11,6 +11,10 @@ import pytest
 from omegaconf import OmegaConf
 
 import lightdet.cli.main as cli
+import lightdet.cli.report
+from lightdet.cli.evaluate import split_settings
+from lightdet.config.compose import compose_config
+from lightdet.config.judge import require_values
 from lightdet.core.errors import LightdetError, underneath
 from lightdet.core.files import write_text
 
@@ -117,27 +121,27 @@ def test_an_error_inside_an_error_of_hydra_is_the_one_told() -> None:
 def test_missing_values_of_the_data_are_named() -> None:
     config = OmegaConf.create({"data": {"reader": {"root": "???", "other": 1}}, "model": {"num_classes": "???"}})
     with pytest.raises(LightdetError, match=r"data\.reader\.root=\.\.\."):
-        cli.require_values(config)
+        require_values(config)
     config.data.reader.root = "here"
-    cli.require_values(config)
+    require_values(config)
 
 
 def test_evaluate_settings() -> None:
-    own, overrides = cli.split_settings(["split=test", "threshold=0", "data.reader.root=/x=y"])
+    own, overrides = split_settings(["split=test", "threshold=0", "data.reader.root=/x=y"])
     assert own == {"split": "test", "threshold": "0"}
     assert overrides == ["data.reader.root=/x=y"]
     for word in ("splitt=val", "val"):
         with pytest.raises(LightdetError):
-            cli.split_settings([word])
+            split_settings([word])
 
 
 def test_doctor_sees_what_train_would_see(tmp_path: Path) -> None:
     (tmp_path / "conf/data").mkdir(parents=True)
     (tmp_path / "conf/data/mine.yaml").write_text("defaults: [synthetic]\nbatch_size: 3\n")
-    config = cli.compose_config(["data=mine", "seed=7"], tmp_path / "conf")
+    config = compose_config(["data=mine", "seed=7"], tmp_path / "conf")
     assert (config.data.batch_size, config.seed) == (3, 7)
     with pytest.raises(LightdetError, match="no such folder"):
-        cli.compose_config([], tmp_path / "nowhere")
+        compose_config([], tmp_path / "nowhere")
 
 
 def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> None:
@@ -220,9 +224,9 @@ def test_a_number_with_which_no_training_can_be_done_is_named(words: str) -> Non
     from lightdet.engine.settings import check_settings
 
     *options, word = words.split()
-    check_settings(cli.compose_config(options))
+    check_settings(compose_config(options))
     with pytest.raises(LightdetError, match=f"^{re.escape(word.partition('=')[0])}="):
-        check_settings(cli.compose_config([*options, word]))
+        check_settings(compose_config([*options, word]))
 
 
 def test_a_place_that_is_taken_by_a_file_is_told_in_one_line(
@@ -233,7 +237,7 @@ def test_a_place_that_is_taken_by_a_file_is_told_in_one_line(
         (tmp_path / "file" / "folder").mkdir()
         return 0
 
-    monkeypatch.setattr(cli, "report", taken)
+    monkeypatch.setattr(lightdet.cli.report, "run", taken)
     assert cli.main(["report", "x"]) == 2
     assert capsys.readouterr().err == f"lightdet: {tmp_path}/file/folder: Not a directory; name another place\n"
 
@@ -248,7 +252,7 @@ def test_a_full_disk_is_told_in_one_line_that_names_the_file(
         write_text(tmp_path / "report.md", "words")
         return 0
 
-    monkeypatch.setattr(cli, "report", write)
+    monkeypatch.setattr(lightdet.cli.report, "run", write)
     monkeypatch.setattr(os, "fsync", full)
     assert cli.main(["report", "x"]) == 2
     told = f"lightdet: {tmp_path}/report.md: No space left on device; make room, or name another place\n"

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 import lightdet.cli.main as cli
 from lightdet.config.compose import compose_config
-from lightdet.config.refusals import require_mappings, require_read
+from lightdet.config.judge import require_mappings, require_read
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.runs.fingerprint import fingerprint
 
@@ -30,13 +30,13 @@ SLIPS = {
     "optimizer=3": "optimizer=3: there is no such option; choose one of adamw, muon, sgd",
     "optimizer=null": "optimizer=null: there is no such option; choose one of adamw, muon, sgd",
     "attention=cbam,none": "attention=cbam,none: several values; for a training of each, add -m",
-    "attention=[cbam,none]": "attention=[cbam,none]: there is room for one option; for a training of each, attention=a",
+    "attention=[cbam,none]": "attention=[cbam,none]: this group takes one option; for a training of each, attention=a",
     "-m logger=wandb,tensorboard": "logger=wandb,tensorboard: it changes no training, so there is nothing to sweep; se",
     "-m study=a,b": "study.name=a,b: it changes no training",
     "launcher=slurm": "launcher=slurm: only a sweep reads it; add -m",
     "launcher.threads=1": "launcher.threads=1: only a sweep reads it; add -m",
     "study.on_error=stop": "study.on_error=stop: only a sweep reads it; add -m",
-    "-m optimizer=adamw,sgd --cfg job": "Only one of --run, --multirun, --cfg",
+    "-m optimizer=adamw,sgd --cfg job": "Only one of --multirun, --cfg",
     "data.reader=voc": "data.reader=voc: data.reader is not one value, but several: data.reader.train_images, ",
     "model.network.backbone=darknet": "model.network.backbone is not one value, but several: ",
     "+modle=light": "+modle=light: nothing reads it; did you mean model?",
@@ -115,15 +115,14 @@ def test_added_values_that_are_read(tmp_path: Path) -> None:
         require_read(compose_config(["+smallest=3"]), ["+smallest=3"])
 
 
-def test_a_fault_in_code_keeps_its_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_a_fault_in_code_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "faulty_reader.py").write_text("def read(**settings):\n    return settings['nothing']\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert cli.main(["train", "data.reader._target_=faulty_reader.read"]) == 1
-    told = capsys.readouterr().err
-    assert "faulty_reader.py" in told and "KeyError: 'nothing'" in told and "hydra/main.py" not in told
+    with pytest.raises(InstantiationException) as raised:
+        cli.main(["train", "data.reader._target_=faulty_reader.read"])
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "faulty_reader.py" in shown and "KeyError: 'nothing'" in shown and "hydra/main.py" not in shown
 
 
 def test_a_fault_in_a_module_of_ones_own_keeps_its_traceback_under_every_command(

@@ -20,6 +20,7 @@ from study_factory import CLASSES, SPLITS, add_job, boxes
 
 import lightdet.cli.main as cli
 import lightdet.report.cost as cost
+from lightdet.config.compose import compose_config
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_json
 from lightdet.metric.detections_file import read_detections, write_detections
@@ -425,7 +426,7 @@ def test_operations_at_other_sizes_are_counted_and_remembered(tmp_path: Path, mo
     folder = add_job(tmp_path, {"model": "proposed"})
     broken = add_job(tmp_path, {"model": "gone"})
     foreign = add_job(tmp_path, {"model": "foreign"})
-    config = cli.compose_config(["width=0.125", "num_classes=3", "logger=none"])
+    config = compose_config(["width=0.125", "num_classes=3", "logger=none"])
     targets = (config.model, {"_target_": "lightdet.model.Gone"}, {"_target_": "pathlib.Path"})
     for place, target in zip((folder, broken, foreign), targets, strict=True):
         OmegaConf.save(OmegaConf.create({**config, "model": target}), place.config_path, resolve=True)

@@ -16,7 +16,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 from tracked_run import CONFIG, forget_wandb, of_kind, records, results, summary_of, tracked_run, train
 
-from lightdet.cli.main import compose_config, main
+from lightdet.cli.main import main
+from lightdet.config.compose import compose_config
 from lightdet.config.conf_folder import conf_folder
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json

@@ -1,16 +1,15 @@
 """Overrides that change nothing: refused for a single run, whose user would believe that something was changed."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lightdet.config.tree import ignored, lies_in, resolve, without
+from lightdet.config.composition import composed
+from lightdet.config.tree import ignored, lies_in, resolve, without, without_hydra
 from lightdet.core.errors import LightdetError
 
 SWEEPS_ALONE = ("launcher", "study.on_error", "study.retry")
@@ -24,19 +23,9 @@ def refuse_alone(overrides: list[str]) -> None:
             raise LightdetError(f"{override}: only a sweep reads it; add -m, also for a single row")
 
 
-def refuse_ineffective(overrides: list[str]) -> None:
-    """Raise LightdetError for an override of this Hydra run that changes nothing."""
-    if not HydraConfig.initialized() or not GlobalHydra.instance().is_initialized():
-        return
-    hydra_config = HydraConfig.get()
-    hydra_overrides = list(hydra_config.overrides.hydra)
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
-
-    def compose(words: list[str]) -> DictConfig:
-        return hydra.compose_config(hydra_config.job.config_name, words + hydra_overrides, RunMode.RUN, False, False)
-
-    reasons = ineffective_overrides(compose, overrides)
+def refuse_ineffective(overrides: list[str], hydra_overrides: list[str], config_dir: Path | None = None) -> None:
+    """Raise LightdetError for an override of a single run that changes nothing, those for Hydra apart."""
+    reasons = ineffective_overrides(lambda words: composed([*hydra_overrides, *words], config_dir), overrides)
     if reasons:
         raise LightdetError("; ".join(reasons))
 
@@ -66,9 +55,8 @@ def ineffective_overrides(compose: Callable[[list[str]], DictConfig], overrides:
 
 def _effect(cfg: DictConfig) -> dict[str, Any]:
     """Everything in a config that anything reads: its groups, and the plain values that are not fed into groups."""
-    bare = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     kept = ("image_size", "seed", "runs_dir")
-    read = without(resolve(bare), ignored(cfg))
+    read = without(resolve(without_hydra(cfg)), ignored(cfg))
     return {key: value for key, value in read.items() if isinstance(value, dict) or key in kept}
 
 

@@ -6,17 +6,16 @@ import shlex
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
+from pathlib import Path
 
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
-from lightdet.config.compose import compose_config
+from lightdet.config.composition import composed
 from lightdet.config.conf_folder import conf_folder
-from lightdet.config.tree import unused
-from lightdet.core.errors import LightdetError, not_loaded, underneath
+from lightdet.core.errors import not_loaded, underneath
 
-PLACES = ("backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner")  # inside of model.network
 NOISE = ("object_type=", "reference_type=", "See https://", "Config search path")
 UNKNOWN = re.compile(r"Could not override '([^']+)'")
 SEVERAL = re.compile(r"Ambiguous value for argument '([^']+)'")
@@ -55,14 +54,14 @@ def refusal(error: Exception) -> str:
         key = unknown[1]
         if (conf_folder() / key).is_dir():
             return f"{key}: nothing that is chosen has a place for this option"
-        return f"{key}: there is no such setting; {_advice(key)}"
+        return f"{key}: there is no such setting; {advice(key)}"
     if unloaded := not_loaded(error):
         return unloaded
     lines = [line.strip() for line in str(error).splitlines()]
     return "; ".join(line for line in lines if line and not line.startswith(NOISE))
 
 
-def _advice(key: str, cfg: DictConfig | None = None) -> str:
+def advice(key: str, cfg: DictConfig | None = None) -> str:
     """What to write in place of a key that a configuration (None: the default one) does not have, or where to look."""
     known = [name for name in _settings(cfg) if name != key]
     above = key.rpartition(".")[0]
@@ -74,68 +73,11 @@ def _advice(key: str, cfg: DictConfig | None = None) -> str:
     return "`lightdet train --cfg job` prints every setting there is"
 
 
-def require_places(config: DictConfig) -> None:
-    """Raise LightdetError for an option file that fills no place: its values would lie where nothing reads them."""
-    for name in PLACES:
-        if isinstance(config.get(name), DictConfig):
-            raise LightdetError(
-                f"{name}: the file of this option fills no place; its first line must be `# @package ...`, as it is in "
-                f"conf/{name}"
-            )
-
-
-def require_values(config: DictConfig) -> None:
-    """Raise LightdetError for what only a person can give and did not: values of the data, environment variables."""
-    try:
-        missing = sorted(key for key in OmegaConf.missing_keys(config) if key.startswith("data."))
-    except InterpolationResolutionError as error:
-        why = str(error).splitlines()[0].rpartition("interpolation: ")[2].strip('"')
-        raise LightdetError(f"no value for {error.full_key}: {why}") from error
-    if missing:
-        raise LightdetError(f"no value for {', '.join(missing)}: say {missing[0]}=... on the command line")
-
-
-def require_mappings(cfg: DictConfig, words: Sequence[str]) -> None:
-    """Raise LightdetError for a word that puts one value where by default several settings stand."""
-    for word in words:
-        key = word.partition("=")[0].lstrip("+")
-        value = OmegaConf.select(cfg, key) if "." in key else None  # a null takes something out, which is allowed
-        settings = None if value is None or OmegaConf.is_config(value) else OmegaConf.select(_default(), key)
-        if isinstance(settings, DictConfig):
-            inside = (str(name) for name in settings)
-            told = ", ".join(f"{key}.{name}" for name in inside if not name.startswith("_"))
-            raise LightdetError(f"{word}: {key} is not one value, but several: {told}")
-
-
-def require_read(cfg: DictConfig, words: Sequence[str]) -> None:
-    """Raise LightdetError for an added value (`+key=value`) that nothing reads: most likely a slip."""
-    for word in words:
-        name = word.partition("=")[0]
-        key = name.lstrip("+")
-        if key != name and "/" not in key and "@" not in key and not _is_read(cfg, key):
-            raise LightdetError(f"{word}: nothing reads it; {_advice(key, cfg)}")
-
-
-def _is_read(cfg: DictConfig, key: str) -> bool:
-    """Whether a key is a group of options, an argument of some constructor, or interpolated elsewhere."""
-    if OmegaConf.is_config(OmegaConf.select(cfg, key)) or any("_target_" in node for node in _around(cfg, key)):
-        return True
-    return f"${{{key}}}" in OmegaConf.to_yaml(cfg) if "." in key else key not in unused(cfg)
-
-
-def _around(cfg: DictConfig, key: str) -> Iterator[DictConfig]:
-    """The nodes that a dotted key leads through, the root left out."""
-    node = cfg
-    for name in key.split(".")[:-1]:
-        node = node[name]
-        yield node
-
-
 def _settings(cfg: DictConfig | None) -> list[str]:
     """Every key that can be set, dotted, those that repeat another one last, then the groups of options; none where the
     configuration itself is broken."""
     try:
-        found = _dotted(_default() if cfg is None else cfg)
+        found = _dotted(default_config() if cfg is None else cfg)
         settings = [name for name, _ in sorted(found, key=lambda pair: pair[1])]
     except (HydraException, OmegaConfBaseException):
         return []
@@ -154,10 +96,17 @@ def _meant(key: str, known: Sequence[str], beside: Sequence[str]) -> str:
     return ""
 
 
+def default_config() -> DictConfig:
+    """The configuration without any override."""
+    return _default(conf_folder())
+
+
 @cache
-def _default() -> DictConfig:
-    """What is trained where nothing is said."""
-    return compose_config([])
+def _default(conf: Path) -> DictConfig:
+    cfg = composed([])
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
 
 
 def _dotted(cfg: DictConfig, above: str = "") -> Iterator[tuple[str, bool]]:

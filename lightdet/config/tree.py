@@ -28,6 +28,11 @@ def resolve(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """A copy of a composed configuration without Hydra's own section."""
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+
+
 def without(tree: dict[str, Any], places: Sequence[str]) -> dict[str, Any]:
     """A copy of nested values without those at the dotted places."""
     kept = dict(tree)

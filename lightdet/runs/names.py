@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.config.names import slug
@@ -19,11 +18,9 @@ def chosen(cfg: DictConfig) -> dict[str, Any]:
     A group that is chosen a second time inside another option keeps the place in its name ("attention@model..."), and
     what nothing takes up, a plain value or a group that the model ignores, is "-", whatever it says.
     """
-    names: dict[str, Any] = {}
-    if HydraConfig.initialized():
-        options = HydraConfig.get().runtime.choices
-        names = {str(key): value for key, value in options.items() if not str(key).startswith("hydra/")}
-        names |= {key: "-" for key in names if key.replace("/", ".") in ignored(cfg)}
+    options = OmegaConf.select(cfg, "hydra.runtime.choices") or {}  # of a composed job
+    names: dict[str, Any] = {str(key): value for key, value in options.items() if not str(key).startswith("hydra/")}
+    names |= {key: "-" for key in names if key.replace("/", ".") in ignored(cfg)}
     idle = unused(cfg)
     plain = {str(key): "-" if key in idle else cfg[key] for key in cfg if not OmegaConf.is_config(cfg[key])}
     return {key: value for key, value in {**names, **plain}.items() if key not in NOT_CHOICES}

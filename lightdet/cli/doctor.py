@@ -1,0 +1,22 @@
+"""`lightdet doctor`: examine a dataset before hours of training are spent on it."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def run(words: Sequence[str]) -> int:
+    """Examine the data that `lightdet train` would read; exit code 0 when clean, 1 for warnings, 2 for errors."""
+    parser = argparse.ArgumentParser("lightdet doctor", description=run.__doc__)
+    parser.add_argument("--config-dir", "-cd", type=Path, help="a folder of further options")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("override", nargs="*", help="as for train: data=neu_det image_size=224 ...")
+    options = parser.parse_intermixed_args(words)
+    from lightdet.config.compose import compose_config
+    from lightdet.config.judge import require_values
+
+    config = compose_config(options.override, options.config_dir)
+    require_values(config)
+    from lightdet.doctor.command import run_doctor
+
+    return run_doctor(config, options.json)

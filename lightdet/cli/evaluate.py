@@ -1,0 +1,45 @@
+"""`lightdet evaluate`: measure a finished run again."""
+
+import argparse
+from collections.abc import Sequence
+
+from lightdet.core.errors import LightdetError
+from lightdet.runs.find import RUN_HELP, find_run
+
+KEYS = ("split", "threshold", "checkpoint", "device", "out")
+
+
+def run(words: Sequence[str]) -> int:
+    """Measure a finished run again on a split of its data: the numbers, the curves and the pictures."""
+    parser = argparse.ArgumentParser(
+        "lightdet evaluate",
+        description=run.__doc__,
+        epilog="keys: split=val|train|test, checkpoint=best|last, threshold=0.5 (default: the best F1), device=cpu, "
+        "out=FOLDER (default: RUN/evaluate-SPLIT), and the keys of the run's config under data and model, such as "
+        "data.reader.root=FOLDER or model.nms_iou=0.5",
+    )
+    parser.add_argument("run", help=RUN_HELP)
+    parser.add_argument("setting", nargs="*", help="key=value")
+    options = parser.parse_args(words)
+    own, overrides = split_settings(options.setting)
+    run_folder = find_run(options.run)
+    from lightdet.engine.evaluate_run import evaluate_run
+
+    return evaluate_run(run_folder.path, own, overrides)
+
+
+def split_settings(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """`key=value` words -> (those of the command, those that change the run's config)."""
+    own: dict[str, str] = {}
+    overrides: list[str] = []
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise LightdetError(f"{setting!r} is not of the form key=value")
+        if key in KEYS:
+            own[key] = value
+        elif "." in key:
+            overrides.append(setting)
+        else:
+            raise LightdetError(f"{key}: choose one of {', '.join(KEYS)}, or a dotted key of the run's config")
+    return own, overrides

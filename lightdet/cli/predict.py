@@ -1,0 +1,42 @@
+"""`lightdet predict`: detect defects in images with a finished run."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightdet.runs.find import RUN_HELP, find_run
+
+
+def run(words: Sequence[str]) -> int:
+    """Detect defects in images: boxes drawn on copies, predictions.json, predictions.coco.json, and the speed."""
+    parser = argparse.ArgumentParser("lightdet predict", description=run.__doc__)
+    parser.add_argument("run", help=RUN_HELP)
+    parser.add_argument("source", nargs="+", help="images, folders of images, or globs in quotes")
+    parser.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (default: predictions)")
+    parser.add_argument("--threshold", type=share, help="least score of a box (default: the run's best F1, or 0.25)")
+    parser.add_argument("--overlap", type=share, default=0.5, help="IoU above which two boxes are one (default: 0.5)")
+    parser.add_argument("--checkpoint", default="best", choices=("best", "last"))
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    options = parser.parse_args(words)
+    run_folder = find_run(options.run)
+    from lightdet.engine.predict import find_photos, predict_run
+
+    photos = find_photos(options.source, options.out)
+    summary = predict_run(
+        run_folder.path, photos, options.out, options.threshold, options.checkpoint, options.device, options.overlap
+    )
+    print(json.dumps(summary.as_json(), indent=1) if options.json else summary.as_text())
+    for line in summary.broken:
+        print(f"lightdet: skipped {line}", file=sys.stderr)
+    return 1 if summary.broken else 0
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return number

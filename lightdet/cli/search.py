@@ -1,0 +1,3 @@
+"""`lightdet search`: look for the best settings in many short trainings."""
+
+from lightdet.study.search.command import run as run

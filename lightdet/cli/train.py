@@ -1,0 +1,59 @@
+"""`lightdet train`: one run, or with `-m` a sweep; `--help`, `--cfg`, `--info` and completion are Hydra's."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightdet.config.conf_folder import conf_folder
+from lightdet.config.words import with_full_names
+from lightdet.core.errors import LightdetError
+from lightdet.engine.work import TRAINING
+
+# flags of Hydra's application that print something in place of a training
+SHOW = ("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion")
+
+
+def run(words: Sequence[str], train: str = TRAINING) -> int:
+    """Train what the words describe, `train` names the training as module:function; the exit code."""
+    words = with_full_names(words)
+    if any(word.partition("=")[0] in SHOW for word in words):
+        return show(words)
+    options = parse(words)
+    if options.multirun:
+        from lightdet.study.sweep import sweep_words
+
+        return sweep_words(options.override, options.config_dir, train)
+    from lightdet.metric.detection_text import metrics_text
+    from lightdet.study.single import train_words
+
+    results = train_words(options.override, options.config_dir, train).read_results()
+    print(metrics_text(results["metrics"]))
+    return 0
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Exits with 2 for words that it does not know, as argparse does."""
+    parser = argparse.ArgumentParser("lightdet train", add_help=False)
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    parser.add_argument("override", nargs="*")
+    return parser.parse_intermixed_args(words)
+
+
+def show(words: Sequence[str]) -> int:
+    """What Hydra's application prints: help, completion, or a configuration, which is judged as a run's is."""
+    from hydra._internal.utils import _run_hydra, get_args_parser
+
+    parser = get_args_parser()
+    options = parser.parse_intermixed_args(words)
+    if options.cfg or options.info:
+        if options.multirun:
+            raise LightdetError("Only one of --multirun, --cfg and --info can be given: they show one configuration")
+        from lightdet.study.single import single_config
+
+        single_config(options.overrides, Path(options.config_dir) if options.config_dir else None)
+    try:
+        _run_hydra(options, parser, run, str(conf_folder()), "train")
+    except SystemExit as stop:  # how Hydra returns
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0

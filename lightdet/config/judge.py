@@ -1,0 +1,78 @@
+"""Whether a composed configuration can be trained, as far as that shows without torch."""
+
+from collections.abc import Iterator, Sequence
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
+
+from lightdet.config.refusals import advice, default_config
+from lightdet.config.tree import unused, without_hydra
+from lightdet.core.errors import LightdetError
+
+PLACES = ("backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner")  # inside of model.network
+
+
+def judge(cfg: DictConfig, words: Sequence[str]) -> None:
+    """Raise LightdetError for a configuration, composed under the overrides `words`, that no training can follow."""
+    bare = without_hydra(cfg)
+    require_places(bare)
+    require_values(bare)
+    require_mappings(bare, words)
+    require_read(bare, words)
+
+
+def require_places(config: DictConfig) -> None:
+    """Raise LightdetError for an option file that fills no place: its values would lie where nothing reads them."""
+    for name in PLACES:
+        if isinstance(config.get(name), DictConfig):
+            raise LightdetError(
+                f"{name}: the file of this option fills no place; its first line must be `# @package ...`, as it is in "
+                f"conf/{name}"
+            )
+
+
+def require_values(config: DictConfig) -> None:
+    """Raise LightdetError for what only a person can give and did not: values of the data, environment variables."""
+    try:
+        missing = sorted(key for key in OmegaConf.missing_keys(config) if key.startswith("data."))
+    except InterpolationResolutionError as error:
+        why = str(error).splitlines()[0].rpartition("interpolation: ")[2].strip('"')
+        raise LightdetError(f"no value for {error.full_key}: {why}") from error
+    if missing:
+        raise LightdetError(f"no value for {', '.join(missing)}: say {missing[0]}=... on the command line")
+
+
+def require_mappings(cfg: DictConfig, words: Sequence[str]) -> None:
+    """Raise LightdetError for a word that puts one value where by default several settings stand."""
+    for word in words:
+        key = word.partition("=")[0].lstrip("+")
+        value = OmegaConf.select(cfg, key) if "." in key else None  # a null takes something out, which is allowed
+        settings = None if value is None or OmegaConf.is_config(value) else OmegaConf.select(default_config(), key)
+        if isinstance(settings, DictConfig):
+            inside = (str(name) for name in settings)
+            told = ", ".join(f"{key}.{name}" for name in inside if not name.startswith("_"))
+            raise LightdetError(f"{word}: {key} is not one value, but several: {told}")
+
+
+def require_read(cfg: DictConfig, words: Sequence[str]) -> None:
+    """Raise LightdetError for an added value (`+key=value`) that nothing reads: most likely a slip."""
+    for word in words:
+        name = word.partition("=")[0]
+        key = name.lstrip("+")
+        if key != name and "/" not in key and "@" not in key and not _is_read(cfg, key):
+            raise LightdetError(f"{word}: nothing reads it; {advice(key, cfg)}")
+
+
+def _is_read(cfg: DictConfig, key: str) -> bool:
+    """Whether a key is a group of options, an argument of some constructor, or interpolated elsewhere."""
+    if OmegaConf.is_config(OmegaConf.select(cfg, key)) or any("_target_" in node for node in _around(cfg, key)):
+        return True
+    return f"${{{key}}}" in OmegaConf.to_yaml(cfg) if "." in key else key not in unused(cfg)
+
+
+def _around(cfg: DictConfig, key: str) -> Iterator[DictConfig]:
+    """The nodes that a dotted key leads through, the root left out."""
+    node = cfg
+    for name in key.split(".")[:-1]:
+        node = node[name]
+        yield node

@@ -1,0 +1,53 @@
+"""One training from the words that describe it; what `lightdet train` without `-m` does, and the Python API.
+
+No torch before the training itself.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from lightdet.config.compose import compose_job
+from lightdet.config.ineffective import refuse_alone, refuse_ineffective
+from lightdet.config.judge import judge
+from lightdet.config.words import with_full_names
+from lightdet.core.errors import LightdetError
+from lightdet.engine.work import TRAINING, work
+from lightdet.logger.wandb_sweep import answer_agent
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.names import study_name
+from lightdet.runs.registration import ask, register
+
+
+def train_words(words: Sequence[str], config_dir: Path | None = None, train: str = TRAINING) -> RunFolder:
+    """Train the run that the overrides describe, and return its folder; one that is done already is not trained again.
+
+    `config_dir` holds further options, `train` names the training as module:function. Raises LightdetError for words
+    that no training can follow, before a folder is made, and whatever the training raises, after noting it.
+    """
+    cfg = single_config(words, config_dir)
+    request = ask(cfg, list(cfg.hydra.overrides.task))
+    if request.trouble:
+        raise LightdetError(request.trouble)
+    (folder,) = register(Path(cfg.runs_dir), study_name(cfg.study.name or "single"), [request])
+    assert folder is not None
+    if folder.is_done(request.identity):
+        print(f"lightdet: this run is done already, in {folder.path}", flush=True)
+        print("lightdet: images or labels changed since do not count; study=NAME trains anew", flush=True)
+        answer_agent(cfg, folder)
+    else:
+        work(folder, train)
+    return folder
+
+
+def single_config(words: Sequence[str], config_dir: Path | None = None) -> DictConfig:
+    """The configuration of a single run. Raises LightdetError for words that no training can follow, and for those
+    that change nothing."""
+    words = with_full_names(words)
+    cfg = compose_job(words, config_dir)
+    judge(cfg, words)
+    overrides = list(cfg.hydra.overrides.task)
+    refuse_alone(overrides)
+    refuse_ineffective(overrides, list(cfg.hydra.overrides.hydra), config_dir)
+    return cfg
