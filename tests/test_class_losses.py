@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
 from lightdet.assigner.ratio import Ratio
+from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Letterbox, Target, TrainingFacts
 from lightdet.data.module import ImageData
@@ -153,7 +154,7 @@ def test_the_data_counts_the_boxes_of_its_training_set(tmp_path, monkeypatch: py
 
     def record(labels: list[int]) -> Record:
         boxes = np.tile(np.float32([0, 0, 8, 4]), (len(labels), 1))
-        return Record("x.png", tmp_path / "x.png", boxes, np.array(labels, dtype=np.int64))
+        return Record("x.png", tmp_path / "x.png", Boxes(boxes, np.array(labels, dtype=np.int64)))
 
     monkeypatch.setattr("lightdet.data.dataset.original_size", lambda path: (16, 16))
     facts = ImageData(Three(), None, 32, 2, 0, 1, 0, 3).facts()

@@ -12,6 +12,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from torch import Tensor, nn
 
+from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Batch, Detections, Target
 from lightdet.data.augment.pipeline import Pipeline
@@ -45,7 +46,7 @@ class PaintedReader:
             cv2.imwrite(str(path), pixels)
         count = 0 if index % 3 == 0 else 1
         boxes = np.asarray([[4, 6, 10, 14]] * count, dtype=np.float32).reshape(-1, 4)
-        return Record(path.name, path, boxes, np.full(count, index % 2, dtype=np.int64))
+        return Record(path.name, path, Boxes(boxes, np.full(count, index % 2, dtype=np.int64)))
 
 
 class Brightness:

@@ -11,10 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from tiny_datasets import BOX, Settings, voc_object, voc_xml, write_photo, write_voc
 
+from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
 from lightdet.data.reader.voc import Voc
 from lightdet.data.record import Record, with_bits
-from lightdet.doctor.command import Examination, examine, quick_check, run_doctor
+from lightdet.doctor.command import run_doctor
+from lightdet.doctor.examine import examine, quick_check
+from lightdet.doctor.findings import Examination
 from lightdet.doctor.report import as_dict, as_text
 from lightdet.ops.anchors import reachable
 from lightdet.ops.grid import check_image_size
@@ -180,7 +183,7 @@ def test_anchors_that_do_not_fit(settings: Settings) -> None:
 
 
 def record(name: str, labels: list[int]) -> Record:
-    return Record(name, Path(name), np.tile(np.float32([[4, 6, 20, 18]]), (len(labels), 1)), np.int64(labels))
+    return Record(name, Path(name), Boxes(np.tile(np.float32([[4, 6, 20, 18]]), (len(labels), 1)), np.int64(labels)))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +206,7 @@ def test_quick_check_tells_of_lost_boxes_without_decoding(settings: Settings, tm
     assert quick_check(records, ("scratch", "dent"), 64) == []
     path = records["train"][0].path
     path.write_bytes(path.read_bytes()[:60])  # a header without pixels
-    thin = replace(records["train"][0], boxes_xyxy=np.float32([[4, 6, 20, 6.5]]))
+    thin = replace(records["train"][0], annotation=Boxes(np.float32([[4, 6, 20, 6.5]]), records["train"][0].labels))
     (line,) = quick_check({**records, "train": [thin, *records["train"][1:]]}, ("scratch", "dent"), 64)
     assert line.startswith("unlearnable boxes: scratch: 1 of 2 boxes")
 

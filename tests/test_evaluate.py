@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Batch, Detections, Target
 from lightdet.data.image import read_image
@@ -57,7 +58,7 @@ def photos(folder: Path) -> tuple[list[Record], list[Batch]]:
         count = 0 if index == len(SIZES) - 1 else 2
         boxes = np.array(BOXES[:count], dtype=np.float32).reshape(-1, 4)
         labels = np.arange(count, dtype=np.int64)
-        records.append(Record(f"line a/photo_{index}.png", path, boxes, labels))
+        records.append(Record(f"line a/photo_{index}.png", path, Boxes(boxes, labels)))
         placed, letterbox = letterbox_image(photo, INPUT)
         corners = boxes_to_input(torch.from_numpy(boxes), letterbox)
         images.append(torch.from_numpy(placed).permute(2, 0, 1).float() / 255)

@@ -84,3 +84,34 @@ def test_option_folders_list_nothing() -> None:
 def test_what_runs_before_training_does_without_torch(module: str) -> None:
     script = f"import sys, lightdet.{module}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+def modules_imported(path: Path) -> set[str]:
+    """Modules of this package that a file imports, inside its functions too: "lightdet.data.image", ..."""
+    known = {module_of(file) for file in FILES}
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+            names.add(node.module or "")
+    return names & known
+
+
+def module_of(path: Path) -> str:
+    """lightdet/data/image.py -> lightdet.data.image."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def test_no_two_files_import_each_other() -> None:
+    """Not even by way of others, and not inside of a function: what is left when files whose imports are all known to
+    be free of circles are taken away, again and again, is in a circle or imports one."""
+    left = {module_of(path): modules_imported(path) for path in FILES}
+    while free := {name for name, imported in left.items() if not imported & left.keys()}:
+        left = {name: imported for name, imported in left.items() if name not in free}
+    while unused := set(left) - set().union(*left.values()):  # they import a circle and lie outside of it
+        left = {name: imported for name, imported in left.items() if name not in unused}
+    assert not left, "\n".join(
+        f"{name} -> {', '.join(sorted(imported & left.keys()))}" for name, imported in left.items()
+    )

@@ -29,6 +29,7 @@ from tiny_datasets import (
     yolo_row,
 )
 
+from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
 from lightdet.data.image import is_deep, original_size, read_image
 from lightdet.data.reader.coco import Coco
@@ -37,7 +38,7 @@ from lightdet.data.reader.voc import Voc
 from lightdet.data.reader.yolo import Yolo
 from lightdet.data.record import Record, doubts_of
 from lightdet.data.split import split
-from lightdet.doctor.command import examine
+from lightdet.doctor.examine import examine
 
 NEU_DET = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
 DEEP_PCB = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
@@ -320,7 +321,9 @@ def test_deep_pcb_is_read_whole(real_data: Path) -> None:
 
 def records_of(labels: list[list[int]]) -> list[Record]:
     return [
-        Record(f"{i:03}.png", Path(f"{i:03}.png"), np.zeros((len(some), 4), np.float32), np.array(some, np.int64))
+        Record(
+            f"{i:03}.png", Path(f"{i:03}.png"), Boxes(np.zeros((len(some), 4), np.float32), np.array(some, np.int64))
+        )
         for i, some in enumerate(labels)
     ]
 

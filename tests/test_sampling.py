@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from lightdet.config.conf_folder import conf_folder
+from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.module import ImageData
@@ -105,7 +106,7 @@ class EightPhotos:
 
     def read(self) -> dict[str, list[Record]]:
         records = [
-            Record(f"{k}.png", self.root / "x.png", np.tile(np.float32([2, 2, 9, 9]), (len(labels), 1)), labels)
+            Record(f"{k}.png", self.root / "x.png", Boxes(np.tile(np.float32([2, 2, 9, 9]), (len(labels), 1)), labels))
             for k, labels in enumerate(LABELS)
         ]
         return {"train": records, "val": records[:2]}

@@ -3,7 +3,7 @@
 Every box is `xyxy` in continuous pixels, x to the right and y down: the box of the single pixel (0, 0) is [0, 0, 1, 1].
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -19,20 +19,28 @@ class Letterbox:
 
     scale_x: float
     scale_y: float
-    left: float  # px, input frame
-    top: float  # px, input frame
+    left: float  # input px
+    top: float  # input px
     original_height: int  # px
     original_width: int  # px
 
 
 @dataclass(slots=True)
 class Target:
-    """The truth of one image."""
+    """The ground truth of one image, as far as its record is annotated."""
 
-    boxes_xyxy: Tensor  # (N, 4) float32, px, input frame
+    boxes_xyxy: Tensor  # (N, 4) float32, input px; N = 0 without objects, and where the annotation is of another kind
     labels: Tensor  # (N,) int64, 0..C-1
     image_id: str  # unique within the dataset: the image's path relative to the data root, with "/" between folders
     letterbox: Letterbox
+    domain: str = ""  # where the image comes from: a line, a camera, a product; "" where the reader does not say
+    class_label: int | None = None  # of the whole image, 0..C-1
+    mask: Tensor | None = None  # (H, W) uint8, input px: 0 = background, k + 1 = class k
+
+    def to(self, device: torch.device | str) -> "Target":
+        """The same target with its tensors on a device."""
+        mask = None if self.mask is None else self.mask.to(device)
+        return replace(self, boxes_xyxy=self.boxes_xyxy.to(device), labels=self.labels.to(device), mask=mask)
 
 
 @dataclass(slots=True)
@@ -41,9 +49,8 @@ class Batch:
     targets: list[Target] = field(default_factory=list)  # B of them
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch on a device, with its images as detectors take them."""
-        targets = [Target(t.boxes_xyxy.to(device), t.labels.to(device), t.image_id, t.letterbox) for t in self.targets]
-        return Batch(self.images_on(device), targets)
+        """The same batch on a device, with its images as models take them."""
+        return Batch(self.images_on(device), [target.to(device) for target in self.targets])
 
     def images_on(self, device: torch.device | str) -> Tensor:
         """(B, 3, H, W) float32 RGB in 0..1. They travel as they are, a quarter of the bytes, and are divided there."""
@@ -58,13 +65,13 @@ class Batch:
 class TrainingFacts:
     """What a detector may know of the training set before its first step."""
 
-    box_sizes: Tensor  # (N, 2) float32 px, input frame: width and height of every box
+    box_sizes: Tensor  # (N, 2) float32, input px: width and height of every box
     class_counts: Tensor  # (C,) int64: boxes of each class
 
 
 @dataclass(slots=True)
 class Detections:
-    """What a detector found in one image, best first."""
+    """The predicted boxes of one image, best first."""
 
     boxes_xyxy: Tensor  # (N, 4) float32, px; the frame is the one of the image given to `detect`
     scores: Tensor  # (N,) float32 in 0..1, descending
@@ -72,7 +79,7 @@ class Detections:
 
     @staticmethod
     def none(device: torch.device | str = "cpu") -> "Detections":
-        """An image without a finding."""
+        """No predicted box."""
         return Detections(
             torch.zeros(0, 4, device=device),
             torch.zeros(0, device=device),

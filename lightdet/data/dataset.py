@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lightdet.core.annotation import ClassLabel, Mask
+from lightdet.core.errors import LightdetError
 from lightdet.core.types import Letterbox, Target
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.augment.sample import Sample
 from lightdet.data.cache import ImageCache, shared_zeros
-from lightdet.data.image import original_size, read_image
+from lightdet.data.image import original_size, read_image, read_mask
 from lightdet.data.record import Record
-from lightdet.ops.letterbox import boxes_to_input, letterbox_image, place
+from lightdet.ops.letterbox import boxes_to_input, letterbox_image, letterbox_mask, place
 
 
 class LetterboxedImages:
@@ -24,7 +26,7 @@ class LetterboxedImages:
         self.records = list(records)
         self.image_size = image_size
         self.cache = cache
-        self._boxes: dict[int, np.ndarray] = {}  # (N, 4) float32, px, input frame
+        self._boxes: dict[int, np.ndarray] = {}  # (N, 4) float32, input px
         self._original_sizes = shared_zeros((len(self.records), 2), np.int32)  # height, width, px; 0 = not known yet
 
     def __len__(self) -> int:
@@ -42,7 +44,20 @@ class LetterboxedImages:
         if index not in self._boxes:
             boxes = torch.tensor(record.boxes_xyxy, dtype=torch.float32).reshape(-1, 4)
             self._boxes[index] = boxes_to_input(boxes, self.letterbox(index)).numpy()
-        return Sample(image, self._boxes[index], record.labels)
+        return Sample(image, self._boxes[index], record.box_labels, self._mask(index))
+
+    def _mask(self, index: int) -> np.ndarray | None:
+        """(S, S) uint8, input px, of an image that is annotated by a mask; read anew each time."""
+        annotation = self.records[index].annotation
+        if not isinstance(annotation, Mask):
+            return None
+        mask, placed = read_mask(annotation.path), self.letterbox(index)
+        if mask.shape != (placed.original_height, placed.original_width):
+            raise LightdetError(
+                f"{annotation.path}: the mask has {mask.shape[1]} x {mask.shape[0]} px, and its image "
+                f"{placed.original_width} x {placed.original_height} px; make them equal"
+            )
+        return letterbox_mask(mask, self.image_size)
 
     def letterbox(self, index: int) -> Letterbox:
         """How image `index` is placed in the input; at most its file's header is read."""
@@ -78,11 +93,15 @@ class ImageDataset(Dataset[tuple[np.ndarray, Target]]):
             generator = np.random.default_rng([self.seed, epoch, copy])
             epochs_left = self.max_epochs - epoch if self.max_epochs >= 0 else sys.maxsize
             sample = self.augment(self.images, index, generator, epochs_left)
+        record = self.images.records[index]
         target = Target(
             boxes_xyxy=_tensor(sample.boxes_xyxy, torch.float32).reshape(-1, 4),
             labels=_tensor(sample.labels, torch.int64).reshape(-1),
-            image_id=self.images.records[index].image_id,
+            image_id=record.image_id,
             letterbox=self.images.letterbox(index),
+            domain=record.domain,
+            class_label=record.annotation.label if isinstance(record.annotation, ClassLabel) else None,
+            mask=None if sample.mask is None else _tensor(sample.mask, torch.uint8),
         )
         return sample.image, target
 

@@ -55,6 +55,21 @@ def read_values(path: Path) -> np.ndarray:
         raise LightdetError(f"{path}: broken image ({_one_line(error)}); replace or remove it") from error
 
 
+def read_mask(path: Path) -> np.ndarray:
+    """The class of every pixel as (H, W) uint8: 0 = background, k + 1 = class k.
+
+    Raises LightdetError for a file that cannot be read, and for one that has not a single channel of 8 bits.
+    """
+    try:
+        with _open(_read_bytes(path)) as image:
+            image.load()
+            if image.mode not in ("1", "L", "P"):
+                raise LightdetError(f"{path}: a mask has one channel of 8 bits, not {image.mode}; save it as such")
+            return np.array(image, dtype=np.uint8)
+    except UNREADABLE as error:
+        raise LightdetError(f"{path}: broken mask ({_one_line(error)}); replace or remove it") from error
+
+
 def original_size(path: Path) -> tuple[int, int]:
     """Height and width in px of the image that `read_image` returns, from the file's header alone.
 

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
 from lightdet.data.files import DataRoot
 from lightdet.data.record import Record
@@ -61,8 +62,10 @@ def make_record(root: DataRoot, image: Path, claims: Sequence[Claim], said_by: P
     return Record(
         image_id=root.image_id(image),
         path=image,
-        boxes_xyxy=np.array(boxes, dtype=np.float32).reshape(-1, 4),
-        labels=np.array([claim.label for claim in claims], dtype=np.int64),
+        annotation=Boxes(
+            xyxy=np.array(boxes, dtype=np.float32).reshape(-1, 4),
+            labels=np.array([claim.label for claim in claims], dtype=np.int64),
+        ),
     )
 
 

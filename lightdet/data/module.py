@@ -10,13 +10,14 @@ from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
+from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError, demand_whole
 from lightdet.core.types import Batch, TrainingFacts
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.dataset import ImageDataset, LetterboxedImages
 from lightdet.data.loader import BatchLoader, Position
-from lightdet.data.record import Reader, Record, with_bits
+from lightdet.data.record import Reader, Record, require_kind, with_bits
 from lightdet.data.sampler import EpochBatchSampler
 
 MOST_WORKERS = 8
@@ -104,6 +105,8 @@ class ImageData(LightningDataModule):
         for split in ("train", "val"):
             if not records.get(split):
                 raise LightdetError(f"the dataset has no images to use as '{split}'; check its split files")
+        if self.augment is not None and self.augment.mosaic is not None:
+            require_kind({"train": records["train"]}, Boxes, "augment.mosaic, which joins four images,")
         room = self.cache_megabytes * MEGABYTE
         for split in sorted(records, key=lambda name: name != "train"):
             cache = ImageCache(len(records[split]), self.image_size, room)

@@ -1,4 +1,4 @@
-"""What a reader hands over: labelled images on disk, in no dataset's own format."""
+"""The records of a reader: annotated images on disk, in no dataset's own format."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,19 +7,43 @@ from typing import Protocol
 
 import numpy as np
 
+from lightdet.core.annotation import Annotation, Boxes, ClassLabel, Mask
 from lightdet.core.errors import LightdetError
 from lightdet.data.image import BITS
+
+Splits = Mapping[str, Sequence["Record"]]
+KIND_NAMES = {Boxes: "boxes", ClassLabel: "class label", Mask: "mask"}
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One labelled image on disk."""
+    """One image on disk and what is known of it."""
 
     image_id: str  # the path relative to the data root, with "/" between folders
     path: Path
-    boxes_xyxy: np.ndarray  # (N, 4) float32, original px, continuous
-    labels: np.ndarray  # (N,) int64, 0..C-1
+    annotation: Annotation
+    domain: str = ""  # where the image comes from: a line, a camera, a product
+    reference: Path | None = None  # a second image of the same size: the defect-free template, another exposure
     bits: int | None = None  # of the camera, for `read_image`; a setting of the whole dataset, not of its reader
+
+    @property
+    def boxes_xyxy(self) -> np.ndarray:
+        """(N, 4) float32, original px, continuous; N = 0 without objects or with another kind of annotation."""
+        return self.annotation.xyxy if isinstance(self.annotation, Boxes) else np.zeros((0, 4), np.float32)
+
+    @property
+    def box_labels(self) -> np.ndarray:
+        """(N,) int64: the classes of `boxes_xyxy`."""
+        return self.annotation.labels if isinstance(self.annotation, Boxes) else np.zeros(0, np.int64)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) int64: the classes that the annotation names, of whatever kind it is; what splits are balanced by."""
+        if isinstance(self.annotation, ClassLabel):
+            return np.array([self.annotation.label], np.int64)
+        if isinstance(self.annotation, Mask):
+            return np.array(self.annotation.labels, np.int64)
+        return self.box_labels
 
 
 class Reader(Protocol):
@@ -45,3 +69,20 @@ def with_bits(splits: Mapping[str, Sequence[Record]], bits: int | None) -> dict[
     if bits is not None and (isinstance(bits, bool) or bits not in BITS):
         raise LightdetError(f"data.bits={bits}: one of null, {', '.join(map(str, BITS))}")
     return {name: [replace(record, bits=bits) for record in records] for name, records in splits.items()}
+
+
+def require_kind(splits: Splits, kind: type | None, needed_by: str = "this model") -> None:
+    """Raises LightdetError for a record whose annotation is not of `kind`, one of those in `lightdet.core.annotation`.
+
+    None: no annotation is needed.
+    """
+    if kind is None:
+        return
+    for split in ("train", "val", "test"):
+        for record in splits.get(split, ()):
+            if not isinstance(record.annotation, kind):
+                have = KIND_NAMES.get(type(record.annotation), "no annotation")
+                raise LightdetError(
+                    f"dataset: {record.path} in '{split}' has {have}, and {needed_by} needs {KIND_NAMES[kind]}; "
+                    "take a model for this kind of annotation, or another data.reader"
+                )

@@ -1,71 +1,27 @@
-"""What can be wrong with a dataset, one function per suspicion; each returns what it found."""
+"""The checks of a dataset, one function for each thing that can be wrong; each returns its findings."""
 
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 
+from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
 from lightdet.data.image import BITS, TWELVE_BIT_MAX, read_values, to_eight_bits
-from lightdet.data.record import Record
+from lightdet.data.record import Record, Splits
+from lightdet.doctor.findings import Finding, ImageFacts, InputBoxes
 from lightdet.ops.anchors import POOR_RECALL
 from lightdet.ops.boxes import pairwise_iou
 
-Splits = Mapping[str, Sequence[Record]]
 SMALLEST_SIDE = 2.0  # px, input frame; below this nothing is left of an object after the first two convolutions
 LARGEST_INPUT = 2048  # px; where more would be needed, cutting images into tiles is the better advice
 SAME_PLACE_IOU = 0.95
 IMBALANCE = 20.0
 NAMED = 3  # images that a message names; the JSON report has them all
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to know about a dataset."""
-
-    level: Literal["error", "warning", "note"]  # training would break; look at it; worth knowing
-    topic: str
-    message: str  # one line
-    images: tuple[str, ...] = ()  # image ids
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """What decoding an image told."""
-
-    height: int  # px
-    width: int  # px
-    digest: bytes  # of the pixels: equal for the same picture in another file, or in another format
-    blank: bool  # every pixel the same
-    problem: str = ""  # why it cannot be read; then nothing else is known
-    brightest: int | None = None  # greatest value in the file, of an image with more than 8 bits per channel
-
-
-@dataclass(frozen=True, slots=True)
-class InputBoxes:
-    """The boxes of some records as the network will see them."""
-
-    sizes: np.ndarray  # (N, 2) float64 width and height, px, input frame
-    labels: np.ndarray  # (N,) int64
-    images: tuple[str, ...]  # N image ids
-
-    @staticmethod
-    def of(records: Iterable[Record], original_sizes: Mapping[Path, tuple[int, int]], image_size: int) -> "InputBoxes":
-        """`original_sizes`: height and width in px; records of unknown size are left out."""
-        known = [record for record in records if record.path in original_sizes]
-        sizes, labels, images = [np.zeros((0, 2))], [np.zeros(0, np.int64)], list[str]()
-        for record in known:
-            scale = image_size / max(original_sizes[record.path])
-            sizes.append((record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]) * scale)
-            labels.append(record.labels)
-            images += [record.image_id] * len(record.labels)
-        return InputBoxes(np.concatenate(sizes), np.concatenate(labels), tuple(images))
 
 
 def look_at_images(splits: Splits) -> dict[Path, ImageFacts]:
@@ -91,7 +47,7 @@ def _look_at(path: Path, bits: int | None) -> ImageFacts:
 
 
 def check_splits(splits: Splits) -> list[Finding]:
-    """Splits that are missing, empty or without a box, and images in two of them."""
+    """Splits that are missing or empty, those annotated by boxes without a single one, and images in two splits."""
     found = []
     for name, purpose in (("train", "learn from"), ("val", "measure on")):
         records = splits.get(name, ())
@@ -99,7 +55,7 @@ def check_splits(splits: Splits) -> list[Finding]:
             found.append(
                 Finding("error", "empty split", f"no images in '{name}': nothing to {purpose}; check its list")
             )
-        elif not any(len(record.labels) for record in records):
+        elif all(isinstance(record.annotation, Boxes) and not len(record.box_labels) for record in records):
             text = f"no boxes in any of the {len(records)} images of '{name}': nothing to {purpose}; check the labels"
             found.append(Finding("error", "no boxes", text))
     first_seen: dict[str, str] = {}
@@ -133,7 +89,7 @@ def check_classes(splits: Splits, classes: Sequence[str]) -> list[Finding]:
 
 def count_boxes(records: Iterable[Record], num_classes: int) -> np.ndarray:
     """(num_classes,) int64: boxes of each class."""
-    labels = [record.labels for record in records]
+    labels = [record.box_labels for record in records]
     return np.bincount(np.concatenate(labels) if labels else np.zeros(0, np.int64), minlength=num_classes)
 
 
@@ -144,11 +100,11 @@ def check_boxes(splits: Splits, classes: Sequence[str]) -> list[Finding]:
     disagreement: dict[str, None] = {}
     for record in (record for records in splits.values() for record in records):
         iou = torch.triu(pairwise_iou(*[torch.from_numpy(record.boxes_xyxy)] * 2), diagonal=1).numpy()
-        same = record.labels[:, None] == record.labels[None, :]
+        same = record.box_labels[:, None] == record.box_labels[None, :]
         if ((iou > 1 - 1e-6) & same).any():
             twice.append(record.image_id)
         for first, second in zip(*np.nonzero((iou >= SAME_PLACE_IOU) & ~same), strict=True):
-            pair = sorted((classes[record.labels[first]], classes[record.labels[second]]))
+            pair = sorted((classes[record.box_labels[first]], classes[record.box_labels[second]]))
             disagreement[" / ".join(pair)] = None
             conflicts.append(record.image_id)
     found = []

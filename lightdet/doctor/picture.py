@@ -16,7 +16,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.data.image import read_image
 from lightdet.data.record import Record
 from lightdet.doctor.checks import SMALLEST_SIDE, count_boxes
-from lightdet.doctor.command import Examination
+from lightdet.doctor.findings import Examination
 from lightdet.ops.grid import STRIDES
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D31", "#7B4FA3", "#4D4D4D", "#B8A800")
@@ -75,7 +75,7 @@ def _draw_title(figure: Figure, examination: Examination, title: str) -> None:
     inch = 1 / figure.get_figheight()
     figure.text(0.025, 1 - 0.52 * inch, _plain(title), fontsize=19, fontweight="bold", color=INK)
     parts = [
-        f"{name}: {len(records):,} images, {sum(len(r.labels) for r in records):,} boxes"
+        f"{name}: {len(records):,} images, {sum(len(r.box_labels) for r in records):,} boxes"
         for name, records in examination.splits.items()
     ]
     facts = [*parts, f"{len(examination.classes)} classes", f"input {examination.image_size} px"]
@@ -107,7 +107,7 @@ def _typical(examination: Examination, label: int) -> tuple[Record, np.ndarray, 
         for records in examination.splits.values()
         for record in records
         for index, box in enumerate(record.boxes_xyxy)
-        if record.labels[index] == label
+        if record.box_labels[index] == label
     ]
     found.sort(key=lambda entry: entry[:3])
     for _, _, index, record in found[len(found) // 2 :]:
@@ -127,7 +127,7 @@ def _draw_example(axes: Axes, record: Record, image: np.ndarray, index: int) -> 
     left = min(max((x1 + x2 - side) / 2, 0), max(width - side, 0))
     top = min(max((y1 + y2 - side) / 2, 0), max(height - side, 0))
     axes.imshow(image, extent=(0, width, height, 0), interpolation="lanczos")
-    for box, label in zip(record.boxes_xyxy.tolist(), record.labels.tolist(), strict=True):
+    for box, label in zip(record.boxes_xyxy.tolist(), record.box_labels.tolist(), strict=True):
         corner, size = (box[0], box[1]), (box[2] - box[0], box[3] - box[1])
         axes.add_patch(Rectangle(corner, *size, fill=False, linewidth=2, edgecolor=_colour(label)))
     axes.set_xlim(left, left + side)

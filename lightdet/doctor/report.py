@@ -1,4 +1,4 @@
-"""What the doctor says: as text, as JSON, and (in doctor_picture.py) as a picture."""
+"""The doctor's report as text and as JSON; `lightdet.doctor.picture` draws it."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lightdet.doctor.checks import SMALLEST_SIDE, Finding, count_boxes
-from lightdet.doctor.command import Examination
+from lightdet.doctor.checks import SMALLEST_SIDE, count_boxes
+from lightdet.doctor.findings import Examination, Finding
 from lightdet.doctor.picture import draw_report
 from lightdet.ops.grid import STRIDES
 
@@ -25,8 +25,8 @@ def as_dict(examination: Examination) -> dict[str, Any]:
         "splits": {
             name: {
                 "images": len(records),
-                "images_without_boxes": sum(not len(record.labels) for record in records),
-                "boxes": sum(len(record.labels) for record in records),
+                "images_without_boxes": sum(not len(record.box_labels) for record in records),
+                "boxes": sum(len(record.box_labels) for record in records),
                 "boxes_per_class": dict(zip(examination.classes, count.tolist(), strict=True)),
             }
             for name, records in examination.splits.items()

@@ -23,7 +23,7 @@ from lightdet.data.module import ImageData
 from lightdet.data.record import doubts_of
 from lightdet.distributed.ranks import follow, rank_count, rank_zero
 from lightdet.distributed.world import World
-from lightdet.doctor.command import quick_check
+from lightdet.doctor.examine import quick_check
 from lightdet.draw.curves import plot_training
 from lightdet.engine.evaluate import evaluate
 from lightdet.engine.load import BEST, LAST, build_detector, load_weights

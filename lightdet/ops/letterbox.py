@@ -28,16 +28,26 @@ def letterbox_image(image: np.ndarray, image_size: int) -> tuple[np.ndarray, Let
     """Scale an image (H, W, 3) uint8 so that its longer side is `image_size` px, and pad it to a square with grey."""
     original_height, original_width = image.shape[:2]
     placed = place(original_height, original_width, image_size)
+    smooth = cv2.INTER_AREA if image_size < max(original_height, original_width) else cv2.INTER_LINEAR
+    return _scaled_and_padded(image, image_size, smooth, PADDING_GREY), placed
+
+
+def letterbox_mask(mask: np.ndarray, image_size: int) -> np.ndarray:
+    """(H, W) uint8 -> (S, S): placed as `letterbox_image` places its image, by nearest neighbours, padded with 0."""
+    return _scaled_and_padded(mask, image_size, cv2.INTER_NEAREST_EXACT, 0)
+
+
+def _scaled_and_padded(image: np.ndarray, image_size: int, interpolation: int, padding: int) -> np.ndarray:
+    original_height, original_width = image.shape[:2]
     height, width = _scaled_size(original_height, original_width, image_size)
     if (height, width) != (original_height, original_width):
-        interpolation = cv2.INTER_AREA if image_size < max(original_height, original_width) else cv2.INTER_LINEAR
         image = cv2.resize(image, (width, height), interpolation=interpolation)
     if (height, width) != (image_size, image_size):
-        canvas = np.full((image_size, image_size, 3), PADDING_GREY, dtype=np.uint8)
-        top, left = int(placed.top), int(placed.left)
+        canvas = np.full((image_size, image_size, *image.shape[2:]), padding, dtype=np.uint8)
+        top, left = (image_size - height) // 2, (image_size - width) // 2
         canvas[top : top + height, left : left + width] = image
         image = canvas
-    return image, placed
+    return image
 
 
 def _scaled_size(original_height: int, original_width: int, image_size: int) -> tuple[int, int]:

@@ -66,10 +66,13 @@ class Pipeline:
         boxes[:, 4] = np.arange(count)
         # A copy: some transforms write into what they are given, which may belong to the cache.
         data: dict[str, Any] = {"image": sample.image.copy(), "bboxes": boxes}
+        if sample.mask is not None:
+            data["mask"] = sample.mask.copy()
         for transform in self.transforms:
             data = transform(**data)
         boxes = np.asarray(data["bboxes"], dtype=np.float32).reshape(-1, 5)
-        return Sample(data["image"], boxes[:, :4] * size, sample.labels[boxes[:, 4].astype(np.int64)])
+        labels = sample.labels[boxes[:, 4].astype(np.int64)]
+        return Sample(data["image"], boxes[:, :4] * size, labels, data.get("mask"))
 
 
 def _share_randomness(transforms: Iterable[Any], generator: np.random.Generator, py_random: random.Random) -> None:

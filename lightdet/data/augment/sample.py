@@ -1,4 +1,4 @@
-"""One letterboxed image with its boxes, and the rule that says which boxes survive a change of it."""
+"""One letterboxed image with its ground truth, and the rule for which boxes survive a change of it."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,11 +8,12 @@ import numpy as np
 
 @dataclass(slots=True)
 class Sample:
-    """Pixels and truth in the same frame. The arrays may be views of a cache: never write into them."""
+    """Pixels and ground truth in the same frame. The arrays may be views of a cache: never write into them."""
 
     image: np.ndarray  # (S, S, 3) uint8 RGB
     boxes_xyxy: np.ndarray  # (N, 4) float32, px, frame of `image`
     labels: np.ndarray  # (N,) int64
+    mask: np.ndarray | None = None  # (S, S) uint8, of an image that is annotated by one
 
 
 class Source(Protocol):
@@ -25,8 +26,10 @@ class Source(Protocol):
 
 def part(sample: Sample, left: int, top: int, width: int, height: int) -> Sample:
     """A part of the image (px), a view, with all boxes in its frame; `cut_boxes` says which of them stay."""
-    image = sample.image[top : top + height, left : left + width]
-    return Sample(image, sample.boxes_xyxy - np.asarray([left, top, left, top], dtype=np.float32), sample.labels)
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    boxes_xyxy = sample.boxes_xyxy - np.asarray([left, top, left, top], dtype=np.float32)
+    mask = None if sample.mask is None else sample.mask[rows, columns]
+    return Sample(sample.image[rows, columns], boxes_xyxy, sample.labels, mask)
 
 
 def cut_boxes(sample: Sample, min_visible: float, min_side: float) -> Sample:
@@ -40,4 +43,4 @@ def cut_boxes(sample: Sample, min_visible: float, min_side: float) -> Sample:
     sides = inside[:, 2:] - inside[:, :2]
     whole_area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     kept = (sides.prod(axis=1) >= min_visible * whole_area) & (sides.min(axis=1) >= min_side)
-    return Sample(sample.image, inside[kept], sample.labels[kept])
+    return Sample(sample.image, inside[kept], sample.labels[kept], sample.mask)

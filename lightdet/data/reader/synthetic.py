@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from lightdet.core.annotation import Boxes
 from lightdet.core.cache_folder import cache_folder
 from lightdet.core.errors import LightdetError, demand_whole
 from lightdet.data.record import Record
@@ -89,8 +90,10 @@ class Synthetic:
         return Record(
             entry.file,
             self.folder / entry.file,
-            np.asarray(entry.boxes_xyxy, dtype=np.float32).reshape(-1, 4),
-            np.asarray(entry.labels, dtype=np.int64),
+            Boxes(
+                np.asarray(entry.boxes_xyxy, dtype=np.float32).reshape(-1, 4),
+                np.asarray(entry.labels, dtype=np.int64),
+            ),
         )
 
     def _read_labels(self) -> dict[str, list[_Entry]] | None:

@@ -1,0 +1,103 @@
+"""Examining a dataset: everything for `lightdet doctor`, a few hundred headers before every training."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightdet.core.annotation import Boxes
+from lightdet.core.errors import LightdetError
+from lightdet.data.image import is_deep, original_size, read_values
+from lightdet.data.record import Reader, Record, Splits, doubts_of, require_kind, with_bits
+from lightdet.doctor.checks import (
+    check_anchors,
+    check_bits,
+    check_boxes,
+    check_classes,
+    check_images,
+    check_sizes,
+    check_splits,
+    look_at_images,
+)
+from lightdet.doctor.findings import Examination, Finding, ImageFacts, InputBoxes
+from lightdet.ops.anchors import DEFAULT_ANCHORS, reachable
+
+QUICK_SAMPLE = 500  # images whose headers the quick check opens
+QUICK_DECODED = 32  # of those with more than 8 bits per channel
+
+
+def examine(
+    reader: Reader, image_size: int, anchors: Sequence[Any] | np.ndarray | None = None, bits: int | None = None
+) -> Examination:
+    """Read and decode everything once, with `bits` as training does.
+
+    `anchors`: width and height in px of the input frame, in any nesting; None: those that training starts from.
+    Raises LightdetError when labels cannot be read at all.
+    """
+    splits = with_bits(reader.read(), bits)
+    classes = reader.classes
+    facts = look_at_images(splits)
+    everything = [record for records in splits.values() for record in records]
+    boxes = InputBoxes.of(everything, _sizes_of(facts), image_size)
+    findings = [Finding("warning", "labels", doubt) for doubt in doubts_of(reader)]
+    findings += check_splits(splits) + check_classes(splits, classes) + check_images(splits, facts)
+    brightest = {path: fact.brightest for path, fact in facts.items() if fact.brightest is not None}
+    findings += check_bits(everything, brightest)
+    findings += check_boxes(splits, classes) + check_sizes(boxes, classes, image_size)
+    trained_on = InputBoxes.of(splits.get("train", ()), _sizes_of(facts), image_size)
+    anchors_wh = np.asarray(DEFAULT_ANCHORS if anchors is None else anchors, dtype=np.float64).reshape(-1, 2)
+    fits = reachable(trained_on.sizes, anchors_wh)
+    recall = float(fits.mean()) if len(fits) else 1.0
+    per_class = {classes[k]: float(fits[trained_on.labels == k].mean()) for k in np.unique(trained_on.labels)}
+    findings += check_anchors(recall, per_class)
+    order = ("error", "warning", "note")
+    return Examination(
+        classes,
+        image_size,
+        splits,
+        tuple(sorted(findings, key=lambda finding: order.index(finding.level))),
+        boxes,
+        anchors_wh,
+        recall,
+        per_class,
+    )
+
+
+def quick_check(
+    records_by_split: Splits, classes: Sequence[str], image_size: int, kind: type | None = Boxes
+) -> list[str]:
+    """What a few hundred headers say before a training; a few images of more than 8 bits are decoded.
+
+    `kind`: the annotation that the model needs, of `lightdet.core.annotation`; None: none.
+    Returns warnings, one line each. Raises LightdetError for a dataset that cannot be trained on: an empty training or
+    validation split, one without boxes where the model needs them, an annotation of another kind than it needs, and
+    an image that cannot be read.
+    """
+    require_kind(records_by_split, kind)
+    findings = [one for one in check_splits(records_by_split) if kind is Boxes or one.topic != "no boxes"]
+    errors = [finding.message for finding in findings if finding.level == "error"]
+    if errors:
+        raise LightdetError(f"dataset: {errors[0]}")
+    if kind is Boxes:
+        findings += check_classes(records_by_split, classes)
+        train = records_by_split["train"]
+        sample = [record for record in train[:: -(-len(train) // QUICK_SAMPLE)] if len(record.box_labels)]
+        sizes = {record.path: original_size(record.path) for record in sample}
+        findings += check_sizes(InputBoxes.of(sample, sizes, image_size), classes, image_size)
+    everything = [record for records in records_by_split.values() for record in records]
+    findings += check_bits(everything, _brightest(everything[:: -(-len(everything) // QUICK_SAMPLE)]))
+    return [f"{finding.topic}: {finding.message}" for finding in findings if finding.level == "warning"]
+
+
+def _brightest(sample: Sequence[Record]) -> dict[Path, int]:
+    """The greatest value of some of the images with more than 8 bits per channel."""
+    deep = [record.path for record in sample if is_deep(record.path)]
+    some = deep[:: max(1, -(-len(deep) // QUICK_DECODED))]
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(some, pool.map(lambda path: int(read_values(path).max()), some), strict=True))
+
+
+def _sizes_of(facts: Mapping[Path, ImageFacts]) -> dict[Path, tuple[int, int]]:
+    return {path: (fact.height, fact.width) for path, fact in facts.items() if not fact.problem}

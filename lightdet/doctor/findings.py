@@ -1,0 +1,72 @@
+"""The results of the doctor's work as values: findings, facts about images, boxes in input px, an examination."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from lightdet.data.record import Record, Splits
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know about a dataset."""
+
+    level: Literal["error", "warning", "note"]  # training would break; look at it; worth knowing
+    topic: str
+    message: str  # one line
+    images: tuple[str, ...] = ()  # image ids
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """The facts that decoding an image gives."""
+
+    height: int  # px
+    width: int  # px
+    digest: bytes  # of the pixels: equal for the same picture in another file, or in another format
+    blank: bool  # every pixel the same
+    problem: str = ""  # why it cannot be read; then nothing else is known
+    brightest: int | None = None  # greatest value in the file, of an image with more than 8 bits per channel
+
+
+@dataclass(frozen=True, slots=True)
+class InputBoxes:
+    """The boxes of some records as the network will see them."""
+
+    sizes: np.ndarray  # (N, 2) float64 width and height, input px
+    labels: np.ndarray  # (N,) int64
+    images: tuple[str, ...]  # N image ids
+
+    @staticmethod
+    def of(records: Iterable[Record], original_sizes: Mapping[Path, tuple[int, int]], image_size: int) -> "InputBoxes":
+        """`original_sizes`: height and width in px; records of unknown size are left out."""
+        known = [record for record in records if record.path in original_sizes]
+        sizes, labels, images = [np.zeros((0, 2))], [np.zeros(0, np.int64)], list[str]()
+        for record in known:
+            scale = image_size / max(original_sizes[record.path])
+            sizes.append((record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]) * scale)
+            labels.append(record.box_labels)
+            images += [record.image_id] * len(record.box_labels)
+        return InputBoxes(np.concatenate(sizes), np.concatenate(labels), tuple(images))
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Everything that is known of a dataset after the doctor looked at it."""
+
+    classes: tuple[str, ...]
+    image_size: int  # px
+    splits: Splits
+    findings: tuple[Finding, ...]
+    boxes: InputBoxes  # of all readable images
+    anchors: np.ndarray  # (A, 2) input px
+    recall: float  # share of training boxes that an anchor can reach
+    recall_per_class: Mapping[str, float]
+
+    @property
+    def exit_code(self) -> int:
+        levels = {finding.level for finding in self.findings}
+        return 2 if "error" in levels else 1 if "warning" in levels else 0
