@@ -104,9 +104,7 @@ def test_images_without_a_box_are_no_error_for_a_model_without_boxes(tmp_path: P
 
 def test_one_record_of_another_kind_is_named(tmp_path: Path) -> None:
     splits = Annotated(tmp_path, [ClassLabel(0), None]).read()
-    with pytest.raises(
-        LightdetError, match=r"train1\.png in 'train' has no annotation, .* needs class label"
-    ):
+    with pytest.raises(LightdetError, match=r"train1\.png in 'train' has no annotation, .* needs class label"):
         require_kind(splits, ClassLabel)
 
 
