@@ -1,7 +1,6 @@
 """A study at W&B: its tables, figures and page can be read back from the offline run; publishing again continues it."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,6 @@ from lightdet.core.errors import LightdetError
 from lightdet.report.settings import Settings
 from lightdet.report.table import Cell, Column, Table, to_csv
 from lightdet.study.publish import as_wandb, publish
-from lightdet.study.wandb_report import compose_report, publish_report
 
 QUICK = Settings(resamples=100, sizes=())
 
@@ -47,7 +45,6 @@ def test_a_study_is_published_offline_and_again(study: Path, capsys: pytest.Capt
     assert publish(study, "lightdet", None, "auto", QUICK) == 0
     shown = capsys.readouterr().out
     assert "writes offline, no API key was found" in shown and "4 rows, 5 jobs: 4 done, 1 failed" in shown
-    assert "no W&B report while offline" in shown
 
     found = records(study / "report")
     run = of_kind(found, "run")[0]
@@ -121,25 +118,3 @@ def test_numbers_stay_numbers_in_a_table() -> None:
     assert made.columns == ["head", "mAP", "mAP spread", "gain", "gain [95 %]"]
     assert made.data == [["76", 0.5, 0.1, 0.1, "+0.1 [0, 0.2]"], ["-", None, None, None, "not finished"]]
     assert to_csv(told) == "head,mAP,mAP spread,gain\n76,0.5,0.1,0.1\n-,-,,not finished\n"
-
-
-def test_without_the_package_the_report_is_named_as_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "wandb_workspaces.reports.v2", None)
-    assert "lightdet[workspaces]" in publish_report("me", "lightdet", "s", ["attention"], tmp_path)
-
-
-def test_the_report_groups_over_seeds_and_shows_the_choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As far as W&B's library goes without a server: the specification that it would send."""
-    pytest.importorskip("wandb_workspaces", reason="the extra workspaces is not installed")
-    model = compose_report("", "lightdet", "attention", ["attention", "head"])._to_model()
-    text = model.spec.model_dump_json(by_alias=True, exclude_none=True)
-    told = json.loads(text)
-    grids = [block for block in told["blocks"] if block["type"] == "panel-grid"]
-    (trainings,) = grids[0]["metadata"]["runSets"]
-    assert trainings["grouping"] == [{"section": "run", "name": "group"}]
-    assert "config:attention.value" in text and "config:head.value" in text
-    panels = grids[0]["metadata"]["panelBankSectionConfig"]["panels"]
-    assert [panel["viewType"] for panel in panels].count("Run History Line Plot") == 3
-    assert "val/map50_95" in text and "best/map50_95" in text and "table2_map" in text
-    forget_wandb(tmp_path, monkeypatch)
-    assert publish_report("me", "lightdet", "attention", ["attention"], tmp_path).startswith("no W&B report: ")

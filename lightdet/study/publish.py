@@ -18,7 +18,6 @@ from lightdet.report.figures import MEAN
 from lightdet.report.rows import StudyRow
 from lightdet.report.settings import Settings
 from lightdet.report.table import Table, choice_names, plain
-from lightdet.study.wandb_report import publish_report
 
 JOB_TYPE = "study"
 FINISH_SECONDS = 120.0  # to wait for the upload; what is left stays on disk for `wandb sync`
@@ -50,16 +49,14 @@ def publish(
         tracked = open_run(mode, told, FINISH_SECONDS)
         if tracked is None:
             raise LightdetError("W&B is switched off (WANDB_MODE, WANDB_DISABLED or --mode): nothing is published")
-        online = not tracked.offline
         log(tracked, written, len(list((out / "wandb").glob(f"*run-*-{tracked.id}"))) - 1)
-        where, run_id = (tracked.entity, tracked.project), tracked.id
+        run_id = tracked.id
         tracked.finish()
     except LightdetError:
         raise
     except Exception as error:
         raise LightdetError(f"W&B failed ({first_cause(error)}); the report is in {written.page}") from error
-    left_out = publish_report(*where, name, choices_of(written.rows), out) if online else "no W&B report while offline"
-    print(f"{written.summary}\npublished as W&B run {run_id}" + (f"; {left_out}" if left_out else ""))
+    print(f"{written.summary}\npublished as W&B run {run_id}")
     return 1 if written.troubles else 0
 
 
