@@ -35,7 +35,7 @@ from lightdet.config.conf_folder import conf_folder
 from lightdet.data.module import ImageData
 from lightdet.data.record import Reader, Record
 from lightdet.engine.load import build_detector
-from lightdet.optim.precision import candidates, fastest, idle_in_float32
+from lightdet.optim.precision import choose, idle_in_float32
 from lightdet.runs.folder import RunFolder
 from lightdet.task.detection import DetectionTask
 from lightdet.task.trainer import build_trainer
@@ -160,9 +160,7 @@ def train(
     detector.fit_to(data.facts())
     idle_in_float32(detector.network, data.trained_size)
     device = torch.device("cpu")
-    sample = torch.rand(8, 3, data.trained_size, data.trained_size)
-    choices = candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)
-    choice, _ = fastest(detector.network, sample, choices)
+    choice = choose(device, cfg.trainer.precision, cfg.trainer.channels_last)
     if choice.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
     trainer = build_trainer(cfg.trainer, RunFolder(folder / "ours"), device, choice, ())

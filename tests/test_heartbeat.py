@@ -73,9 +73,9 @@ def test_a_training_is_heard_of_in_every_phase_and_while_it_is_measured_at_its_e
         return evaluate(detector, each(), *rest)
 
     evaluate = training.evaluate
-    for name in ("quick_check", "_choose_precision", "build_trainer", "load_weights", "plot_training"):
+    for name in ("quick_check", "_precision", "build_trainer", "load_weights", "plot_training"):
         monkeypatch.setattr(training, name, watched(name, getattr(training, name)))
     monkeypatch.setattr(training, "evaluate", measured)
     training.train(compose_config([*TINY, f"data.reader.cache={tmp_path}"]), folder)
-    phases = ["quick_check", "_choose_precision", "build_trainer", "load_weights", *["batch"] * 3, "plot_training"]
+    phases = ["quick_check", "_precision", "build_trainer", "load_weights", *["batch"] * 3, "plot_training"]
     assert listener.heard == [(phase, True) for phase in phases]

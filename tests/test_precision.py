@@ -1,9 +1,8 @@
-"""The number format and memory layout of a training: the same command decides alike, whatever the machine's load."""
+"""The number format and memory layout of a training: a rule per hardware, and a run keeps what it began with."""
 
-import subprocess
-import sys
+import io
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -12,81 +11,85 @@ from torch import nn
 
 from lightdet.config.compose import compose_config
 from lightdet.core.files import write_json
-from lightdet.engine import train as training
 from lightdet.engine.load import build_detector
-from lightdet.engine.train import _choose_precision
+from lightdet.engine.train import _precision
 from lightdet.optim import precision
-from lightdet.optim.precision import Choice, candidates, idle_in_float32
+from lightdet.optim.precision import Choice, choose, idle_in_float32, multiplies_bfloat16
 from lightdet.runs.folder import RunFolder
 
-ROOT = Path(__file__).resolve().parent.parent
-CPU = torch.device("cpu")
-# Another training of the same sweep: it is measuring when it says so, and notes its choice a while later.
-OTHER = """
-import sys, time
-from pathlib import Path
-from lightdet.core.files import locked, write_json
-
-memory = Path(sys.argv[1])
-with locked(memory.with_suffix(".lock")) as holder:
-    assert holder is None
-    print("measuring", flush=True)
-    time.sleep(1)
-    write_json(memory, {"precision": "bf16-mixed", "channels_last": True, "milliseconds": {}})
-"""
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-def test_the_layout_is_no_matter_of_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "has_bf16", lambda device: False)
+def test_the_layout_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: False)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
-    assert candidates(CPU, "auto", "auto") == [Choice("32-true", True)]
-    assert candidates(CPU, "auto", False) == [Choice("32-true", False)]
+    assert choose(CPU, "auto", "auto") == Choice("32-true", True)
+    assert choose(CPU, "auto", False) == Choice("32-true", False)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert candidates(CPU, "auto", "auto") == [Choice("32-true", False)]
-    assert candidates(torch.device("cuda"), "32-true", "auto") == [Choice("32-true", True)]
+    assert choose(CPU, "auto", "auto") == Choice("32-true", False)
+    assert choose(CUDA, "32-true", "auto") == Choice("32-true", True)
+    assert choose(torch.device("mps"), "auto", "auto") == Choice("32-true", False)
 
 
-def test_where_bfloat16_is_native_both_formats_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
-    assert candidates(CPU, "auto", True) == [Choice("32-true", True), Choice("bf16-mixed", True)]
-    assert candidates(CPU, "bf16-mixed", True) == [Choice("bf16-mixed", True)]
+def test_bfloat16_is_taken_where_the_hardware_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: True)
+    assert choose(CPU, "auto", True) == choose(CPU, "bf16-mixed", True) == Choice("bf16-mixed", True)
+    assert choose(CPU, "32-true", True) == Choice("32-true", True)
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: False)
+    assert choose(CPU, "auto", True) == Choice("32-true", True)
+    assert choose(CPU, "bf16-mixed", True) == Choice("bf16-mixed", True)
 
 
-def test_a_run_goes_on_in_the_layout_it_was_begun_with(tmp_path: Path) -> None:
-    cfg = OmegaConf.create({"trainer": {"precision": "32-true", "channels_last": "auto"}})
-    detector = cast(Any, None)  # nothing is measured
-    assert _choose_precision(cfg, detector, 64, CPU, RunFolder(tmp_path)) == candidates(CPU, "32-true", "auto")[0]
-    write_json(tmp_path / "precision.json", {"precision": "32-true", "channels_last": False, "milliseconds": {}})
-    assert _choose_precision(cfg, detector, 64, CPU, RunFolder(tmp_path)) == Choice("32-true", False)
+@pytest.mark.parametrize(
+    ("flags", "multiplies"),
+    [
+        ("fpu avx2 avx512f avx512_vnni", False),
+        ("fpu avx2 avx512f avx512_bf16", True),
+        ("fpu amx_bf16 amx_tile", True),
+        ("fpu avx512_bf16_like", False),
+    ],
+)
+def test_a_processor_is_known_by_its_flags(flags: str, multiplies: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = f"processor\t: 0\nflags\t\t: {flags}\n"
+    monkeypatch.setattr("builtins.open", lambda *_, **__: io.StringIO(listed))
+    assert multiplies_bfloat16(CPU) == multiplies
 
 
-def test_of_trainings_that_begin_at_once_the_first_decides_for_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_system_that_lists_no_flags_trains_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("builtins.open", refuse)
+    assert not multiplies_bfloat16(CPU) and not multiplies_bfloat16(torch.device("mps"))
+
+
+@pytest.mark.parametrize(("capability", "multiplies"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_a_gpu_is_known_by_its_capability(
+    capability: tuple[int, int], multiplies: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else rows of one sweep would be trained in different formats, after measurements that disturbed each other."""
-    monkeypatch.setenv("LIGHTDET_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
-    measured: list[str] = []
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert multiplies_bfloat16(CUDA) == multiplies
 
-    def measure(network: Any, images: torch.Tensor, choices: list[Choice]) -> tuple[Choice, dict[str, float]]:
-        measured.append("here")
-        return choices[0], {}
 
-    monkeypatch.setattr(training, "fastest", measure)
+def test_a_run_keeps_the_format_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever machine it is resumed on; other runs follow the rule of theirs."""
     cfg = OmegaConf.create({"trainer": {"precision": "auto", "channels_last": True}})
 
-    detector = cast(Any, torch.nn.ModuleDict({"network": torch.nn.Identity()}))
+    def format_of(run: str) -> Choice:
+        return _precision(cfg, CPU, RunFolder(tmp_path / run))
 
-    def choose(run: str) -> str:
-        return _choose_precision(cfg, detector, 64, CPU, RunFolder(tmp_path / run)).precision
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: False)
+    assert format_of("first") == Choice("32-true", True)
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: True)
+    assert format_of("second") == Choice("bf16-mixed", True)
+    assert format_of("first") == Choice("32-true", True)
 
-    assert (choose("first"), choose("second"), measured) == ("32-true", "32-true", ["here"])
-    (memory,) = (tmp_path / "cache" / "precision").glob("*.json")
-    memory.unlink()
-    with subprocess.Popen([sys.executable, "-c", OTHER, memory], cwd=ROOT, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None and other.stdout.readline() == b"measuring\n"
-        assert (choose("third"), measured) == ("bf16-mixed", ["here"])
-    assert (choose("first"), choose("fourth")) == ("32-true", "bf16-mixed"), "what was begun keeps its format"
+
+def test_a_run_of_the_time_of_measurements_is_resumed_in_its_format(tmp_path: Path) -> None:
+    cfg = OmegaConf.create({"trainer": {"precision": "32-true", "channels_last": "auto"}})
+    assert _precision(cfg, CPU, RunFolder(tmp_path / "new")) == choose(CPU, "32-true", "auto")
+    write_json(tmp_path / "precision.json", {"precision": "32-true", "channels_last": False, "milliseconds": {}})
+    assert _precision(cfg, CPU, RunFolder(tmp_path)) == Choice("32-true", False)
 
 
 @pytest.mark.parametrize(

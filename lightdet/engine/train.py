@@ -1,11 +1,10 @@
 """One training from a composed configuration to its results on disk."""
 
-import copy
 import logging
-import platform
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning.loggers import Logger
 
-from lightdet.config.tree import digest, resolve
-from lightdet.core.cache_folder import cache_folder
-from lightdet.core.files import locked, read_json, write_json, write_text
+from lightdet.config.tree import resolve
+from lightdet.core.files import read_json, write_json, write_text
 from lightdet.data.module import ImageData
 from lightdet.data.record import doubts_of
 from lightdet.distributed.ranks import follow, rank_count, rank_zero
@@ -33,13 +31,11 @@ from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.detection_scores import DETECTION_SCORES, TASK
 from lightdet.metric.footprint import footprint
 from lightdet.model.detector import Detector
-from lightdet.optim.precision import Choice, candidates, fastest, idle_in_float32
+from lightdet.optim.precision import Choice, choose, idle_in_float32
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.scores import write_scores
 from lightdet.task.detection import DetectionTask
 from lightdet.task.trainer import build_trainer, pick_device, shares_batchnorm
-
-MEASURED_BATCH = 8  # images in the measurement that chooses a precision
 
 
 def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
@@ -65,13 +61,13 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     for warning in (*doubts_of(data.reader), *quick_check(data.records, data.classes, cfg.image_size)):
         print(f"  data       {warning}")
     folder.beat()
-    choice = _choose_precision(cfg, detector, data.trained_size, device, folder)
+    choice = _precision(cfg, device, folder)
     folder.beat()
     cost = footprint(detector.network, cfg.image_size)
     settled = write_config(cfg, data, folder)
     write_scores(folder, TASK, DETECTION_SCORES)
     _announce(cfg, data, detector, cost, (fitted, f"{device.type}, {choice}"), folder)
-    trackers = build_loggers(cfg, folder)
+    trackers = build_loggers(settled, folder)
     with rank_zero(cfg.trainer, device, folder.path, _plan(settled, device, choice)) as place:
         trainer = _fit(cfg, folder, data, detector, (device, choice, place), trackers)
     best_epoch = load_weights(detector, folder.checkpoints / BEST)
@@ -113,7 +109,7 @@ def train_beside(place: World, path: Path) -> int:
         device = pick_device(cfg.trainer.device)
         rank_count(cfg.trainer, device)
         data, detector, _ = _build(cfg, device, weights_come=True)
-        way = (device, candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)[0], place)
+        way = (device, choose(device, cfg.trainer.precision, cfg.trainer.channels_last), place)
 
         def work() -> None:
             _fit(cfg, RunFolder(path), data, detector, way, ())
@@ -175,46 +171,15 @@ def _fit(
     return trainer
 
 
-def _choose_precision(
-    cfg: DictConfig, detector: Detector, image_size: int, device: torch.device, folder: RunFolder
-) -> Choice:
-    """Measured once per machine, size of the images (px) and settings, then remembered: compared rows train alike.
-
-    A run that was begun keeps what it was begun with.
-    """
-    of_run = folder.path / "precision.json"
-    if remembered := read_json(of_run):
-        return Choice(remembered["precision"], remembered["channels_last"])
-    choices = candidates(device, cfg.trainer.precision, cfg.trainer.channels_last)
-    if len(choices) == 1:
-        return choices[0]
-    asked = {
-        "machine": [platform.processor(), platform.machine(), torch.__version__, torch.get_num_threads(), str(device)],
-        "image_size": image_size,
-        "choices": [str(choice) for choice in choices],
-    }
-    memory = cache_folder() / "precision" / f"{digest(asked)[:16]}.json"
-    remembered = read_json(memory)
-    if not remembered:
-        with locked(memory.with_suffix(".lock"), wait=True):  # of several that begin at once, the first decides for all
-            remembered = read_json(memory)
-            if not remembered:
-                remembered = _measure_precision(detector, image_size, device, choices)
-                write_json(memory, remembered)
-    write_json(of_run, remembered)
-    return Choice(remembered["precision"], remembered["channels_last"])
-
-
-def _measure_precision(
-    detector: Detector, image_size: int, device: torch.device, choices: Sequence[Choice]
-) -> dict[str, Any]:
-    """The fastest choice and the milliseconds of each, as JSON; images of `image_size` px."""
-    # what is measured on one machine and remembered on another starts from the same random numbers
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        network = copy.deepcopy(detector.network).to(device)
-        images = torch.rand(MEASURED_BATCH, 3, image_size, image_size, device=device)
-        choice, times = fastest(network, images, choices)
-    return {"precision": choice.precision, "channels_last": choice.channels_last, "milliseconds": times}
+def _precision(cfg: DictConfig, device: torch.device, folder: RunFolder) -> Choice:
+    """Number format and layout of a run, by rule; a run that is resumed, on whichever machine, keeps its first ones."""
+    kept = folder.path / "precision.json"
+    known = read_json(kept)
+    if known:
+        return Choice(known["precision"], known["channels_last"])
+    choice = choose(device, cfg.trainer.precision, cfg.trainer.channels_last)
+    write_json(kept, asdict(choice))
+    return choice
 
 
 def write_config(cfg: DictConfig, data: ImageData, folder: RunFolder) -> DictConfig:

@@ -1,11 +1,7 @@
-"""In which number format and memory layout a detector is trained: the format is measured, the layout is a rule."""
+"""The number format and memory layout of a training: a rule per hardware, so the same command always decides alike."""
 
-import copy
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,59 +9,67 @@ from torch import Tensor, nn
 from lightdet.nn.float32 import in_float32
 from lightdet.nn.mode import in_mode
 
-CLEARLY_FASTER = 0.87  # share of the time of the plain choice below which another one is taken
-ROUNDS = 3
 PLAIN, HALF = "32-true", "bf16-mixed"  # number formats, as Lightning names them
 PRECISIONS = ("auto", PLAIN, HALF)
-BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})  # of x86 processors
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A way to train."""
+    """Number format (PLAIN or HALF) and memory layout of the convolutions."""
 
-    precision: str  # PLAIN or HALF
+    precision: str
     channels_last: bool
 
     def __str__(self) -> str:
         return f"{self.precision}{', channels last' if self.channels_last else ''}"
 
 
-def candidates(device: torch.device, precision: str, channels_last: bool | str) -> list[Choice]:
-    """What is worth measuring, the plain choice first: "auto" opens both formats where the device has bfloat16."""
-    precisions = [precision] if precision != "auto" else [PLAIN] + [HALF] * has_bf16(device)
-    layout = likes_channels_last(device) if channels_last == "auto" else bool(channels_last)
-    return [Choice(each, layout) for each in precisions]
+def choose(device: torch.device, precision: str, channels_last: bool | str) -> Choice:
+    """The settings trainer.precision and trainer.channels_last with "auto" resolved for a device.
+
+    A rule and not a measurement: format and layout decide the last digits of every sum, so a busy machine would
+    otherwise train another network under the same command.
+    """
+    if precision == "auto":
+        precision = HALF if multiplies_bfloat16(device) else PLAIN
+    layout = prefers_channels_last(device) if channels_last == "auto" else bool(channels_last)
+    return Choice(precision, layout)
 
 
-def likes_channels_last(device: torch.device) -> bool:
+def prefers_channels_last(device: torch.device) -> bool:
     """Whether convolutions train at least as fast with the channels of a pixel side by side.
 
-    A rule and no measurement: the layout decides the order of sums, so a command would else end with another number
-    whenever the machine was busy. With oneDNN a step of `light` takes 0.80 of the time and one of `proposed` 0.68
-    (AVX2, 224 px, batches of 8 to 32); cuDNN's tensor cores want it.
+    With oneDNN a step of `light` takes 0.80 of the time and one of `proposed` 0.68 (AVX2, 224 px, batches of 8 to 32);
+    cuDNN's tensor cores want it.
     """
     return device.type == "cuda" or (device.type == "cpu" and torch.backends.mkldnn.is_available())
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 natively; emulated, it is slower than float32."""
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16; emulated, it is slower than float32.
+
+    CUDA from compute capability 8.0 on; x86 processors with AVX512_BF16 or AMX, as Linux lists their flags. False
+    where nothing is known.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type != "cpu":
+        return False
     try:
-        with open("/proc/cpuinfo") as file:
-            flags = next((line for line in file if line.startswith(("flags", "Features"))), "").split()
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            flags = next((line for line in file if line.startswith("flags")), "").split()
     except OSError:
         return False
-    return any(flag in flags for flag in BF16_FLAGS)
+    return not BF16_FLAGS.isdisjoint(flags)
 
 
 def idle_in_float32(network: nn.Module, image_size: int) -> list[str]:
-    """Let the convolutions some of whose weights meet padding alone compute in float32; their names.
+    """Make convolutions compute in float32 where some of their weights meet padding alone; returns their names.
 
     `image_size` in px. The gradient of such weights is zero. The bfloat16 convolutions of oneDNN on a CPU (torch 2.15,
-    AVX-512) leave it unset: whatever lies in memory is learnt from, and now and then that is NaN. It is so with maps of
-    a few cells, as SSD's last ones, which cost next to nothing.
+    AVX-512) leave it uninitialized: the optimizer reads whatever lies in memory, at times NaN. This concerns feature
+    maps of a few cells, such as SSD's last ones, which cost next to nothing.
     """
     idle: dict[str, nn.Conv2d] = {}
 
@@ -100,41 +104,3 @@ def idle_in_float32(network: nn.Module, image_size: int) -> list[str]:
     for conv in idle.values():
         in_float32(conv)
     return list(idle)
-
-
-def fastest(network: nn.Module, images: torch.Tensor, choices: Sequence[Choice]) -> tuple[Choice, dict[str, float]]:
-    """The choice with the shortest training step (forward and backward) and the milliseconds of each.
-
-    Rounds are interleaved, medians compared; the plain choice stays unless another one is clearly faster.
-    """
-    if len(choices) == 1:
-        return choices[0], {}
-    steps = {choice: _step(network, images, choice) for choice in choices}
-    times: dict[Choice, list[float]] = {choice: [] for choice in choices}
-    for step in steps.values():
-        step()
-    for _ in range(ROUNDS):
-        for choice, step in steps.items():
-            began = time.perf_counter()
-            step()
-            times[choice].append((time.perf_counter() - began) * 1e3)
-    medians = {choice: statistics.median(values) for choice, values in times.items()}
-    best = min(choices, key=lambda choice: medians[choice])
-    if medians[best] > CLEARLY_FASTER * medians[choices[0]]:
-        best = choices[0]
-    return best, {str(choice): round(value, 1) for choice, value in medians.items()}
-
-
-def _step(network: nn.Module, images: torch.Tensor, choice: Choice) -> Any:
-    layout = torch.channels_last if choice.channels_last else torch.contiguous_format
-    model = copy.deepcopy(network).train().to(memory_format=layout)
-    batch = images.contiguous(memory_format=layout)
-
-    def step() -> None:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=choice.precision == HALF):
-            total = sum(output.float().square().mean() for output in model(batch))
-        total.backward()
-        if images.device.type == "cuda":
-            torch.cuda.synchronize(images.device)
-
-    return step
