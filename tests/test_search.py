@@ -32,10 +32,10 @@ from lightdet.runs.jobs import read_rows
 from lightdet.study.command import run as study_command
 from lightdet.study.search import loop, watch
 from lightdet.study.search.command import run as search_command
-from lightdet.study.search.ledger import Ledger, Search
-from lightdet.study.search.objective import Objective, front
+from lightdet.study.search.objective import Objective
 from lightdet.study.search.recipe import write_recipes
 from lightdet.study.search.space import check_space, read_space
+from lightdet.study.search.trials import Search, TrialStore
 
 TESTS = Path(__file__).resolve().parent
 REAL = conf_folder()
@@ -145,13 +145,25 @@ def test_a_choice_comes_back_from_hydras_grammar_as_it_was(value: Any) -> None:
     assert parsed.value() == value and type(parsed.value()) is type(value)
 
 
-def test_front_worked_by_hand() -> None:
+def store_of(path: Path, space: list[Any], *objectives: Objective) -> TrialStore:
+    settings = OmegaConf.create({"storage": "sqlite://", "pruner": {"_target_": "optuna.pruners.NopPruner"}})
+    return TrialStore(Search("s", path, space, list(objectives), settings, {}))
+
+
+def test_front_worked_by_hand(tmp_path: Path) -> None:
+    from optuna.trial import create_trial
+
+    def best(values: list[tuple[float, ...]], *objectives: Objective) -> list[int]:
+        store = store_of(tmp_path / str(len(values)) / objectives[0].name, [], *objectives)
+        store.study.add_trials([create_trial(values=list(each)) for each in values])
+        return store.best()
+
     up, down = Objective("a", "maximize"), Objective("b", "minimize")
-    points = {0: (0.5, 10.0), 1: (0.6, 10.0), 2: (0.4, 5.0), 3: (0.4, 6.0), 4: (0.9, 99.0), 5: (0.6, 10.0)}
-    assert front(points, [up, down]) == [1, 2, 4]  # 1 beats 0, 2 beats 3, 5 is 1 again
-    assert front({3: (0.1,), 4: (0.7,), 5: (0.7,)}, [up]) == [4]
-    assert front({3: (0.1,), 4: (0.7,)}, [down]) == [3]
-    assert front({}, [up]) == []
+    points: list[tuple[float, ...]] = [(0.5, 10.0), (0.6, 10.0), (0.4, 5.0), (0.4, 6.0), (0.9, 99.0), (0.6, 10.0)]
+    assert best(points, up, down) == [1, 2, 4]  # 1 beats 0, 2 beats 3, 5 is 1 again
+    assert best([(0.1,), (0.7,), (0.7,)], up) == [1]
+    assert best([(0.1,), (0.7,)], down) == [0]
+    assert best([], up) == []
 
 
 @pytest.mark.parametrize(
@@ -291,17 +303,27 @@ def test_what_mattered_is_what_made_trials_good(tmp_path: Path, direction: Any, 
     from optuna.trial import create_trial
 
     space = read_space({name: {"low": 0, "high": 1} for name in ("lift", "drop")})
-    settings = OmegaConf.create({"storage": "sqlite://", "pruner": {"_target_": "optuna.pruners.NopPruner"}})
-    ledger = Ledger(Search("s", tmp_path, space, [Objective("metrics.map50_95", direction)], settings, {}))
+    store = store_of(tmp_path, space, Objective("metrics.map50_95", direction))
     drawn = random.Random(0)
     for count in range(60):
-        if count < 2:
-            assert ledger.importances() == {}  # nothing to compare
+        if count < 3:
+            assert store.importances() == {}  # too little to compare
         values = {one.key: drawn.random() for one in space}
         kinds = {one.key: one.distribution for one in space}
-        ledger.study.add_trial(create_trial(params=values, distributions=kinds, value=_cliffs(**values)))
-    shares = ledger.importances()["metrics.map50_95"]
+        store.study.add_trial(create_trial(params=values, distributions=kinds, value=_cliffs(**values)))
+    shares = store.importances()["metrics.map50_95"]
     assert max(shares, key=shares.__getitem__) == decides and shares[decides] > 0.8
+
+
+def test_nothing_mattered_where_all_trials_are_equal(tmp_path: Path) -> None:
+    from optuna.trial import create_trial
+
+    space = read_space({name: {"low": 0, "high": 1} for name in ("lift", "drop")})
+    store = store_of(tmp_path, space, Objective("metrics.map50_95", "maximize"))
+    kinds = {one.key: one.distribution for one in space}
+    for place in (0.1, 0.3, 0.5, 0.7):
+        store.study.add_trial(create_trial(params={"lift": place, "drop": place}, distributions=kinds, value=0.0))
+    assert store.importances() == {}
 
 
 # ---------------------------------------------------------------- pruning

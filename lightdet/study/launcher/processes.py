@@ -13,9 +13,9 @@ from typing import Any
 
 from lightdet.core.errors import demand_whole
 from lightdet.runs.folder import RunFolder
-from lightdet.study.ending import last_sign, note_ending, note_failure, out_of_memory_kills
 from lightdet.study.launcher.queue import Queue
 from lightdet.study.machine import cores, gpus, workers_that_fit
+from lightdet.study.process_end import last_sign, note_failure, note_process_end, out_of_memory_kills
 from lightdet.study.worker import ASK_FOR_STACKS, HELD, STACKS, Share, child
 
 LOOK_AGAIN = 1.0  # seconds between two looks at the children and at runs of other processes
@@ -111,7 +111,7 @@ class Processes:
         assert code is not None
         if code == HELD:
             return code
-        note_ending(one.folder, code, one.kills_before)
+        note_process_end(one.folder, code, one.kills_before)
         (one.folder.path / STACKS).unlink(missing_ok=True)
         return code
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.runs.folder import RunFolder
-from lightdet.study.ending import last_sign, note_failure
-from lightdet.study.launcher.parcel import Files, outfit, unpack_at_home
 from lightdet.study.launcher.queue import Queue
 from lightdet.study.launcher.ray_cluster import RayCluster
 from lightdet.study.launcher.ray_node import train_on_node
+from lightdet.study.launcher.transfer import Files, files_for_node, unpack_on_driver
+from lightdet.study.process_end import last_sign, note_failure
 
 LOOK_AGAIN = 1.0  # seconds between two looks at the mailbox
 LEAVE = 45.0  # seconds that the nodes have to send their last checkpoints after Ctrl-C
@@ -137,7 +137,7 @@ class Ray:
         place = one.folder.path.absolute().parts[-LAST_PARTS:]
         threads = max(1, int(self.cluster.needs["CPU"]))
         settings = (train, threads, self.send_seconds, self.stall_minutes, mailbox)
-        one.task = task.remote(one.sender, place, outfit(one.folder), *settings)
+        one.task = task.remote(one.sender, place, files_for_node(one.folder), *settings)
 
     def _receive(self, attempts: Sequence[_Attempt], queue: Queue, mailbox: Any) -> None:
         """Put the news where they belong; those of an attempt that was given up are not news."""
@@ -158,7 +158,7 @@ class Ray:
         import ray
 
         try:
-            unpack_at_home(one.folder, files)
+            unpack_on_driver(one.folder, files)
         except LightdetError as error:
             note_failure(one.folder, "failed", one_line(error), traceback.format_exc())
             ray.cancel(one.task, force=True)

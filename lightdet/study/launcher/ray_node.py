@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from lightdet.runs.folder import RunFolder
-from lightdet.study.launcher.parcel import ASKED, STATUS, Files, names, pack, unpack
 from lightdet.study.launcher.processes import Processes
+from lightdet.study.launcher.transfer import ASKED, STATUS, Files, names, pack, unpack
 
 BEAT = 5.0  # seconds between two looks for news
 GIVE_UP = 12  # sends in a row that fail before no more are tried

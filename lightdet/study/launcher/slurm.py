@@ -17,9 +17,9 @@ from typing import Any
 from lightdet.core.errors import LightdetError, demand_whole, one_line
 from lightdet.core.files import read_json, write_json
 from lightdet.runs.folder import ENDED, RunFolder
-from lightdet.study.ending import note_failure
 from lightdet.study.launcher.queue import Queue
 from lightdet.study.launcher.slurm_job import Training
+from lightdet.study.process_end import note_failure
 
 CLUSTERS = ("slurm", "local", "debug")
 LOOK_AGAIN = 2.0  # seconds between two looks at the files and at the processes of submitit's local executor

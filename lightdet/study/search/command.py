@@ -4,6 +4,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -60,38 +61,40 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _search(space_name: str, words: list[str], own: list[str], config_dir: Path | None, train: str) -> int:
-    from lightdet.study.search.ledger import Ledger, Search
+    from lightdet.study.search.declared import declared_scores
     from lightdet.study.search.loop import Worker
     from lightdet.study.search.objective import read_objectives
-    from lightdet.study.search.outcome import write_outcome
+    from lightdet.study.search.result_files import write_outcome
     from lightdet.study.search.space import check_space, read_space
+    from lightdet.study.search.trials import Search, TrialStore
     from lightdet.study.search.watch import epoch_metric
 
     cfg = _compose(space_name, words, own, config_dir)
-    space, objectives = read_space(_plain(cfg.search.parameters)), read_objectives(cfg.search)
+    space = read_space(_plain(cfg.search.parameters))
     base = check_space(space, words, config_dir)
     name = study_name(cfg.study.name or "__".join(["search", space_name, slug(words)]))
+    study_path = Path(cfg.runs_dir) / name
+    objectives = read_objectives(cfg.search, partial(declared_scores, study_path, words, config_dir))
     definition = {
         "search.parameters": digest(_plain(cfg.search.parameters)),
-        "search.objectives": digest(list(_plain(cfg.search.objectives).items())),
+        "search.objectives": digest([(objective.name, objective.direction) for objective in objectives]),
         "fixed settings": fingerprint(base),
     }
     launcher = instantiate(cfg.launcher)
-    study_path = Path(cfg.runs_dir) / name
-    ledger = Ledger(Search(name, study_path, space, objectives, cfg.search, definition))
+    store = TrialStore(Search(name, study_path, space, objectives, cfg.search, definition))
     add_command(study_path, [f"+search={space_name}", *words, *own])
-    _tell_pruning(cfg.search, epoch_metric(ledger))
+    _tell_pruning(cfg.search, epoch_metric(store))
     limit = 1 if cfg.study.on_error == "stop" else int(cfg.search.failures)
-    worker = Worker(ledger, launcher, Path(cfg.runs_dir), words, config_dir, train, bool(cfg.study.retry), limit)
+    worker = Worker(store, launcher, Path(cfg.runs_dir), words, config_dir, train, bool(cfg.study.retry), limit)
     try:
         enough = worker.work()
     finally:
         write_tables(study_path, read_rows(study_path))
-        facts = write_outcome(ledger)
+        facts = write_outcome(store)
     print(f"\n{_summary(facts, words, study_path, config_dir)}")
     print(f"lightdet: {study_path}/search.csv holds the trials; `lightdet report {study_path}` draws them", flush=True)
     if not enough:
-        last = ledger.failed_in_a_row()[-1]
+        last = store.failed_in_a_row()[-1]
         why = f"the last, trial {last.number}: {last.user_attrs.get('reason')}"
         where = f"`lightdet study {study_path}` names the tracebacks"
         print(f"lightdet: stopped: {limit} trials in a row failed; {why}; {where}", file=sys.stderr)
@@ -132,8 +135,8 @@ def _tell_pruning(search: DictConfig, column: str | None) -> None:
 
 
 def _summary(facts: dict[str, Any], words: list[str], study_path: Path, config_dir: Path | None) -> str:
-    from lightdet.study.search.outcome import summary
     from lightdet.study.search.recipe import command, write_recipes
+    from lightdet.study.search.result_files import summary
 
     by_number = {trial["number"]: trial for trial in facts["trials"]}
     names, chosen = {}, {}

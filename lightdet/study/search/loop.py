@@ -14,8 +14,8 @@ from lightdet.core.errors import LightdetError, one_line
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.registration import JobRequest, ask, register
 from lightdet.study.launcher.contract import Launcher
-from lightdet.study.search.ledger import Ledger
-from lightdet.study.search.outcome import write_outcome
+from lightdet.study.search.result_files import write_outcome
+from lightdet.study.search.trials import TrialStore
 from lightdet.study.search.watch import Watch, Watched
 
 LOOK_AGAIN = 2.0  # seconds between two looks at the trials of other workers
@@ -26,7 +26,7 @@ ENDS = "ends"  # attribute of a trial: how often its training ended without a wo
 class Worker:
     """One process of a search."""
 
-    ledger: Ledger
+    store: TrialStore
     launcher: Launcher
     runs_dir: Path
     words: list[str]  # the fixed settings, as overrides
@@ -38,15 +38,15 @@ class Worker:
     def work(self) -> bool:
         """Until the budget is spent by all workers together; False when too many trials failed one after another."""
         told = False
-        with self.ledger.working():
+        with self.store.working():
             while True:
-                claimed = self.ledger.claim(int(self.ledger.search.settings.batch))
+                claimed = self.store.claim(int(self.store.search.settings.batch))
                 if claimed:
                     self._train(claimed)
-                    write_outcome(self.ledger)
-                    if len(self.ledger.failed_in_a_row()) >= self.failures:
+                    write_outcome(self.store)
+                    if len(self.store.failed_in_a_row()) >= self.failures:
                         return False
-                elif self.ledger.busy():
+                elif self.store.busy():
                     if not told:
                         print("lightdet: other workers train the last trials; they are waited for", flush=True)
                     told = True
@@ -56,28 +56,28 @@ class Worker:
 
     def _train(self, trials: Sequence[Trial]) -> None:
         asked = [self._ask(trial) for trial in trials]
-        folders = register(self.runs_dir, self.ledger.search.name, [one for one, _ in asked])
+        folders = register(self.runs_dir, self.store.search.name, [one for one, _ in asked])
         watched: list[Watched] = []
         for trial, (one, epochs), folder in zip(trials, asked, folders, strict=True):
             if folder is None:
-                self.ledger.fail(trial, one.trouble)
+                self.store.fail(trial, one.trouble)
                 print(f"lightdet: trial {trial.number} failed: {one.trouble}", flush=True)
                 continue
-            trial.set_user_attr("run", folder.path.relative_to(self.ledger.search.study_path).as_posix())
+            trial.set_user_attr("run", folder.path.relative_to(self.store.search.study_path).as_posix())
             same = "" if folder.path.parent.name == one.slug else f" (the same training as {folder.path.parent.name})"
             said = " ".join(one.overrides[len(self.words) :])
             print(f"\nlightdet: trial {trial.number}{same}: {said}", flush=True)
             watched.append(Watched(trial, folder, epochs))
         missing = {each.folder.path: each for each in watched if self._is_missing(each.folder)}
         if missing:
-            with Watch(self.ledger, list(missing.values())):
+            with Watch(self.store, list(missing.values())):
                 self.launcher.run([each.folder for each in missing.values()], self.train, False)
         for each in watched:
             self._settle(each)
 
     def _ask(self, trial: Trial) -> tuple[JobRequest, int]:
         """The row of a trial, and the epochs that it may take."""
-        drawn = [one.word(trial.params[one.key]) for one in self.ledger.search.space]
+        drawn = [one.word(trial.params[one.key]) for one in self.store.search.space]
         words, slug = [*self.words, *drawn], f"trial-{trial.number:04d}"
         try:
             cfg = compose_job(words, self.config_dir)
@@ -93,24 +93,24 @@ class Worker:
         """Note what became of a trial; one whose process died without a word is given back, some times."""
         trial, status = each.trial, each.folder.read_status()
         state, reason = status.get("state"), str(status.get("reason") or f"it is {status.get('state')}")
-        objectives = self.ledger.search.objectives
+        objectives = self.store.search.objectives
         if state == "done":
             try:
                 values = [objective.value(each.folder) for objective in objectives]
             except LightdetError as error:
-                self.ledger.fail(trial, one_line(error))
+                self.store.fail(trial, one_line(error))
                 return
-            self.ledger.complete(trial, values)
+            self.store.complete(trial, values)
             told = ", ".join(f"{one.name} {value:.6g}" for one, value in zip(objectives, values, strict=True))
             print(f"lightdet: trial {trial.number}: {told}", flush=True)
         elif state == "pruned":
-            self.ledger.prune(trial, reason)
+            self.store.prune(trial, reason)
         elif state == "failed":
-            self.ledger.fail(trial, reason)
+            self.store.fail(trial, reason)
         else:
             ends = int(trial.user_attrs.get(ENDS, 0)) + 1
             trial.set_user_attr(ENDS, ends)
-            if ends >= self.ledger.search.settings.attempts:
-                self.ledger.fail(trial, f"ended {ends} times without a word: {reason}")
+            if ends >= self.store.search.settings.attempts:
+                self.store.fail(trial, f"ended {ends} times without a word: {reason}")
             else:
-                self.ledger.give_back(trial)
+                self.store.requeue(trial)

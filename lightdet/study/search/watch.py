@@ -11,7 +11,7 @@ from optuna.trial import Trial, TrialState
 from lightdet.core.errors import one_line
 from lightdet.core.files import read_metrics
 from lightdet.runs.folder import RunFolder
-from lightdet.study.search.ledger import Ledger
+from lightdet.study.search.trials import TrialStore
 
 LOOK_AGAIN = 1.0  # seconds
 
@@ -33,10 +33,10 @@ class Watch:
     small network that is worse in the first objective may well belong to the front.
     """
 
-    def __init__(self, ledger: Ledger, watched: Sequence[Watched]) -> None:
-        self._ledger = ledger
+    def __init__(self, store: TrialStore, watched: Sequence[Watched]) -> None:
+        self._store = store
         self._watched = watched
-        self._column = epoch_metric(ledger)
+        self._column = epoch_metric(store)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look_on, daemon=True)
 
@@ -73,21 +73,21 @@ class Watch:
     def _report(self, each: Watched) -> None:
         assert self._column is not None
         best: float | None = None
-        known = self._ledger.intermediate(each.trial)
+        known = self._store.intermediate(each.trial)
         for row in read_metrics(each.folder.metrics_csv):
             text = row.get(self._column)
             if text:
                 value = float(text)
-                best = value if best is None or self._ledger.search.objectives[0].better(value, best) else best
+                best = value if best is None or self._store.search.objectives[0].better(value, best) else best
                 if int(row["epoch"]) not in known:
                     each.trial.report(best, int(row["epoch"]))
 
     def _reason_to_end(self, each: Watched) -> str | None:
-        known = self._ledger.intermediate(each.trial)
+        known = self._store.intermediate(each.trial)
         if not known or max(known) + 1 >= each.epochs or not each.trial.should_prune():
             return None
         epoch = max(known)
-        finished = (trial for trial in self._ledger.trials() if trial.state == TrialState.COMPLETE)
+        finished = (trial for trial in self._store.trials() if trial.state == TrialState.COMPLETE)
         others = [trial.intermediate_values[epoch] for trial in finished if epoch in trial.intermediate_values]
         beside = (
             f"; the median of {len(others)} finished trials there is {statistics.median(others):.3g}" if others else ""
@@ -95,9 +95,7 @@ class Watch:
         return f"pruned at epoch {epoch + 1}: best {self._column} {known[epoch]:.3g}{beside}"
 
 
-def epoch_metric(ledger: Ledger) -> str | None:
-    """The column of metrics.csv that is the first objective epoch by epoch; None where trials are not pruned."""
-    room, _, name = ledger.search.objectives[0].name.partition(".")
-    if len(ledger.search.objectives) > 1 or room != "metrics" or "." in name:
-        return None
-    return f"val/{name}"
+def epoch_metric(store: TrialStore) -> str | None:
+    """The column of metrics.csv with the objective per epoch; None where trials are not pruned."""
+    objectives = store.search.objectives
+    return objectives[0].column if len(objectives) == 1 else None

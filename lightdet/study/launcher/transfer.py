@@ -40,7 +40,7 @@ def pack(folder: RunFolder, chosen: Iterable[str]) -> Files:
     return files
 
 
-def outfit(folder: RunFolder) -> Files:
+def files_for_node(folder: RunFolder) -> Files:
     """What a node needs to begin or to go on with a run."""
     return pack(folder, [name for name in names(folder) if PurePosixPath(name).parts[0] not in STAYS_HOME])
 
@@ -55,7 +55,7 @@ def unpack(folder: RunFolder, files: Mapping[str, bytes]) -> None:
         write_bytes(places[name], data)
 
 
-def unpack_at_home(folder: RunFolder, files: Mapping[str, bytes]) -> None:
+def unpack_on_driver(folder: RunFolder, files: Mapping[str, bytes]) -> None:
     """Take what a node sent: last.ckpt after what it refers to, and the status, which may say done, at the very end.
 
     The node does not decide which training this is. Raises LightdetError for a name or a status that cannot be true.

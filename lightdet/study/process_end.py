@@ -19,7 +19,7 @@ def out_of_memory_kills() -> int:
     return total
 
 
-def note_ending(folder: RunFolder, exit_code: int, kills_before: int) -> None:
+def note_process_end(folder: RunFolder, exit_code: int, kills_before: int) -> None:
     """Note a process that ended without noting anything: by a signal as "killed", by an exit code as "failed".
 
     A killed run goes on from its last checkpoint when its study is continued; a failed one is tried again on request.

@@ -1,8 +1,12 @@
-"""Which trials there are and who works on which: Optuna's storage, and a lock that says which worker lives.
+"""The trials of a search in Optuna's storage, and which worker trains which of them. No torch here.
 
-Any number of processes work on one search. Every decision (a trial whose worker died is given back, a new one is drawn)
-is taken by one of them at a time, under a lock in the study's folder, and stands in the storage before the next one
-looks. So the folder has to be shared by all workers; the storage may be a file in it or a database server. No torch.
+Any number of processes work on one search. Each decision (requeue the trial of a dead worker, draw a new one) is made
+under a lock in the study's folder and is stored before the next process decides. All workers therefore share the
+folder; the storage is a file in it or a database server.
+
+Optuna's heartbeat (`RDBStorage(heartbeat_interval=...)`) and retry callback are not used: they record the trial of a
+dead worker as failed after a grace period and enqueue a copy under another number, and they run inside
+`study.optimize` alone. The lock of a dead worker is free at once, and its trial keeps its number and its run.
 """
 
 import os
@@ -28,7 +32,7 @@ from lightdet.core.files import holder_of, locked, read_json, write_json
 from lightdet.study.search.objective import Objective
 from lightdet.study.search.space import Parameter
 
-WORKERS = ".workers"  # in the study's folder: a lock file per worker that lives
+WORKERS = ".workers"  # in the study's folder: a lock file per living worker
 FOLDER_ID = ".search.json"
 WAITS_FOR_DATABASE = 120.0  # seconds
 BUDGET = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
@@ -36,18 +40,18 @@ BUDGET = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is searched, the same for every worker."""
+    """Definition of a search, equal for all workers."""
 
     name: str
     study_path: Path
     space: list[Parameter]
     objectives: list[Objective]
     settings: DictConfig  # the configuration's `search`
-    definition: dict[str, Any]  # what trials have in common, by name; a digest where it is long
+    definition: dict[str, Any]  # what all trials have in common, by name; long values as digests
 
 
-class Ledger:
-    """The trials of a search. Raises LightdetError when the storage holds another search under this name."""
+class TrialStore:
+    """Stores the trials of a search. Raises LightdetError when the storage holds another search of this name."""
 
     def __init__(self, search: Search) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -64,19 +68,19 @@ class Ledger:
                 pruner=instantiate(search.settings.pruner),
                 load_if_exists=True,
             )
-            self._agree()
+            self._check_definition()
         self.failed_before = {trial.number for trial in self.trials() if trial.state == TrialState.FAIL}
 
     def trials(self) -> list[FrozenTrial]:
-        """All of them, by number."""
+        """All trials, ordered by number."""
         return self.study.get_trials(deepcopy=False)
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """While this block runs, this process is known to live."""
+        """Registers this process as a living worker while the block runs."""
         path = self._workers / self._me
         with ExitStack() as held:
-            with self._alone():  # or it might be taken for that of a dead one before it is locked
+            with self._alone():  # between creation and lock the file looks like that of a dead worker
                 held.enter_context(locked(path, wait=True))
             try:
                 yield
@@ -84,12 +88,12 @@ class Ledger:
                 path.unlink(missing_ok=True)
 
     def claim(self, count: int) -> list[Trial]:
-        """At most `count` trials for this worker: first those of workers that died, then new ones while there are some.
+        """At most `count` trials for this worker: those of dead workers first, then new ones within the budget.
 
-        A trial that is taken up again keeps its number and its parameters.
+        A requeued trial keeps its number and its parameters.
         """
         with self._alone():
-            self._give_back_orphans()
+            self._requeue_orphans()
             claimed = []
             for _ in range(count):
                 trials = self.trials()
@@ -97,37 +101,37 @@ class Ledger:
                 left = self.search.settings.trials - sum(trial.state in BUDGET for trial in trials)
                 if not waiting and left <= 0:
                     break
-                claimed.append(self._ask(waiting[0] if waiting else len(trials)))
+                claimed.append(self._draw(waiting[0] if waiting else len(trials)))
             return claimed
 
     def intermediate(self, trial: Trial) -> dict[int, float]:
-        """Epoch (from 0) -> what was told of it so far, by whichever worker."""
+        """Epoch (from 0) -> value reported for it so far, by any worker."""
         return dict(self._storage.get_trial(trial._trial_id).intermediate_values)
 
     def busy(self) -> bool:
-        """Whether a trial is being worked on."""
+        """Whether any trial is running."""
         return any(trial.state == TrialState.RUNNING for trial in self.trials())
 
     def complete(self, trial: Trial, values: Sequence[float]) -> None:
-        """A trained trial."""
+        """Records the objective values of a trained trial."""
         self.study.tell(trial, list(values), skip_if_finished=True)
 
     def prune(self, trial: Trial, reason: str) -> None:
-        """A trial that was ended early."""
+        """Records a trial that the pruner ended early."""
         trial.set_user_attr("reason", reason)
         self.study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
 
     def fail(self, trial: Trial, reason: str) -> None:
-        """A trial that gave nothing; another one takes its place in the budget."""
+        """Records a failed trial; another one takes its place in the budget."""
         trial.set_user_attr("reason", reason)
         self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
-    def give_back(self, trial: Trial | FrozenTrial) -> None:
-        """A trial that somebody has to take up again."""
+    def requeue(self, trial: Trial | FrozenTrial) -> None:
+        """Makes a trial available to every worker again."""
         self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
     def failed_in_a_row(self) -> list[FrozenTrial]:
-        """The failed trials after the last one that ended well, those from before this worker began left out."""
+        """The failed trials since the last one that did not fail, without those from before this worker began."""
         over = [
             trial for trial in self.trials() if trial.state.is_finished() and trial.number not in self.failed_before
         ]
@@ -137,58 +141,76 @@ class Ledger:
             row = [*row, trial] if trial.state == TrialState.FAIL else []
         return row
 
-    def importances(self) -> dict[str, dict[str, float]]:
-        """Objective -> setting -> its share of what parts the best trials from all; {} while too little is known."""
-        found: dict[str, dict[str, float]] = {}
-        if sum(trial.state == TrialState.COMPLETE for trial in self.trials()) < 2:  # Optuna would say: all alike
-            return found
-        for index, objective in enumerate(self.search.objectives):
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    shares = optuna.importance.get_param_importances(
-                        self.study,
-                        evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
-                        target=partial(_cost, index=index, sign=-1 if objective.direction == "maximize" else 1),
-                    )
-            except (ValueError, RuntimeError, ImportError):
-                continue  # all of them alike
-            found[objective.name] = {key: float(share) for key, share in shares.items()}
-        return found
+    def best(self) -> list[int]:
+        """Numbers of the trials on the Pareto front, with one objective of the best trial; of equal ones the first."""
+        first: dict[tuple[float, ...], int] = {}
+        for trial in self.study.best_trials:
+            first.setdefault(tuple(trial.values), trial.number)
+        return list(first.values())
 
-    # ---------------------------------------------------------------- inside
+    def importances(self) -> dict[str, dict[str, float]]:
+        """Objective -> setting -> its share in what separates the best trials from all (PED-ANOVA, Watanabe et al.
+        2023, arXiv 2304.10255).
+
+        Empty for an objective with too little to compare: no more trained trials than settings, or all values equal.
+        """
+        shares: dict[str, dict[str, float]] = {}
+        values = [trial.values for trial in self.trials() if trial.state == TrialState.COMPLETE]
+        if len(values) <= len(self.search.space):
+            return shares
+        for index, objective in enumerate(self.search.objectives):
+            if len({value[index] for value in values}) > 1:
+                shares |= {objective.name: found} if (found := self._importance(index, objective)) else {}
+        return shares
+
+    def _importance(self, index: int, objective: Objective) -> dict[str, float]:
+        """Shares for one objective; empty where Optuna cannot compute them."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                shares = optuna.importance.get_param_importances(
+                    self.study,
+                    evaluator=optuna.importance.PedAnovaImportanceEvaluator(),
+                    target=partial(_cost, index=index, sign=-1 if objective.direction == "maximize" else 1),
+                )
+        except (ValueError, RuntimeError, ImportError):
+            return {}
+        return {key: float(share) for key, share in shares.items()}
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         with locked(self._lock, wait=True):
             yield
 
-    def _ask(self, number: int) -> Trial:
-        """What is drawn is a function of the seed, the trial's number and the trials that are over by then."""
+    def _draw(self, number: int) -> Trial:
+        """The trial of this number; its parameters are a function of the seed, the number and the finished trials."""
         seed = int(digest([self.search.settings.seed, number])[:8], 16)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # options that Optuna calls experimental
+            warnings.simplefilter("ignore")  # Optuna's experimental options
             self.study.sampler = instantiate(self.search.settings.sampler)(seed=seed)
             trial = self.study.ask({one.key: one.distribution for one in self.search.space})
         trial.set_user_attr("worker", self._me)
         return trial
 
-    def _give_back_orphans(self) -> None:
+    def _requeue_orphans(self) -> None:
         for trial in self.trials():
             worker = trial.user_attrs.get("worker")
             if trial.state == TrialState.RUNNING and (not worker or holder_of(self._workers / worker) is None):
-                self.give_back(trial)
+                self.requeue(trial)
         for path in [path for path in self._workers.iterdir() if holder_of(path) is None]:
             path.unlink()
 
-    def _agree(self) -> None:
-        """This folder and these settings belong to the trials that are there already."""
+    def _check_definition(self) -> None:
+        """Raises LightdetError unless stored trials belong to this folder and these settings."""
         noted = self._workers.parent / FOLDER_ID
         folder = read_json(noted).get("folder") or secrets.token_hex(8)
         mine = {"folder": folder, **self.search.definition}
         known = self.study.user_attrs.get("definition")
         if known is None and self.trials():
-            raise LightdetError(f"{self.search.name}: the storage holds trials of another program under this name")
+            raise LightdetError(
+                f"{self.search.name}: search.storage holds trials of another program under this name; "
+                "give another study=NAME"
+            )
         if known is not None and known.get("folder") != folder:
             raise LightdetError(
                 f"search.storage holds a search {self.search.name} of another folder than {self.search.study_path}: "
@@ -197,8 +219,8 @@ class Ledger:
         for name, value in mine.items():
             if known is not None and known.get(name) != value:
                 raise LightdetError(
-                    f"{self.search.study_path} has trials under other {name}: give the same command as before, or "
-                    "another study=NAME"
+                    f"{self.search.study_path} has trials with other {name}: repeat the same command as before, or "
+                    "give another study=NAME"
                 )
         if known is None:
             write_json(noted, {"folder": folder})
@@ -206,16 +228,18 @@ class Ledger:
 
 
 def _cost(trial: FrozenTrial, index: int, sign: int) -> float:
-    """The less, the better: of a target of its own Optuna's evaluator asks what made it small."""
+    """A value to be minimized, as Optuna's evaluator assumes for a custom target."""
     return sign * float(trial.values[index])
 
 
 def _storage(url: str | None, study_path: Path) -> RDBStorage:
-    """SQLite in the study's folder, or the server that a URL names."""
+    """SQLite in the study's folder, or the database of the URL. Raises LightdetError where it cannot be opened."""
     study_path.mkdir(parents=True, exist_ok=True)
     url = url or f"sqlite:///{(study_path / 'search.db').resolve()}"
     try:
         return RDBStorage(url, {"connect_args": {"timeout": WAITS_FOR_DATABASE}} if url.startswith("sqlite") else None)
-    except Exception as error:  # whatever a database driver raises
-        told = " ".join(str(error).split())[:200]
-        raise LightdetError(f"search.storage={url.partition('@')[2] or url}: {type(error).__name__}: {told}") from None
+    except Exception as error:  # database drivers share no base class
+        reason = " ".join(str(error).split())[:200]
+        raise LightdetError(
+            f"search.storage={url.partition('@')[2] or url}: {type(error).__name__}: {reason}"
+        ) from None

@@ -8,8 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from lightdet.core.files import write_json, write_text
-from lightdet.study.search.ledger import Ledger
-from lightdet.study.search.objective import front
+from lightdet.study.search.trials import TrialStore
 from lightdet.study.search.watch import epoch_metric
 
 FILE_NAME, TABLE_NAME = "search.json", "search.csv"
@@ -22,28 +21,27 @@ STATES = {
 }
 
 
-def write_outcome(ledger: Ledger) -> dict[str, Any]:
+def write_outcome(store: TrialStore) -> dict[str, Any]:
     """Write both files and return what search.json holds: every trial, which are the best, and what mattered."""
-    search = ledger.search
-    trials = ledger.trials()
-    done = {trial.number: trial.values for trial in trials if trial.state == TrialState.COMPLETE}
+    search = store.search
+    trials = store.trials()
     facts: dict[str, Any] = {
         "objectives": {objective.name: objective.direction for objective in search.objectives},
         "parameters": [parameter.key for parameter in search.space],
         "budget": int(search.settings.trials),
-        "watched": epoch_metric(ledger),
-        "best": front(done, search.objectives),
-        "importance": ledger.importances(),
-        "trials": [_trial(ledger, trial) for trial in trials],
+        "watched": epoch_metric(store),
+        "best": store.best(),
+        "importance": store.importances(),
+        "trials": [_trial(store, trial) for trial in trials],
     }
     write_json(search.study_path / FILE_NAME, facts)
     write_text(search.study_path / TABLE_NAME, _as_csv(facts))
     return facts
 
 
-def _trial(ledger: Ledger, trial: FrozenTrial) -> dict[str, Any]:
-    objectives = ledger.search.objectives
-    words = {one.key: one.word(trial.params[one.key]) for one in ledger.search.space if one.key in trial.params}
+def _trial(store: TrialStore, trial: FrozenTrial) -> dict[str, Any]:
+    objectives = store.search.objectives
+    words = {one.key: one.word(trial.params[one.key]) for one in store.search.space if one.key in trial.params}
     told = trial.intermediate_values
     return {
         "number": trial.number,

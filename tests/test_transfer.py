@@ -12,9 +12,9 @@ from launcher_standin import claim
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_text
 from lightdet.runs.folder import RunFolder
-from lightdet.study.launcher import parcel, ray_node
-from lightdet.study.launcher.parcel import Files, names, outfit, unpack, unpack_at_home
+from lightdet.study.launcher import ray_node, transfer
 from lightdet.study.launcher.ray_node import Mailbox, News
+from lightdet.study.launcher.transfer import Files, files_for_node, names, unpack, unpack_on_driver
 
 
 @pytest.fixture
@@ -34,11 +34,11 @@ def status(**facts: object) -> bytes:
 def test_a_node_gets_what_it_goes_on_from_and_nothing_else(home: RunFolder, tmp_path: Path) -> None:
     fill(home, "checkpoints/last.ckpt", "metrics.csv", "pictures/a.png", "wandb/run/a.wandb", ".lock", "half.12.tmp")
     (home.path / "link.txt").symlink_to(tmp_path / "elsewhere")
-    assert set(outfit(home)) == {"checkpoints/last.ckpt", "metrics.csv", "request.yaml", "status.json"}
-    assert set(names(home)) == set(outfit(home)) | {"pictures/a.png", "wandb/run/a.wandb"}
+    assert set(files_for_node(home)) == {"checkpoints/last.ckpt", "metrics.csv", "request.yaml", "status.json"}
+    assert set(names(home)) == set(files_for_node(home)) | {"pictures/a.png", "wandb/run/a.wandb"}
     there = RunFolder(tmp_path / "node" / "study" / "row" / "s4")
-    unpack(there, outfit(home))
-    assert outfit(there) == outfit(home)
+    unpack(there, files_for_node(home))
+    assert files_for_node(there) == files_for_node(home)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_names_that_lead_out_are_refused_before_anything_is_written(home: RunFol
     (tmp_path / "outside").mkdir()
     (home.path / "link").symlink_to(tmp_path / "outside")
     with pytest.raises(LightdetError, match="a node sent"):
-        unpack_at_home(home, {"metrics.csv": b"1", name: b"2"})
+        unpack_on_driver(home, {"metrics.csv": b"1", name: b"2"})
     assert not home.metrics_csv.exists()
     assert not list((tmp_path / "outside").iterdir())
 
@@ -73,14 +73,14 @@ def test_names_that_lead_out_are_refused_before_anything_is_written(home: RunFol
 )
 def test_a_node_cannot_change_what_is_trained(home: RunFolder, sent: Files) -> None:
     with pytest.raises(LightdetError, match="a node sent"):
-        unpack_at_home(home, sent)
+        unpack_on_driver(home, sent)
     assert home.request_path.read_text() == "seed: 4\n"
     assert home.read_status()["state"] == "queued"
 
 
 def test_the_status_keeps_its_identity_and_its_traceback_lies_at_home(home: RunFolder) -> None:
     sent = status(fingerprint="another", seed=9, host="node", traceback="/tmp/node/traceback.txt")
-    unpack_at_home(home, {"status.json": sent})
+    unpack_on_driver(home, {"status.json": sent})
     noted = home.read_status()
     assert (noted["fingerprint"], noted["seed"], noted["study"]) == ("x-s4", 4, "study")
     assert (noted["host"], noted["traceback"]) == ("node", str(home.traceback_path))
@@ -90,10 +90,10 @@ def test_done_is_written_last_and_last_ckpt_after_what_it_refers_to(
     home: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    monkeypatch.setattr(parcel, "write_bytes", lambda path, data: written.append(path.name))
-    monkeypatch.setattr(parcel, "write_json", lambda path, data: written.append(path.name))
+    monkeypatch.setattr(transfer, "write_bytes", lambda path, data: written.append(path.name))
+    monkeypatch.setattr(transfer, "write_json", lambda path, data: written.append(path.name))
     files = {"status.json": status(), "checkpoints/last.ckpt": b"", "checkpoints/best.ckpt": b"", "results.json": b"{}"}
-    unpack_at_home(home, files)
+    unpack_on_driver(home, files)
     assert written == ["best.ckpt", "results.json", "last.ckpt", "status.json"]
 
 
