@@ -16,7 +16,7 @@ import torch
 import wandb
 from PIL import Image
 from pytorch_lightning.callbacks import ModelCheckpoint
-from tracked_run import CHOICES, CONFIG, of_kind, records, results, summary_of, tracked_run, train
+from tracked_run import CHOICES, CONFIG, forget_wandb, of_kind, records, results, summary_of, tracked_run, train
 
 from lightdet.callback.metrics_csv import MetricsCsv, read_metrics
 from lightdet.logger.csv import CsvLogger
@@ -148,7 +148,7 @@ def test_no_mode_asks_or_hangs_without_a_key(
 
 
 @pytest.mark.parametrize(
-    ("asked", "environment", "mode"),
+    ("option", "environment", "mode"),
     [
         ("auto", {}, "offline"),
         ("auto", {"WANDB_MODE": "online"}, "offline"),
@@ -163,30 +163,44 @@ def test_no_mode_asks_or_hangs_without_a_key(
     ],
 )
 def test_the_mode_is_decided_by_what_is_there(
-    asked: str, environment: dict[str, str], mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    option: str, environment: dict[str, str], mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    forget_wandb(tmp_path, monkeypatch)
+    for name, value in environment.items():
+        if name == "WANDB_API_KEY":  # W&B reads it itself, and rejects an empty WANDB_MODE
+            monkeypatch.setenv(name, value)
+    wandb.setup(wandb.Settings(silent=True))
     monkeypatch.setattr("lightdet.logger.wandb_mode.answers", lambda base_url: True)
-    decided, reason = decide(asked, environment, "https://api.example.org")
+    decided, reason = decide(option, environment, "https://api.example.org")
     assert decided == mode
     assert bool(reason) == (mode != "online")
+    wandb.teardown()
 
 
 def test_a_key_without_a_network_means_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lightdet.logger.wandb_mode.answers", lambda base_url: False)
-    assert decide("online", {"WANDB_API_KEY": KEY}, SILENT)[0] == "offline"
+    assert decide("online", {}, SILENT, key=lambda: True)[0] == "offline"
 
 
 def test_a_key_in_a_netrc_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
     file = tmp_path / "keys"
+
+    def known(netrc: Path | None, base_url: str = "https://api.wandb.ai") -> bool:
+        forget_wandb(tmp_path, monkeypatch)
+        monkeypatch.setenv("WANDB_BASE_URL", base_url)
+        if netrc:
+            monkeypatch.setenv("NETRC", str(netrc))
+        wandb.setup(wandb.Settings(silent=True))
+        return has_key()
+
     file.write_text(f"machine api.wandb.ai\n login user\n password {KEY}\n")
     file.chmod(0o600)
-    assert has_key({"NETRC": str(file)}, "https://api.wandb.ai")
-    assert not has_key({"NETRC": str(file)}, "https://other.example.org")
-    assert not has_key({}, "https://api.wandb.ai")
+    assert known(file)
+    assert not known(file, "https://other.example.org")
+    assert not known(None)
     file.write_text("no netrc at all {")
-    assert not has_key({"NETRC": str(file)}, "https://api.wandb.ai")
+    assert not known(file)
+    wandb.teardown()
 
 
 class Refusing(http.server.BaseHTTPRequestHandler):

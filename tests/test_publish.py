@@ -44,7 +44,7 @@ def logged(path: Path) -> tuple[dict[str, Any], Path]:
 def test_a_study_is_published_offline_and_again(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert publish(study, "lightdet", None, "auto", QUICK) == 0
     shown = capsys.readouterr().out
-    assert "writes offline, no API key was found" in shown and "4 rows, 5 jobs: 4 done, 1 failed" in shown
+    assert "writes offline, there is no API key" in shown and "4 rows, 5 jobs: 4 done, 1 failed" in shown
 
     found = records(study / "report")
     run = of_kind(found, "run")[0]

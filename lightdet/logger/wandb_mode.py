@@ -1,88 +1,77 @@
-"""Whether W&B runs online, offline or not at all, decided so that it can neither ask nor hang.
+"""Decides whether W&B runs online, offline or not at all, so that it neither prompts nor hangs.
 
-W&B itself, without a key, prompts on a terminal and raises elsewhere; with a key and no network it waits for 90 s; and
-an empty WANDB_MODE is an error to it. So the question is answered here and W&B is told.
+Left alone without a key, W&B prompts on a terminal and raises elsewhere; with a key and no network it waits for 90 s;
+and it rejects an empty WANDB_MODE. The mode is therefore decided here and passed to `wandb.init`.
 """
 
-import netrc
 import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import urlparse
 
 ANSWER_SECONDS = 5.0
 SPELLINGS = {"run": "online", "shared": "online", "dryrun": "offline"}
-CLOUD = "api.wandb.ai"  # the netrc entry that W&B accepts for its cloud, whatever the cloud's present name
-CLOUD_ALIASES = ("https://api.wandb.ai", "https://api.forge.coreweave.com")
 MODES = ("auto", "online", "offline", "disabled")
 
 
-def decide(asked: str, environment: Mapping[str, str], base_url: str, api_key: str | None = None) -> tuple[str, str]:
-    """(mode, reason): mode is online, offline or disabled; reason says in a few words why it is not online.
+def has_key() -> bool:
+    """Whether W&B has credentials for its server: in the environment, its settings or a netrc file."""
+    import wandb
 
-    `asked` is the option's own mode; with "auto" WANDB_MODE decides. Online needs a key, and a host that answers.
+    return wandb.run is not None or wandb.login(prompt=False, verify=False)
+
+
+def decide(
+    option: str, environment: Mapping[str, str], base_url: str, key: Callable[[], bool] = has_key
+) -> tuple[str, str]:
+    """(mode, reason): mode is online, offline or disabled; reason states why it is not online.
+
+    `option` is logger.wandb.mode; with "auto" WANDB_MODE decides. Online needs a key and a host that answers.
     """
-    said = environment.get("WANDB_MODE", "").strip().lower() if asked == "auto" else asked
-    said = SPELLINGS.get(said, said) or "auto"
-    if environment.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes") or said == "disabled":
+    wanted = environment.get("WANDB_MODE", "").strip().lower() if option == "auto" else option
+    wanted = SPELLINGS.get(wanted, wanted) or "auto"
+    if environment.get("WANDB_DISABLED", "").lower() in ("1", "true", "yes") or wanted == "disabled":
         return "disabled", "it is switched off"
-    if said == "offline":
-        return "offline", "offline was asked for"
-    unknown = "" if said in MODES else f"; WANDB_MODE={said} is none of {', '.join(MODES)}"
-    if not (api_key or has_key(environment, base_url)):
-        return "offline", "no API key was found" + unknown
+    if wanted == "offline":
+        return "offline", "as configured"
+    unknown = "" if wanted in MODES else f"; WANDB_MODE={wanted} is none of {', '.join(MODES)}"
+    if not key():
+        return "offline", "there is no API key" + unknown
     if not answers(base_url):
         return "offline", f"{base_url} did not answer within {ANSWER_SECONDS:.0f} s" + unknown
     return "online", ""
 
 
-def has_key(environment: Mapping[str, str], base_url: str) -> bool:
-    """Whether W&B would find a key without asking: in the environment or in a netrc file."""
-    if environment.get("WANDB_API_KEY", "").strip() or environment.get("WANDB_IDENTITY_TOKEN_FILE", "").strip():
-        return True
-    hosts = {urlparse(base_url).netloc, CLOUD if base_url in CLOUD_ALIASES else ""} - {""}
-    home = Path.home()
-    for path in (environment.get("NETRC"), home / ".netrc", home / "_netrc"):
-        try:
-            if path and Path(path).is_file() and any(map(netrc.netrc(path).authenticators, hosts)):
-                return True
-        except (OSError, netrc.NetrcParseError):
-            continue
-    return False
-
-
 def answers(base_url: str, seconds: float = ANSWER_SECONDS) -> bool:
     """Whether the host sends any HTTP response in time, through the proxy that the environment names.
 
-    In a thread of its own, because no timeout bounds the look-up of a name.
+    Runs in a thread, because no timeout bounds the resolution of a host name.
     """
-    heard = threading.Event()
+    answered = threading.Event()
 
-    def ask() -> None:
+    def request() -> None:
         try:
             with urllib.request.urlopen(f"{base_url.rstrip('/')}/healthz", timeout=seconds):
-                heard.set()
+                answered.set()
         except urllib.error.HTTPError:
-            heard.set()  # a refusal is an answer
+            answered.set()  # a refusal is an answer
         except (OSError, ValueError):
             return
 
-    thread = threading.Thread(target=ask, daemon=True)
+    thread = threading.Thread(target=request, daemon=True)
     thread.start()
     thread.join(seconds)
-    return heard.is_set()
+    return answered.is_set()
 
 
 @contextmanager
 def without_mode() -> Iterator[None]:
-    """WANDB_MODE out of the environment while W&B reads its settings; what it said goes to W&B as an argument."""
-    said = os.environ.pop("WANDB_MODE", None)
+    """WANDB_MODE removed from the environment while W&B reads its settings; its value is passed as an argument."""
+    value = os.environ.pop("WANDB_MODE", None)
     try:
         yield
     finally:
-        if said is not None:
-            os.environ["WANDB_MODE"] = said
+        if value is not None:
+            os.environ["WANDB_MODE"] = value

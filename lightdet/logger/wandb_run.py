@@ -1,4 +1,4 @@
-"""Opening a W&B run so that it can neither ask, nor hang, nor be lost: online where that works, offline otherwise."""
+"""Opens a W&B run that neither prompts nor hangs: online where that works, offline otherwise."""
 
 import os
 from contextlib import suppress
@@ -9,46 +9,48 @@ from lightdet.core.errors import first_cause
 from lightdet.logger.wandb_mode import decide, without_mode
 
 DATA = "WANDB_DATA_DIR"
-_ours: dict[str, str] = {}  # what this module has put into the environment
+_set_here: dict[str, str] = {}  # values that this module wrote into the environment
 
 
-def open_run(asked_mode: str, told: dict[str, Any], finish_seconds: float) -> Any:
-    """The run, or None where W&B is switched off; one line says where it goes. Raises what even offline W&B raises.
+def open_run(option: str, arguments: dict[str, Any], finish_seconds: float) -> Any:
+    """The run, or None where W&B is switched off; prints one line with its address. Raises what offline W&B raises.
 
-    `told` are arguments of `wandb.init`, `dir` among them. Where a W&B agent started this process (WANDB_SWEEP_ID), W&B
-    takes id, project and entity from the agent and not from here.
+    `option`: logger.wandb.mode. `arguments`: those of `wandb.init`, `dir` among them. Where a W&B agent started this
+    process (WANDB_SWEEP_ID), the agent sets id, project and entity.
     """
-    _keep_artifacts_in(Path(told["dir"]))
+    _keep_artifacts_in(Path(arguments["dir"]))
     with without_mode():
         import wandb
 
         known = wandb.setup(wandb.Settings(silent=True)).settings
-    configured = known.mode if known.mode in ("offline", "disabled") and asked_mode == "auto" else None
-    mode, reason = decide(configured or asked_mode, os.environ, known.base_url, known.api_key)
+    configured = known.mode if known.mode in ("offline", "disabled") and option == "auto" else None
+    mode, reason = decide(configured or option, os.environ, known.base_url)
     if mode == "disabled":
         return None
     if known.sweep_id:
-        told = {key: value for key, value in told.items() if key not in ("id", "project", "entity")}
-    Path(told["dir"]).mkdir(parents=True, exist_ok=True)
+        arguments = {key: value for key, value in arguments.items() if key not in ("id", "project", "entity")}
+    Path(arguments["dir"]).mkdir(parents=True, exist_ok=True)
     try:
-        run = _init(mode, told, finish_seconds)
+        run = _init(mode, arguments, finish_seconds)
     except Exception as error:
         reason = f"online it refused: {first_cause(error)}" if mode == "online" else reason
-        with suppress(Exception):  # what is left of the first try would still hold the id
+        with suppress(Exception):  # remains of the first attempt would still hold the id
             wandb.teardown(exit_code=0)
-        run = _init("offline", told, finish_seconds)
+        run = _init("offline", arguments, finish_seconds)
     if reason:
-        print(f"lightdet: W&B writes offline, {reason}; `wandb sync {told['dir']}/wandb/offline-run-*` sends it")
+        print(f"lightdet: W&B writes offline, {reason}; `wandb sync {arguments['dir']}/wandb/offline-run-*` sends it")
     else:
         print(f"lightdet: W&B run {run.url}")
     return run
 
 
 def kill_service() -> None:
-    """End W&B's own process beside this one, for which W&B would wait for ever when Python ends. What it has written
-    stays, and the next run gets another process. W&B has no public way to do so; where its inside has changed, nothing
-    happens."""
-    with suppress(Exception, SystemExit):  # it ends Python with the exit code of its process
+    """Kills W&B's service process, for which W&B would wait without limit when Python exits.
+
+    Files that it has written stay, and the next run starts another process. W&B has no public function for this
+    (`wandb.teardown` waits); where its internals have changed, nothing happens.
+    """
+    with suppress(Exception, SystemExit):  # teardown exits Python with the exit code of the service
         import wandb
 
         wandb.sdk.wandb_setup.singleton()._connection._proc._process.kill()  # type: ignore[union-attr]
@@ -56,13 +58,13 @@ def kill_service() -> None:
 
 
 def _keep_artifacts_in(folder: Path) -> None:
-    """Tables of an offline run wait for `wandb sync` under WANDB_DATA_DIR, in the home folder unless somebody says
-    otherwise: they shall lie beside the run that needs them."""
-    if os.environ.get(DATA) in (None, _ours.get(DATA)):
-        os.environ[DATA] = _ours[DATA] = str((folder / "wandb").resolve())
+    """Sets WANDB_DATA_DIR, by default in the home folder: tables of an offline run wait there for `wandb sync` and
+    belong beside their run."""
+    if os.environ.get(DATA) in (None, _set_here.get(DATA)):
+        os.environ[DATA] = _set_here[DATA] = str((folder / "wandb").resolve())
 
 
-def _init(mode: str, told: dict[str, Any], finish_seconds: float) -> Any:
+def _init(mode: str, arguments: dict[str, Any], finish_seconds: float) -> Any:
     import wandb
 
     settings = wandb.Settings(
@@ -78,7 +80,7 @@ def _init(mode: str, told: dict[str, Any], finish_seconds: float) -> Any:
     )
     with without_mode():
         return wandb.init(
-            **told,
+            **arguments,
             mode=mode,  # type: ignore[arg-type]
             resume="allow",
             reinit="finish_previous",

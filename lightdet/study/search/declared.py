@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.score import Score
@@ -37,8 +38,8 @@ def main(folder: str, config_dir: str, words: Sequence[str]) -> None:
     from lightdet.engine.load import build_detector
 
     cfg = compose_job(list(words), Path(config_dir) if config_dir else None)
-    metric = build_detector(cfg, 1, fetch=False).metric(("class",))
-    write_scores(RunFolder(folder), "", metric.scores)
+    model: Any = build_detector(cfg, 1, fetch=False)
+    write_scores(RunFolder(folder), "", model.metric(("class",)).scores)
 
 
 if __name__ == "__main__":
