@@ -15,6 +15,7 @@ import lightdet.cli.report
 from lightdet.cli.evaluate import split_settings
 from lightdet.config.compose import compose_config
 from lightdet.config.judge import require_values
+from lightdet.config.refusals import reason
 from lightdet.core.errors import LightdetError, underneath
 from lightdet.core.files import write_text
 
@@ -114,7 +115,7 @@ def test_an_error_inside_an_error_of_hydra_is_the_one_told() -> None:
         except LightdetError as inner:
             raise RuntimeError("Error in call to target") from inner
     except RuntimeError as outer:
-        assert cli.reason(outer) == "no such folder"
+        assert reason(outer) == "no such folder"
     assert underneath(RuntimeError("other")) is None
 
 
@@ -165,7 +166,7 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
         "start": 1.0,
     }
     script = (
-        "import lightdet.cli.main as c, os, subprocess, sys; c.share_import_path(); import mine, torch;"
+        "import lightdet.core.import_path as c, os, subprocess, sys; c.share_import_path(); import mine, torch;"
         "assert mine.Mine(8)(torch.ones(1, 8, 2, 2)).shape == (1, 8, 2, 2);"
         "subprocess.run([sys.executable, '-c', 'import mine, lightdet'], cwd='/', check=True)"
     )

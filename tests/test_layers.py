@@ -20,6 +20,7 @@ LAYERS = (
     ("task", "callback", "logger", "draw", "doctor"),
     ("engine",),
     ("benchmark", "report", "study"),
+    ("api",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
@@ -72,6 +73,7 @@ def test_option_folders_list_nothing() -> None:
     "module",
     [
         "cli.main",
+        "api",
         "runs.folder",
         "study.sweep",
         "study.command",

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 import lightdet.cli.main as cli
 from lightdet.config.compose import compose_config
 from lightdet.config.judge import require_mappings, require_read
+from lightdet.config.refusals import reason
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.runs.fingerprint import fingerprint
 
@@ -92,7 +93,7 @@ def test_why_a_module_of_ones_own_cannot_be_loaded(
     with pytest.raises(HydraException) as raised:
         instantiate({"attention": {"_target_": "mine_broken.Mine", "_partial_": True}})
     monkeypatch.delitem(sys.modules, "mine_broken", raising=False)
-    for told in (cli.reason(raised.value), one_line(raised.value)):
+    for told in (reason(raised.value), one_line(raised.value)):
         assert told.startswith("attention: mine_broken.Mine cannot be loaded: ") and BROKEN_MODULES[source] in told
 
 

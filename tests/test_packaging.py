@@ -18,15 +18,35 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = (ROOT / "requirements.lock").read_text()
 
 
+FIVE_LINES = """
+import lightdet
+run = lightdet.train("model=light", "image_size=96", "trainer.max_epochs=1", "debug=one_step", "logger=none")
+model = lightdet.load(run, threshold=0.0)
+results = model(run.results["metrics"]["samples"][0]["path"])
+print(results[0].boxes.shape, results[0].names[:1], results[0].plot().size)
+assert lightdet.load("last")([]) == []
+assert lightdet.evaluate(run, split="val")["images"] > 0
+assert lightdet.compose("model=proposed").image_size == 160
+assert lightdet.build("model=proposed", classes=["dent"]).training
+print(lightdet.__file__)
+"""
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Names in the wheel; it is built from here, without a network."""
+def wheel_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from here, without a network."""
     pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
     (path,) = folder.glob("lightdet-*.whl")
-    with zipfile.ZipFile(path) as archive:
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel(wheel_file: Path) -> set[str]:
+    """Names in the wheel."""
+    with zipfile.ZipFile(wheel_file) as archive:
         return set(archive.namelist())
 
 
@@ -35,6 +55,19 @@ def test_wheel_carries_every_option(wheel: set[str]) -> None:
     modules = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("lightdet/**/*.py")}
     assert "lightdet/conf/train.yaml" in options
     assert options | modules <= wheel
+    assert "lightdet/py.typed" in wheel, "type checkers read the annotations of an installed package only then"
+
+
+def test_the_wheel_serves_a_notebook_from_an_empty_folder(wheel_file: Path, tmp_path: Path) -> None:
+    installed, empty = tmp_path / "installed", tmp_path / "empty"
+    empty.mkdir()
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(installed)]
+    subprocess.run([*pip, str(wheel_file)], check=True, timeout=120)
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-c", FIVE_LINES]
+    done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(installed / "lightdet" / "__init__.py")
 
 
 def test_wheel_carries_nothing_else(wheel: set[str]) -> None:

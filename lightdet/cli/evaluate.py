@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from lightdet.core.errors import LightdetError
 from lightdet.runs.find import RUN_HELP, find_run
@@ -24,8 +25,23 @@ def run(words: Sequence[str]) -> int:
     own, overrides = split_settings(options.setting)
     run_folder = find_run(options.run)
     from lightdet.engine.evaluate_run import evaluate_run
+    from lightdet.metric.detection_text import metrics_text
 
-    return evaluate_run(run_folder.path, own, overrides)
+    split = own.pop("split", "val")
+    folder = Path(own.pop("out", "") or run_folder.path / f"evaluate-{split}")
+    threshold = number(own.pop("threshold")) if "threshold" in own else None
+    report = evaluate_run(run_folder.path, folder, split, threshold, overrides=overrides, **own)
+    print(metrics_text(report))
+    print(f"written to {folder}")
+    return 0
+
+
+def number(threshold: str) -> float:
+    """Raises LightdetError for a word that is no number."""
+    try:
+        return float(threshold)
+    except ValueError:
+        raise LightdetError(f"threshold={threshold}: give a number from 0 to 1") from None
 
 
 def split_settings(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:

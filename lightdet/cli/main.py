@@ -4,14 +4,12 @@ Only the standard library is imported at the top: `program` begins the process a
 what was imported before that would be imported twice.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 
 from lightdet.core.allocator import keep_memory
-from lightdet.core.errors import underneath
+from lightdet.core.import_path import share_import_path
 
 COMMANDS = {  # name, which is a module's: (its words, what it does)
     "train": ("[key=value ...] [-m]", "train one detector, or with -m every combination of a sweep"),
@@ -54,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         print("lightdet: stopped; the same command continues", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        from lightdet.config.refusals import for_people
+        from lightdet.config.refusals import for_people, reason
 
         if not for_people(error):
             raise
@@ -73,27 +71,6 @@ def complain(message: str) -> int:
     """Print one line on stderr; the exit code of bad input."""
     print(f"lightdet: {message}", file=sys.stderr)
     return BAD_INPUT
-
-
-def reason(error: Exception) -> str:
-    """One line for a person: of the LightdetError underneath, where there is one, or of the error."""
-    from lightdet.config.refusals import not_written, refusal
-
-    if unwritten := not_written(error):
-        return unwritten
-    ours = underneath(error)
-    return refusal(error) if ours is None else " ".join(str(ours).split())
-
-
-def share_import_path() -> None:
-    """Let modules in the working directory be named in a configuration, here and in the processes a launcher starts."""
-    clone = str(Path(__file__).resolve().parents[2])
-    for folder in (os.getcwd(), clone):
-        if folder not in sys.path:
-            sys.path.append(folder)
-    inherited = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    missing = [folder for folder in (os.getcwd(), clone) if folder not in inherited]
-    os.environ["PYTHONPATH"] = os.pathsep.join(inherited + missing)
 
 
 if __name__ == "__main__":

@@ -22,12 +22,12 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     options = parser.parse_args(words)
     run_folder = find_run(options.run)
-    from lightdet.engine.predict import find_photos, predict_run
+    from lightdet.engine.predict import find_images, predict_files
+    from lightdet.engine.predictor import load_predictor
 
-    photos = find_photos(options.source, options.out)
-    summary = predict_run(
-        run_folder.path, photos, options.out, options.threshold, options.checkpoint, options.device, options.overlap
-    )
+    files = find_images(options.source, options.out)
+    predictor = load_predictor(run_folder.path, options.checkpoint, options.device, options.threshold, options.overlap)
+    summary = predict_files(predictor, files, options.out)
     print(json.dumps(summary.as_json(), indent=1) if options.json else summary.as_text())
     for line in summary.broken:
         print(f"lightdet: skipped {line}", file=sys.stderr)

@@ -39,6 +39,14 @@ def not_written(error: Exception) -> str:
     return f"{error.filename}: {error.strerror}; name another place" if isinstance(error, WRONG_PLACE) else ""
 
 
+def reason(error: Exception) -> str:
+    """One line for an error that `for_people` accepts: of the LightdetError underneath, where there is one."""
+    if unwritten := not_written(error):
+        return unwritten
+    ours = underneath(error)
+    return refusal(error) if ours is None else " ".join(str(ours).split())
+
+
 def refusal(error: Exception) -> str:
     """One line for an error of Hydra or OmegaConf about a configuration: which word is wrong, and what there is."""
     if isinstance(error, MissingConfigException) and error.options:

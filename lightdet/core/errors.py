@@ -6,10 +6,14 @@ NOT_LOADED = re.compile(r"Error locating target '([^']+)'(?:.*full_key: (\S+))?"
 
 
 class LightdetError(Exception):
-    """Bad input or a broken promise, told in one line: what is wrong, where it is, and what to do about it.
+    """Bad input or a broken promise, in one line: what is wrong, where it is, and what to do about it.
 
-    The command line prints the message alone, without a traceback, and exits with code 2.
+    The command line prints the message alone, without a traceback, and exits with code 2; a notebook prints it alone.
     """
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython's hook for what is shown in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 def demand_whole(name: str, value: object, least: int, most: int | None = None, or_else: str | None = None) -> None:
@@ -22,6 +26,12 @@ def demand_whole(name: str, value: object, least: int, most: int | None = None, 
         bounds = f"{least} or more" if most is None else f"from {least} to {most}"
         besides = f", or {or_else}" if or_else else ""
         raise LightdetError(f"{name}={value}: give a whole number, {bounds}{besides}")
+
+
+def demand_share(name: str, value: float) -> None:
+    """Raises LightdetError unless the setting `name` is a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise LightdetError(f"{name}={value}: give a number from 0 to 1")
 
 
 def underneath(error: BaseException | None) -> LightdetError | None:

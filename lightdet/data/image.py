@@ -46,7 +46,7 @@ def read_values(path: Path) -> np.ndarray:
             image.load()
             if _is_deep_colour(image, content):
                 return _read_deep_colour(content, path)
-            return _to_array(image if upright else ImageOps.exif_transpose(image), path)
+            return to_array(image if upright else ImageOps.exif_transpose(image), path)
     except Image.UnidentifiedImageError as error:
         if content[:4] in TIFF_STARTS:  # a TIFF of 16-bit colour: Pillow has no mode for it
             return _read_deep_colour(content, path)
@@ -126,7 +126,7 @@ def _orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) else 1
 
 
-def _to_array(image: Image.Image, path: Path) -> np.ndarray:
+def to_array(image: Image.Image, path: Path | str) -> np.ndarray:
     if image.mode == "F":
         raise LightdetError(f"{path}: floating-point pixels have no known range; save it with 8 or 16 bits per channel")
     if image.mode.startswith("I"):

@@ -19,6 +19,7 @@ class Detector(nn.Module, ABC):
     def detect(self, images: Tensor) -> list[Detections]:
         """images (B, 3, H, W) RGB 0..1 -> B detections, boxes in input px."""
 
+    result = "lightdet.engine.detection_result:DetectionResult"  # what a person gets per image, as module:class
     network: nn.Module  # the part that turns images into raw maps: what is counted, timed and exported
 
     def fit_to(self, facts: TrainingFacts) -> str:

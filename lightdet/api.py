@@ -1,0 +1,212 @@
+"""What the commands do, as Python functions: train, load, evaluate, compose, build.
+
+Words are those of the command line, `lightdet.train("model=light", "seed=1")`. What a person can mend is raised as a
+`LightdetError` of one line. Torch is imported by the functions that need it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, open_dict
+
+from lightdet.config.refusals import for_people, reason
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import read_metrics
+from lightdet.core.import_path import share_import_path
+from lightdet.runs.find import find_run
+from lightdet.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from lightdet.engine.predictor import Predictor
+    from lightdet.model.detector import Detector
+
+_training = threading.Lock()  # the random numbers and the composition belong to the whole process
+
+
+class Run:
+    """A training on disk, done or not. Everything is read anew at each access."""
+
+    def __init__(self, path: Path | str) -> None:
+        """`path` is a run folder, .../s<seed>."""
+        self.path = Path(path)
+        self._folder = RunFolder(self.path)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """status.json: "state" (queued, running, done, failed, killed or pruned), "reason", "fingerprint", ..."""
+        return self._folder.read_status()
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """results.json: "metrics" of the best checkpoint on the validation split, "best_epoch", ...; {} until done."""
+        return self._folder.read_results()
+
+    @property
+    def metrics(self) -> list[dict[str, float | None]]:
+        """metrics.csv: one row per epoch, log name -> number; None where it is not measured in that epoch."""
+        rows = read_metrics(self._folder.metrics_csv)
+        return [{name: float(text) if text else None for name, text in row.items()} for row in rows]
+
+    def load(
+        self, device: str = "cpu", threshold: float | None = None, checkpoint: str = "best", overlap: float = 0.5
+    ) -> Predictor:
+        """`lightdet.load` of this run."""
+        return load(self, device, threshold, checkpoint, overlap)
+
+    def __repr__(self) -> str:
+        state = self.status.get("state", "unknown")
+        numbers = self.results.get("metrics") or {}
+        shown = [f"{title} {numbers[key]:.3f}" for key, title in _titles(self._folder) if _is_number(numbers.get(key))]
+        return f"<Run {self.path}: {', '.join([state, *shown])}>"
+
+
+RunLike = Run | RunFolder | Path | str
+
+
+def train(*words: str, config_dir: Path | str | None = None) -> Run:
+    """Train one run, as `lightdet train WORDS` does, and return it; one that is done already is not trained again.
+
+    `config_dir` is a folder with further config groups. A run that was interrupted continues. Trainings of several
+    threads of one process take turns. Raises LightdetError for words that no training can follow, before a folder is
+    made, and for data or settings that cannot be trained with; the run's status is then "failed".
+    """
+    from lightdet.study.single import train_words
+
+    _refuse_sweep(words)
+    with _training, one_line_errors():
+        return Run(train_words(words, _folder_of(config_dir)).path)
+
+
+def load(
+    run: RunLike,
+    device: str = "cpu",
+    threshold: float | None = None,
+    checkpoint: str = "best",
+    overlap: float = 0.5,
+) -> Predictor:
+    """The trained model of a run: call it on images to get their results in original px.
+
+    run: a `Run`, a run folder, the name of a study with one run, or "last". threshold: least score that is reported;
+    None: the run's best F1 on its validation split. checkpoint: "best" or "last". overlap: IoU above which two boxes
+    are one. Raises LightdetError where there is no such run, device or checkpoint.
+    """
+    from lightdet.engine.predictor import load_predictor
+
+    with one_line_errors():
+        return load_predictor(_path_of(run), checkpoint, device, threshold, overlap)
+
+
+def evaluate(
+    run: RunLike,
+    split: str = "val",
+    *overrides: str,
+    threshold: float | None = None,
+    checkpoint: str = "best",
+    device: str = "cpu",
+    out: Path | str | None = None,
+) -> dict[str, Any]:
+    """The metrics of a run on a split of its data, as `lightdet evaluate` measures them.
+
+    overrides: values of the run's config under data and model, "data.reader.root=FOLDER". threshold: least score for
+    what counts boxes; None: the best F1 on this split. out: where metrics.json, curves and pictures go; None:
+    RUN/evaluate-SPLIT. Raises LightdetError for an unknown run, split or override, and for data of other classes.
+    """
+    from lightdet.engine.evaluate_run import evaluate_run
+
+    with one_line_errors():
+        path = _path_of(run)
+        folder = path / f"evaluate-{split}" if out is None else Path(out)
+        return evaluate_run(path, folder, split, threshold, checkpoint, device, overrides)
+
+
+def compose(*words: str, config_dir: Path | str | None = None) -> DictConfig:
+    """The configuration that `lightdet train WORDS` trains with, interpolations kept; judged as for a training.
+
+    Raises LightdetError for words that no training can follow.
+    """
+    from lightdet.study.single import single_config
+
+    _refuse_sweep(words)
+    with one_line_errors():
+        cfg = single_config(words, _folder_of(config_dir))
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
+
+
+def build(
+    *words: str,
+    classes: Sequence[str] | None = None,
+    num_classes: int | None = None,
+    config_dir: Path | str | None = None,
+) -> Detector:
+    """The untrained model that the words describe, on the CPU, in training mode, for `classes` or `num_classes`.
+
+    Its weights are drawn from torch's random numbers, or fetched where the model is pretrained; anchors are those of
+    the configuration, not fitted to data. Raises LightdetError for words that describe no model.
+    """
+    if (classes is None) == (num_classes is None):
+        raise LightdetError("build: give either classes=[...] or num_classes=N")
+    count = num_classes if classes is None else len(classes)
+    if not isinstance(count, int) or count < 1:
+        raise LightdetError(f"build: {count} classes; give at least one")
+    cfg = compose(*words, config_dir=config_dir)
+    from lightdet.engine.load import build_detector
+
+    with one_line_errors():
+        return build_detector(cfg, count)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Own modules in the working directory can be named; what a person can mend becomes a LightdetError of one line."""
+    share_import_path()
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, LightdetError) or not for_people(error):
+            raise
+        raise LightdetError(reason(error)) from error
+
+
+def _refuse_sweep(words: Sequence[str]) -> None:
+    """Raise LightdetError for flags, and for words with several values: a sweep trains in processes of its own."""
+    parser = OverridesParser.create()
+    for word in words:
+        if not isinstance(word, str) or word.startswith("-"):
+            raise LightdetError(f"{word}: give overrides such as 'model=light'; flags are the command line's")
+        try:
+            sweeps = parser.parse_override(word).is_sweep_override()
+        except HydraException:
+            continue  # composition names what is wrong
+        if sweeps:
+            raise LightdetError(
+                f"{word}: several values; call train once for each, or sweep with `lightdet train -m {' '.join(words)}`"
+            )
+
+
+def _path_of(run: RunLike) -> Path:
+    return run.path if isinstance(run, Run | RunFolder) else find_run(run).path
+
+
+def _folder_of(config_dir: Path | str | None) -> Path | None:
+    return None if config_dir is None else Path(config_dir)
+
+
+def _titles(folder: RunFolder) -> list[tuple[str, str]]:
+    """(key, title) of the run's scores, the primary one first."""
+    from lightdet.runs.scores import scores_of
+
+    scores = [score for score in scores_of(folder) if not score.per_class]
+    return [(score.key, score.title) for score in sorted(scores, key=lambda score: not score.primary)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,107 @@
+"""What a detector predicts for one image, in original px."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from lightdet.core.types import Detections, Letterbox
+from lightdet.draw.pictures import draw
+from lightdet.engine.result import Result, ResultSettings
+from lightdet.engine.sources import Original
+from lightdet.metric.frame import check_finite, detections_to_photo
+from lightdet.model.decode import best_of_overlapping
+
+
+class Box(NamedTuple):
+    """One predicted box."""
+
+    name: str  # of its class
+    score: float  # 0..1
+    xyxy: tuple[float, float, float, float]  # original px
+
+
+class DetectionResult(Result):
+    """The boxes of one image, best first; `len()` counts them, iteration gives each as a `Box`.
+
+    boxes (N, 4) float32 xyxy in original px, scores (N,) float32 in 0..1, labels (N,) int64, names: N class names.
+    Boxes below the threshold are left out; of two that overlap by more than `overlap`, of any class, the better scored
+    one stays, and a box in the grey border alone is dropped.
+    """
+
+    unit: ClassVar[str] = "boxes"
+    prediction: Detections
+
+    def __init__(
+        self, prediction: Detections, original: Original, letterbox: Letterbox, settings: ResultSettings
+    ) -> None:
+        """Raises LightdetError for a box or score that is not finite."""
+        super().__init__(prediction, original, letterbox, settings)
+        placed = detections_to_photo(prediction, letterbox)
+        check_finite(placed, original.name)
+        keep = placed.scores >= settings.threshold
+        kept = Detections(placed.boxes_xyxy[keep], placed.scores[keep], placed.labels[keep])
+        self.prediction = best_of_overlapping(kept, settings.overlap)
+        self.classes = settings.classes
+        self.boxes: np.ndarray = self.prediction.boxes_xyxy.numpy()
+        self.scores: np.ndarray = self.prediction.scores.numpy()
+        self.labels: np.ndarray = self.prediction.labels.numpy()
+        self.names: list[str] = [settings.classes[label] for label in self.labels.tolist()]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[Box]:
+        boxes = zip(self.names, self.scores.tolist(), self.boxes.tolist(), strict=True)
+        return (Box(name, score, tuple(corners)) for name, score, corners in boxes)
+
+    def plot(self) -> Image.Image:
+        """The image with its boxes, names and scores; a small one is enlarged so that the labels stay readable."""
+        return Image.fromarray(draw(self.image, self.prediction, None, self.classes))
+
+    def content(self) -> dict[str, Any]:
+        """The boxes, best first: class, label, score and box_xyxy in original px."""
+        boxes = [
+            {
+                "class": box.name,
+                "label": label,
+                "score": round(box.score, 5),
+                "box_xyxy": [round(value, 2) for value in box.xyxy],
+            }
+            for box, label in zip(self, self.labels.tolist(), strict=True)
+        ]
+        return {"boxes": boxes}
+
+    @staticmethod
+    def further_files(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """COCO's results list."""
+        return {"predictions.coco.json": coco_results(entries)}
+
+    def describe(self) -> str:
+        """Such as "2 boxes, scratch 0.91, dent 0.40"."""
+        listed = ", ".join(f"{box.name} {box.score:.2f}" for box in self)
+        count = "1 box" if len(self) == 1 else f"{len(self) or 'no'} boxes"
+        return f"{count}, {listed}" if listed else count
+
+
+def coco_results(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """COCO's results list: bbox = left, top, width, height in original px; category_id = label + 1.
+
+    `image_id` is the image's id in predictions.json, and `file_name` its file.
+    """
+    return [
+        {
+            "image_id": entry["id"],
+            "file_name": entry["file"],
+            "category_id": box["label"] + 1,
+            "bbox": [
+                *box["box_xyxy"][:2],
+                round(box["box_xyxy"][2] - box["box_xyxy"][0], 2),
+                round(box["box_xyxy"][3] - box["box_xyxy"][1], 2),
+            ],
+            "score": box["score"],
+        }
+        for entry in entries
+        for box in entry["boxes"]
+    ]

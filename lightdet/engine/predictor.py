@@ -1,0 +1,144 @@
+"""A trained model for use: images in, results in original px out."""
+
+import importlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from lightdet.core.errors import demand_share
+from lightdet.engine.load import load_detector
+from lightdet.engine.result import Result, ResultSettings
+from lightdet.engine.sources import ImageLike, Original, originals
+from lightdet.model.detector import Detector
+from lightdet.model.folded import folded
+from lightdet.ops.letterbox import letterbox_image
+from lightdet.runs.folder import RunFolder
+
+DEFAULT_THRESHOLD = 0.25  # where a run did not measure its own
+DEFAULT_OVERLAP = 0.5  # IoU of two boxes, of any class, that count as one
+
+
+class Stopwatch:
+    """Milliseconds of each named step, one value per image."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.milliseconds: dict[str, list[float]] = defaultdict(list)
+
+    @contextmanager
+    def step(self, name: str, device: str = "cpu") -> Iterator[None]:
+        """Time the block; on an accelerator, until its queue is empty."""
+        start = perf_counter()
+        yield
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        self.milliseconds[name].append((perf_counter() - start) * 1000)
+
+
+class Predictor:
+    """Calls a model on images, one at a time.
+
+    `threshold` is the least score that is reported, `overlap` the IoU above which two boxes are one; both may be
+    changed between calls.
+    """
+
+    def __init__(
+        self,
+        model: Detector,
+        classes: Sequence[str],
+        image_size: int,
+        threshold: float = DEFAULT_THRESHOLD,
+        overlap: float = DEFAULT_OVERLAP,
+        bits: int | None = None,
+        device: str = "cpu",
+    ) -> None:
+        """`model` lies on `device`; `bits` are those of the camera (`read_image`).
+
+        Raises LightdetError for a threshold or overlap outside of 0..1.
+        """
+        demand_share("threshold", threshold)
+        demand_share("overlap", overlap)
+        self.model = model
+        self.classes = tuple(classes)
+        self.image_size = image_size  # px, side of the network input
+        self.threshold = threshold
+        self.overlap = overlap
+        self.bits = bits
+        self.device = device
+        self.result_type = result_type(model)
+
+    def __call__(self, images: ImageLike | Iterable[ImageLike]) -> list[Any]:
+        """One result per image, in order: a `DetectionResult` for a detector.
+
+        `images` is a path, folder or glob, an (H, W) or (H, W, 3) RGB array of uint8 or uint16, a PIL image, or any
+        number of them. Raises LightdetError for what is no image, is not readable, or breaks the model.
+        """
+        results = []
+        for original in originals(images, self.bits):
+            results.append(self.predict(original, Stopwatch(self.device)))
+            original.release()
+        return results
+
+    @torch.inference_mode()
+    def warm_up(self) -> None:
+        """Run the model on a grey image: the first call takes longer than all others."""
+        grey = torch.full((1, 3, self.image_size, self.image_size), 0.5, device=self.device)
+        self.model.detect(grey)
+
+    @torch.inference_mode()
+    def predict(self, original: Original, watch: Stopwatch) -> Result:
+        """The result of one image. Raises LightdetError for a file that is not readable and for NaN."""
+        with watch.step("read"):
+            pixels = original.pixels
+        with watch.step("letterbox", self.device):
+            placed, letterbox = letterbox_image(pixels, self.image_size)
+            batch = torch.from_numpy(placed).to(self.device).permute(2, 0, 1)[None].float() / 255
+        with watch.step("detect", self.device):
+            (prediction,) = self.model.detect(batch)
+        return self.result_type(
+            prediction, original, letterbox, ResultSettings(self.classes, self.threshold, self.overlap)
+        )
+
+    def __repr__(self) -> str:
+        classes = ", ".join(self.classes)
+        return f"<{type(self.model).__name__} at {self.image_size} px, score >= {self.threshold:.3g}: {classes}>"
+
+
+def load_predictor(
+    run: Path,
+    checkpoint: str = "best",
+    device: str = "cpu",
+    threshold: float | None = None,
+    overlap: float = DEFAULT_OVERLAP,
+) -> Predictor:
+    """The model of a run folder with its input size, its `data.bits` and, unless one is given, its threshold.
+
+    BatchNorm is folded, so that scores agree with those of `lightdet evaluate` up to rounding. Raises LightdetError as
+    `load_detector` does.
+    """
+    loaded = load_detector(run, checkpoint, device)
+    if threshold is None:
+        threshold = run_threshold(RunFolder(run).read_results())
+    model = folded(loaded.detector, loaded.image_size)
+    bits = OmegaConf.select(loaded.config, "data.bits")
+    return Predictor(model, loaded.classes, loaded.image_size, threshold, overlap, bits, device)
+
+
+def run_threshold(results: dict[str, Any]) -> float:
+    """The score at which the run's F1 was best on its validation data."""
+    point = (results.get("metrics") or {}).get("operating_point") or {}
+    best = point.get("threshold")
+    return DEFAULT_THRESHOLD if best is None else float(best)
+
+
+def result_type(model: Any) -> type[Result]:
+    """The class that the model's attribute `result` names as module:class; without one, `Result`."""
+    module, _, name = str(getattr(model, "result", "")).partition(":")
+    found: type[Result] = getattr(importlib.import_module(module), name) if module else Result
+    return found

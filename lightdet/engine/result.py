@@ -1,0 +1,80 @@
+"""What a model predicts for one image, as a person uses it; each task extends it with its own kind of prediction."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from lightdet.core.files import plain
+from lightdet.core.types import Letterbox
+from lightdet.engine.sources import Original
+
+
+@dataclass(frozen=True, slots=True)
+class ResultSettings:
+    """What turns a prediction into a result."""
+
+    classes: tuple[str, ...]  # names by label
+    threshold: float  # least score that is reported
+    overlap: float  # IoU above which two boxes, of any class, are one
+
+
+class Result:
+    """One image and the prediction for it. A model names its result class in `result`; this one serves any task.
+
+    names: the class of everything that is reported, best first.
+    """
+
+    unit: ClassVar[str] = "predictions"  # what `names` counts
+    names: Sequence[str] = ()
+
+    def __init__(self, prediction: Any, original: Original, letterbox: Letterbox, settings: ResultSettings) -> None:
+        """`prediction` is the model's for the image placed by `letterbox`, in input px where it has coordinates."""
+        self.prediction = prediction
+        self.height, self.width = original.pixels.shape[:2]  # original px
+        self._original = original
+
+    @property
+    def path(self) -> Path | None:
+        """The image's file; None for an array or a PIL image."""
+        return self._original.path
+
+    @property
+    def image(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, original px; read again from the file where there is one."""
+        return self._original.pixels
+
+    def plot(self) -> Image.Image:
+        """The image with what is predicted drawn on it; a small one is enlarged."""
+        return Image.fromarray(self.image)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: an entry under "images" of predictions.json, without its id and picture."""
+        file = None if self.path is None else str(self.path)
+        return {"file": file, "height": self.height, "width": self.width, **self.content()}
+
+    def content(self) -> dict[str, Any]:
+        """The task's part of `to_dict`."""
+        return {"prediction": plain(self.prediction)}
+
+    @staticmethod
+    def further_files(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """File name -> JSON value: the entries of predictions.json in other formats of the task."""
+        return {}
+
+    def describe(self) -> str:
+        """What is predicted, in a few words."""
+        return str(self.prediction)
+
+    def __repr__(self) -> str:
+        return f"<{self._original.name}, {self.width} x {self.height} px: {self.describe()}>"
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        buffer = io.BytesIO()
+        self.plot().save(buffer, "PNG")
+        return buffer.getvalue()

@@ -1,0 +1,114 @@
+"""Images to predict on: files, folders, globs, arrays and PIL images."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from lightdet.core.errors import LightdetError
+from lightdet.data.image import IMAGE_SUFFIXES, UNREADABLE, read_image, to_array, to_eight_bits
+
+ImageLike = str | os.PathLike[str] | np.ndarray | Image.Image
+SINGLE = (str, os.PathLike, np.ndarray, Image.Image)
+KINDS = "is no image: give a path, a numpy array, a PIL image, or a list of them"
+PIXELS = "give uint8 or uint16 pixels of shape (H, W) or (H, W, 3), RGB"
+
+
+class Original:
+    """One image in original px. The pixels of a file are read when they are first needed."""
+
+    def __init__(self, path: Path | None, bits: int | None = None, pixels: np.ndarray | None = None) -> None:
+        """`path` None: the image is `pixels`, (H, W, 3) uint8 RGB. `bits` as in `read_image`."""
+        self.path = path
+        self.bits = bits
+        self._pixels = pixels
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return "array" if self.path is None else str(self.path)
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB. Raises LightdetError for a file that is not readable."""
+        if self._pixels is None:
+            assert self.path is not None
+            self._pixels = read_image(self.path, self.bits)
+        return self._pixels
+
+    def release(self) -> None:
+        """Drop the pixels of a file; they are read again when needed."""
+        if self.path is not None:
+            self._pixels = None
+
+
+def originals(images: ImageLike | Iterable[ImageLike], bits: int | None = None) -> Iterator[Original]:
+    """The images in the order given; a folder or glob stands for its images, sorted by path.
+
+    `bits` are those of the camera, for pixels of more than 8 bits (`read_image`). Raises LightdetError for a path
+    without an image and for values that are no image.
+    """
+    if not isinstance(images, SINGLE) and not isinstance(images, Iterable):
+        raise LightdetError(
+            f"{type(images).__name__} is no image: give a path, an array, a PIL image, or a list of them"
+        )
+    for item in [images] if isinstance(images, SINGLE) else images:
+        if isinstance(item, str | os.PathLike):
+            yield from (Original(path, bits) for path in image_files(os.fspath(item)))
+        elif isinstance(item, Image.Image):
+            yield Original(None, bits, pil_pixels(item, bits))
+        elif isinstance(item, np.ndarray):
+            yield Original(None, bits, array_pixels(item, bits))
+        else:
+            raise LightdetError(f"{type(item).__name__} {KINDS}")
+
+
+def image_files(source: str) -> list[Path]:
+    """The images that a file, a folder (searched to the bottom) or a glob names, sorted.
+
+    Raises LightdetError where there is none.
+    """
+    path = Path(source)
+    if path.is_file():
+        return [path]
+    candidates = path.rglob("*") if path.is_dir() else map(Path, glob.glob(source, recursive=True))
+    paths = sorted(each for each in candidates if each.suffix.lower() in IMAGE_SUFFIXES and each.is_file())
+    if not paths:
+        raise LightdetError(f"{source}: no image there; give a file, a folder with images or a glob in quotes")
+    return paths
+
+
+def array_pixels(values: np.ndarray, bits: int | None = None) -> np.ndarray:
+    """(H, W) grey or (H, W, 3) RGB, uint8 or uint16 -> a copy as (H, W, 3) uint8 RGB; `bits` as in `read_image`.
+
+    Raises LightdetError for any other shape or type.
+    """
+    whole = values.dtype.kind == "u" and values.dtype.itemsize in (1, 2)
+    shaped = values.ndim == 2 or (values.ndim == 3 and values.shape[2] == 3)
+    if not whole or not shaped or not values.size:
+        shape = " x ".join(map(str, values.shape)) or "a single value"
+        raise LightdetError(f"array of {values.dtype}, {shape}: {PIXELS}")
+    return _as_rgb(to_eight_bits(values, bits))
+
+
+def pil_pixels(image: Image.Image, bits: int | None = None) -> np.ndarray:
+    """A PIL image of any mode but floating point -> (H, W, 3) uint8 RGB; `bits` as in `read_image`.
+
+    Its pixels are taken as they are: apply `PIL.ImageOps.exif_transpose` first where a file has an orientation.
+    Raises LightdetError for floating-point pixels and for an image that cannot be decoded.
+    """
+    name = getattr(image, "filename", "") or f"PIL image of mode {image.mode}"
+    try:
+        return _as_rgb(to_eight_bits(to_array(image, name), bits))
+    except UNREADABLE as error:
+        raise LightdetError(f"{name}: broken image ({' '.join(str(error).split())}); replace it") from error
+
+
+def _as_rgb(pixels: np.ndarray) -> np.ndarray:
+    """A contiguous copy, (H, W, 3): a camera may reuse its buffer."""
+    copied = np.array(pixels, order="C")
+    return cv2.cvtColor(copied, cv2.COLOR_GRAY2RGB) if copied.ndim == 2 else copied
