@@ -1,4 +1,4 @@
-"""How long `lightdet report` and `read_rows` take on a study of many finished runs, made up and thrown away.
+"""How long `lightdet report` and `read_jobs` take on a study of many finished runs, made up and thrown away.
 
     python experiments/bench_report.py --runs 1000
 
@@ -22,7 +22,7 @@ from study_factory import add_job, boxes
 
 from lightdet.report.build import report_study
 from lightdet.report.settings import Settings
-from lightdet.runs.jobs import read_rows
+from lightdet.runs.jobs import read_jobs
 
 CLASSES = tuple("abcdef")
 IMAGES = 180
@@ -68,7 +68,7 @@ def main() -> None:
         study = Path(folder) / "study"
         make_study(study, options.runs)
         lines = [
-            timed("`read_rows`", lambda: read_rows(study)),
+            timed("`read_jobs`", lambda: read_jobs(study)),
             timed("`lightdet report --sizes none`", lambda: report_study(study, study / "report", Settings(sizes=()))),
         ]
         table = (study / "report" / "table5_seeds_map50_95.csv").read_text(encoding="utf-8")

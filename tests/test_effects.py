@@ -12,13 +12,13 @@ from lightdet.metric.paired import over_images_and_seeds
 from lightdet.report.build import report_study
 from lightdet.report.comparison import Comparer
 from lightdet.report.effects import Effect, effects_of
-from lightdet.report.rows import StudyRow, read_study
+from lightdet.report.rows import Row, read_study
 from lightdet.report.settings import Settings
 
 SKILLS = {("none", "plain"): 0.4, ("cbam", "plain"): 0.75, ("none", "weighted"): 0.42, ("cbam", "weighted"): 0.8}
 
 
-def factorial(study: Path, seeds: int = 3) -> list[StudyRow]:
+def factorial(study: Path, seeds: int = 3) -> list[Row]:
     """Attention helps a great deal in both settings, fusion hardly in either."""
     for (attention, fusion), skill in SKILLS.items():
         for seed in range(seeds):
@@ -27,7 +27,7 @@ def factorial(study: Path, seeds: int = 3) -> list[StudyRow]:
     return read_study(study)
 
 
-def effects(rows: list[StudyRow], baseline: int = 0) -> dict[str, Effect]:
+def effects(rows: list[Row], baseline: int = 0) -> dict[str, Effect]:
     return {effect.choice: effect for effect in effects_of(rows, Comparer(rows[baseline], 300))}
 
 
@@ -37,7 +37,7 @@ def test_an_effect_is_the_mean_of_its_settings(tmp_path: Path) -> None:
     assert (found.value, found.reference, found.settings, found.pairs, found.pooled) == ("cbam", "none", 2, 6, False)
     mean = {
         (row.choices["attention"], row.choices["fusion"]): statistics.fmean(
-            value for job in row.finished if (value := job.row.metric("map50_95")) is not None
+            value for job in row.finished if (value := job.metric("map50_95")) is not None
         )
         for row in rows
     }
@@ -100,9 +100,7 @@ def test_a_setting_with_more_seeds_counts_no_more_than_another(tmp_path: Path) -
             made = boxes(SKILLS[attention, "plain"], 20 * seed + len(attention))
             add_job(tmp_path, {"attention": attention, "fusion": "plain"}, seed, made=made)
     rows = {tuple(row.choices.values()): row for row in read_study(tmp_path)}
-    means = {
-        key: statistics.fmean(job.row.metric("map50_95") or 0.0 for job in row.finished) for key, row in rows.items()
-    }
+    means = {key: statistics.fmean(job.metric("map50_95") or 0.0 for job in row.finished) for key, row in rows.items()}
     found = effects(list(rows.values()))["attention"]
     assert found.pooled and found.pairs == 4
     gains = [means["cbam", fusion] - means["none", fusion] for fusion in ("plain", "weighted")]

@@ -29,11 +29,11 @@ from lightdet.report.build import report_study
 from lightdet.report.comparison import NO_BOXES, Comparer, find_row
 from lightdet.report.document import as_json
 from lightdet.report.figures import NAMED, legend_name, pareto
-from lightdet.report.rows import StudyRow, Value, read_study
+from lightdet.report.rows import Row, Value, read_study
 from lightdet.report.settings import Settings
 from lightdet.report.tables import attention_table, difference_text
 from lightdet.runs.fingerprint import network_digest
-from lightdet.runs.jobs import read_rows
+from lightdet.runs.jobs import read_jobs
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = Settings(resamples=200, sizes=())
@@ -194,9 +194,7 @@ def test_a_better_detector_is_told_from_noise_and_both_ways_alike(tmp_path: Path
     up = Comparer(rows[0], 300).compare(rows[1])
     down = Comparer(find_row(rows, "attention=good"), 300).compare(rows[0])
     found, mirrored = up.differences["map50_95"], down.differences["map50_95"]
-    assert found.estimate == pytest.approx(
-        rows[1].jobs[0].row.metric("map50_95") - rows[0].jobs[0].row.metric("map50_95")
-    )
+    assert found.estimate == pytest.approx(rows[1].jobs[0].metric("map50_95") - rows[0].jobs[0].metric("map50_95"))
     assert not found.within_noise and found.over_images[0] < found.estimate < found.over_images[1]
     np.testing.assert_allclose(mirrored.over_images, [-found.over_images[1], -found.over_images[0]], atol=1e-12)
     assert (up.images, up.seeds, found.over_both) == (24, ("0",), None)
@@ -210,7 +208,7 @@ def test_seeds_are_blocks_and_their_spread_widens_the_interval(tmp_path: Path) -
     add_job(tmp_path, {"attention": "b"}, 2, made=boxes(0.99, 5))  # a seed that the baseline lacks
     rows = read_study(tmp_path)
     found = Comparer(rows[0], 400).compare(rows[1])
-    maps = {name: [job.row.metric("map50_95") for job in row.jobs] for name, row in zip("ab", rows, strict=True)}
+    maps = {name: [job.metric("map50_95") for job in row.jobs] for name, row in zip("ab", rows, strict=True)}
     paired = statistics.fmean(maps["b"][k] - maps["a"][k] for k in (0, 1))
     difference = found.differences["map50_95"]
     assert found.seeds == ("0", "1")
@@ -298,7 +296,7 @@ def test_counting_operations_leaves_half_of_the_time_to_comparisons(
     seconds: list[float] = []
 
     class Noted(Comparer):
-        def __init__(self, baseline: StudyRow, resamples: int, left: float) -> None:
+        def __init__(self, baseline: Row, resamples: int, left: float) -> None:
             seconds.append(left)
             super().__init__(baseline, resamples, left)
 
@@ -358,7 +356,7 @@ def test_a_study_that_was_moved_is_read_where_it_lies_and_needs_not_be_written(
         return opened(file, mode, *rest, **more)
 
     monkeypatch.setattr("builtins.open", read_only)
-    rows = read_rows(tmp_path / "new")
+    rows = read_jobs(tmp_path / "new")
     assert [(row.state, row.reason) for row in rows] == [("failed", "loss is nan"), ("killed", "")]
     assert rows[0].traceback == str(tmp_path / "new" / failed.path.relative_to(tmp_path / "old") / "traceback.txt")
 
@@ -457,7 +455,7 @@ def test_a_run_outside_of_its_study_is_not_read(tmp_path: Path) -> None:
     add_job(tmp_path / "other", {"a": "1"})
     add_job(tmp_path / "mine", {"a": "2"})
     add_job(tmp_path / "mine", {"a": "1"}, run="../other/a-1/s0")
-    states = {row.choices["a"]: (row.state, row.reason) for row in read_rows(tmp_path / "mine")}
+    states = {row.choices["a"]: (row.state, row.reason) for row in read_jobs(tmp_path / "mine")}
     assert states["2"][0] == "done" and states["1"][0] == "unreadable" and "outside" in states["1"][1]
 
 
@@ -498,7 +496,7 @@ def test_the_front_holds_the_rows_that_none_beats(six: Path) -> None:
 
 def test_a_name_says_what_the_row_chose_in_as_many_lines_as_there_is_room_for() -> None:
     choices = {"model": "ultralytics", "optimizer": "-", "architecture": "yolo11n.yaml", "trainer.max_epochs": "60"}
-    row = StudyRow(3, choices, {}, [])
+    row = Row(3, choices, {}, [])
     assert row.label == "model=ultralytics architecture=yolo11n.yaml trainer.max_epochs=60"
     assert legend_name(row, 4).splitlines() == [
         "3: model=ultralytics architecture=yolo11n.yaml",

@@ -28,7 +28,7 @@ from lightdet.core.errors import Ended, LightdetError
 from lightdet.core.files import read_json
 from lightdet.runs.fingerprint import fingerprint
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.jobs import read_rows
+from lightdet.runs.jobs import read_jobs
 from lightdet.study.command import run as study_command
 from lightdet.study.search import loop, watch
 from lightdet.study.search.command import run as search_command
@@ -215,7 +215,7 @@ def test_the_optimum_is_found_and_its_recipe_is_that_training(conf: Path, capsys
     assert BEST_RATE / 3 < rate < BEST_RATE * 3  # of a range from 0.0001 to 0.1
     assert best["values"]["metrics.map50_95"] == pytest.approx(search_standin.quality(rate))
 
-    rows = read_rows(Path("runs/s"))
+    rows = read_jobs(Path("runs/s"))
     assert [row.name for row in rows] == [f"trial-{number:04d}__s3" for number in range(12)]
     assert all(row.state == "done" and row.choices["optimizer.lr"] for row in rows)
     with open("runs/s/search.csv", newline="") as file:
@@ -262,7 +262,7 @@ def test_trials_that_resolve_alike_are_one_training(conf: Path) -> None:
     assert {("none", "76"), ("none", "38")} <= said
     assert len({trial["run"] for trial in trials if trial["parameters"]["attention"] == "none"}) == 1
     assert set(epochs_trained().values()) == {1} and len(epochs_trained()) == 4 * len(runs)
-    assert len(read_rows(Path("runs/s"))) == 7
+    assert len(read_jobs(Path("runs/s"))) == 7
 
 
 def test_several_objectives_give_a_front_in_the_report(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -475,7 +475,7 @@ def test_workers_killed_at_any_moment_lose_no_trial(conf: Path) -> None:
     assert {trial.state.name for trial in after.values()} <= {"COMPLETE", "PRUNED"}
     assert all(after[number].params == trial.params for number, trial in before.items() if trial.params)
     assert set(epochs_trained().values()) == {1}  # what was trained before the kill was not trained again
-    assert states("s") == Counter(row.state for row in read_rows(Path("runs/s")))
+    assert states("s") == Counter(row.state for row in read_jobs(Path("runs/s")))
     assert not any(Path("runs/s/.workers").iterdir())
 
 

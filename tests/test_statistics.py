@@ -32,7 +32,7 @@ from lightdet.report.rows import read_study
 from lightdet.report.seeds import seed_tables
 from lightdet.report.settings import Settings
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.jobs import read_rows
+from lightdet.runs.jobs import read_jobs
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = Settings(resamples=100, sizes=())
@@ -193,7 +193,7 @@ def test_plain_tables_hold_what_the_seeds_measured(three: Path) -> None:
     strict, loose = seed_tables(three, resamples=200)
     assert (strict.name, loose.name) == ("table5_seeds_map50_95", "table6_seeds_map50")
     lines = [dict(zip(strict.header, line, strict=True)) for line in strict.rows]
-    values = [row.metric("map50_95") for row in read_rows(three)]
+    values = [row.metric("map50_95") for row in read_jobs(three)]
     mine, theirs = np.array(values[3:6], float), np.array(values[:3], float)
     none, cbam, single, failed = lines
     assert cbam["mAP50-95"] == pytest.approx(mine.mean()) and cbam["n"] == 3
@@ -240,7 +240,7 @@ def test_a_thousand_finished_jobs_are_read_in_two_seconds(tmp_path: Path, monkey
         job = {"overrides": [f"attention=a{k}", "seed=0"], "choices": {}, "seed": 0, "number": k, "run": run}
         write_json(tmp_path / "jobs" / f"a{k}__s0.json", job)
     began = time.process_time()
-    rows = read_rows(tmp_path)
+    rows = read_jobs(tmp_path)
     assert time.process_time() - began < 2, "of processor time, which a busy machine does not stretch"
     assert len(rows) == 1000 and {row.state for row in rows} == {"done"} and rows[999].metric("map50") is not None
 

@@ -26,7 +26,7 @@ from lightdet.core.files import read_json, write_text
 from lightdet.engine.work import HeldElsewhere, work
 from lightdet.runs.commands import read_definition
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.jobs import read_rows
+from lightdet.runs.jobs import read_jobs
 from lightdet.runs.names import study_name, sweep_slug
 from lightdet.runs.table import cells, to_csv, to_markdown, to_text
 from lightdet.study.command import run as study_command
@@ -124,7 +124,7 @@ def wait_for(path: str) -> None:
 
 
 def states(study: str) -> list[str]:
-    return [row.state for row in read_rows(Path("runs") / study)]
+    return [row.state for row in read_jobs(Path("runs") / study)]
 
 
 # ---------------------------------------------------------------- rows, runs and the table
@@ -133,7 +133,7 @@ def states(study: str) -> list[str]:
 def test_six_rows_are_four_trainings_and_a_second_time_none(launch: Launch, capsys: pytest.CaptureFixture[str]) -> None:
     assert launch("-m", *SIX) == 0
     assert stand_in.trained() == FOUR_RUNS
-    rows = read_rows(Path("runs") / STUDY)
+    rows = read_jobs(Path("runs") / STUDY)
     assert [(row.choices["attention"], row.choices["head"]) for row in rows] == [
         (attention, head) for attention in ("cbam", "none") for head in ("76", "38", "19")
     ]
@@ -150,7 +150,7 @@ def test_six_rows_are_four_trainings_and_a_second_time_none(launch: Launch, caps
     written = {path: path.stat().st_mtime_ns for path in (Path("runs") / STUDY).rglob("*.json")}
     assert launch("-m", *SIX) == 0
     assert stand_in.trained() == FOUR_RUNS
-    assert "6 rows, 4 trainings: 4 done, 0 to train" in capsys.readouterr().out
+    assert "6 jobs, 4 trainings: 4 done, 0 to train" in capsys.readouterr().out
     assert written == {path: path.stat().st_mtime_ns for path in (Path("runs") / STUDY).rglob("*.json")}
     text, markdown, csv_text = to_text(rows), to_markdown(rows), to_csv(rows)
     assert markdown == (Path("runs") / STUDY / "table.md").read_text()
@@ -178,7 +178,7 @@ def test_a_changed_definition_adds_and_never_overwrites(launch: Launch, conf: Pa
     launch("-m", "attention=cbam,none")
     assert len(stand_in.trained()) == 3
     study = Path("runs/attention-cbam-none")
-    row = read_rows(study)[0]
+    row = read_jobs(study)[0]
     assert row.run != "attention-cbam/s0" and row.run.startswith("attention-cbam-")
     assert "ratio: 8" in RunFolder(study / row.run).config_path.read_text()
     assert "ratio: 8" not in RunFolder(study / "attention-cbam/s0").config_path.read_text()
@@ -186,7 +186,7 @@ def test_a_changed_definition_adds_and_never_overwrites(launch: Launch, conf: Pa
     launch("-m", "attention=cbam,none")
     assert len(stand_in.trained()) == 3, "the first definition is found again"
     launch("-m", "attention=none", "seed=0,1", "study.name=attention-cbam-none")
-    assert len(read_rows(study)) == 3, "another command adds its rows"
+    assert len(read_jobs(study)) == 3, "another command adds its rows"
     commands = [command["overrides"] for command in read_definition(study)]
     assert commands[0] == ["attention=cbam,none"] and len(commands) == 2
 
@@ -195,7 +195,7 @@ def test_a_later_command_takes_no_place_from_an_earlier_one(launch: Launch) -> N
     """The first row is the baseline of a report, so it has to stay the first."""
 
     def order() -> list[str]:
-        return [row.choices["attention"] + row.seed for row in read_rows(Path("runs/s"))]
+        return [row.choices["attention"] + row.seed for row in read_jobs(Path("runs/s"))]
 
     launch("-m", "attention=none", "seed=1,2", "study.name=s")
     launch("-m", "attention=cbam,none", "seed=0", "study.name=s")
@@ -222,7 +222,7 @@ def test_seeds_get_a_mean_and_a_spread(launch: Launch) -> None:
     assert launch("-m", "attention=cbam,none", "seed=0,1") == 0
     runs = ["attention-cbam/s0", "attention-cbam/s1", "attention-none/s0", "attention-none/s1"]
     assert stand_in.trained() == runs
-    table = cells(read_rows(Path("runs/attention-cbam-none__seed-0-1")))
+    table = cells(read_jobs(Path("runs/attention-cbam-none__seed-0-1")))
     assert table[0] == ["attention", "seed", "dent", "scratch", "mAP50", "mAP50-95", "params", "run"]
     means = ["0.650 ± 0.071", "-", "0.550 ± 0.071", "0.275 ± 0.035"]
     assert ["cbam", "mean ± sd (2)", *means, "1.54 M", "2 seeds"] in table
@@ -232,7 +232,7 @@ def test_a_training_counts_once_in_a_mean_however_often_it_was_asked_for(launch:
     """The default, typed or not, is one row of choices and one training for each seed."""
     assert launch("-m", "attention=cbam", "seed=0,1", "study.name=s") == 0
     assert launch("-m", "attention=cbam", "head=76", "seed=0", "study.name=s") == 0
-    rows = read_rows(Path("runs/s"))
+    rows = read_jobs(Path("runs/s"))
     assert len(rows) == 3 and len(stand_in.trained()) == 2
     means = ["0.650 ± 0.071", "-", "0.550 ± 0.071", "0.275 ± 0.035"]
     assert ["cbam", "76", "mean ± sd (2)", *means, "1.54 M", "2 seeds"] in cells(rows)
@@ -251,7 +251,7 @@ def test_failed_jobs_are_named_the_rest_is_finished_and_a_retry_is_asked_for(
     monkeypatch.setenv("EXIT_IN", "attention-none__head-76/s0")
     assert launch(*four) == 1
     assert len(stand_in.trained()) == 3, "rows that share a failing training try it once"
-    rows = read_rows(Path("runs/s"))
+    rows = read_jobs(Path("runs/s"))
     assert [row.state for row in rows] == ["failed", "killed", "failed", "failed"]
     assert rows[0].reason == "ValueError: loss is nan"
     assert rows[1].reason == "ended by signal 9 (SIGKILL)"
@@ -285,7 +285,7 @@ def test_a_run_that_hangs_is_ended_and_tells_where(launch: Launch, monkeypatch: 
     monkeypatch.setenv("HANG_IN", "head-76/s0")
     assert launch("-m", "head=76,38", "study.name=s", "launcher.stall_minutes=0.03") == 1
     assert states("s") == ["failed", "done"]
-    row = read_rows(Path("runs/s"))[0]
+    row = read_jobs(Path("runs/s"))[0]
     assert row.reason == "it hung: nothing heard of it for 0.03 min (launcher.stall_minutes)"
     assert "stand_in.py" in Path(row.traceback).read_text(), "the line where it hung"
 
@@ -303,7 +303,7 @@ def test_an_old_failure_of_a_study_does_not_fail_another_sweep(launch: Launch, m
     monkeypatch.setenv("FAIL_IN", "attention-none/s0")
     assert launch("-m", "attention=none,cbam", "study.name=mine") == 1
     assert launch("-m", "head=76,38", "study.name=mine") == 0
-    assert len(read_rows(Path("runs/mine"))) == 4
+    assert len(read_jobs(Path("runs/mine"))) == 4
 
 
 def test_a_single_run_raises_and_then_goes_on(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +327,7 @@ def test_ctrl_c_ends_the_whole_sweep_and_the_same_command_goes_on(conf: Path, la
     shown, _ = first.communicate(timeout=60)
     assert first.returncode != 0
     assert states("s") == ["done", "killed", "queued"], shown
-    assert read_rows(Path("runs/s"))[1].reason == "interrupted"
+    assert read_jobs(Path("runs/s"))[1].reason == "interrupted"
     assert launch(*words) == 0
     assert stand_in.trained() == ["head-76/s0", "head-38/s0", "head-38/s0", "head-19/s0"]
 
@@ -366,7 +366,7 @@ def test_a_run_whose_other_trainer_dies_is_taken_over(conf: Path) -> None:
         waiting = script(conf, ["-m", "seed=0,1", "study.name=single"])
         while "default/s1" not in stand_in.trained():
             time.sleep(0.05)
-        rows = read_rows(Path("runs/single"))
+        rows = read_jobs(Path("runs/single"))
         assert (rows[0].state, rows[0].reason) == ("running", f"pid {other.pid}")
         assert waiting.poll() is None
     finally:
@@ -404,7 +404,7 @@ def test_side_by_side(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------- lightdet study
 
 
-def test_the_study_command_shows_retries_prunes_and_exports(
+def test_the_study_command_shows_retries_cleans_and_exports(
     launch: Launch, conf: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAIL_IN", "attention-none/s0")
@@ -412,28 +412,28 @@ def test_the_study_command_shows_retries_prunes_and_exports(
     capsys.readouterr()
     assert study_command(["s"]) == 1
     shown = capsys.readouterr().out
-    assert "2 rows, 1 done, 1 failed" in shown and "FAILED attention-none__s0: ValueError: loss is nan" in shown
+    assert "2 jobs, 1 done, 1 failed" in shown and "FAILED attention-none__s0: ValueError: loss is nan" in shown
 
     (conf / "attention" / "cbam.yaml").write_text(FILES["attention/cbam.yaml"] + "ratio: 8\n")
     monkeypatch.delenv("FAIL_IN")
     assert launch("-m", "attention=cbam,none", "study.name=s", "study.retry=true") == 0
     (Path("runs/s/attention-none/s0") / "results.json.99.tmp").write_text("{")
-    assert study_command(["s", "prune"]) == 0
+    assert study_command(["s", "clean"]) == 0
     assert Path("runs/s/attention-cbam/s0").exists(), "only listed"
-    assert study_command(["s", "prune", "--yes"]) == 0
+    assert study_command(["s", "clean", "--yes"]) == 0
     assert not Path("runs/s/attention-cbam/s0").exists() and not list(Path("runs").rglob("*.tmp"))
     assert states("s") == ["done", "done"]
     row = next(Path("runs/s/jobs").glob("*.json"))
     told = row.read_text()
     row.write_text("")
-    with pytest.raises(LightdetError, match=f"which run belongs to row {row.stem} is not known"):
+    with pytest.raises(LightdetError, match=f"which run belongs to job {row.stem} is not known"):
         study_command(["s", "prune", "--yes"])
     row.write_text(told)
 
     assert study_command(["s", "export", "--out", "packed.zip"]) == 0
     with zipfile.ZipFile("packed.zip") as archive:
         archive.extractall("unpacked")
-    assert [row.metric("map50") for row in read_rows(Path("unpacked/s"))] == [0.5, 0.5]
+    assert [row.metric("map50") for row in read_jobs(Path("unpacked/s"))] == [0.5, 0.5]
     assert study_command(["runs/s"]) == 0
     with pytest.raises(LightdetError, match=r"nosuch: no study there .*there are runs/s"):
         study_command(["nosuch"])
@@ -459,14 +459,14 @@ def test_a_run_whose_results_are_gone_is_measured_again(
     folder = RunFolder("runs/s/default/s0")
     write_text(folder.checkpoints / "last.ckpt", "weights")
     folder.results_path.unlink()
-    assert study_command(["s", "prune", "--checkpoints", "--yes"]) == 0
+    assert study_command(["s", "clean", "--checkpoints", "--yes"]) == 0
     assert (folder.checkpoints / "last.ckpt").exists(), "from it the run is measured again"
     monkeypatch.setattr("lightdet.engine.work.TRAINING", stand_in.NAME)
     assert study_command(["s", "retry"]) == 0
     folder.results_path.unlink()
     assert launch("-m", "seed=0,1", "study.name=s") == 0
     assert stand_in.trained() == ["default/s0", "default/s1", "default/s0", "default/s0"]
-    assert "2 rows, 2 trainings: 1 done, 1 to train" in capsys.readouterr().out
+    assert "2 jobs, 2 trainings: 1 done, 1 to train" in capsys.readouterr().out
 
 
 def test_a_run_that_is_gone_is_left_to_its_command(
@@ -495,7 +495,7 @@ def test_a_thousand_finished_rows_are_listed(tmp_path: Path, capsys: pytest.Capt
         (study / "jobs").mkdir(exist_ok=True)
         (study / "jobs" / f"default__s{seed}.json").write_text(json.dumps(job))
     assert study_command([str(study)]) == 0
-    assert "1000 rows, 1000 done" in capsys.readouterr().out
+    assert "1000 jobs, 1000 done" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------- overrides without effect, names
@@ -566,7 +566,7 @@ def test_a_sweep_of_nothing_is_no_success(launch: Launch, word: str) -> None:
 
 def test_a_broken_job_without_a_run_still_has_a_row(launch: Launch) -> None:
     assert launch("-m", "optimizer.lr=0.1,???", "study.name=s") == 1
-    rows = read_rows(Path("runs/s"))
+    rows = read_jobs(Path("runs/s"))
     assert [row.state for row in rows] == ["done", "failed"]
     assert "optimizer.lr" in rows[1].reason
 

@@ -25,7 +25,7 @@ from lightdet.nn.mode import in_mode
 from lightdet.runs.find import RUNS_DIR, find_run
 from lightdet.runs.fingerprint import network_digest
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.jobs import Row, read_rows
+from lightdet.runs.jobs import Job, read_jobs
 
 PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data
 SMALLEST_VARIANCE = 0.02  # where a norm sees hardly any, rounding would be enlarged
@@ -124,20 +124,20 @@ def _runs(words: Sequence[str]) -> list[tuple[str, Path]]:
             path = find_run(word).path
             named.append((f"{path.parent.name}/{path.name}", path))
             continue
-        rows = [row for row in read_rows(study) if row.state == "done" and not row.shared_with]
-        if not rows:
+        jobs = [job for job in read_jobs(study) if job.state == "done" and not job.shared_with]
+        if not jobs:
             raise LightdetError(f"{word}: a study without finished runs")
-        named += [(name, study / row.run) for name, row in zip(_names(rows), rows, strict=True)]
+        named += [(name, study / job.run) for name, job in zip(_names(jobs), jobs, strict=True)]
     return named
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
-    """The choices in which the rows of a study differ; their model where they differ in nothing but the seed."""
-    keys = dict.fromkeys(key for row in rows for key in row.choices)
-    said = [{key: row.choices.get(key, row.options.get(key, "-")) for key in keys} for row in rows]
+def _names(jobs: Sequence[Job]) -> list[str]:
+    """The choices in which the jobs of a study differ; their model where they differ in nothing but the seed."""
+    keys = dict.fromkeys(key for job in jobs for key in job.choices)
+    said = [{key: job.choices.get(key, job.options.get(key, "-")) for key in keys} for job in jobs]
     differing = [key for key in keys if len({each[key] for each in said}) > 1]
     if differing in ([], ["model"]):
-        return [row.options.get("model", row.name) for row in rows]
+        return [job.options.get("model", job.name) for job in jobs]
     return [" ".join(f"{key}={each[key]}" for key in differing) for each in said]
 
 

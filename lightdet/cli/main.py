@@ -16,7 +16,7 @@ COMMANDS = {  # name, which is a module's: (its words, what it does)
     "evaluate": ("RUN [split=val] [key=value ...]", "measure a finished run again, with pictures and curves"),
     "predict": ("RUN SOURCE ... [--out DIR]", "detect defects in an image, a folder of images or a glob"),
     "search": ("SPACE [key=value ...]", "look for the best settings in many short trainings"),
-    "study": ("STUDY [retry|prune|...]", "the state of every run of a sweep, live; and what to do about it"),
+    "study": ("STUDY [retry|clean|...]", "the state of every run of a sweep, live; and what to do about it"),
     "report": ("STUDY [--baseline CHOICES]", "tables, figures and one HTML page of a study"),
     "doctor": ("[data=NAME] [key=value ...]", "look for trouble in a dataset"),
     "benchmark": ("[model=A,B ...] [RUN ...]", "parameters, operations, memory and time of detectors"),

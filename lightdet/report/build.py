@@ -14,7 +14,7 @@ from lightdet.report.effects import effects_of
 from lightdet.report.figures import plot_cost, plot_over_epochs
 from lightdet.report.gallery import OVERVIEW, OVERVIEW_WIDTH, Gallery, relative, smaller
 from lightdet.report.paper import find_paper, read_paper
-from lightdet.report.rows import UNREADABLE, StudyRow, read_study
+from lightdet.report.rows import UNREADABLE, Row, read_study
 from lightdet.report.search import plot_search, read_search, search_table
 from lightdet.report.seeds import short_text
 from lightdet.report.settings import Settings
@@ -33,8 +33,8 @@ class Written:
     summary: str
     table: str  # of the means over seeds, for a terminal
     troubles: tuple[str, ...]  # files that could not be read, a line each
-    rows: tuple[StudyRow, ...]
-    baseline: StudyRow
+    rows: tuple[Row, ...]
+    baseline: Row
     tables: tuple[Table, ...]
     figures: dict[str, Path]  # by title
     examples: dict[tuple[int, ...], Path]  # numbers of rows that share a run -> its worst images at a glance
@@ -91,15 +91,15 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     )
 
 
-def draw_figures(rows: Sequence[StudyRow], out: Path) -> dict[str, Path]:
+def draw_figures(rows: Sequence[Row], out: Path) -> dict[str, Path]:
     """The plots by title."""
     sizes = list(dict.fromkeys(row.said(lambda job: job.image_size) for row in rows))
     at = f"at {sizes[0]} px" if len(sizes) == 1 else "at each row's own input size"
 
-    def parameters(row: StudyRow) -> float | None:
+    def parameters(row: Row) -> float | None:
         return row.cost("parameters")
 
-    def gflops(row: StudyRow) -> float | None:
+    def gflops(row: Row) -> float | None:
         return row.cost("gflops")
 
     return {
@@ -109,9 +109,9 @@ def draw_figures(rows: Sequence[StudyRow], out: Path) -> dict[str, Path]:
     }
 
 
-def write_examples(rows: Sequence[StudyRow], out: Path) -> dict[tuple[int, ...], Path]:
+def write_examples(rows: Sequence[Row], out: Path) -> dict[tuple[int, ...], Path]:
     """The worst images of the first trainings at a glance, made smaller: numbers of the rows that share it -> file."""
-    sharing: dict[Path, list[StudyRow]] = {}
+    sharing: dict[Path, list[Row]] = {}
     for row in rows:
         folder = next((job.folder for job in row.finished if job.folder), None)
         if folder is not None and (folder.pictures / OVERVIEW).is_file():
@@ -131,16 +131,16 @@ def write_examples(rows: Sequence[StudyRow], out: Path) -> dict[tuple[int, ...],
     return written
 
 
-def unreadable(rows: Sequence[StudyRow], gallery: Gallery) -> list[str]:
+def unreadable(rows: Sequence[Row], gallery: Gallery) -> list[str]:
     """What could not be read: rows, files of rows, pictures."""
-    lines = [f"{job.row.name}: {job.status()}" for row in rows for job in row.jobs if job.row.state in UNREADABLE]
+    lines = [f"{job.name}: {job.status()}" for row in rows for job in row.jobs if job.state in UNREADABLE]
     notes = [note for row in rows for job in row.jobs for note in job.notes]
     return list(dict.fromkeys([*lines, *notes, *gallery.broken]))
 
 
 def markdown(
     title: str,
-    rows: Sequence[StudyRow],
+    rows: Sequence[Row],
     tables: Sequence[Table],
     figures: dict[str, Path],
     examples: dict[tuple[int, ...], Path],

@@ -21,7 +21,7 @@ from lightdet.metric.detections_file import FILE_NAME, KeptDetections, read_dete
 from lightdet.metric.match_record import match_records
 from lightdet.metric.paired import holm
 from lightdet.report.difference import Difference, Gap, Measured, judged
-from lightdet.report.rows import Job, StudyRow
+from lightdet.report.rows import LoadedJob, Row
 from lightdet.runs.folder import RunFolder
 
 NO_BOXES = "no per-image detections: evaluate the run again"
@@ -42,7 +42,7 @@ class Comparison:
 class Comparer:
     """Compares rows with one baseline; each run is matched and resampled once, while there is processor time left."""
 
-    def __init__(self, baseline: StudyRow, resamples: int = 1000, seconds: float = 20.0) -> None:
+    def __init__(self, baseline: Row, resamples: int = 1000, seconds: float = 20.0) -> None:
         self.baseline = baseline
         self.resamples = resamples
         self.seconds = seconds
@@ -50,11 +50,11 @@ class Comparer:
         self._runs: dict[str, Measured | str] = {}
         self._draws: dict[str, np.ndarray] = {}
 
-    def compare_all(self, rows: Iterable[StudyRow]) -> dict[int, Comparison]:
+    def compare_all(self, rows: Iterable[Row]) -> dict[int, Comparison]:
         """All rows by number, with p values adjusted for their number."""
         return adjusted({row.number: self.compare(row) for row in rows})
 
-    def compare(self, row: StudyRow) -> Comparison:
+    def compare(self, row: Row) -> Comparison:
         """The row's finished seeds against the same seeds of the baseline."""
         if row is self.baseline:
             return Comparison("baseline")
@@ -63,46 +63,46 @@ class Comparer:
         pairs = pairs_of(row, self.baseline)
         if not pairs:
             return Comparison("no seed in common with the baseline")
-        if all(job.row.run == other.row.run for job, other in pairs):
+        if all(job.run == other.run for job, other in pairs):
             return Comparison("the baseline's own training")
         gaps = []
         for job, other in pairs:
             gap = self.gap(job, other)
             if isinstance(gap, str):
-                return Comparison(gap if len(pairs) == 1 else f"seed {job.row.seed}: {gap}")
+                return Comparison(gap if len(pairs) == 1 else f"seed {job.seed}: {gap}")
             gaps.append(gap)
-        runs = tuple(job.row.run for job, _ in pairs)
-        seeds = tuple(job.row.seed for job, _ in pairs)
+        runs = tuple(job.run for job, _ in pairs)
+        seeds = tuple(job.seed for job, _ in pairs)
         return Comparison("", seeds, gaps[0].images, judged([gaps], [1.0]), runs)
 
-    def gap(self, job: Job, other: Job) -> Gap | str:
+    def gap(self, job: LoadedJob, other: LoadedJob) -> Gap | str:
         """How far the first run is above the second, or why that cannot be said."""
         theirs, mine = self.measure(other), self.measure(job)  # what many rows need is measured while there is time
         if isinstance(mine, str):
             return mine
         if isinstance(theirs, str):
-            return f"{other.row.run}: {theirs}"
+            return f"{other.run}: {theirs}"
         if mine.split != theirs.split:
             return "not comparable: the splits differ (splits.json)"
         if mine.data != theirs.data:
             return "not comparable: images, labels or classes differ"
         return Gap.between(mine, theirs)
 
-    def measure(self, job: Job) -> Measured | str:
+    def measure(self, job: LoadedJob) -> Measured | str:
         """The run's means over all resamples, or why there are none."""
         assert job.folder is not None
-        if job.row.run not in self._runs:
+        if job.run not in self._runs:
             if self.spent > self.seconds:
                 return f"not compared: {self.seconds:.0f} s of resampling are spent (--seconds gives more)"
             began = time.process_time()
             try:
-                self._runs[job.row.run] = self._resample(job, job.folder)
+                self._runs[job.run] = self._resample(job, job.folder)
             except (LightdetError, OSError) as error:
-                self._runs[job.row.run] = str(error)
+                self._runs[job.run] = str(error)
             self.spent += time.process_time() - began
-        return self._runs[job.row.run]
+        return self._runs[job.run]
 
-    def _resample(self, job: Job, folder: RunFolder) -> Measured | str:
+    def _resample(self, job: LoadedJob, folder: RunFolder) -> Measured | str:
         """From the boxes that the run kept, or those of `lightdet evaluate RUN` where they agree with its numbers."""
         reason = NO_BOXES
         for path in (folder.path / FILE_NAME, folder.path / "evaluate-val" / FILE_NAME):
@@ -113,7 +113,7 @@ class Comparer:
                 reason = found
         return reason
 
-    def _resample_file(self, job: Job, folder: RunFolder, path: Path) -> Measured | str:
+    def _resample_file(self, job: LoadedJob, folder: RunFolder, path: Path) -> Measured | str:
         kept = read_detections(path)
         if not kept.images:
             return "no validation images"
@@ -129,7 +129,7 @@ class Comparer:
             )  # the images themselves first
         full, *resampled = mean_precisions(records, self._draws[data])
         for name, value in zip(MEANS, full, strict=True):
-            told = job.row.metric(name)
+            told = job.metric(name)
             if told is not None and not abs(told - value) <= AGREES:
                 return f"{FILE_NAME} gives {name} {value:.3f}, the run {told:.3f}: evaluate the run again"
         splits = read_json(folder.path / "splits.json")
@@ -156,13 +156,13 @@ def adjusted(comparisons: dict[int, Comparison]) -> dict[int, Comparison]:
     }
 
 
-def pairs_of(row: StudyRow, other: StudyRow) -> list[tuple[Job, Job]]:
+def pairs_of(row: Row, other: Row) -> list[tuple[LoadedJob, LoadedJob]]:
     """Their finished trainings with equal seeds, those of `row` first."""
-    beside = {job.row.seed: job for job in other.finished}
-    return [(job, beside[job.row.seed]) for job in row.finished if job.row.seed in beside]
+    beside = {job.seed: job for job in other.finished}
+    return [(job, beside[job.seed]) for job in row.finished if job.seed in beside]
 
 
-def find_row(rows: list[StudyRow], words: str) -> StudyRow:
+def find_row(rows: list[Row], words: str) -> Row:
     """The row that a person means by its number or by `key=value` words. Raises LightdetError unless it is one."""
     asked = words.replace(",", " ").split()
     if len(asked) == 1 and asked[0].isdigit():
@@ -176,7 +176,7 @@ def find_row(rows: list[StudyRow], words: str) -> StudyRow:
     raise LightdetError(f"--baseline {words!r} {problem}; give a number or choices of one of these: {known}")
 
 
-def fits(row: StudyRow, words: list[str]) -> bool:
+def fits(row: Row, words: list[str]) -> bool:
     """Whether every `key=value` word holds for a row."""
     said = {**row.options, **row.choices}
     return bool(words) and all(said.get(key) == value for key, _, value in (word.partition("=") for word in words))

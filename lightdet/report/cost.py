@@ -12,7 +12,7 @@ from typing import Any
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json
-from lightdet.report.rows import StudyRow
+from lightdet.report.rows import Row
 from lightdet.runs.fingerprint import network_digest
 from lightdet.runs.jobs import inside
 
@@ -33,7 +33,7 @@ class Costs:
 
 
 def read_costs(
-    rows: Sequence[StudyRow], study: Path, out: Path, sizes: Sequence[int], seconds: float, own: bool = False
+    rows: Sequence[Row], study: Path, out: Path, sizes: Sequence[int], seconds: float, own: bool = False
 ) -> Costs:
     """Counted where the memory does not know it yet, while there is processor time left.
 
@@ -63,19 +63,19 @@ def _remembered(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _config(row: StudyRow) -> dict[str, Any] | None:
+def _config(row: Row) -> dict[str, Any] | None:
     """The configuration of a job that began training a network of ours; the seeds share it."""
     begun = (job.config for job in row.jobs if "model" in job.config and "num_classes" in job.config)
     return next((config for config in begun if "training" not in config["model"]), None)
 
 
-def _key(row: StudyRow) -> str | None:
+def _key(row: Row) -> str | None:
     config = _config(row)
     return None if config is None else network_digest(config)
 
 
 def _count(
-    rows: Sequence[StudyRow],
+    rows: Sequence[Row],
     keys: dict[int, str],
     sizes: Sequence[int],
     memory: dict[str, Any],
@@ -147,7 +147,7 @@ def _listed(tree: Any, *keys: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _read_latency(rows: Sequence[StudyRow], path: Path, costs: Costs) -> None:
+def _read_latency(rows: Sequence[Row], path: Path, costs: Costs) -> None:
     """From what `lightdet benchmark` writes: medians of the rows' own networks, batch 1."""
     if not path.exists():
         return

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightdet.report.comparison import Comparison
 from lightdet.report.gallery import Gallery
-from lightdet.report.rows import MEANS, Job, Points, StudyRow
+from lightdet.report.rows import MEANS, LoadedJob, Points, Row
 from lightdet.report.tables import difference_text
 from lightdet.runs.jobs import inside
 
@@ -23,16 +23,16 @@ POINT = ("threshold", "escape_rate", "overkill_rate")
 MOST_POINTS = 120  # of a curve
 
 
-def details(rows: Sequence[StudyRow], comparisons: dict[int, Comparison], gallery: Gallery) -> dict[str, Any]:
+def details(rows: Sequence[Row], comparisons: dict[int, Comparison], gallery: Gallery) -> dict[str, Any]:
     """`rows`: number -> label, options, jobs; `runs`: folder -> numbers, curves, pictures, shared by the jobs."""
     told: dict[str, Any] = {"rows": {}, "runs": {}, "perClass": list(PER_CLASS)}
     for row in rows:
         jobs = []
         for job in row.jobs:
-            key = job.row.run or job.row.name
+            key = job.run or job.name
             if key not in told["runs"]:
                 told["runs"][key] = _run(job, gallery)
-            jobs.append({"seed": job.row.seed, "status": job.status(), "run": key, "done": job.done})
+            jobs.append({"seed": job.seed, "status": job.status(), "run": key, "done": job.done})
         options = {**row.options, **row.choices}
         told["rows"][str(row.number)] = {
             "label": row.label,
@@ -54,18 +54,18 @@ def compared(found: Comparison) -> list[str]:
     ]
 
 
-def _run(job: Job, gallery: Gallery) -> dict[str, Any]:
+def _run(job: LoadedJob, gallery: Gallery) -> dict[str, Any]:
     per_class = {
-        name: [inside(job.row.results, "metrics", "per_class", name, key) for key in PER_CLASS.values()]
-        for name in job.row.classes()
+        name: [inside(job.results, "metrics", "per_class", name, key) for key in PER_CLASS.values()]
+        for name in job.classes()
     }
-    point = inside(job.row.results, "metrics", "operating_point")
+    point = inside(job.results, "metrics", "operating_point")
     return {
         "classes": {name: [_plain(value) for value in values] for name, values in per_class.items()},
         "point": {key: value for key in POINT if (value := _plain(inside(point, key))) is not None},
-        "bestEpoch": _plain(inside(job.row.results, "best_epoch")),
+        "bestEpoch": _plain(inside(job.results, "best_epoch")),
         "curves": {name: _thin(points) for name, points in job.curves.items()},
-        "traceback": job.row.traceback,
+        "traceback": job.traceback,
         "notes": job.notes,
         "pictures": gallery.of(job),
     }

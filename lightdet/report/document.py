@@ -13,7 +13,7 @@ from lightdet.draw.curves import hex_colour
 from lightdet.draw.palette import ALARM, FAINT, INK, PAPER, class_colour
 from lightdet.report.comparison import Comparison
 from lightdet.report.difference import Difference
-from lightdet.report.rows import StudyRow
+from lightdet.report.rows import Row
 from lightdet.report.table import Cell, Column, Table, amount, choice_names, measured
 
 HERE = Path(__file__).parent
@@ -27,7 +27,7 @@ class Page:
     """What goes into the document."""
 
     title: str
-    rows: Sequence[StudyRow]
+    rows: Sequence[Row]
     comparisons: dict[int, Comparison]
     tables: Sequence[Table]
     figures: dict[str, bytes]  # title -> PNG
@@ -67,12 +67,12 @@ def as_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def summary(rows: Sequence[StudyRow]) -> str:
+def summary(rows: Sequence[Row]) -> str:
     """Such as "6 rows, 12 jobs: 11 done, 1 failed"."""
     states: dict[str, int] = {}
     for row in rows:
         for job in row.jobs:
-            states[job.row.state] = states.get(job.row.state, 0) + 1
+            states[job.state] = states.get(job.state, 0) + 1
     told = ", ".join(f"{count} {state}" for state, count in states.items())
     jobs = sum(states.values())
     return f"{len(rows)} row{'' if len(rows) == 1 else 's'}, {jobs} job{'' if jobs == 1 else 's'}: {told}"
@@ -98,7 +98,7 @@ def _figure(title: str, content: bytes) -> str:
     return f'<figure><div class="wide"><img alt="{escape(title)}" src="{source}"></div></figure>'
 
 
-def _filters(rows: Sequence[StudyRow]) -> str:
+def _filters(rows: Sequence[Row]) -> str:
     """A text field, and a list per choice and for the state."""
     parts = ['<label>find <input type="search" id="find" placeholder="words, all of which must occur"></label>']
     for name in choice_names(rows):
@@ -117,8 +117,8 @@ def _list(title: str, key: str, values: Sequence[str]) -> str:
     return f'<label>{label} <select data-key="{escape(key)}"><option value="">any</option>{options}</select></label>'
 
 
-def _state(row: StudyRow) -> str:
-    states = {job.row.state for job in row.jobs}
+def _state(row: Row) -> str:
+    states = {job.state for job in row.jobs}
     if states == {"done"}:
         return "finished"
     if states <= {"done", "pruned"}:

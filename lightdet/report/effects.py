@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from lightdet.metric.bootstrap import MEANS
 from lightdet.report.comparison import Comparer, Comparison, adjusted, pairs_of
 from lightdet.report.difference import Gap, judged
-from lightdet.report.rows import Job, StudyRow
+from lightdet.report.rows import LoadedJob, Row
 from lightdet.report.table import choice_names
 
 MAIN = MEANS.index("map50_95")
-Pairs = dict[str, tuple[Job, Job]]  # by seed: a training with the value, and one with the reference
+Pairs = dict[str, tuple[LoadedJob, LoadedJob]]  # by seed: a training with the value, and one with the reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Effect:
     pooled: bool  # some setting has one seed, so the settings stand for seeds
 
 
-def effects_of(rows: Sequence[StudyRow], comparer: Comparer) -> list[Effect]:
+def effects_of(rows: Sequence[Row], comparer: Comparer) -> list[Effect]:
     """Every value of every choice against the baseline's value; nothing unless one was tried in several settings."""
     found = []
     for choice in choice_names(rows):
@@ -52,10 +52,10 @@ def effects_of(rows: Sequence[StudyRow], comparer: Comparer) -> list[Effect]:
     return [replace(effect, comparison=compared[index]) for index, effect in enumerate(found)]
 
 
-def _settings(rows: Sequence[StudyRow], choice: str, value: str, reference: str) -> list[Pairs]:
+def _settings(rows: Sequence[Row], choice: str, value: str, reference: str) -> list[Pairs]:
     """The settings in which both values were trained, as pairs of finished trainings. A setting in which the choice
     changes nothing, so that both rows are one training, is none."""
-    sides: dict[tuple[tuple[str, str], ...], dict[str, StudyRow]] = {}
+    sides: dict[tuple[tuple[str, str], ...], dict[str, Row]] = {}
     for row in rows:
         others = tuple(sorted((name, said) for name, said in row.choices.items() if name != choice))
         sides.setdefault(others, {})[row.choices.get(choice, "")] = row
@@ -64,7 +64,7 @@ def _settings(rows: Sequence[StudyRow], choice: str, value: str, reference: str)
         if value not in placed or reference not in placed:
             continue
         both = pairs_of(placed[value], placed[reference])
-        pairs = {job.row.seed: (job, other) for job, other in both if job.row.run != other.row.run}
+        pairs = {job.seed: (job, other) for job, other in both if job.run != other.run}
         settings += [pairs] if pairs else []
     return settings
 
@@ -88,7 +88,7 @@ def _judged(settings: list[Pairs], comparer: Comparer) -> tuple[Comparison, tupl
         groups, weights = [[Gap.mean(group).times(weight * len(groups)) for group, weight in means]], [1.0]
     alone = [float(Gap.mean(list(by_seed.values())).full[MAIN]) for by_seed in gaps]
     seeds = tuple(dict.fromkeys(seed for pairs in settings for seed in pairs))
-    runs = tuple(job.row.run for pairs in settings for pair in pairs.values() for job in pair)
+    runs = tuple(job.run for pairs in settings for pair in pairs.values() for job in pair)
     found = Comparison("", seeds, groups[0][0].images, judged(groups, weights), runs)
     return found, (min(alone), max(alone)), pooled and len(groups[0]) > 1
 
@@ -97,7 +97,7 @@ def _sharing_trainings(settings: list[Pairs]) -> list[list[int]]:
     """Places of the settings, together where they share a training: such pairs do not vary independently."""
     groups: list[tuple[set[str], list[int]]] = []
     for place, pairs in enumerate(settings):
-        runs, places = {job.row.run for pair in pairs.values() for job in pair}, [place]
+        runs, places = {job.run for pair in pairs.values() for job in pair}, [place]
         apart = []
         for known, others in groups:
             if known & runs:

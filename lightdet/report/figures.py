@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from lightdet.draw.curves import DOTS_PER_INCH, dress, hex_colour, legend, note, over_whole, save
 from lightdet.draw.palette import FAINT, INK, class_colour, font, shorten
-from lightdet.report.rows import StudyRow, Value
+from lightdet.report.rows import Row, Value
 
 NAMED = 18  # rows with a colour and a name of their own in one figure
 LETTERS = 12  # px high, of a name in a legend
@@ -17,16 +17,16 @@ MOST_LABEL = 300  # px of a line of it
 MOST_LINES = 3  # of a name, where there is room for them
 ALL_LINES = 24  # of a legend with names of several lines
 MEAN = "mAP50-95"
-Point = tuple[StudyRow, float, Value]  # row, its cost, its mAP50-95
+Point = tuple[Row, float, Value]  # row, its cost, its mAP50-95
 
 
-def plot_over_epochs(rows: Sequence[StudyRow], path: Path) -> Path:
+def plot_over_epochs(rows: Sequence[Row], path: Path) -> Path:
     """A line per seed through the epochs that were validated, a colour per row; of many rows the best ones.
 
     A row that is answered by another row's training has no line of its own.
     """
     curves = {row.number: [job.curves[MEAN] for job in row.jobs if MEAN in job.curves] for row in rows}
-    drawn = [row for row in rows if curves[row.number] and not all(job.row.shared_with for job in row.jobs)]
+    drawn = [row for row in rows if curves[row.number] and not all(job.shared_with for job in row.jobs)]
     best = sorted(drawn, key=lambda row: -max(max(values) for _, values in curves[row.number]))[:NAMED]
     figure, axes = empty()
     for row in (row for row in drawn if row in best):
@@ -41,9 +41,7 @@ def plot_over_epochs(rows: Sequence[StudyRow], path: Path) -> Path:
     return finish(figure, axes, path, "no epoch was validated")
 
 
-def plot_cost(
-    rows: Sequence[StudyRow], cost: Callable[[StudyRow], float | None], words: str, unit: float, path: Path
-) -> Path:
+def plot_cost(rows: Sequence[Row], cost: Callable[[Row], float | None], words: str, unit: float, path: Path) -> Path:
     """mAP50-95 over a cost divided by `unit`, with spreads over seeds; the line joins the rows that no other beats."""
     points: list[Point] = []
     for row in rows:
@@ -127,11 +125,11 @@ def finish(figure: Figure, axes: Axes, path: Path, without: str, of: str = "row"
     return save(figure, path)
 
 
-def _colour(row: StudyRow, named: Sequence[StudyRow]) -> str:
+def _colour(row: Row, named: Sequence[Row]) -> str:
     return hex_colour(class_colour(row.number - 1) if row in named else FAINT)  # one colour in all figures
 
 
-def legend_name(row: StudyRow, beside: int) -> str:
+def legend_name(row: Row, beside: int) -> str:
     """Number and choices, in as many lines as a legend of `beside` names has room for."""
     lines, words = [f"{row.number}:"], row.label.split()
     room = max(1, min(MOST_LINES, ALL_LINES // beside))

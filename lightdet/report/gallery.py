@@ -11,7 +11,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from lightdet.draw.palette import PAPER
-from lightdet.report.rows import Job
+from lightdet.report.rows import LoadedJob
 
 PLOTS = {"training.png": "training", "pr_curve.png": "precision and recall", "confusion.png": "confusion"}
 OVERVIEW = "overview.png"
@@ -33,7 +33,7 @@ class Gallery:
         self.linked = 0
         self.broken: list[str] = []
 
-    def of(self, job: Job) -> list[dict[str, Any]]:
+    def of(self, job: LoadedJob) -> list[dict[str, Any]]:
         """The pictures of a run as title, src and kind; none where it left none."""
         if job.folder is None:
             return []

@@ -17,7 +17,7 @@ import yaml
 
 from lightdet.core.errors import LightdetError
 from lightdet.report.comparison import fits
-from lightdet.report.rows import MEANS, Loader, StudyRow
+from lightdet.report.rows import MEANS, Loader, Row
 from lightdet.report.table import DASH, Cell, Column, Table, amount, measured
 from lightdet.runs.jobs import inside
 
@@ -35,7 +35,7 @@ class Published:
 
     words: str
     cells: dict[str, str]
-    rows: tuple[StudyRow, ...]
+    rows: tuple[Row, ...]
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ def find_paper(given: Path | None, study: Path, out: Path) -> Path:
     return given
 
 
-def read_paper(path: Path, rows: Sequence[StudyRow]) -> Paper:
+def read_paper(path: Path, rows: Sequence[Row]) -> Paper:
     """Raises LightdetError for a file that is broken, and for numbers without a source."""
     paper = Paper()
     if not path.exists():
@@ -119,10 +119,10 @@ def paper_table(paper: Paper) -> Table | None:
     return table
 
 
-def standing(row: StudyRow, entry: Published, paper: Paper) -> str:
+def standing(row: Row, entry: Published, paper: Paper) -> str:
     """What a row of the study may be called beside a published one."""
     if not row.finished:
-        return NOT_RUN if all(job.row.state == "queued" for job in row.jobs) else "not finished"
+        return NOT_RUN if all(job.state == "queued" for job in row.jobs) else "not finished"
     shortest = min(job.epochs for job in row.finished)
     if paper.epochs is not None and shortest < paper.epochs:
         return f"trained shorter, {shortest} of {paper.epochs} epochs"
@@ -133,7 +133,7 @@ def standing(row: StudyRow, entry: Published, paper: Paper) -> str:
     return _reached(row, entry)
 
 
-def _reached(row: StudyRow, entry: Published) -> str:
+def _reached(row: Row, entry: Published) -> str:
     """Whether no published mean (a number above 1 is per cent) lies further above ours than trainings vary."""
     reached: dict[str, bool] = {}
     for name, key in MEANS.items():

@@ -3,7 +3,7 @@
 import csv
 import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.files import plain
 from lightdet.draw.curves import VALIDATION, read_columns
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.jobs import Row, inside, read_rows
-from lightdet.runs.table import choice_columns, told_apart_by
+from lightdet.runs.jobs import Job, inside, read_jobs
+from lightdet.runs.table import choice_columns, distinct_choices
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Points = tuple[list[float], list[float]]  # epochs and values
@@ -24,23 +24,22 @@ UNREADABLE = ("unreadable", "missing")
 
 
 @dataclass(slots=True)
-class Job:
-    """One seed of a row: its training and what it left behind."""
+class LoadedJob(Job):
+    """One seed of a row, with what the files of its run hold."""
 
-    row: Row
-    folder: RunFolder | None
+    folder: RunFolder | None = None
     config: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, Points] = field(default_factory=dict)  # mAP50, mAP75, mAP50-95 and loss over epochs
     notes: list[str] = field(default_factory=list)  # files that could not be read
 
     @property
     def done(self) -> bool:
-        return self.row.state == "done"
+        return self.state == "done"
 
     @property
     def epochs(self) -> int:
         """How many epochs were trained."""
-        told = inside(self.row.results, "epochs")
+        told = inside(self.results, "epochs")
         last = max((int(points[0][-1]) for points in self.curves.values()), default=0)
         return told if isinstance(told, int) else last
 
@@ -52,17 +51,17 @@ class Job:
     @property
     def image_size(self) -> str:
         """Side of the square input, px, as text."""
-        return str(inside(self.config, "image_size") or self.row.options.get("image_size", "-"))
+        return str(inside(self.config, "image_size") or self.options.get("image_size", "-"))
 
     def status(self) -> str:
         """What became of it, such as "finished, 60 epochs" or "failed after 3 of 60 epochs: loss is nan"."""
-        state, asked = self.row.state, self.asked_epochs
+        state, asked = self.state, self.asked_epochs
         trained = f"{self.epochs} of {asked or '?'} epochs"
         if state == "done":
             whole = f"finished, {self.epochs} epoch{'' if self.epochs == 1 else 's'}"
             return whole if asked in (None, self.epochs) else f"finished after {trained}"
         progress = f" after {trained}" if self.epochs else ""
-        reason = f": {self.row.reason}" if self.row.reason else ""
+        reason = f": {self.reason}" if self.reason else ""
         return f"{state}{progress}{reason}"
 
 
@@ -78,13 +77,13 @@ class Value:
 
 
 @dataclass(slots=True)
-class StudyRow:
+class Row:
     """One set of choices, the seed apart."""
 
     number: int  # from 1, as in the tables
     choices: dict[str, str]  # in what the rows of the study differ
     options: dict[str, str]  # every chosen option and plain value
-    jobs: list[Job]
+    jobs: list[LoadedJob]
 
     @property
     def label(self) -> str:
@@ -92,12 +91,12 @@ class StudyRow:
         return " ".join(f"{key}={value}" for key, value in self.choices.items() if value != "-") or "default"
 
     @property
-    def finished(self) -> list[Job]:
+    def finished(self) -> list[LoadedJob]:
         return [job for job in self.jobs if job.done]
 
-    def over_seeds(self, read: Callable[[Row], float | None]) -> Value | None:
+    def over_seeds(self, read: Callable[[Job], float | None]) -> Value | None:
         """A number of the finished seeds; None where no seed has it."""
-        values = [value for job in self.finished if (value := read(job.row)) is not None]
+        values = [value for job in self.finished if (value := read(job)) is not None]
         if not values:
             return None
         spread = statistics.stdev(values) if len(values) > 1 else None
@@ -105,7 +104,7 @@ class StudyRow:
 
     def cost(self, name: str) -> float | None:
         """A number of the network, which the seeds share."""
-        return next((value for job in self.finished if (value := job.row.cost(name)) is not None), None)
+        return next((value for job in self.finished if (value := job.cost(name)) is not None), None)
 
     def seeds(self) -> str:
         """How many seeds stand behind the means."""
@@ -114,7 +113,7 @@ class StudyRow:
             return "one seed, no spread"
         return f"{count} seeds" if count else "none finished"
 
-    def said(self, read: Callable[[Job], Any]) -> str:
+    def said(self, read: Callable[[LoadedJob], Any]) -> str:
         """One word per seed, each different one named once."""
         return ", ".join(dict.fromkeys(str(read(job)) for job in self.jobs))
 
@@ -122,46 +121,44 @@ class StudyRow:
         """Of all seeds, those that say the same together."""
         groups: dict[str, list[str]] = {}
         for job in self.jobs:
-            groups.setdefault(job.status(), []).append(job.row.seed)
+            groups.setdefault(job.status(), []).append(job.seed)
         if len(groups) == 1:
             return next(iter(groups))
         return "; ".join(f"seed {', '.join(seeds)}: {words}" for words, seeds in groups.items())
 
 
-def read_study(study_path: Path) -> list[StudyRow]:
+def read_study(study_path: Path) -> list[Row]:
     """The rows in the order of the sweep. Raises LightdetError for a folder that is no study."""
     if not study_path.is_dir():
         raise LightdetError(f"{study_path}: no such folder; name the folder of a study, runs/<study>")
-    rows = read_rows(study_path)
-    if not rows:
+    jobs = read_jobs(study_path)
+    if not jobs:
         raise LightdetError(f"{study_path}: no study here (no jobs/*.json); name a folder runs/<study>")
-    columns = choice_columns(rows)
-    runs: dict[str, Job] = {}
-    groups: dict[tuple[tuple[str, str], ...], StudyRow] = {}
-    for row in rows:
-        job = _read_job(row, study_path, runs)
-        choices = told_apart_by(row, columns)
-        if row.state in UNREADABLE and not row.choices:
-            choices = {"job": row.name}
-        key = tuple(choices.items())
-        if key not in groups:
-            groups[key] = StudyRow(len(groups) + 1, choices, row.options, [])
-        if not any(row.run and other.row.run == row.run and other.row.seed == row.seed for other in groups[key].jobs):
-            groups[key].jobs.append(job)  # a search may come to the same choices twice
-    return list(groups.values())
+    columns = choice_columns(jobs)
+    runs: dict[str, LoadedJob] = {}
+    rows: dict[tuple[tuple[str, str], ...], Row] = {}
+    for job in jobs:
+        choices = distinct_choices(job, columns)
+        if job.state in UNREADABLE and not job.choices:
+            choices = {"job": job.name}
+        row = rows.setdefault(tuple(choices.items()), Row(len(rows) + 1, choices, job.options, []))
+        if not any(job.run and other.run == job.run and other.seed == job.seed for other in row.jobs):
+            row.jobs.append(_load(job, study_path, runs))  # a search may come to the same choices twice
+    return list(rows.values())
 
 
-def _read_job(row: Row, study_path: Path, runs: dict[str, Job]) -> Job:
-    """The job with its run's files; rows that share a run read them once."""
-    if not row.run:
-        return Job(row, None)
-    if row.run not in runs:
-        folder = RunFolder(study_path / row.run)
-        job = runs[row.run] = Job(row, folder)
-        job.config = _read(lambda: _mapping(folder.config_path), job.notes) or {}
-        job.curves = _read(lambda: _curves(folder.metrics_csv), job.notes) or {}
-    first = runs[row.run]
-    return Job(row, first.folder, first.config, first.curves, first.notes)
+def _load(job: Job, study_path: Path, runs: dict[str, LoadedJob]) -> LoadedJob:
+    """The job with the files of its run; jobs that share a run read them once."""
+    loaded = LoadedJob(**{each.name: getattr(job, each.name) for each in fields(job)})
+    if not job.run:
+        return loaded
+    first = runs.setdefault(job.run, loaded)
+    if first is loaded:
+        folder = loaded.folder = RunFolder(study_path / job.run)
+        loaded.config = _read(lambda: _mapping(folder.config_path), loaded.notes) or {}
+        loaded.curves = _read(lambda: _curves(folder.metrics_csv), loaded.notes) or {}
+        return loaded
+    return replace(loaded, folder=first.folder, config=first.config, curves=first.curves, notes=first.notes)
 
 
 def _read(read: Callable[[], Any], notes: list[str]) -> Any:
@@ -195,6 +192,6 @@ def _curves(metrics_csv: Path) -> dict[str, Points]:
     return {title: columns[name] for name, title in wanted.items() if name in columns}
 
 
-def all_classes(rows: Iterable[StudyRow]) -> list[str]:
+def all_classes(rows: Iterable[Row]) -> list[str]:
     """The classes that any row was measured on, in the order in which they first appear."""
-    return list(dict.fromkeys(name for row in rows for job in row.finished for name in job.row.classes()))
+    return list(dict.fromkeys(name for row in rows for job in row.finished for name in job.classes()))

@@ -15,7 +15,7 @@ from lightdet.core.files import read_json
 from lightdet.draw.curves import dress, hex_colour, over_whole
 from lightdet.draw.palette import ALARM, FAINT, INK, class_colour
 from lightdet.report.figures import empty, finish
-from lightdet.report.rows import StudyRow
+from lightdet.report.rows import Row
 from lightdet.report.table import DASH, Cell, Column, Table
 from lightdet.runs.jobs import inside
 
@@ -56,7 +56,7 @@ def read_search(study: Path) -> tuple[Found | None, list[str]]:
         return None, [f"{study / FILE_NAME}: not what a search writes ({error!r})"]
 
 
-def search_table(found: Found, rows: Sequence[StudyRow]) -> Table:
+def search_table(found: Found, rows: Sequence[Row]) -> Table:
     """A line per trial in the order in which they were asked for."""
     columns = [Column("trial"), *(Column(name, numeric=False) for name in found.parameters)]
     columns += [Column(name) for name in found.objectives]
@@ -79,12 +79,12 @@ def _amount(value: Any) -> Cell:
     return Cell(DASH) if not isinstance(value, int | float) else Cell(f"{value:,.5g}", float(value))
 
 
-def _row(trial: Trial, rows: Sequence[StudyRow]) -> int:
+def _row(trial: Trial, rows: Sequence[Row]) -> int:
     """The number of the row that a trial's run is in, else of the one that has its name; 0 where it has none."""
-    jobs = [(row.number, job.row) for row in rows for job in row.jobs]
+    jobs = [(row.number, job) for row in rows for job in row.jobs]
     name = f"trial-{trial['number']:04d}"
-    by_run = [number for number, row in jobs if row.run and row.run == trial.get("run")]
-    return next(iter(by_run + [number for number, row in jobs if row.name.partition("__")[0] == name]), 0)
+    by_run = [number for number, job in jobs if job.run and job.run == trial.get("run")]
+    return next(iter(by_run + [number for number, job in jobs if job.name.partition("__")[0] == name]), 0)
 
 
 def _notes(found: Found) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from lightdet.metric.paired import detectable_over_images, detectable_over_seeds
 from lightdet.report.comparison import Comparer, Comparison, find_row
 from lightdet.report.difference import Difference
-from lightdet.report.rows import StudyRow, read_study
+from lightdet.report.rows import Row, read_study
 from lightdet.report.table import (
     DASH,
     Cell,
@@ -47,12 +47,12 @@ def seed_tables(
     return [plain(table) for table in build_seed_tables(rows, comparisons)]
 
 
-def build_seed_tables(rows: Sequence[StudyRow], comparisons: dict[int, Comparison]) -> list[Table]:
+def build_seed_tables(rows: Sequence[Row], comparisons: dict[int, Comparison]) -> list[Table]:
     """One per mean; `comparisons` by row number."""
     return [seed_table(number, name, rows, comparisons) for number, name in enumerate(NAMES, start=5)]
 
 
-def seed_table(number: int, name: str, rows: Sequence[StudyRow], comparisons: dict[int, Comparison]) -> Table:
+def seed_table(number: int, name: str, rows: Sequence[Row], comparisons: dict[int, Comparison]) -> Table:
     """A line per row: its seeds, then its difference to the baseline on the seeds that both have."""
     names, key = choice_names(rows), COMPARED[name]
     columns = [*head(rows), Column(name), *map(Column, COLUMNS), Column("verdict", numeric=False)]
@@ -159,7 +159,7 @@ def _extent(values: Sequence[float]) -> str:
     return least if least == most else f"{statistics.median(values):.3f} (median; {least} to {most} by row)"
 
 
-def short_text(rows: Sequence[StudyRow], comparisons: dict[int, Comparison], name: str = "mAP50-95") -> str:
+def short_text(rows: Sequence[Row], comparisons: dict[int, Comparison], name: str = "mAP50-95") -> str:
     """For a terminal: choices, mean ± sd (n), difference, interval and verdict; of many rows the first ones."""
     body = []
     for row in rows[:MOST_LINES]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lightdet.report.rows import StudyRow, Value
+from lightdet.report.rows import Row, Value
 
 DASH = "-"
 SPREAD = " spread"  # what the header of such a column ends with
@@ -59,17 +59,17 @@ def chance(p: float) -> Cell:
     return Cell("<0.001" if p < 0.001 else f"{p:.3f}", p)
 
 
-def head(rows: Sequence[StudyRow]) -> list[Column]:
+def head(rows: Sequence[Row]) -> list[Column]:
     """The columns that every table opens with."""
     return [Column("row"), *(Column(name, numeric=False) for name in choice_names(rows))]
 
 
-def opening(row: StudyRow, names: Sequence[str]) -> list[Cell]:
+def opening(row: Row, names: Sequence[str]) -> list[Cell]:
     """The cells under `head`."""
     return [Cell(str(row.number), row.number), *(Cell(row.choices.get(name, DASH)) for name in names)]
 
 
-def choice_names(rows: Sequence[StudyRow]) -> list[str]:
+def choice_names(rows: Sequence[Row]) -> list[str]:
     """In what the rows differ."""
     return list(dict.fromkeys(name for row in rows for name in row.choices))
 

@@ -8,14 +8,14 @@ from lightdet.report.cost import Costs
 from lightdet.report.difference import NOT_AFTER_HOLM, Difference
 from lightdet.report.effects import Effect
 from lightdet.report.paper import SOURCE, Paper, paper_table
-from lightdet.report.rows import MEANS, StudyRow, all_classes
+from lightdet.report.rows import MEANS, Row, all_classes
 from lightdet.report.seeds import build_seed_tables
 from lightdet.report.table import DASH, Cell, Column, Table, amount, chance, choice_names, head, measured, opening
 from lightdet.runs.table import MEANS as COMPARED
 
 
 def build_tables(
-    rows: Sequence[StudyRow],
+    rows: Sequence[Row],
     comparisons: dict[int, Comparison],
     effects: Sequence[Effect],
     costs: Costs,
@@ -30,7 +30,7 @@ def build_tables(
     return [*tables, *([published] if published else []), *([effect_table(effects)] if effects else [])]
 
 
-def class_table(rows: Sequence[StudyRow]) -> Table:
+def class_table(rows: Sequence[Row]) -> Table:
     """AP50 per class and their mean."""
     names, classes = choice_names(rows), all_classes(rows)
     columns = [*head(rows), *map(Column, classes), Column("mean (mAP50)"), Column("seeds", numeric=False)]
@@ -44,7 +44,7 @@ def class_table(rows: Sequence[StudyRow]) -> Table:
     return table
 
 
-def mean_table(rows: Sequence[StudyRow], comparisons: dict[int, Comparison], paper: Paper) -> Table:
+def mean_table(rows: Sequence[Row], comparisons: dict[int, Comparison], paper: Paper) -> Table:
     """mAP50, mAP75 and mAP50-95, how far each row is from the baseline, how it was trained; published means last."""
     names = choice_names(rows)
     shown = [name for name in paper.columns if name in (*MEANS, SOURCE)]
@@ -88,7 +88,7 @@ def difference_text(found: Difference) -> str:
     return f"{text} {found.verdict}".rstrip()
 
 
-def cost_table(rows: Sequence[StudyRow], costs: Costs, sizes: Sequence[int]) -> Table:
+def cost_table(rows: Sequence[Row], costs: Costs, sizes: Sequence[int]) -> Table:
     """Parameters, MACs and GFLOPs; latency where it was measured."""
     names = choice_names(rows)
     shown = [size for size in sizes if any((row.number, size) in costs.gflops for row in rows)]
@@ -107,7 +107,7 @@ def cost_table(rows: Sequence[StudyRow], costs: Costs, sizes: Sequence[int]) -> 
     return table
 
 
-def attention_table(rows: Sequence[StudyRow]) -> Table | None:
+def attention_table(rows: Sequence[Row]) -> Table | None:
     """Attention down, grid across; None unless both were swept. Other choices get lines of their own."""
     names = choice_names(rows)
     if "attention" not in names or "head" not in names:
@@ -118,7 +118,7 @@ def attention_table(rows: Sequence[StudyRow]) -> Table | None:
     columns = [Column(name, numeric=False) for name in (*rest, "attention")]
     columns += [Column(f"{name} head={value}") for name in keys for value in heads]
     table = Table("table4_attention_head", "Table 4: attention in front of which grid", columns)
-    groups: dict[tuple[str, ...], dict[str, StudyRow]] = {}
+    groups: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in rows:
         group = tuple(row.choices.get(name, "") for name in (*rest, "attention"))
         groups.setdefault(group, {})[row.choices.get("head", DASH)] = row
@@ -174,7 +174,7 @@ def seeds_note(effects: Sequence[Effect]) -> str:
     return "Seeds are drawn anew within each setting, and the spread of all settings is taken as one."
 
 
-def spread_note(rows: Sequence[StudyRow]) -> str:
+def spread_note(rows: Sequence[Row]) -> str:
     """What stands behind the numbers."""
     several = any(len(row.finished) > 1 for row in rows)
     words = "Numbers are 0 to 1, in photo pixels, of the best checkpoint on the validation images. "

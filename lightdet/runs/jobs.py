@@ -1,4 +1,4 @@
-"""One job of a study and what became of it, read from the files in the study's folder. No torch here."""
+"""One job of a study and its state, read from the files in the folder of the study. No torch here."""
 
 import math
 from collections.abc import Iterator
@@ -13,28 +13,28 @@ from lightdet.runs.folder import RunFolder
 
 
 @dataclass(slots=True)
-class Row:
-    """One job and what became of it."""
+class Job:
+    """One request of a study, with its state and its results."""
 
     name: str
-    choices: dict[str, str]  # what was said on the command line, seed apart
+    choices: dict[str, str]  # the overrides of the command line without the seed
     options: dict[str, str]  # every chosen option and plain value, defaults included
     seed: str
     state: str  # done, pruned, running, queued, killed, failed; missing or unreadable when its files are
     run: str  # folder of the training, relative to the study
-    shared_with: str = ""  # the first row's name when this row shares its training
+    shared_with: str = ""  # name of the first job with the same training
     reason: str = ""
     traceback: str = ""
     results: dict[str, Any] = field(default_factory=dict)
 
     @property
     def settled(self) -> bool:
-        """Whether it is over as intended: trained to its end, or ended early by a search."""
+        """Whether it ended as intended: trained to its end, or pruned by a search."""
         return self.state in ("done", "pruned")
 
     @property
     def retriable(self) -> bool:
-        """Whether its run lies there and could be trained again, or on."""
+        """Whether its run exists and can be trained again, or further."""
         return bool(self.run) and not self.settled and self.state not in ("running", "missing")
 
     def ap50(self, class_name: str) -> float | None:
@@ -79,21 +79,21 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def read_rows(study_path: Path) -> list[Row]:
-    """Every row asked for in a study, in the order in which its sweeps listed them, the first sweep first.
+def read_jobs(study_path: Path) -> list[Job]:
+    """Every job of a study, in the order in which its sweeps list them, the first sweep first.
 
-    A row whose files are gone or broken says so in its state and reason; the others are read all the same.
+    A job whose files are missing or broken carries that in its state and reason; the others are read all the same.
     """
-    named = [(_number_of(job), _read_row(name, job, study_path)) for name, job in _read_jobs(study_path)]
-    rows = [row for _, row in sorted(named, key=lambda pair: (pair[0], pair[1].name))]
+    named = [(_number_of(request), _read_job(name, request, study_path)) for name, request in _requests(study_path)]
+    jobs = [job for _, job in sorted(named, key=lambda pair: (pair[0], pair[1].name))]
     first: dict[str, str] = {}
-    for row in rows:
-        if row.run:
-            row.shared_with = "" if first.setdefault(row.run, row.name) == row.name else first[row.run]
-    return rows
+    for job in jobs:
+        if job.run:
+            job.shared_with = "" if first.setdefault(job.run, job.name) == job.name else first[job.run]
+    return jobs
 
 
-def _read_jobs(study_path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _requests(study_path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in sorted((study_path / "jobs").glob("*.json")):
         try:
             yield path.stem, read_json(path)
@@ -101,45 +101,45 @@ def _read_jobs(study_path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield path.stem, {"state": "unreadable", "reason": str(error)}
 
 
-def _number_of(job: dict[str, Any]) -> float:
-    return _number(job.get("number")) or 0
+def _number_of(request: dict[str, Any]) -> float:
+    return _number(request.get("number")) or 0
 
 
-def _read_row(name: str, job: dict[str, Any], study_path: Path) -> Row:
-    overrides, choices = job.get("overrides"), job.get("choices")
+def _read_job(name: str, request: dict[str, Any], study_path: Path) -> Job:
+    overrides, choices = request.get("overrides"), request.get("choices")
     words = [str(word).lstrip("+").partition("=") for word in (overrides if isinstance(overrides, list) else [])]
-    row = Row(
+    job = Job(
         name=name,
         choices={key: value for key, _, value in words if counts(key)},
         options={key: str(value) for key, value in (choices if isinstance(choices, dict) else {}).items()},
-        seed=str(job.get("seed")),
-        state=str(job.get("state", "queued")),
-        run=str(job.get("run") or ""),
-        reason=str(job.get("reason") or ""),
+        seed=str(request.get("seed")),
+        state=str(request.get("state", "queued")),
+        run=str(request.get("run") or ""),
+        reason=str(request.get("reason") or ""),
     )
-    if row.run:
+    if job.run:
         try:
-            if not (study_path / row.run).resolve().is_relative_to(study_path.resolve()):
-                raise LightdetError(f"jobs/{name}.json: its run, {row.run[:80]}, lies outside of the study")
-            _read_run(row, RunFolder(study_path / row.run))
+            if not (study_path / job.run).resolve().is_relative_to(study_path.resolve()):
+                raise LightdetError(f"jobs/{name}.json: its run, {job.run[:80]}, lies outside of the study")
+            _read_run(job, RunFolder(study_path / job.run))
         except (LightdetError, OSError) as error:
-            row.state, row.reason = "unreadable", str(error)
-    return row
+            job.state, job.reason = "unreadable", str(error)
+    return job
 
 
-def _read_run(row: Row, folder: RunFolder) -> None:
-    """Fill in what the run's own files say."""
+def _read_run(job: Job, folder: RunFolder) -> None:
+    """Fills in what the files of the run hold."""
     status = folder.read_status()
     if not status:
-        row.state, row.reason = "missing", f"no status.json in {folder.path}; its sweep's command trains it anew"
+        job.state, job.reason = "missing", f"no status.json in {folder.path}; the command of its sweep trains it anew"
         return
-    row.state = str(status.get("state", "queued"))
-    row.reason = str(status.get("reason") or "")
-    row.traceback = str(folder.traceback_path) if status.get("traceback") else ""  # where the study lies now
-    if row.state == "running":
+    job.state = str(status.get("state", "queued"))
+    job.reason = str(status.get("reason") or "")
+    job.traceback = str(folder.traceback_path) if status.get("traceback") else ""  # where the study lies now
+    if job.state == "running":
         holder = folder.holder()
-        row.state, row.reason = ("killed", "") if holder is None else ("running", f"pid {holder}")
-    if row.state == "done":
-        row.results = folder.read_results()
-        if not row.results:
-            row.state, row.reason = "unreadable", f"{folder.results_path}: no results in it, though the run is done"
+        job.state, job.reason = ("killed", "") if holder is None else ("running", f"pid {holder}")
+    if job.state == "done":
+        job.results = folder.read_results()
+        if not job.results:
+            job.state, job.reason = "unreadable", f"{folder.results_path}: no results in it, though the run is done"

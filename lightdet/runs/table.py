@@ -1,4 +1,4 @@
-"""A study as a table: one row per job that was asked for, as text, Markdown and CSV. No torch here."""
+"""A study as a table: one line per job, as text, Markdown and CSV. No torch here."""
 
 import csv
 import io
@@ -9,38 +9,38 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.core.files import write_text
-from lightdet.runs.jobs import Row
+from lightdet.runs.jobs import Job
 
 MEANS = {"mAP50": "map50", "mAP50-95": "map50_95"}
-Column = tuple[str, Callable[[Row], Any]]
+Column = tuple[str, Callable[[Job], Any]]
 
 
-def choice_columns(rows: list[Row]) -> list[Column]:
-    """The choices in which the rows differ; all of them when there is nothing to compare."""
-    keys = list(dict.fromkeys(key for row in rows for key in row.choices))
+def choice_columns(jobs: list[Job]) -> list[Column]:
+    """The choices in which the jobs differ; all of them when there is nothing to compare."""
+    keys = list(dict.fromkeys(key for job in jobs for key in job.choices))
 
-    def value(row: Row, key: str) -> str:
-        return row.choices.get(key, row.options.get(key, "-"))
+    def value(job: Job, key: str) -> str:
+        return job.choices.get(key, job.options.get(key, "-"))
 
-    varying = [key for key in keys if len({value(row, key) for row in rows}) > 1] or keys
-    columns: list[Column] = [(key, lambda row, key=key: value(row, key)) for key in varying]  # type: ignore[misc]
-    if len({row.seed for row in rows}) > 1:
-        columns.append(("seed", lambda row: row.seed))
+    varying = [key for key in keys if len({value(job, key) for job in jobs}) > 1] or keys
+    columns: list[Column] = [(key, lambda job, key=key: value(job, key)) for key in varying]  # type: ignore[misc]
+    if len({job.seed for job in jobs}) > 1:
+        columns.append(("seed", lambda job: job.seed))
     return columns
 
 
-def told_apart_by(row: Row, columns: list[Column]) -> dict[str, str]:
-    """Its words in the columns that `choice_columns` gives, the seed's excepted; a default that was typed is no other
-    choice."""
-    return {name: str(read(row)) for name, read in columns if name != "seed"}
+def distinct_choices(job: Job, columns: list[Column]) -> dict[str, str]:
+    """The values of a job in the columns of `choice_columns` without the seed; a default that was typed equals one that
+    was not."""
+    return {name: str(read(job)) for name, read in columns if name != "seed"}
 
 
-def _number_columns(rows: list[Row]) -> list[Column]:
+def _number_columns(jobs: list[Job]) -> list[Column]:
     """AP50 per class, the means and the size."""
-    classes = list(dict.fromkeys(name for row in rows for name in row.classes()))
-    columns: list[Column] = [(name, lambda row, name=name: row.ap50(name)) for name in classes]  # type: ignore[misc]
-    columns += [(title, lambda row, key=key: row.metric(key)) for title, key in MEANS.items()]  # type: ignore[misc]
-    columns.append(("params", lambda row: row.parameters()))
+    classes = list(dict.fromkeys(name for job in jobs for name in job.classes()))
+    columns: list[Column] = [(name, lambda job, name=name: job.ap50(name)) for name in classes]  # type: ignore[misc]
+    columns += [(title, lambda job, key=key: job.metric(key)) for title, key in MEANS.items()]  # type: ignore[misc]
+    columns.append(("params", lambda job: job.parameters()))
     return columns
 
 
@@ -52,22 +52,22 @@ def _cell(value: Any, header: str) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def same_as(row: Row, rows: list[Row], columns: list[Column]) -> str:
-    """Which earlier row has the same training, by what it says otherwise: "= head=76"; "" for none."""
-    first = next((other for other in rows if other.name == row.shared_with), None)
+def same_as(job: Job, jobs: list[Job], columns: list[Column]) -> str:
+    """Which earlier job has the same training, named by the choices that differ: "= head=76"; "" for none."""
+    first = next((other for other in jobs if other.name == job.shared_with), None)
     if first is None:
         return ""
-    differs = [f"{name}={read(first)}" for name, read in columns if read(first) != read(row)]
-    return f"= {', '.join(differs) or 'another row alike'}"
+    differs = [f"{name}={read(first)}" for name, read in columns if read(first) != read(job)]
+    return f"= {', '.join(differs) or 'an equal job'}"
 
 
-def _where(row: Row, same: str, brief: bool) -> str:
+def _where(job: Job, same: str, brief: bool) -> str:
     """The last column: the run, or why there is none; `brief` leaves out the obvious folder."""
     if same:
-        return same if brief else f"= {row.run}"
-    if row.state == "done":
-        return "" if brief else row.run
-    return f"{row.state}: {row.reason}" if row.reason and not brief else row.state
+        return same if brief else f"= {job.run}"
+    if job.state == "done":
+        return "" if brief else job.run
+    return f"{job.state}: {job.reason}" if job.reason and not brief else job.state
 
 
 def _broken(header: str, width: int = 9) -> list[str]:
@@ -80,16 +80,16 @@ def _broken(header: str, width: int = 9) -> list[str]:
     return lines
 
 
-def cells(rows: list[Row], brief: bool = False) -> list[list[str]]:
-    """Header and rows as strings; choices with several seeds get a line `mean ± sd (n)`, sd the sample deviation. When
+def cells(jobs: list[Job], brief: bool = False) -> list[list[str]]:
+    """Header and lines as strings; choices with several seeds get a line `mean ± sd (n)`, sd the sample deviation. When
     brief, classes show their mean alone, and the line fits a terminal."""
-    choices, numbers = choice_columns(rows), _number_columns(rows)
+    choices, numbers = choice_columns(jobs), _number_columns(jobs)
     table = [[*(name for name, _ in choices), *(name for name, _ in numbers), "" if brief else "run"]]
-    for row in rows:
-        said = [str(read(row)) for _, read in choices]
-        where = _where(row, same_as(row, rows, choices), brief)
-        table.append([*said, *(_cell(read(row), name) for name, read in numbers), where])
-    return table + _seed_cells(rows, choices, numbers, brief)
+    for job in jobs:
+        said = [str(read(job)) for _, read in choices]
+        where = _where(job, same_as(job, jobs, choices), brief)
+        table.append([*said, *(_cell(read(job), name) for name, read in numbers), where])
+    return table + _seed_cells(jobs, choices, numbers, brief)
 
 
 def _over_seeds(values: list[float], name: str, with_spread: bool) -> str:
@@ -97,15 +97,15 @@ def _over_seeds(values: list[float], name: str, with_spread: bool) -> str:
     return _cell(float(statistics.fmean(values)), name) + spread
 
 
-def _seed_cells(rows: list[Row], choices: list[Column], numbers: list[Column], brief: bool) -> list[list[str]]:
-    groups: dict[tuple[tuple[str, str], ...], dict[tuple[str, str], Row]] = {}
-    for row in rows:
-        if row.state == "done":  # a training that answers several rows of a group counts once
-            group = groups.setdefault(tuple(told_apart_by(row, choices).items()), {})
-            group.setdefault((row.run, row.seed), row)
+def _seed_cells(jobs: list[Job], choices: list[Column], numbers: list[Column], brief: bool) -> list[list[str]]:
+    groups: dict[tuple[tuple[str, str], ...], dict[tuple[str, str], Job]] = {}
+    for job in jobs:
+        if job.state == "done":  # a training that answers several jobs of a group counts once
+            group = groups.setdefault(tuple(distinct_choices(job, choices).items()), {})
+            group.setdefault((job.run, job.seed), job)
     lines = []
     for members in [list(group.values()) for group in groups.values()]:
-        if len({row.seed for row in members}) < 2:
+        if len({job.seed for job in members}) < 2:
             continue
         line = [f"mean ± sd ({len(members)})" if name == "seed" else str(read(members[0])) for name, read in choices]
         for name, read in numbers:
@@ -116,10 +116,10 @@ def _seed_cells(rows: list[Row], choices: list[Column], numbers: list[Column], b
     return lines
 
 
-def to_text(rows: list[Row]) -> str:
+def to_text(jobs: list[Job]) -> str:
     """Columns padded with spaces, for a terminal: long class names are broken, and a run is named where it is news."""
-    header, *body = cells(rows, brief=True)
-    left = len(choice_columns(rows))
+    header, *body = cells(jobs, brief=True)
+    left = len(choice_columns(jobs))
     heads = [_broken(cell) if left <= index < len(header) - 1 else [cell] for index, cell in enumerate(header)]
     return aligned(heads, body, left)
 
@@ -141,42 +141,42 @@ def aligned(heads: list[list[str]], body: list[list[str]], left: int) -> str:
     return "\n".join([*map(padded, lines[:height]), rule, *map(padded, lines[height:])])
 
 
-def to_markdown(rows: list[Row]) -> str:
+def to_markdown(jobs: list[Job]) -> str:
     """A Markdown table, with the failed jobs named under it."""
-    header, *body = [[cell.replace("|", "\\|") for cell in line] for line in cells(rows)]
-    left = len(choice_columns(rows))
+    header, *body = [[cell.replace("|", "\\|") for cell in line] for line in cells(jobs)]
+    left = len(choice_columns(jobs))
     rule = ["---" if index < left or index == len(header) - 1 else "---:" for index in range(len(header))]
     lines = ["| " + " | ".join(line) + " |" for line in (header, rule, *body)]
-    notes = failures([row for row in rows if row.state == "failed"])
+    notes = failures([job for job in jobs if job.state == "failed"])
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)]).rstrip() + "\n"
 
 
-def to_csv(rows: list[Row]) -> str:
+def to_csv(jobs: list[Job]) -> str:
     """One line per job at full precision; its state and the reason of a failure too."""
-    choices, numbers = choice_columns(rows), _number_columns(rows)
+    choices, numbers = choice_columns(jobs), _number_columns(jobs)
     if all(name != "seed" for name, _ in choices):
-        choices.append(("seed", lambda row: row.seed))
+        choices.append(("seed", lambda job: job.seed))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = [name for name, _ in (*choices, *numbers)]
     writer.writerow([*names, "state", "run", "shared_with", "reason"])
-    for row in rows:
-        values = [read(row) for _, read in (*choices, *numbers)]
-        writer.writerow([*values, row.state, row.run, row.shared_with, row.reason])
+    for job in jobs:
+        values = [read(job) for _, read in (*choices, *numbers)]
+        writer.writerow([*values, job.state, job.run, job.shared_with, job.reason])
     return out.getvalue()
 
 
-def write_tables(study_path: Path, rows: list[Row]) -> None:
+def write_tables(study_path: Path, jobs: list[Job]) -> None:
     """table.md and table.csv in the study's folder."""
-    write_text(study_path / "table.md", to_markdown(rows))
-    write_text(study_path / "table.csv", to_csv(rows))
+    write_text(study_path / "table.md", to_markdown(jobs))
+    write_text(study_path / "table.csv", to_csv(jobs))
 
 
-def failures(rows: list[Row]) -> list[str]:
+def failures(jobs: list[Job]) -> list[str]:
     """One line per job that is not done: its state and name, the reason, and where the traceback is."""
     return [
-        f"{row.state.upper()} {row.name}"
-        + (f": {row.reason}" if row.reason else "")
-        + (f" (traceback: {row.traceback})" if row.traceback else "")
-        for row in rows
+        f"{job.state.upper()} {job.name}"
+        + (f": {job.reason}" if job.reason else "")
+        + (f" (traceback: {job.traceback})" if job.traceback else "")
+        for job in jobs
     ]

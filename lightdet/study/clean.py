@@ -1,4 +1,4 @@
-"""What a study keeps although no row needs it. No torch here."""
+"""Deletes what a study keeps although no job needs it. No torch here."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,18 +7,18 @@ from pathlib import Path
 from lightdet.core.errors import LightdetError
 from lightdet.runs.commands import study_lock
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.jobs import read_rows
+from lightdet.runs.jobs import read_jobs
 
 
-def prune(study_path: Path, checkpoints: bool, delete: bool) -> int:
-    """List what no row needs, with its size, and delete it if asked to; exit code 0.
+def clean(study_path: Path, checkpoints: bool, delete: bool) -> int:
+    """Lists what no job needs, with its size; `delete` deletes it. Returns exit code 0.
 
-    Runs that an earlier definition of a row asked for, and half-written files of processes that died; with
-    `checkpoints` also last.ckpt of finished runs, which nothing but further training would read. Never a run that is
-    being trained, never the results of one that a row points to. Raises LightdetError while a row cannot be read.
+    Lists runs of an earlier definition of a job and half-written files of processes that died; with `checkpoints` also
+    last.ckpt of finished runs, which only further training would read. Never lists a run that is being trained nor the
+    results of a run that a job points to. Raises LightdetError while the file of a job cannot be read.
     """
     total = 0
-    with study_lock(study_path):  # a sweep that begins now claims its runs before or after
+    with study_lock(study_path):  # so that no sweep claims a run meanwhile
         for path, why in unneeded(study_path, checkpoints):
             size = _size(path)
             total += size
@@ -28,23 +28,23 @@ def prune(study_path: Path, checkpoints: bool, delete: bool) -> int:
             elif delete:
                 path.unlink(missing_ok=True)
     done = "deleted" if delete else "could go; --yes deletes it"
-    print(f"lightdet: {total / 2**20:.1f} MiB {done}" if total else "lightdet: there is nothing that no row needs")
+    print(f"lightdet: {total / 2**20:.1f} MiB {done}" if total else "lightdet: there is nothing that no job needs")
     return 0
 
 
 def unneeded(study_path: Path, checkpoints: bool) -> Iterator[tuple[Path, str]]:
-    """Files and folders, each with the reason why nobody misses it."""
-    rows = read_rows(study_path)
-    broken = next((row for row in rows if not row.run and row.state == "unreadable"), None)
+    """Files and folders, each with the reason why no job needs it."""
+    jobs = read_jobs(study_path)
+    broken = next((job for job in jobs if not job.run and job.state == "unreadable"), None)
     if broken:
-        raise LightdetError(f"{study_path}: which run belongs to row {broken.name} is not known ({broken.reason})")
-    needed = {(study_path / row.run).resolve() for row in rows if row.run}
+        raise LightdetError(f"{study_path}: which run belongs to job {broken.name} is not known ({broken.reason})")
+    needed = {(study_path / job.run).resolve() for job in jobs if job.run}
     for status in sorted(study_path.glob("*/s*/status.json")):
         folder = RunFolder(status.parent)
         if folder.holder() is not None:
             continue
         if folder.path.resolve() not in needed:
-            yield folder.path, "no row points to this run"
+            yield folder.path, "no job points to this run"
             continue
         for path in sorted(folder.path.rglob("*.tmp")):
             yield path, "half written by a process that died"

@@ -8,10 +8,10 @@ from pathlib import Path
 from lightdet.logger.wandb_mode import MODES
 from lightdet.report.settings import add_settings, settings
 from lightdet.runs.find import find_study
-from lightdet.runs.jobs import read_rows
+from lightdet.runs.jobs import read_jobs
 from lightdet.runs.table import write_tables
 from lightdet.study.archive import export
-from lightdet.study.clean import prune
+from lightdet.study.clean import clean
 from lightdet.study.live import show
 
 
@@ -32,16 +32,16 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.set_defaults(action=_show)
     parser.add_argument("study", type=Path, help="folder of a study, or its name under runs/")
-    actions = parser.add_subparsers(metavar="retry | prune | export | publish")
+    actions = parser.add_subparsers(metavar="retry | clean | export | publish")
 
     again = actions.add_parser("retry", help="train again what failed, was killed or never began; nothing else")
     again.add_argument("override", nargs="*", help="where and how: launcher=parallel launcher.workers=2 ...")
     again.set_defaults(action=_retry)
 
-    tidy = actions.add_parser("prune", help="list what no row needs any more; with --yes delete it")
+    tidy = actions.add_parser("clean", aliases=["prune"], help="list what no job needs; with --yes delete it")
     tidy.add_argument("--checkpoints", action="store_true", help="of finished runs, too: last.ckpt (best.ckpt stays)")
     tidy.add_argument("--yes", action="store_true", help="delete what is listed")
-    tidy.set_defaults(action=_prune)
+    tidy.set_defaults(action=_clean)
 
     pack = actions.add_parser("export", help="one ZIP file with everything that a report needs")
     pack.add_argument("--out", type=Path, help="file to write (default: STUDY.zip in the working directory)")
@@ -70,17 +70,17 @@ def _retry(options: argparse.Namespace) -> int:
     from lightdet.study.sweep import tell_undone, train_missing
 
     cfg = compose_config(options.override)
-    folders = [RunFolder(options.study / row.run) for row in read_rows(options.study) if row.retriable]
+    folders = [RunFolder(options.study / job.run) for job in read_jobs(options.study) if job.retriable]
     try:
         train_missing(folders, instantiate(cfg.launcher), work.TRAINING, cfg.study.on_error == "stop", retry=True)
     finally:
-        rows = read_rows(options.study)
-        write_tables(options.study, rows)
-    return tell_undone(rows, options.study)
+        jobs = read_jobs(options.study)
+        write_tables(options.study, jobs)
+    return tell_undone(jobs, options.study)
 
 
-def _prune(options: argparse.Namespace) -> int:
-    return prune(options.study, options.checkpoints, options.yes)
+def _clean(options: argparse.Namespace) -> int:
+    return clean(options.study, options.checkpoints, options.yes)
 
 
 def _export(options: argparse.Namespace) -> int:

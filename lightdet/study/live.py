@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lightdet.core.errors import LightdetError
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.jobs import Row, read_rows
+from lightdet.runs.jobs import Job, read_jobs
 from lightdet.runs.table import choice_columns, same_as
 
 REFRESH = 1.0  # seconds
@@ -24,70 +24,70 @@ WIDTH_OF_A_PIPE = 200  # characters
 
 
 def show(study_path: Path) -> int:
-    """Print the table, again and again while a terminal looks on and something runs; 0 when every row is settled."""
+    """Print the table, again and again while a terminal looks on and something runs; 0 when every job is settled."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE)
-    rows = read_rows(study_path)
-    if console.is_terminal and _running(rows):
+    jobs = read_jobs(study_path)
+    if console.is_terminal and _running(jobs):
         with Live(console=console, auto_refresh=False) as live:
             try:
-                while _running(rows):
-                    live.update(overview(study_path, rows), refresh=True)
+                while _running(jobs):
+                    live.update(overview(study_path, jobs), refresh=True)
                     time.sleep(REFRESH)
-                    rows = read_rows(study_path)
+                    jobs = read_jobs(study_path)
             except KeyboardInterrupt:  # ends the looking, not the training
                 pass
-            live.update(overview(study_path, rows), refresh=True)
+            live.update(overview(study_path, jobs), refresh=True)
     else:
-        console.print(overview(study_path, rows), soft_wrap=True)
-    for row in rows:
-        if row.reason and row.state not in ("running", "pruned"):
-            place = f" (traceback: {row.traceback})" if row.traceback else ""
-            print(f"{row.state.upper()} {row.name}: {row.reason}{place}")
-    return 0 if all(row.settled for row in rows) else 1
+        console.print(overview(study_path, jobs), soft_wrap=True)
+    for job in jobs:
+        if job.reason and job.state not in ("running", "pruned"):
+            place = f" (traceback: {job.traceback})" if job.traceback else ""
+            print(f"{job.state.upper()} {job.name}: {job.reason}{place}")
+    return 0 if all(job.settled for job in jobs) else 1
 
 
-def _running(rows: list[Row]) -> bool:
-    return any(row.state == "running" for row in rows)
+def _running(jobs: list[Job]) -> bool:
+    return any(job.state == "running" for job in jobs)
 
 
-def overview(study_path: Path, rows: list[Row]) -> Group:
-    """How many rows are in which state, and the table."""
-    counts = Counter(row.state for row in rows)
+def overview(study_path: Path, jobs: list[Job]) -> Group:
+    """How many jobs are in which state, and the table."""
+    counts = Counter(job.state for job in jobs)
     states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    return Group(Text(f"{study_path}: {len(rows)} rows, {states}", no_wrap=True), table(study_path, rows))
+    return Group(Text(f"{study_path}: {len(jobs)} jobs, {states}", no_wrap=True), table(study_path, jobs))
 
 
-def table(study_path: Path, rows: list[Row]) -> Table:
-    """One line per row: its choices, state, epoch, best monitored value, time left."""
+def table(study_path: Path, jobs: list[Job]) -> Table:
+    """One line per job: its choices, state, epoch, best monitored value, time left."""
     shown = Table(box=None, pad_edge=False)
-    columns = choice_columns(rows)
+    columns = choice_columns(jobs)
     for name, _ in columns:
         shown.add_column(name)
     for name in ("state", "epoch", "best", "left", "heard"):
         shown.add_column(name, justify="left" if name == "state" else "right")
     shown.add_column("")
-    for row in rows:
-        said = [str(read(row)) for _, read in columns]
-        state = Text(row.state, style=COLOURS.get(row.state, "red"))
-        note = same_as(row, rows, columns) or (row.reason if row.state != "done" else "")
-        shown.add_row(*said, state, *progress(study_path, row), Text(note, overflow="ellipsis", no_wrap=True))
+    for job in jobs:
+        said = [str(read(job)) for _, read in columns]
+        state = Text(job.state, style=COLOURS.get(job.state, "red"))
+        note = same_as(job, jobs, columns) or (job.reason if job.state != "done" else "")
+        shown.add_row(*said, state, *progress(study_path, job), Text(note, overflow="ellipsis", no_wrap=True))
     return shown
 
 
-def progress(study_path: Path, row: Row) -> tuple[str, str, str, str]:
+def progress(study_path: Path, job: Job) -> tuple[str, str, str, str]:
     """Epoch of epochs, best monitored value, time left, time since the last sign of life."""
-    if row.state == "done":
-        best = row.metric("map50_95")
-        return str(row.results.get("epochs", "")), "" if best is None else f"{best:.3f}", "", ""
+    if job.state == "done":
+        best = job.metric("map50_95")
+        return str(job.results.get("epochs", "")), "" if best is None else f"{best:.3f}", "", ""
     try:
-        status = RunFolder(study_path / row.run).read_status() if row.run else {}
+        status = RunFolder(study_path / job.run).read_status() if job.run else {}
     except (LightdetError, OSError):
         return "", "", "", ""
     if "epoch" not in status:
         return "", "", "", ""
     best = status.get("best")
     epoch, value = f"{status['epoch']}/{status.get('epochs')}", "" if best is None else f"{best:.3f}"
-    if row.state != "running":
+    if job.state != "running":
         return epoch, value, "", ""
     return epoch, value, _clock(_seconds_left(status)), _clock(_seconds_since(status.get("updated")))
 

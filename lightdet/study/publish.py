@@ -15,7 +15,7 @@ from lightdet.logger.names import column, stable_id
 from lightdet.logger.wandb_run import open_run
 from lightdet.report.build import Written, report_study
 from lightdet.report.figures import MEAN
-from lightdet.report.rows import StudyRow
+from lightdet.report.rows import Row
 from lightdet.report.settings import Settings
 from lightdet.report.table import Table, choice_names, plain
 
@@ -60,7 +60,7 @@ def publish(
     return 1 if written.troubles else 0
 
 
-def name_of(study_path: Path, rows: Sequence[StudyRow]) -> str:
+def name_of(study_path: Path, rows: Sequence[Row]) -> str:
     """The study's name as its trainings know it; the folder's where none has begun."""
     folders = [job.folder for row in rows for job in row.jobs if job.folder is not None]
     for folder in folders:
@@ -85,7 +85,7 @@ def columns(name: str, written: Written) -> dict[str, Any]:
     }
 
 
-def choices_of(rows: Sequence[StudyRow]) -> list[str]:
+def choices_of(rows: Sequence[Row]) -> list[str]:
     """In what the rows differ, named as the columns of their trainings at W&B."""
     return [column(key) for key in choice_names(rows)]
 
@@ -116,9 +116,9 @@ def log(tracked: Any, written: Written, earlier: int) -> None:
 
 def summary(written: Written) -> dict[str, Any]:
     """Columns of the runs table; named so that no chart over trainings takes them for one."""
-    states = [job.row.state for row in written.rows for job in row.jobs]
+    states = [job.state for row in written.rows for job in row.jobs]
     facts: dict[str, Any] = {f"study/{state}": states.count(state) for state in dict.fromkeys(states)}
-    best: tuple[float, StudyRow] | None = None
+    best: tuple[float, Row] | None = None
     for row in written.rows:
         value = row.over_seeds(lambda job: job.metric("map50_95"))
         if value is not None and (best is None or value.mean > best[0]):
@@ -149,7 +149,7 @@ def as_number(value: float | str | None) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def charts(rows: Sequence[StudyRow]) -> dict[str, Any]:
+def charts(rows: Sequence[Row]) -> dict[str, Any]:
     """W&B's own: mAP50-95 over the epochs, per row as a bar, and over parameters and operations as points."""
     import wandb
 
@@ -161,8 +161,8 @@ def charts(rows: Sequence[StudyRow]) -> dict[str, Any]:
         if value is not None:
             points.append([f"{row.number}: {row.label}", value.mean, row.cost("parameters"), row.cost("gflops")])
         for job in row.jobs:
-            if MEAN in job.curves and not job.row.shared_with and len(lines) < MOST_LINES:
-                lines[f"{row.number}: {row.label}, seed {job.row.seed}"] = job.curves[MEAN]
+            if MEAN in job.curves and not job.shared_with and len(lines) < MOST_LINES:
+                lines[f"{row.number}: {row.label}, seed {job.seed}"] = job.curves[MEAN]
     if lines:
         shown["charts/map_over_epochs"] = wandb.plot.line_series(
             xs=[epochs for epochs, _ in lines.values()],

@@ -17,7 +17,7 @@ from lightdet.engine.work import TRAINING
 from lightdet.logger.wandb_sweep import answer_agent
 from lightdet.runs.commands import add_command
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.jobs import Row, read_rows
+from lightdet.runs.jobs import Job, read_jobs
 from lightdet.runs.names import study_name, sweep_slug
 from lightdet.runs.registration import JobRequest, ask, register
 from lightdet.runs.table import failures, to_text, write_tables
@@ -49,10 +49,10 @@ def sweep_words(words: Sequence[str], config_dir: Path | None = None, train: str
     try:
         train_missing(folders, launcher, train, cfg.study.on_error == "stop", cfg.study.retry)
     finally:
-        rows = read_rows(study_path)
-        write_tables(study_path, rows)
-    print(f"\n{to_text(rows)}\n\nlightdet: {study_path}/table.md and table.csv hold this table", flush=True)
-    return tell_undone([row for row in rows if row.name in names], study_path)
+        jobs = read_jobs(study_path)
+        write_tables(study_path, jobs)
+    print(f"\n{to_text(jobs)}\n\nlightdet: {study_path}/table.md and table.csv hold this table", flush=True)
+    return tell_undone([job for job in jobs if job.name in names], study_path)
 
 
 def _requests(words: list[str], config_dir: Path | None) -> tuple[DictConfig, list[JobRequest]]:
@@ -81,16 +81,17 @@ def train_missing(
     missing = [folder for folder in undone if retry or folder.read_status().get("state") != "failed"]
     done, failed = len(runs) - len(undone), len(undone) - len(missing)
     left = f", {failed} failed earlier (study.retry=true trains them again)" if failed else ""
-    rows = len(folders)
-    print(f"lightdet: {rows} rows, {len(runs)} trainings: {done} done, {len(missing)} to train{left}", flush=True)
+    print(
+        f"lightdet: {len(folders)} jobs, {len(runs)} trainings: {done} done, {len(missing)} to train{left}", flush=True
+    )
     launcher.run(missing, train, stop_on_error)
 
 
-def tell_undone(rows: list[Row], study_path: Path) -> int:
-    """Name the rows that are not settled, and how to go on; the exit code: 0 when there is none."""
-    undone = [row for row in rows if not row.settled]
+def tell_undone(jobs: list[Job], study_path: Path) -> int:
+    """Prints the jobs that are not settled and how to go on; the exit code: 0 when there is none."""
+    undone = [job for job in jobs if not job.settled]
     if undone:
         print("\n" + "\n".join(failures(undone)), flush=True)
-    if any(row.retriable for row in undone):
+    if any(job.retriable for job in undone):
         print(f"lightdet: `lightdet study {study_path} retry` trains them again", flush=True)
     return 1 if undone else 0

@@ -23,7 +23,7 @@ from lightdet.core.errors import LightdetError, demand_whole
 from lightdet.engine.work import TRAINING
 from lightdet.runs.commands import add_command
 from lightdet.runs.fingerprint import fingerprint
-from lightdet.runs.jobs import read_rows
+from lightdet.runs.jobs import read_jobs
 from lightdet.runs.names import study_name
 from lightdet.runs.table import write_tables
 from lightdet.study.sweep import ON_ERROR
@@ -89,7 +89,7 @@ def _search(space_name: str, words: list[str], own: list[str], config_dir: Path 
     try:
         enough = worker.work()
     finally:
-        write_tables(study_path, read_rows(study_path))
+        write_tables(study_path, read_jobs(study_path))
         facts = write_outcome(store)
     print(f"\n{_summary(facts, words, study_path, config_dir)}")
     print(f"lightdet: {study_path}/search.csv holds the trials; `lightdet report {study_path}` draws them", flush=True)
