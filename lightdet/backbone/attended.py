@@ -9,7 +9,7 @@ from lightdet.nn.grid_attention import GridAttention
 
 
 class Attended(Backbone):
-    """(B, 3, H, W) -> [C3, C4, C5] of `inner`, those of the grids in `head` through an `attention(channels)` each.
+    """Images -> the maps of `inner`, those of the grids in `head` through an `attention(channels)` each.
 
     A fusion in the neck that takes the backbone's maps takes them attended, too.
     """
@@ -17,8 +17,8 @@ class Attended(Backbone):
     def __init__(self, inner: Backbone, attention: Callable[[int], nn.Module] | None, head: str | int = "all") -> None:
         super().__init__()
         self.inner = inner
-        self.channels, self.strides = inner.channels, inner.strides
-        self.attention = GridAttention(attention, inner.channels, head)
+        self.channels, self.strides, self.in_channels = inner.channels, inner.strides, inner.in_channels
+        self.attention = GridAttention(attention, inner.channels, head, inner.strides)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         return self.attention(self.inner(images))

@@ -31,7 +31,7 @@ class CspStage(nn.Module):
 
 
 class CspDarknet53(Darknet53):
-    """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each."""
+    """(B, in_channels, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each."""
 
     def activation(self) -> nn.Module:
         return nn.Mish()

@@ -10,11 +10,13 @@ from lightdet.nn.blocks import CspLayer
 
 
 class CspLayerDarknet(CspDarknet):
-    """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each."""
+    """(B, in_channels, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each."""
 
-    def __init__(self, width: float, depth: float, depthwise: bool = False) -> None:
+    def __init__(
+        self, width: float, depth: float, depthwise: bool = False, in_channels: int = 3, finest_stride: int = 8
+    ) -> None:
         self.depthwise = depthwise
-        super().__init__(width, depth, nn.SiLU, depthwise)
+        super().__init__(width, depth, nn.SiLU, depthwise, in_channels, finest_stride)
 
     def stage(self, channels: int, count: int) -> nn.Module:
         return CspLayer(channels, channels, count, shortcut=True, depthwise=self.depthwise)

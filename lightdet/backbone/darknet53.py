@@ -10,16 +10,15 @@ from lightdet.nn.blocks import Bottleneck, ConvBnAct, divisible, leaky_relu, rep
 
 
 class Darknet53(Staged):
-    """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
+    """(B, in_channels, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
 
     `width` multiplies the channels 32..1024, `depth` the repeats 1, 2, 8, 8, 4.
     """
 
-    def __init__(self, width: float, depth: float) -> None:
-        super().__init__()
+    def __init__(self, width: float, depth: float, in_channels: int = 3, finest_stride: int = 8) -> None:
         c0, c1, c2, c3, c4, c5 = (divisible(channels * width) for channels in (32, 64, 128, 256, 512, 1024))
-        self.channels = (c3, c4, c5)
-        first = nn.Sequential(ConvBnAct(3, c0, 3, activation=self.activation), self.down(c0, c1))
+        super().__init__((c2, c3, c4, c5), finest_stride, in_channels)
+        first = nn.Sequential(ConvBnAct(in_channels, c0, 3, activation=self.activation), self.down(c0, c1))
         self.stem = nn.Sequential(first, self.first_stage(c1), self.down(c1, c2), self.stage(c2, repeats(2, depth)))
         self.stage3 = nn.Sequential(self.down(c2, c3), self.stage(c3, repeats(8, depth)))
         self.stage4 = nn.Sequential(self.down(c3, c4), self.stage(c4, repeats(8, depth)))

@@ -12,11 +12,13 @@ from lightdet.nn.blocks import Spp
 
 
 class SppDarknet(CspDarknet):
-    """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each."""
+    """(B, in_channels, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each."""
 
-    def __init__(self, width: float, depth: float, replace_last: bool = True) -> None:
+    def __init__(
+        self, width: float, depth: float, replace_last: bool = True, in_channels: int = 3, finest_stride: int = 8
+    ) -> None:
         self.replace_last = replace_last
-        super().__init__(width, depth)
+        super().__init__(width, depth, in_channels=in_channels, finest_stride=finest_stride)
 
     def stage(self, channels: int, count: int) -> nn.Module:
         return Spp(channels, channels)

@@ -15,24 +15,30 @@ from lightdet.nn.blocks import ConvBnAct, CspLayer, Spp, activation_named
 
 
 class ThinCsp(Staged):
-    """(B, 3, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
+    """(B, in_channels, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
 
     `channels`: of the maps at strides 2, 4, 8, 16 and 32. `counts`: bottlenecks at strides 4, 8, 16 and 32.
     `activation`: silu, hardswish or relu. Raises LightdetError for another one, and for another number of the others.
     """
 
-    def __init__(self, channels: Sequence[int], counts: Sequence[int], activation: str = "silu") -> None:
-        super().__init__()
+    def __init__(
+        self,
+        channels: Sequence[int],
+        counts: Sequence[int],
+        activation: str = "silu",
+        in_channels: int = 3,
+        finest_stride: int = 8,
+    ) -> None:
         if (len(channels), len(counts)) != (5, 4):
             raise LightdetError(f"channels={list(channels)} counts={list(counts)}: five channels and four counts")
         c1, c2, c3, c4, c5 = channels
+        super().__init__((c2, c3, c4, c5), finest_stride, in_channels)
         act = activation_named(activation)
-        self.channels = (c3, c4, c5)
 
         def down(before: int, after: int) -> nn.Module:
             return ConvBnAct(before, after, 3, 2, activation=act)
 
-        self.stem = nn.Sequential(down(3, c1), down(c1, c2), CspLayer(c2, c2, counts[0], activation=act))
+        self.stem = nn.Sequential(down(in_channels, c1), down(c1, c2), CspLayer(c2, c2, counts[0], activation=act))
         self.stage3 = nn.Sequential(down(c2, c3), CspLayer(c3, c3, counts[1], activation=act))
         self.stage4 = nn.Sequential(down(c3, c4), CspLayer(c4, c4, counts[2], activation=act))
         pool = Spp(c5, c5, act)

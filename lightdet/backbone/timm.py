@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightdet.backbone.staged import strides_from
 from lightdet.core.errors import LightdetError
 from lightdet.nn.contracts import Backbone
 from lightdet.nn.mode import in_mode
@@ -16,19 +17,22 @@ from lightdet.nn.pretrained import fetches
 
 
 class Timm(Backbone):
-    """(B, 3, H, W) in 0..1 -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
+    """(B, in_channels, H, W) in 0..1 -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
 
-    Pretrained weights get the images as they knew them: less their mean, over their standard deviation. Parameters on
-    which none of the three maps depends are not trained. Raises LightdetError for a network without such maps and,
-    from `forward`, for images of a size that the network does not take.
+    `finest_stride`: of the first map; 4 adds C2, 16 leaves out C3. Pretrained weights get the images as they knew them:
+    less their mean, over their standard deviation; where there are not three channels, timm sums or repeats the weights
+    of the first convolution. Parameters on which none of the maps depends are not trained. Raises LightdetError for a
+    network without such maps and, from `forward`, for images of a size that the network does not take.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, pretrained: bool = False) -> None:
+    def __init__(self, name: str, pretrained: bool = False, in_channels: int = 3, finest_stride: int = 8) -> None:
         super().__init__()
-        features, levels = _features(name, pretrained)
+        self.strides = strides_from(finest_stride)
+        self.in_channels = in_channels
+        features, levels = _features(name, pretrained, in_channels, self.strides)
         self.name = name
         self.features = features
         self.channels = tuple(features.feature_info.channels()[level] for level in levels)
@@ -36,7 +40,7 @@ class Timm(Backbone):
         self.channels_at_the_end = getattr(features, "output_fmt", "NCHW") == "NHWC"
         self.pretrained = pretrained
         for name in ("mean", "std"):  # part of the configuration, not of a checkpoint
-            self.register_buffer(name, torch.tensor(features.pretrained_cfg[name]).view(-1, 1, 1), persistent=False)
+            self.register_buffer(name, _of_channels(features.pretrained_cfg[name], in_channels), persistent=False)
         self._check(features.pretrained_cfg["input_size"][-1])
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -52,7 +56,7 @@ class Timm(Backbone):
         side = max(1, round(side / self.strides[-1])) * self.strides[-1]
         parameters = list(self.features.parameters())
         with in_mode(False, self), torch.enable_grad():
-            maps = self(parameters[0].new_zeros(1, 3, side, side))
+            maps = self(parameters[0].new_zeros(1, self.in_channels, side, side))
             found = [tuple(one.shape[1:]) for one in maps]
             cells = [side // stride for stride in self.strides]
             needed = list(zip(self.channels, cells, cells, strict=True))
@@ -65,12 +69,20 @@ class Timm(Backbone):
                 parameter.requires_grad_(False)
 
 
-def _features(name: str, pretrained: bool) -> tuple[Any, list[int]]:
+def _of_channels(values: Sequence[float], in_channels: int) -> Tensor:
+    """A value of red, green and blue -> (in_channels, 1, 1): repeated for several images, their mean for grey ones."""
+    repeated = [*values] * (in_channels // 3) if in_channels % 3 == 0 else [sum(values) / len(values)] * in_channels
+    return torch.tensor(repeated).view(-1, 1, 1)
+
+
+def _features(name: str, pretrained: bool, in_channels: int, strides: Sequence[int]) -> tuple[Any, list[int]]:
     import timm  # 11 s cold: only those who name it pay for it
 
     features: Any
     try:
-        features = timm.create_model(name, features_only=True, pretrained=pretrained and fetches())
+        features = timm.create_model(
+            name, features_only=True, pretrained=pretrained and fetches(), in_chans=in_channels
+        )
     except OSError as error:  # hub, network and cache faults all arrive as OSError
         raise LightdetError(
             f"backbone.name={name}: its pretrained weights are neither cached nor reachable ({type(error).__name__}); "
@@ -80,8 +92,6 @@ def _features(name: str, pretrained: bool) -> tuple[Any, list[int]]:
         close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:6]) or "see timm.list_models()"
         raise LightdetError(f"backbone.name={name}: timm has no such feature extractor; close: {close}") from error
     reductions = features.feature_info.reduction()
-    missing = [stride for stride in Backbone.strides if stride not in reductions]
-    if missing:
-        needed = Backbone.strides
-        raise LightdetError(f"backbone.name={name}: gives strides {reductions}, needs {needed}; take another one")
-    return features, [len(reductions) - 1 - reductions[::-1].index(stride) for stride in Backbone.strides]
+    if not set(strides) <= set(reductions):
+        raise LightdetError(f"backbone.name={name}: gives strides {reductions}, needs {strides}; take another one")
+    return features, [len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides]

@@ -12,7 +12,13 @@ from typing import Any
 # Full name of a class or function as runs know it -> its name today. A class that moves twice has its first name here.
 MOVED: dict[str, str] = {"lightdet.data.module.DetectionData": "lightdet.data.module.ImageData"}
 # Setting, dotted -> the value that means what runs did before the setting existed.
-YOUNGER_KEYS: dict[str, Any] = {"data.bits": None}
+YOUNGER_KEYS: dict[str, Any] = {"data.bits": None, "data.channels": 3}
+# The same for settings of options: a class has the old meaning as its default, or is not ours and lacks the setting.
+YOUNGER_OPTION_KEYS: dict[str, Any] = {
+    f"model.network.{backbone}.{key}": as_before
+    for backbone in ("backbone", "backbone.inner")
+    for key, as_before in (("in_channels", 3), ("finest_stride", 8))
+}
 NAMING = ("_target_", "training")  # the keys whose values name code
 
 
@@ -28,7 +34,7 @@ def with_first_names(tree: Any) -> Any:
 
 def without_younger_keys(tree: dict[str, Any]) -> dict[str, Any]:
     """A copy of nested plain values without the younger settings that have their old meaning."""
-    for place, as_before in YOUNGER_KEYS.items():
+    for place, as_before in (YOUNGER_KEYS | YOUNGER_OPTION_KEYS).items():
         tree = _without_value(tree, place.split("."), as_before)
     return tree
 

@@ -45,7 +45,7 @@ class Target:
 
 @dataclass(slots=True)
 class Batch:
-    images: Tensor  # (B, 3, H, W) RGB: uint8 as a loader gives them, float32 in 0..1 once they are on a device
+    images: Tensor  # (B, C, H, W), C = 3 for RGB: uint8 as a loader gives them, float32 in 0..1 on a device
     targets: list[Target] = field(default_factory=list)  # B of them
 
     def to(self, device: torch.device | str) -> "Batch":
@@ -53,7 +53,7 @@ class Batch:
         return Batch(self.images_on(device), [target.to(device) for target in self.targets])
 
     def images_on(self, device: torch.device | str) -> Tensor:
-        """(B, 3, H, W) float32 RGB in 0..1. They travel as they are, a quarter of the bytes, and are divided there."""
+        """(B, C, H, W) float32 in 0..1. They travel as they are, a quarter of the bytes, and are divided there."""
         images = self.images.to(device, non_blocking=True)
         if images.dtype != torch.uint8:
             return images

@@ -17,10 +17,10 @@ class ImageCache:
     A worker that is spawned instead of forked starts without a cache.
     """
 
-    def __init__(self, count: int, image_size: int, limit_bytes: int) -> None:
-        self.image_bytes = image_size * image_size * 3
+    def __init__(self, count: int, image_size: int, limit_bytes: int, channels: int = 3) -> None:
+        self.image_bytes = image_size * image_size * channels
         self.places = min(count, max(0, limit_bytes) // self.image_bytes)
-        self._images = shared_zeros((self.places, image_size, image_size, 3))
+        self._images = shared_zeros((self.places, image_size, image_size, channels))
         self._filled = shared_zeros((self.places,))
 
     @property
@@ -34,7 +34,7 @@ class ImageCache:
         return int(np.count_nonzero(self._filled))
 
     def get(self, index: int) -> np.ndarray | None:
-        """The image (S, S, 3) uint8, read-only, or None when it is not kept (yet)."""
+        """The image (S, S, channels) uint8, read-only, or None when it is not kept (yet)."""
         if index >= self.places or not self._filled[index]:
             return None
         image: np.ndarray = self._images[index]

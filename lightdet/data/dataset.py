@@ -14,17 +14,18 @@ from lightdet.core.types import Letterbox, Target
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.augment.sample import Sample
 from lightdet.data.cache import ImageCache, shared_zeros
-from lightdet.data.image import original_size, read_image, read_mask
-from lightdet.data.record import Record
+from lightdet.data.image import original_size, read_mask
+from lightdet.data.record import Record, read_pixels
 from lightdet.ops.letterbox import boxes_to_input, letterbox_image, letterbox_mask, place
 
 
 class LetterboxedImages:
     """The letterboxed images of a split, as they are: the source of augmentations."""
 
-    def __init__(self, records: Sequence[Record], image_size: int, cache: ImageCache) -> None:
+    def __init__(self, records: Sequence[Record], image_size: int, cache: ImageCache, channels: int = 3) -> None:
         self.records = list(records)
         self.image_size = image_size
+        self.channels = channels
         self.cache = cache
         self._boxes: dict[int, np.ndarray] = {}  # (N, 4) float32, input px
         self._original_sizes = shared_zeros((len(self.records), 2), np.int32)  # height, width, px; 0 = not known yet
@@ -37,7 +38,7 @@ class LetterboxedImages:
         record = self.records[index]
         image = self.cache.get(index)
         if image is None:
-            original = read_image(record.path, record.bits)
+            original = read_pixels(record, self.channels)
             self._original_sizes[index] = original.shape[:2]
             image, _ = letterbox_image(original, self.image_size)
             self.cache.put(index, image)
@@ -84,7 +85,7 @@ class ImageDataset(Dataset[tuple[np.ndarray, Target]]):
         return len(self.images)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, Target]:
-        """(S, S, 3) uint8 RGB and its target in the same frame."""
+        """(S, S, channels) uint8 and its target in the same frame."""
         epoch, copy = key
         index = copy % len(self.images)
         if self.augment is None:

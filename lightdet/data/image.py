@@ -55,6 +55,11 @@ def read_values(path: Path) -> np.ndarray:
         raise LightdetError(f"{path}: broken image ({_one_line(error)}); replace or remove it") from error
 
 
+def as_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """(H, W, 3) uint8 RGB -> (H, W, channels): 3 as it is, 1 in grey levels."""
+    return image if channels == 3 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+
+
 def read_mask(path: Path) -> np.ndarray:
     """The class of every pixel as (H, W) uint8: 0 = background, k + 1 = class k.
 

@@ -17,7 +17,7 @@ from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.dataset import ImageDataset, LetterboxedImages
 from lightdet.data.loader import BatchLoader, Position
-from lightdet.data.record import Reader, Record, require_kind, with_bits
+from lightdet.data.record import CHANNELS, Reader, Record, require_kind, with_bits
 from lightdet.data.sampler import EpochBatchSampler
 
 MOST_WORKERS = 8
@@ -31,6 +31,7 @@ class ImageData(LightningDataModule):
     the middle of an epoch needs nothing from here but the trainer's own counters, with any number of workers.
     `sampling` says how often each image comes in an epoch of training; None: once.
     `bits` are those of the camera, for images of more than 8 bits per channel; None: guessed for each (`read_image`).
+    `channels` of the input: 3 is RGB, 1 grey levels; 6 and 2 are those of an image and of its record's reference.
     `cache_megabytes` bounds the letterboxed images kept in memory: training images first, then the other splits.
     With several ranks `batch_size` is shared by all of them, and every rank draws from the same order of an epoch;
     `num_workers` and `cache_megabytes` are those of one rank; `num_workers` "auto": none on a CPU, where they would
@@ -50,6 +51,7 @@ class ImageData(LightningDataModule):
         max_epochs: int,
         sampling: Sampling | None = None,
         bits: int | None = None,
+        channels: int = 3,
     ) -> None:
         super().__init__()
         if num_workers == "auto":
@@ -62,6 +64,8 @@ class ImageData(LightningDataModule):
             ("seed", seed, 0),
         ):
             demand_whole(name, value, least)
+        if isinstance(channels, bool) or channels not in CHANNELS:
+            raise LightdetError(f"channels={channels}: 3 (colour), 1 (grey), 6 or 2 (the same with a reference image)")
         if augment is not None and augment.mosaic is not None and 0 <= max_epochs <= augment.mosaic.closing_epochs:
             rank_zero_warn(
                 f"no mosaic will be drawn: augment.mosaic.closing_epochs={augment.mosaic.closing_epochs} covers all "
@@ -77,6 +81,7 @@ class ImageData(LightningDataModule):
         self.max_epochs = max_epochs
         self.sampling = sampling
         self.bits = bits
+        self.channels = channels
         self.channels_last = True  # memory layout of the batches that a trainer gets
         self.records: dict[str, list[Record]] = {}
         self._images: dict[str, LetterboxedImages] = {}
@@ -109,9 +114,9 @@ class ImageData(LightningDataModule):
             require_kind({"train": records["train"]}, Boxes, "augment.mosaic, which joins four images,")
         room = self.cache_megabytes * MEGABYTE
         for split in sorted(records, key=lambda name: name != "train"):
-            cache = ImageCache(len(records[split]), self.image_size, room)
+            cache = ImageCache(len(records[split]), self.image_size, room, self.channels)
             room -= cache.reserved_bytes
-            self._images[split] = LetterboxedImages(records[split], self.image_size, cache)
+            self._images[split] = LetterboxedImages(records[split], self.image_size, cache, self.channels)
         self.records = records
 
     def train_dataloader(self) -> BatchLoader:

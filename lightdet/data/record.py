@@ -9,8 +9,9 @@ import numpy as np
 
 from lightdet.core.annotation import Annotation, Boxes, ClassLabel, Mask
 from lightdet.core.errors import LightdetError
-from lightdet.data.image import BITS
+from lightdet.data.image import BITS, as_channels, read_image
 
+CHANNELS = {3: (3, False), 1: (1, False), 6: (3, True), 2: (1, True)}  # of an input: those of an image; a reference?
 Splits = Mapping[str, Sequence["Record"]]
 KIND_NAMES = {Boxes: "boxes", ClassLabel: "class label", Mask: "mask"}
 
@@ -44,6 +45,28 @@ class Record:
         if isinstance(self.annotation, Mask):
             return np.array(self.annotation.labels, np.int64)
         return self.box_labels
+
+
+def read_pixels(record: Record, channels: int) -> np.ndarray:
+    """(H, W, channels) uint8: RGB (3) or grey (1); with twice as many channels those of the reference image follow.
+
+    Raises LightdetError for an image that cannot be read, and for a reference that is missing or of another size.
+    """
+    of_image, with_reference = CHANNELS[channels]
+    image = as_channels(read_image(record.path, record.bits), of_image)
+    if not with_reference:
+        return image
+    if record.reference is None:
+        raise LightdetError(
+            f"{record.path}: no reference image, which channels={channels} needs; set channels={of_image}"
+        )
+    reference = as_channels(read_image(record.reference, record.bits), of_image)
+    if reference.shape != image.shape:
+        raise LightdetError(
+            f"{record.reference}: {reference.shape[1]} x {reference.shape[0]} px, and the image beside it "
+            f"{image.shape[1]} x {image.shape[0]} px; make them equal"
+        )
+    return np.concatenate((image, reference), axis=2)
 
 
 class Reader(Protocol):

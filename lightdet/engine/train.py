@@ -31,6 +31,7 @@ from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.detection_scores import DETECTION_SCORES, TASK
 from lightdet.metric.footprint import footprint
 from lightdet.model.detector import Detector
+from lightdet.nn.inputs import check_channels
 from lightdet.optim.precision import Choice, choose, idle_in_float32
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.scores import write_scores
@@ -138,6 +139,7 @@ def _build(cfg: DictConfig, device: torch.device, weights_come: bool) -> tuple[I
     data.cache_megabytes //= cfg.trainer.devices
     data.setup("fit")
     detector = build_detector(cfg, data.num_classes, fetch=not weights_come)
+    check_channels(detector.network, data.channels)
     if device.type == "cpu":
         idle_in_float32(detector.network, data.trained_size)
     return data, detector, detector.fit_to(data.facts())

@@ -23,7 +23,7 @@ from lightdet.ops.anchors import POOR_RECALL
 from lightdet.ops.boxes import cxcywh_to_xyxy
 from lightdet.predictor.anchor import Anchor
 
-OBJECTNESS_BALANCE = {8: 4.0, 16: 1.0, 32: 0.4}  # by stride
+OBJECTNESS_BALANCE = {4: 4.0, 8: 4.0, 16: 1.0, 32: 0.4}  # by stride, px; published from 8 on, that of 4 is chosen
 
 
 class AnchorCriterion(Criterion):

@@ -18,7 +18,7 @@ from lightdet.core.types import Target
 from lightdet.loss.classification.contract import ClassLoss
 from lightdet.loss.yolo import AnchorCriterion
 from lightdet.ops.boxes import cxcywh_to_xyxy, pairwise_iou
-from lightdet.ops.grid import cell_indices
+from lightdet.ops.cells import cell_indices
 from lightdet.predictor.anchor import Anchor
 
 

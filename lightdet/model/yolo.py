@@ -13,7 +13,7 @@ from lightdet.nn.grid_attention import GridAttention
 
 
 class Yolo(nn.Module):
-    """images (B, 3, H, W) -> raw maps, finest grid first; H and W multiples of the coarsest stride.
+    """images (B, in_channels, H, W) -> raw maps, finest grid first; H and W multiples of the coarsest stride.
 
     `neck(channels, fusion=)`, `attention(channels)` and `predictor(channels, strides, num_classes)` are built here
     from the channels of what stands before them. `head` names the grids in front of whose predictor the attention
@@ -32,8 +32,9 @@ class Yolo(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.in_channels = backbone.in_channels
         self.neck = neck(backbone.channels, fusion=fusion)
-        self.attention = GridAttention(attention, self.neck.channels, head)
+        self.attention = GridAttention(attention, self.neck.channels, head, backbone.strides)
         self.predictor = predictor(self.neck.channels, backbone.strides, num_classes)
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lightdet.neck.bricks import require_three
 from lightdet.nn.blocks import batch_norm, divisible
 from lightdet.nn.contracts import Fusion, Neck
 from lightdet.nn.weighted_sum import FastNormalizedSum
@@ -30,6 +31,7 @@ class BiFpn(Neck):
         self, channels: Sequence[int], fusion: Callable[[int], Fusion], width: float, repeats: int = 3
     ) -> None:
         super().__init__()
+        require_three(channels, "bifpn")
         wide = divisible(256 * width)
         self.channels = (wide,) * 3
         self.enter = nn.ModuleList(

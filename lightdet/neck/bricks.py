@@ -4,7 +4,17 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from lightdet.core.errors import LightdetError
 from lightdet.nn.blocks import Activation, ConvBnAct, leaky_relu
+
+
+def require_three(channels: Sequence[int], neck: str) -> None:
+    """Raises LightdetError for a neck that is drawn for three maps and gets another number of them."""
+    if len(channels) != 3:
+        raise LightdetError(
+            f"neck={neck}: joins three maps, and the backbone gives {len(channels)}; take neck=pan or neck=pafpn, or "
+            "model.network.backbone.finest_stride=8"
+        )
 
 
 def adapters(channels: Sequence[int], wanted: Sequence[int], activation: Activation = nn.Hardswish) -> nn.ModuleList:

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lightdet.neck.bricks import ConvSet, adapters
+from lightdet.neck.bricks import ConvSet, adapters, require_three
 from lightdet.nn.blocks import ConvBnAct, divisible, leaky_relu
 from lightdet.nn.contracts import Fusion, Neck
 
@@ -34,6 +34,7 @@ class Fpn(Neck):
 
     def __init__(self, channels: Sequence[int], fusion: Callable[[int], Fusion], width: float) -> None:
         super().__init__()
+        require_three(channels, "fpn")
         c3, c4, c5 = self.channels = (divisible(256 * width), 2 * divisible(256 * width), 4 * divisible(256 * width))
         self.enter = adapters(channels, self.channels)
         self.set5 = ConvSet(c5, c5 // 2)

@@ -21,7 +21,7 @@ from lightdet.nn.contracts import Fusion, Neck
 
 
 class Pan(Neck):
-    """[C3, C4, C5] -> [P3, P4, P5], `.channels` = (256, 512, 1024) x width.
+    """[C3, C4, C5] -> [P3, P4, P5], `.channels` = (256, 512, 1024) x width; C2 gives P2 (128 x width).
 
     `fusion(channels)` builds a module (deep, shallow) -> fused, placed where the bottom-up path has just been
     concatenated: there its channels are those of the backbone map of the same stride, so no projection is needed.
@@ -43,24 +43,43 @@ class Pan(Neck):
     ) -> None:
         super().__init__()
         count = repeats(3, depth)
-        c3, c4, c5 = self.channels = (divisible(256 * width), 2 * divisible(256 * width), 4 * divisible(256 * width))
+        self.levels = range(6 - len(channels), 6)  # names of the maps: 3, 4, 5
+        wide = dict(zip(self.levels, _channels(width, len(channels)), strict=True))
+        self.channels = tuple(wide.values())
         self.enter = adapters(channels, self.channels, activation)
-        self.reduce5 = ConvBnAct(c5, c4, activation=activation)
-        self.top_down4 = block(2 * c4, c4, count, shortcut=False)
-        self.reduce4 = ConvBnAct(c4, c3, activation=activation)
-        self.top_down3 = block(2 * c3, c3, count, shortcut=False)
-        self.down3 = conv_3x3(c3, c3, 2, activation, depthwise)
-        self.fuse4 = fusion(c4)
-        self.bottom_up4 = block(c4, c4, count, shortcut=False)
-        self.down4 = conv_3x3(c4, c4, 2, activation, depthwise)
-        self.fuse5 = fusion(c5)
-        self.bottom_up5 = block(c5, c5, count, shortcut=False)
+        parts: dict[str, nn.Module] = {}
+        for level in reversed(self.levels[1:]):
+            parts[f"reduce{level}"] = ConvBnAct(wide[level], wide[level - 1], activation=activation)
+            parts[f"top_down{level - 1}"] = block(2 * wide[level - 1], wide[level - 1], count, shortcut=False)
+        for level in self.levels[1:]:
+            finer = wide[level - 1]
+            parts[f"down{level - 1}"] = conv_3x3(finer, finer, 2, activation, depthwise)
+            parts[f"fuse{level}"] = fusion(wide[level])
+            parts[f"bottom_up{level}"] = block(wide[level], wide[level], count, shortcut=False)
+        for name, part in parts.items():
+            self.add_module(name, part)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        c3, c4, c5 = (enter(feature) for enter, feature in zip(self.enter, features, strict=True))
-        lateral5 = self.reduce5(c5)
-        lateral4 = self.reduce4(self.top_down4(torch.cat((F.interpolate(lateral5, size=c4.shape[-2:]), c4), dim=1)))
-        p3 = self.top_down3(torch.cat((F.interpolate(lateral4, size=c3.shape[-2:]), c3), dim=1))
-        p4 = self.bottom_up4(self.fuse4(torch.cat((self.down3(p3), lateral4), dim=1), c4))
-        p5 = self.bottom_up5(self.fuse5(torch.cat((self.down4(p4), lateral5), dim=1), c5))
-        return [p3, p4, p5]
+        entered = [enter(feature) for enter, feature in zip(self.enter, features, strict=True)]
+        maps = dict(zip(self.levels, entered, strict=True))
+        laterals: dict[int, Tensor] = {}
+        deep = maps[self.levels[-1]]
+        for level in reversed(self.levels[1:]):
+            laterals[level] = self._part("reduce", level)(deep)
+            finer = maps[level - 1]
+            up = F.interpolate(laterals[level], size=finer.shape[-2:])
+            deep = self._part("top_down", level - 1)(torch.cat((up, finer), dim=1))
+        outputs = [deep]
+        for level in self.levels[1:]:
+            down = torch.cat((self._part("down", level - 1)(outputs[-1]), laterals[level]), dim=1)
+            outputs.append(self._part("bottom_up", level)(self._part("fuse", level)(down, maps[level])))
+        return outputs
+
+    def _part(self, name: str, level: int) -> nn.Module:
+        return self.get_submodule(f"{name}{level}")
+
+
+def _channels(width: float, levels: int) -> list[int]:
+    """Channels of the maps, finest first: the coarsest has 4 times those of stride 8, and C2 half of them."""
+    c3 = divisible(256 * width)
+    return [divisible(128 * width), c3, 2 * c3, 4 * c3][-levels:]

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lightdet.neck.bricks import ConvSet, adapters
+from lightdet.neck.bricks import ConvSet, adapters, require_three
 from lightdet.nn.blocks import ConvBnAct, Spp, divisible, leaky_relu
 from lightdet.nn.contracts import Fusion, Neck
 
@@ -30,6 +30,7 @@ class SppPan(Neck):
 
     def __init__(self, channels: Sequence[int], fusion: Callable[[int], Fusion], width: float) -> None:
         super().__init__()
+        require_three(channels, "spp_pan")
         c3, c4, c5 = self.channels = (divisible(256 * width), 2 * divisible(256 * width), 4 * divisible(256 * width))
         self.enter = adapters(channels, self.channels)
         self.pyramid = nn.Sequential(

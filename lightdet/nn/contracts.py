@@ -1,6 +1,7 @@
-"""What the rooms of a detector promise each other.
+"""The contracts between the components of a network.
 
-Shapes are (B, C, H, W); H and W of images are multiples of the coarsest stride.
+Shapes are (B, C, H, W); H and W of images are multiples of the coarsest stride. C3 is the map at stride 8, C4 at 16, C5
+at 32; a network may have C2 at stride 4 as well, or lack the finest of the three: what it has, `.strides` says.
 """
 
 from abc import ABC, abstractmethod
@@ -8,12 +9,15 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from lightdet.ops.grid import STRIDES
+
 
 class Backbone(nn.Module, ABC):
-    """images (B, 3, H, W) -> [C3, C4, C5], one map per stride."""
+    """images (B, in_channels, H, W) -> [C3, C4, C5], one map per stride, finest first."""
 
     channels: tuple[int, ...]
-    strides: tuple[int, ...] = (8, 16, 32)  # px
+    strides: tuple[int, ...] = STRIDES  # px
+    in_channels: int = 3  # of the images
 
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]: ...
@@ -24,7 +28,7 @@ class Backbone(nn.Module, ABC):
 
 
 class Neck(nn.Module, ABC):
-    """[C3, C4, C5] -> [P3, P4, P5] at the same strides."""
+    """[C3, C4, C5] -> [P3, P4, P5] at the same strides: as many maps as it is built for."""
 
     channels: tuple[int, ...]
 

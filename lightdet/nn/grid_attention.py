@@ -4,26 +4,32 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from lightdet.ops.grid import GRIDS, parse_head
+from lightdet.ops.grid import STRIDES, grid_names, parse_head
 
 
 class GridAttention(nn.ModuleDict):
     """Maps, finest grid first -> the same maps, those of the grids in `head` through an `attention(channels)` each.
 
-    The keys are the names of the grids. None for `attention` leaves it out. Raises LightdetError for a `head` that is
-    no grid.
+    The keys are the names of the grids, which follow from the strides (px). None for `attention` leaves it out. Raises
+    LightdetError for a `head` that is none of these grids.
     """
 
     def __init__(
-        self, attention: Callable[[int], nn.Module] | None, channels: Sequence[int], head: str | int = "all"
+        self,
+        attention: Callable[[int], nn.Module] | None,
+        channels: Sequence[int],
+        head: str | int = "all",
+        strides: Sequence[int] = STRIDES,
     ) -> None:
-        grids = parse_head(head) if attention else ()
+        grids = grid_names(strides)
+        chosen = parse_head(head, strides) if attention else ()
         super().__init__(
-            {grid: attention(c) for grid, c in zip(GRIDS, channels, strict=True) if grid in grids} if attention else {}
+            {grid: attention(c) for grid, c in zip(grids, channels, strict=True) if grid in chosen} if attention else {}
         )
+        self.grids = grids
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        return [self[grid](one) if grid in self else one for grid, one in zip(GRIDS, maps, strict=True)]
+        return [self[grid](one) if grid in self else one for grid, one in zip(self.grids, maps, strict=True)]
 
     def placement(self, where: str) -> list[str]:
         """Its attentions in words: ["Cbam before grid 76", ...] for where = "before"."""

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lightdet.core.errors import LightdetError
+from lightdet.ops.grid import ALL_STRIDES
+
 Anchors = Sequence[Sequence[Sequence[float]]]  # px of the input frame (width, height), per grid from fine to coarse
 DEFAULT_ANCHORS: Anchors = (  # published for COCO: YOLOv3 at 416 px, kept by YOLOv5
     ((10, 13), (16, 30), (33, 23)),
@@ -17,6 +20,20 @@ YOLOV4_ANCHORS: Anchors = (  # published for COCO with YOLOv4
 )
 MAX_RATIO = 4.0  # an anchor answers for boxes whose sides are less than this many times its own, or it theirs
 POOR_RECALL = 0.98  # best possible recall below which the anchors are clustered anew
+
+
+def default_anchors(strides: Sequence[int]) -> Anchors:
+    """The published anchors of these strides (px); those of stride 4 are those of stride 8, half as large.
+
+    Raises LightdetError for strides beside 4, 8, 16 and 32.
+    """
+    finest = [(width / 2, height / 2) for width, height in DEFAULT_ANCHORS[0]]
+    published = dict(zip(ALL_STRIDES, (finest, *DEFAULT_ANCHORS), strict=True))
+    if not set(strides) <= set(published):
+        raise LightdetError(
+            f"model.network.predictor.anchors: none are published for strides {list(strides)}; give some for each grid"
+        )
+    return [published[stride] for stride in strides]
 
 
 def reachable(sizes: np.ndarray, anchors: np.ndarray, max_ratio: float = MAX_RATIO) -> np.ndarray:

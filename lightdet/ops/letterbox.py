@@ -25,7 +25,7 @@ def place(original_height: int, original_width: int, image_size: int) -> Letterb
 
 
 def letterbox_image(image: np.ndarray, image_size: int) -> tuple[np.ndarray, Letterbox]:
-    """Scale an image (H, W, 3) uint8 so that its longer side is `image_size` px, and pad it to a square with grey."""
+    """Scale an image (H, W, C) uint8 so that its longer side is `image_size` px, and pad it to a square with grey."""
     original_height, original_width = image.shape[:2]
     placed = place(original_height, original_width, image_size)
     smooth = cv2.INTER_AREA if image_size < max(original_height, original_width) else cv2.INTER_LINEAR
@@ -41,7 +41,7 @@ def _scaled_and_padded(image: np.ndarray, image_size: int, interpolation: int, p
     original_height, original_width = image.shape[:2]
     height, width = _scaled_size(original_height, original_width, image_size)
     if (height, width) != (original_height, original_width):
-        image = cv2.resize(image, (width, height), interpolation=interpolation)
+        image = resized(image, height, width, interpolation)
     if (height, width) != (image_size, image_size):
         canvas = np.full((image_size, image_size, *image.shape[2:]), padding, dtype=np.uint8)
         top, left = (image_size - height) // 2, (image_size - width) // 2
@@ -53,6 +53,11 @@ def _scaled_and_padded(image: np.ndarray, image_size: int, interpolation: int, p
 def _scaled_size(original_height: int, original_width: int, image_size: int) -> tuple[int, int]:
     scale = image_size / max(original_height, original_width)
     return max(1, round(original_height * scale)), max(1, round(original_width * scale))
+
+
+def resized(image: np.ndarray, height: int, width: int, interpolation: int) -> np.ndarray:
+    """(H, W) or (H, W, C) -> the same with other sides (px); OpenCV alone drops a single channel."""
+    return cv2.resize(image, (width, height), interpolation=interpolation).reshape(height, width, *image.shape[2:])
 
 
 def boxes_to_input(boxes_xyxy: Tensor, placed: Letterbox) -> Tensor:

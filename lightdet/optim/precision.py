@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.nn.float32 import in_float32
+from lightdet.nn.inputs import blank_image
 from lightdet.nn.mode import in_mode
+from lightdet.ops.grid import ImageSize
 
 PLAIN, HALF = "32-true", "bf16-mixed"  # number formats, as Lightning names them
 PRECISIONS = ("auto", PLAIN, HALF)
@@ -64,7 +66,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return not BF16_FLAGS.isdisjoint(flags)
 
 
-def idle_in_float32(network: nn.Module, image_size: int) -> list[str]:
+def idle_in_float32(network: nn.Module, image_size: ImageSize) -> list[str]:
     """Make convolutions compute in float32 where some of their weights meet padding alone; returns their names.
 
     `image_size` in px. The gradient of such weights is zero. The bfloat16 convolutions of oneDNN on a CPU (torch 2.15,
@@ -97,7 +99,7 @@ def idle_in_float32(network: nn.Module, image_size: int) -> list[str]:
     hooks = [part.register_forward_hook(look(name)) for name, part in parts]
     try:
         with in_mode(False, network), torch.no_grad():
-            network(torch.zeros(1, 3, image_size, image_size))
+            network(blank_image(network, image_size))
     finally:
         for hook in hooks:
             hook.remove()

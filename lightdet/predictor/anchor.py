@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lightdet.core.errors import LightdetError
 from lightdet.nn.contracts import Predictor
-from lightdet.ops.anchors import DEFAULT_ANCHORS, Anchors
+from lightdet.ops.anchors import Anchors, default_anchors
 from lightdet.ops.boxes import cxcywh_to_xyxy
-from lightdet.ops.grid import cell_indices
+from lightdet.ops.cells import cell_indices
 
 PRIOR_OBJECTS = 8  # objects an untrained grid expects in a 640 px image
 PRIOR_CLASS = 0.6  # share of the class probability an untrained cell spreads over the classes
@@ -31,11 +32,17 @@ class Anchor(Predictor):
     reach: float = 0.5
 
     def __init__(
-        self, channels: Sequence[int], strides: Sequence[int], num_classes: int, anchors: Anchors = DEFAULT_ANCHORS
+        self, channels: Sequence[int], strides: Sequence[int], num_classes: int, anchors: Anchors | None = None
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.strides = tuple(strides)
+        anchors = default_anchors(self.strides) if anchors is None else anchors
+        if len(anchors) != len(self.strides):
+            raise LightdetError(
+                f"model.network.predictor.anchors: those of {len(anchors)} grids, and the network has "
+                f"{len(self.strides)} (strides {', '.join(map(str, self.strides))} px); give some for each"
+            )
         self.register_buffer("anchors_wh", torch.tensor(anchors, dtype=torch.float32))
         self.outputs = 5 + num_classes
         anchors_per_cell = self.anchors_wh.shape[1]

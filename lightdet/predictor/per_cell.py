@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lightdet.nn.contracts import Predictor
-from lightdet.ops.grid import cell_indices
+from lightdet.ops.cells import cell_indices
 
 
 class PerCell(Predictor):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lightdet.core.errors import LightdetError
-from lightdet.ops.anchors import DEFAULT_ANCHORS, Anchors
+from lightdet.ops.anchors import Anchors
 from lightdet.predictor.anchor import Anchor
 
 LARGEST_GROWTH = 64.0  # times its anchor a box may grow to: a stray output must not overflow
@@ -29,7 +29,7 @@ class Yolov3Anchor(Anchor):
         channels: Sequence[int],
         strides: Sequence[int],
         num_classes: int,
-        anchors: Anchors = DEFAULT_ANCHORS,
+        anchors: Anchors | None = None,
         centre_scale: Sequence[float] = (1.0, 1.0, 1.0),
     ) -> None:
         super().__init__(channels, strides, num_classes, anchors)

@@ -74,5 +74,5 @@ def _mask_environment(node: Any) -> Any:
 
 def network_digest(config: Mapping[str, Any]) -> str:
     """Which network a resolved configuration describes: seeds, losses and data apart."""
-    model = config["model"]
+    model = without_younger_keys(with_first_names(dict(config)))["model"]
     return digest([model.get("network", model), config["num_classes"]])[:16]

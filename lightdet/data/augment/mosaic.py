@@ -9,7 +9,7 @@ import numpy as np
 
 from lightdet.core.errors import LightdetError
 from lightdet.data.augment.sample import Sample, Source, cut_boxes, part
-from lightdet.ops.letterbox import PADDING_GREY
+from lightdet.ops.letterbox import PADDING_GREY, resized
 
 
 class Mosaic:
@@ -49,7 +49,7 @@ class Mosaic:
         side = samples[0].image.shape[0]
         scaled_side = max(1, round(side * generator.uniform(self.scale[0], self.scale[1])))
         meet_x, meet_y = (round(side * share) for share in generator.uniform(self.centre[0], self.centre[1], size=2))
-        canvas = np.full((side, side, 3), PADDING_GREY, dtype=np.uint8)
+        canvas = np.full(samples[0].image.shape, PADDING_GREY, dtype=np.uint8)
         corners = [
             (0, 0, meet_x, meet_y),
             (meet_x, 0, side, meet_y),
@@ -82,7 +82,7 @@ class Mosaic:
         (from_x, left, width), (from_y, top, height) = (
             _window(tile[axis], tile[axis + 2], meeting_point[axis], scaled_side, generator) for axis in (0, 1)
         )
-        image = cv2.resize(sample.image, (scaled_side, scaled_side), interpolation=cv2.INTER_LINEAR)
+        image = resized(sample.image, scaled_side, scaled_side, cv2.INTER_LINEAR)
         boxes = sample.boxes_xyxy * np.float32(scaled_side / sample.image.shape[0])
         window = part(Sample(image, boxes, sample.labels), from_x, from_y, width, height)
         canvas[top : top + height, left : left + width] = window.image

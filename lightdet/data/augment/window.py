@@ -4,7 +4,7 @@ import numpy as np
 
 from lightdet.core.errors import LightdetError
 from lightdet.data.augment.sample import Sample, Source, cut_boxes, part
-from lightdet.ops.grid import STRIDES
+from lightdet.ops.grid import COARSEST
 
 
 class Window:
@@ -28,11 +28,11 @@ class Window:
 
     def width(self, side: int) -> int:
         """Side of the windows, px, of images of `side` px."""
-        step = STRIDES[-1]
+        step = COARSEST
         return min(side, max(step, round(side * self.share / step) * step))
 
     def cut(self, sample: Sample, generator: np.random.Generator) -> Sample:
-        """(S, S, 3) and its boxes -> (W, W, 3) and the boxes in it, in the window's px."""
+        """(S, S, C) and its boxes -> (W, W, C) and the boxes in it, in the window's px."""
         side = sample.image.shape[0]
         width = self.width(side)
         left, top = generator.integers(side - width + 1, size=2).tolist()
