@@ -280,7 +280,9 @@ def test_splits_share_the_bound(tmp_path: Path) -> None:
 def test_box_sizes_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_data(tmp_path)
     data.setup()
-    monkeypatch.setattr("lightdet.data.dataset.read_image", lambda path: pytest.fail(f"decoded {path}"))
+    monkeypatch.setattr(
+        "lightdet.data.dataset.read_pixels", lambda record, channels: pytest.fail(f"decoded {record.path}")
+    )
     sizes = data.box_sizes()
     assert sizes.shape == (14, 2)  # 22 images, two of three with a box
     assert torch.allclose(sizes, torch.tensor([4.0, 16 / 3]).expand(14, 2))
