@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.config.composition import composed
-from lightdet.config.tree import ignored, lies_in, resolve, without, without_hydra
+from lightdet.config.tree import READ_AT_TOP, ignored, lies_in, resolve, without, without_hydra
 from lightdet.core.errors import LightdetError
 
 SWEEPS_ALONE = ("launcher", "study.on_error", "study.retry")
@@ -55,7 +55,7 @@ def ineffective_overrides(compose: Callable[[list[str]], DictConfig], overrides:
 
 def _effect(cfg: DictConfig) -> dict[str, Any]:
     """Everything in a config that anything reads: its groups, and the plain values that are not fed into groups."""
-    kept = ("image_size", "seed", "runs_dir")
+    kept = (*READ_AT_TOP, "runs_dir", "name")
     read = without(resolve(without_hydra(cfg)), ignored(cfg))
     return {key: value for key, value in read.items() if isinstance(value, dict) or key in kept}
 

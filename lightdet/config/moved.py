@@ -12,7 +12,7 @@ from typing import Any
 # Full name of a class or function as runs know it -> its name today. A class that moves twice has its first name here.
 MOVED: dict[str, str] = {"lightdet.data.module.DetectionData": "lightdet.data.module.ImageData"}
 # Setting, dotted -> the value that means what runs did before the setting existed.
-YOUNGER_KEYS: dict[str, Any] = {"data.bits": None, "data.channels": 3}
+YOUNGER_KEYS: dict[str, Any] = {"data.bits": None, "data.channels": 3, "weights": None}
 # The same for settings of options: a class has the old meaning as its default, or is not ours and lacks the setting.
 YOUNGER_OPTION_KEYS: dict[str, Any] = {
     f"model.network.{backbone}.{key}": as_before

@@ -23,9 +23,12 @@ from lightdet.distributed.ranks import follow, rank_count, rank_zero
 from lightdet.distributed.world import World
 from lightdet.doctor.examine import quick_check
 from lightdet.draw.curves import plot_training
+from lightdet.engine.callbacks import build_callbacks
 from lightdet.engine.evaluate import evaluate
+from lightdet.engine.few_steps import few_steps
 from lightdet.engine.load import BEST, LAST, build_detector, load_weights
 from lightdet.engine.settings import check_monitor, check_settings
+from lightdet.engine.weights import start_from
 from lightdet.engine.work import named
 from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.detection_scores import DETECTION_SCORES, TASK
@@ -50,11 +53,14 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         return named(cfg.model.training)(cfg, folder)
     began = time.monotonic()
     check_settings(cfg)
+    callbacks = build_callbacks(cfg)
     device = pick_device(cfg.trainer.device)
     ranks = rank_count(cfg.trainer, device)
     if ranks > 1:
         shares_batchnorm(cfg.trainer, device)
-    data, detector, fitted = _build(cfg, device, weights_come=(folder.checkpoints / LAST).exists())
+    resumes = (folder.checkpoints / LAST).exists()
+    start = folder.start_path if cfg.get("weights") and not resumes else None
+    data, detector, fitted = _build(cfg, device, weights_come=resumes, start=start)
     folder.beat()
     data.check_ranks(ranks)
     labels = {label for record in data.records[measured_split(cfg)] for label in record.labels.tolist()}
@@ -70,7 +76,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     _announce(cfg, data, detector, cost, (fitted, f"{device.type}, {choice}"), folder)
     trackers = build_loggers(settled, folder)
     with rank_zero(cfg.trainer, device, folder.path, _plan(settled, device, choice)) as place:
-        trainer = _fit(cfg, folder, data, detector, (device, choice, place), trackers)
+        trainer = _fit(cfg, folder, data, detector, (device, choice, place), trackers, callbacks)
     best_epoch = load_weights(detector, folder.checkpoints / BEST)
     split = measured_split(cfg)
     few = int(trainer.num_training_batches) if cfg.trainer.overfit_batches else None
@@ -109,11 +115,12 @@ def train_beside(place: World, path: Path) -> int:
         assert isinstance(cfg, DictConfig)
         device = pick_device(cfg.trainer.device)
         rank_count(cfg.trainer, device)
+        callbacks = build_callbacks(cfg)
         data, detector, _ = _build(cfg, device, weights_come=True)
         way = (device, choose(device, cfg.trainer.precision, cfg.trainer.channels_last), place)
 
         def work() -> None:
-            _fit(cfg, RunFolder(path), data, detector, way, ())
+            _fit(cfg, RunFolder(path), data, detector, way, (), callbacks)
 
         return device, work
 
@@ -127,10 +134,13 @@ def _plan(settled: DictConfig, device: torch.device, choice: Choice) -> str:
     return OmegaConf.to_yaml(OmegaConf.create({**settled, "trainer": trainer, "logger": None}))
 
 
-def _build(cfg: DictConfig, device: torch.device, weights_come: bool) -> tuple[ImageData, Detector, str]:
+def _build(
+    cfg: DictConfig, device: torch.device, weights_come: bool, start: Path | None = None
+) -> tuple[ImageData, Detector, str]:
     """The data, the detector with its first weights, and what fitted it to the data; the same in every rank.
 
-    `weights_come`: from a checkpoint or, for the ranks beside it, from rank 0; pretrained ones are then not fetched.
+    `weights_come`: from a checkpoint or, for the ranks beside it, from rank 0; pretrained ones are then not fetched,
+    nor are they where `start` names a checkpoint to start from.
     """
     _quiet()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -138,8 +148,10 @@ def _build(cfg: DictConfig, device: torch.device, weights_come: bool) -> tuple[I
     data: ImageData = instantiate(cfg.data, _convert_="all")
     data.cache_megabytes //= cfg.trainer.devices
     data.setup("fit")
-    detector = build_detector(cfg, data.num_classes, fetch=not weights_come)
+    detector = build_detector(cfg, data.num_classes, fetch=not weights_come and start is None)
     check_channels(detector.network, data.channels)
+    if start is not None:
+        print(f"  weights    {start_from(detector, start, cfg.weights.file)}", flush=True)
     if device.type == "cpu":
         idle_in_float32(detector.network, data.trained_size)
     return data, detector, detector.fit_to(data.facts())
@@ -152,13 +164,14 @@ def _fit(
     detector: Detector,
     way: tuple[torch.device, Choice, World],
     loggers: Sequence[Logger],
+    callbacks: Sequence[pl.Callback],
 ) -> pl.Trainer:
     """Train the detector, from the last checkpoint where there is one; every rank does this."""
     device, choice, place = way
     data.channels_last = choice.channels_last
     if choice.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
-    trainer = build_trainer(cfg.trainer, folder, device, choice, loggers, place)
+    trainer = build_trainer(cfg.trainer, folder, device, choice, loggers, place, callbacks)
     task = DetectionTask(
         detector, data.classes, instantiate(cfg.optimizer, _convert_="all"), instantiate(cfg.schedule), folder.path
     )
@@ -212,6 +225,8 @@ def _announce(
     print(f"  attention  {detector.placement()}")
     print(f"  data       {counts} images, {data.num_classes} classes; {fitted}")
     print(f"  training   {cfg.trainer.max_epochs} epochs on {machine}, {batch_text(cfg)}, seed {cfg.seed}")
+    if line := few_steps(cfg, len(data.records["train"])):
+        print(f"  steps      {line}")
     print(f"  folder     {folder.path}", flush=True)
 
 

@@ -33,6 +33,7 @@ class RunFolder:
         self.lock_path = self.path / ".lock"
         self.end_path = self.path / ".end"
         self.checkpoints = self.path / "checkpoints"
+        self.start_path = self.checkpoints / "start.ckpt"  # the weights that it starts from, where there are any
         self.pictures = self.path / "pictures"
 
     def __repr__(self) -> str:

@@ -9,7 +9,9 @@ from lightdet.config.names import slug
 from lightdet.config.tree import ignored, unused
 from lightdet.core.errors import LightdetError
 
-NOT_CHOICES = ("study", "launcher", "runs_dir", "num_classes")
+NOT_CHOICES = ("study", "name", "launcher", "runs_dir", "num_classes")
+YOUNGER = {"weights": None, "callback": "none", "experiment": "none"}  # as before: not among the choices of older rows
+RESERVED = ("last", "jobs", "report")
 
 
 def chosen(cfg: DictConfig) -> dict[str, Any]:
@@ -21,9 +23,15 @@ def chosen(cfg: DictConfig) -> dict[str, Any]:
     options = OmegaConf.select(cfg, "hydra.runtime.choices") or {}  # of a composed job
     names: dict[str, Any] = {str(key): value for key, value in options.items() if not str(key).startswith("hydra/")}
     names |= {key: "-" for key in names if key.replace("/", ".") in ignored(cfg)}
+    if callbacks := OmegaConf.select(cfg, "callback"):  # several at once, which Hydra does not list among the choices
+        names["callback"] = ",".join(map(str, callbacks))
     idle = unused(cfg)
     plain = {str(key): "-" if key in idle else cfg[key] for key in cfg if not OmegaConf.is_config(cfg[key])}
-    return {key: value for key, value in {**names, **plain}.items() if key not in NOT_CHOICES}
+    return {
+        key: value
+        for key, value in {**names, **plain}.items()
+        if key not in NOT_CHOICES and not (key in YOUNGER and value == YOUNGER[key])
+    }
 
 
 def study_name(name: str) -> str:
@@ -31,6 +39,18 @@ def study_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/-]*", name) or ".." in name or name.endswith("/"):
         raise LightdetError(f"study={name}: a study is a folder name made of letters, digits, '.', '_', '-' and '/'")
     return name
+
+
+def run_name(name: Any) -> str:
+    """The value of `name`, fit for a folder; "" for null. Raises LightdetError for one that is not."""
+    if name is None:
+        return ""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}", str(name)) or str(name) in RESERVED:
+        raise LightdetError(
+            f"name={name}: a run's name is a folder name of at most 80 letters, digits, '.', '_' and '-', and none of "
+            f"{', '.join(RESERVED)}"
+        )
+    return str(name)
 
 
 def sweep_slug(words: list[str]) -> str:

@@ -1,53 +1,65 @@
-"""What a command asks for: a row of a study, and the run that will answer it.
+"""Registers the jobs of a command and assigns each a run folder.
 
 `runs_dir/<study>/jobs/<slug>__s<seed>.json` is a row; `runs_dir/<study>/<slug>/s<seed>/` is a run. Rows whose resolved
-settings are equal point to the same run. The files are the truth about a study: a process that dies leaves nothing
-behind that the same command could not continue. No torch here.
+settings are equal point to the same run. A study is what its files say: a process that dies leaves nothing behind that
+the same command could not continue. No torch here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lightdet.config.names import slug
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.core.files import read_json, write_json, write_text
 from lightdet.runs.commands import study_lock
 from lightdet.runs.fingerprint import fingerprint
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.names import chosen
+from lightdet.runs.names import chosen, run_name
+from lightdet.runs.row_names import counted, row_slugs
+from lightdet.runs.start_weights import bring_weights, settle_weights
 
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """One row as the command line asked for it."""
+    """One job as the command line requests it."""
 
     overrides: list[str]
-    number: int  # its place among the rows of the command
+    number: int  # its place among the jobs of the command
     seed: Any
-    slug: str
-    identity: str  # which training; empty when the settings are incomplete
+    slug: str  # folder name that its seeds share; "": it gets one when it is registered
+    identity: str  # fingerprint of the training; empty when the settings are incomplete
     choices: dict[str, Any]
-    request: str  # the composed configuration as YAML, interpolations kept: paths are found where it is trained
+    request: str  # the composed configuration as YAML, interpolations kept: paths are resolved where it is trained
     trouble: str = ""  # why the settings are incomplete
 
     @property
     def name(self) -> str:
-        """Unique in a study."""
+        """Unique in a study, once the slug is known."""
         return f"{self.slug}__s{self.seed}"
 
 
-def ask(cfg: DictConfig, overrides: list[str], number: int = 0) -> JobRequest:
-    """What a composed configuration asks for; one that lacks a value is an JobRequest with its trouble."""
+def ask(cfg: DictConfig, overrides: list[str], number: int = 0, name: str | None = None) -> JobRequest:
+    """The request of a composed configuration; one that lacks a value carries its trouble.
+
+    `name` is the folder's name; None: the configuration's `name`, or, where that is null, one made from the overrides.
+    Raises LightdetError for a `name` that is no folder name.
+    """
+    slug = run_name(cfg.get("name")) if name is None else name
     bare = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     try:
-        identity, choices, trouble = fingerprint(cfg), chosen(cfg), ""
+        bare = settle_weights(bare)
+        identity, choices, trouble = fingerprint(bare), chosen(cfg), ""
     except LightdetError as error:
         identity, choices, trouble = "", {}, one_line(error)
-    return JobRequest(overrides, number, cfg.seed, slug(overrides), identity, choices, OmegaConf.to_yaml(bare), trouble)
+    return JobRequest(overrides, number, cfg.seed, slug, identity, choices, OmegaConf.to_yaml(bare), trouble)
+
+
+def named(study_path: Path, requests: Sequence[JobRequest]) -> list[JobRequest]:
+    """The requests of one command under the names that their rows have, or will get, in the study."""
+    return _named(requests, _read_notes(study_path))
 
 
 def register(runs_dir: Path, study: str, asked: Sequence[JobRequest]) -> list[RunFolder | None]:
@@ -62,20 +74,31 @@ def register(runs_dir: Path, study: str, asked: Sequence[JobRequest]) -> list[Ru
         known: dict[Any, RunFolder] = {}
         for path in sorted(study_path.glob("*/s*/status.json")):
             known[read_json(path).get("fingerprint")] = RunFolder(path.parent)
-        noted = {path.stem: _read_note(path) for path in (study_path / "jobs").glob("*.json")}
+        noted = _read_notes(study_path)
+        rows = _named(asked, noted)
         folders: list[RunFolder | None] = []
-        for row, place in zip(asked, _places(asked, noted), strict=True):
+        for row, place in zip(rows, _places(rows, noted), strict=True):
             folder = None
             if row.identity:
                 folder = known.get(row.identity) or _claim(study_path, study, row)
                 known[row.identity] = folder
                 if not folder.is_done():
-                    _renew(folder.request_path, row.request)
+                    _renew(folder, row.request)
             facts = _facts(study_path, row, folder, place)
             if noted.get(row.name) != facts:
                 write_json(study_path / "jobs" / f"{row.name}.json", facts)
             folders.append(folder)
         return folders
+
+
+def _named(requests: Sequence[JobRequest], noted: Mapping[str, Mapping[str, Any]]) -> list[JobRequest]:
+    slugs = row_slugs([(counted(request.overrides), request.slug) for request in requests], noted)
+    return [replace(request, slug=slug) for request, slug in zip(requests, slugs, strict=True)]
+
+
+def _read_notes(study_path: Path) -> dict[str, dict[str, Any]]:
+    """What is noted of each row of the study, by its name."""
+    return {path.stem: _read_note(path) for path in sorted((study_path / "jobs").glob("*.json"))}
 
 
 def _read_note(path: Path) -> dict[str, Any]:
@@ -129,6 +152,10 @@ def _facts(study_path: Path, row: JobRequest, folder: RunFolder | None, place: i
     return facts | {"fingerprint": row.identity, "run": folder.path.relative_to(study_path).as_posix()}
 
 
-def _renew(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
+def _renew(folder: RunFolder, request: str) -> None:
+    """Give a run that is not done the request of today, and the weights that it starts from."""
+    if not folder.request_path.exists() or folder.request_path.read_text(encoding="utf-8") != request:
+        write_text(folder.request_path, request)
+    settled = OmegaConf.create(request)
+    assert isinstance(settled, DictConfig)
+    bring_weights(settled, folder)

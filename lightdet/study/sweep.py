@@ -19,7 +19,7 @@ from lightdet.runs.commands import add_command
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.jobs import Job, read_jobs
 from lightdet.runs.names import study_name, sweep_slug
-from lightdet.runs.registration import JobRequest, ask, register
+from lightdet.runs.registration import JobRequest, ask, named, register
 from lightdet.runs.table import failures, to_text, write_tables
 from lightdet.study.launcher.contract import Launcher
 
@@ -40,6 +40,7 @@ def sweep_words(words: Sequence[str], config_dir: Path | None = None, train: str
     # without `study=NAME`, the same words find the same study
     study = study_name(cfg.study.name or sweep_slug(words))
     study_path = Path(cfg.runs_dir) / study
+    requests = named(study_path, requests)
     folders = register(Path(cfg.runs_dir), study, requests)
     add_command(study_path, [word for word in words if not word.startswith("hydra.")])
     names = {request.name for request in requests}

@@ -15,6 +15,7 @@ from lightdet.callback.checkpoint_by_time import CheckpointByTime
 from lightdet.callback.early_stopping import EarlyStopping
 from lightdet.callback.ema import Ema
 from lightdet.callback.end_when_asked import EndWhenAsked
+from lightdet.callback.estimate import Estimate
 from lightdet.callback.heartbeat import Heartbeat
 from lightdet.callback.metrics_csv import MetricsCsv
 from lightdet.callback.progress import EpochBar, EpochLines
@@ -50,8 +51,10 @@ def build_trainer(
     choice: Choice,
     loggers: Sequence[Logger],
     place: World | None = None,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> pl.Trainer:
-    """The trainer of one run, or of the rank of it at `place`. `settings` is the configuration's `trainer`."""
+    """The trainer of one run, or of the rank of it at `place`. `settings` is the configuration's `trainer`, `callbacks`
+    are those that run in front of its own."""
     place = place or World()
     together = place.ranks > 1
     return pl.Trainer(
@@ -73,7 +76,7 @@ def build_trainer(
         limit_val_batches=settings.limit_val_batches,
         overfit_batches=settings.overfit_batches,
         check_val_every_n_epoch=settings.validate_every,
-        callbacks=[*([SharedBuffers(), EndAtSigterm()] if together else []), *_callbacks(settings, folder)],
+        callbacks=[*callbacks, *([SharedBuffers(), EndAtSigterm()] if together else []), *_callbacks(settings, folder)],
         logger=list(loggers) or False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
@@ -117,6 +120,7 @@ def _callbacks(settings: DictConfig, folder: RunFolder) -> list[pl.Callback]:
     if settings.patience is not None:
         callbacks.append(EarlyStopping(settings.monitor, patience=settings.patience, mode="max"))
     if settings.progress != "none":
+        callbacks.append(Estimate())
         callbacks.append(EpochBar(leave=True) if _wants_bar(settings.progress) else EpochLines())
     return callbacks
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.errors import HydraException
@@ -81,7 +81,7 @@ class Worker:
         words, slug = [*self.words, *drawn], f"trial-{trial.number:04d}"
         try:
             cfg = compose_job(words, self.config_dir)
-            return replace(ask(cfg, words, trial.number), slug=slug), int(cfg.trainer.max_epochs)
+            return ask(cfg, words, trial.number, slug), int(cfg.trainer.max_epochs)
         except (HydraException, OmegaConfBaseException) as error:  # choices that do not go together
             return JobRequest(words, trial.number, 0, slug, "", {}, "", one_line(error)), 0
 

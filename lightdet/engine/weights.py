@@ -1,0 +1,40 @@
+"""Starts a model from the weights of another training, as far as they fit."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from lightdet.core.errors import LightdetError
+from lightdet.engine.load import read_checkpoint
+
+NAMED = 3  # of the tensors that start anew
+
+
+def start_from(model: nn.Module, file: Path, source: str) -> str:
+    """Copy every tensor of a checkpoint that has the name and the shape of one of the model's; returns a line about it.
+
+    `file` is a run's checkpoint, of which the averaged weights count, or a state dict, also one under "state_dict";
+    `source` is what the line calls it. Raises LightdetError where no parameter fits.
+    """
+    given = _tensors(read_checkpoint(file))
+    own = model.state_dict()
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
+    count = sum(sizes.get(name, 0) for name in fitting)
+    if not count:
+        raise LightdetError(f"weights={source}: none of its {len(given)} tensors fits a parameter of this model")
+    model.load_state_dict({**own, **fitting})
+    anew = [name for name in sizes if name not in fitting]
+    line = f"{count:,} of {sum(sizes.values()):,} parameters from {source}"
+    if not anew:
+        return line
+    more = f" and {len(anew) - NAMED} more" if len(anew) > NAMED else ""
+    return f"{line}; start anew: {', '.join(anew[:NAMED])}{more}"
+
+
+def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    average = state.get("ema")
+    weights = average.get("weights") if isinstance(average, dict) else state.get("state_dict", state)
+    return {name: value for name, value in weights.items() if isinstance(value, Tensor)} if weights else {}

@@ -1,0 +1,83 @@
+"""Which weights a training starts from (`weights=RUN|FILE`), settled when the training is requested. No torch here.
+
+The request then names the file and its content; the run folder gets the file itself, so that it trains anywhere.
+"""
+
+import hashlib
+import os
+import shutil
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from lightdet.core.errors import LightdetError
+from lightdet.runs.find import LAST, find_run, last_run
+from lightdet.runs.folder import RunFolder
+
+BEST = "best.ckpt"
+
+
+def settle_weights(cfg: DictConfig) -> DictConfig:
+    """The configuration with `weights` as {file: absolute path, sha256: of its content}; itself where that is so, or
+    where there are none.
+
+    `weights` is a checkpoint file or what `find_run` accepts; of a run its best checkpoint counts. `last` passes over
+    runs that were themselves started with `weights=last`, so that the same command finds the same weights again.
+    Raises LightdetError for no such file, a run without a checkpoint, and one that is being trained.
+    """
+    given = cfg.get("weights")
+    if given is None or OmegaConf.is_config(given):
+        return cfg
+    file = _checkpoint(str(given), Path(cfg.get("runs_dir") or "runs")).resolve()
+    status = file.stat()
+    settled = cfg.copy()
+    OmegaConf.set_struct(settled, False)
+    settled.weights = {"file": str(file), "sha256": _sha256(file, status.st_mtime_ns, status.st_size)}
+    return settled
+
+
+def bring_weights(cfg: DictConfig, folder: RunFolder) -> None:
+    """Put the file of settled `weights` into the run folder, as a hard link where the disk allows it.
+
+    Raises LightdetError for a file that is gone or has changed since.
+    """
+    weights = cfg.get("weights")
+    if weights is None or folder.start_path.exists():
+        return
+    file = Path(weights.file)
+    folder.start_path.parent.mkdir(parents=True, exist_ok=True)
+    half = folder.start_path.with_suffix(".tmp")
+    half.unlink(missing_ok=True)
+    try:
+        os.link(file, half)
+    except OSError:
+        with suppress(FileNotFoundError):
+            shutil.copyfile(file, half)
+    if not half.exists() or _sha256(half, half.stat().st_mtime_ns, half.stat().st_size) != weights.sha256:
+        half.unlink(missing_ok=True)
+        raise LightdetError(f"weights={file}: the file is gone or has changed; give the command again")
+    half.rename(folder.start_path)
+
+
+def _checkpoint(given: str, runs_dir: Path) -> Path:
+    if Path(given).is_file():
+        return Path(given)
+    try:
+        run = last_run(runs_dir, without_word=f"weights={LAST}") if given == LAST else find_run(given, runs_dir)
+    except LightdetError as error:
+        raise LightdetError(f"weights={error}, or a checkpoint file") from error
+    if run.is_running() and run.holder() is not None:
+        raise LightdetError(f"weights={given}: {run.path} is being trained; wait for its end")
+    checkpoint = run.checkpoints / BEST
+    if not checkpoint.is_file():
+        raise LightdetError(f"weights={given}: {checkpoint} does not exist; has this run trained for an epoch?")
+    return checkpoint
+
+
+@lru_cache(maxsize=64)
+def _sha256(file: Path, mtime_ns: int, size: int) -> str:
+    """Of a file's content; the other arguments are those of the file, and make it read again when it changes."""
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
