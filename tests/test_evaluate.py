@@ -22,6 +22,7 @@ from lightdet.draw.palette import class_colour, font, shorten
 from lightdet.draw.panel import Mark, _place, draw_marks, letter_size, panel_scale
 from lightdet.draw.pictures import compare, draw, write_samples
 from lightdet.engine.evaluate import evaluate, run_detector
+from lightdet.metric.detection_scores import DETECTION_SCORES
 from lightdet.model.detector import Detector
 from lightdet.ops.letterbox import boxes_to_input, letterbox_image
 
@@ -274,12 +275,12 @@ def test_training_curves_from_a_metrics_file(tmp_path: Path) -> None:
     columns = read_columns(metrics)
     assert columns["val/map50"] == ([2.0, 3.0], [0.25, 0.5]), "the first epoch is 1, as on the terminal"
     assert columns["train/loss"] == ([2.0, 3.0], [3.0, 2.0]), "a loss that is not a number is left out"
-    assert plot_training(metrics, tmp_path / "deep" / "curves.png").stat().st_size > 5000
+    assert plot_training(metrics, tmp_path / "deep" / "curves.png", DETECTION_SCORES).stat().st_size > 5000
     with pytest.raises(LightdetError, match=r"none\.csv"):
-        plot_training(tmp_path / "none.csv", tmp_path / "x.png")
+        plot_training(tmp_path / "none.csv", tmp_path / "x.png", DETECTION_SCORES)
     metrics.write_text("epoch,train/loss\n")
     with pytest.raises(LightdetError, match="no finished epoch"):
-        plot_training(metrics, tmp_path / "x.png")
+        plot_training(metrics, tmp_path / "x.png", DETECTION_SCORES)
 
 
 def test_plots_leave_matplotlib_as_it_was(tmp_path: Path) -> None:

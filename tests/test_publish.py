@@ -57,8 +57,8 @@ def test_a_study_is_published_offline_and_again(study: Path, capsys: pytest.Capt
     assert summary["study/best_row"] == "attention=eca head=76"
 
     row, files = logged(study)
-    means = table(row, files, "tables/table2_map")
-    report = (study / "report/table2_map.csv").read_text().splitlines()
+    means = table(row, files, "tables/table2_scores")
+    report = (study / "report/table2_scores.csv").read_text().splitlines()
     assert len(means) == len(report) - 1 == 4
     eca = next(line for line in means if line["attention"] == "eca" and line["head"] == "76")
     assert 0 < eca["mAP50-95 - baseline"] < 1
@@ -77,7 +77,7 @@ def test_a_study_is_published_offline_and_again(study: Path, capsys: pytest.Capt
     assert len(figures) == 3 and all((files / row[key]).stat().st_size > 0 for key in figures)
     assert (files / row["page.path"]).read_bytes() == (study / "report/report.html").read_bytes()
     assert row["examples.count"] == 3
-    assert {"charts/map_over_epochs_table._type", "charts/map_table._type"} <= set(row)
+    assert {"charts/score_over_epochs_table._type", "charts/score_table._type"} <= set(row)
 
     time.sleep(1.1)  # W&B names its folders by the second
     wandb.teardown()

@@ -23,10 +23,11 @@ import lightdet.report.cost as cost
 from lightdet.config.compose import compose_config
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_json
+from lightdet.metric.detection_scores import MAP50_95
 from lightdet.metric.detections_file import read_detections, write_detections
 from lightdet.metric.match_record import ImageBoxes
 from lightdet.report.build import report_study
-from lightdet.report.comparison import NO_BOXES, Comparer, find_row
+from lightdet.report.comparison import NOTHING_KEPT, Comparer, find_row
 from lightdet.report.document import as_json
 from lightdet.report.figures import NAMED, legend_name, pareto
 from lightdet.report.rows import Row, Value, read_study
@@ -98,22 +99,22 @@ def test_the_tables_hold_what_the_runs_measured(six: Path) -> None:
     page, text, troubles = build(six, figures=True)
     assert troubles == ()
     assert {path.name for path in (six / "report").iterdir()} == {
-        "report.html", "report.md", "examples", "map_over_epochs.png", "pareto_parameters.png", "pareto_gflops.png",
-        "table1_ap50.csv", "table2_map.csv", "table3_cost.csv", "table4_attention_head.csv",
+        "report.html", "report.md", "examples", "score_over_epochs.png", "pareto_parameters.png", "pareto_gflops.png",
+        "table1_ap50.csv", "table2_scores.csv", "table3_cost.csv", "table4_attention_head.csv",
         "table5_seeds_map50_95.csv", "table6_seeds_map50.csv", "table8_choices.csv",
     }  # fmt: skip
     runs = [json.loads((six / f"attention-cbam__head-76/s{seed}/results.json").read_text()) for seed in (0, 1)]
     means = [run["metrics"]["map50_95"] for run in runs]
-    first = lines(six, "table2_map")[0]
+    first = lines(six, "table2_scores")[0]
     assert float(first["mAP50-95"]) == pytest.approx(statistics.fmean(means))
     assert float(first["mAP50-95 spread"]) == pytest.approx(statistics.stdev(means))
     assert f"{statistics.fmean(means):.3f} ± {statistics.stdev(means):.3f}" in text
     assert (first["seeds"], first["epochs"], first["input px"]) == ("2 seeds", "6", "224")
     dents = [run["metrics"]["per_class"]["dent"]["ap50"] for run in runs]
     assert float(lines(six, "table1_ap50")[0]["dent"]) == pytest.approx(statistics.fmean(dents))
-    second = lines(six, "table2_map")[1]
+    second = lines(six, "table2_scores")[1]
     assert (second["seeds"], second["mAP50-95 spread"]) == ("one seed, no spread", "")
-    failed = lines(six, "table2_map")[4]
+    failed = lines(six, "table2_scores")[4]
     assert (failed["status"], failed["mAP50"]) == ("failed after 3 of 6 epochs: loss is nan", "-")
     assert lines(six, "table3_cost")[0]["parameters"] == "1500000.0"
     assert "GFLOPs are 2 x MAC" in text and "reproduced" not in text
@@ -233,11 +234,11 @@ def test_rows_that_saw_other_images_are_not_compared(tmp_path: Path) -> None:
     assert reasons[0] == "baseline"
     assert "the splits differ" in reasons[1]
     assert "images, labels or classes differ" in reasons[2]
-    assert reasons[3] == NO_BOXES == "no per-image detections: evaluate the run again"
+    assert reasons[3] == NOTHING_KEPT == "no per-image results: evaluate the run again"
     assert reasons[4] == "no seed in common with the baseline"
     assert "evaluate the run again" in reasons[5]
     _, text, _ = build(tmp_path)
-    assert NO_BOXES in text
+    assert NOTHING_KEPT in text
 
 
 def test_boxes_that_a_later_evaluation_wrote_count(tmp_path: Path) -> None:
@@ -274,7 +275,7 @@ def test_a_damaged_file_takes_no_other_row_along(name: str, text: str, tmp_path:
     add_job(tmp_path, {"a": "2"})
     (folder.path / name).write_text(text)
     _, report, _ = build(tmp_path)
-    assert float(lines(tmp_path, "table2_map")[1]["mAP50"]) > 0
+    assert float(lines(tmp_path, "table2_scores")[1]["mAP50"]) > 0
     assert name == "results.json" or f"{folder.path / name}: " in report
 
 
@@ -376,7 +377,7 @@ def test_published_numbers_stand_apart_with_their_source(six: Path) -> None:
         "  attention=nosuch: {source: x, FPS: 12}\n"
     )
     _, text, _ = build(six)
-    first, second = lines(six, "table2_map")[:2]
+    first, second = lines(six, "table2_scores")[:2]
     assert (first["paper: mAP50"], first["paper: source"]) == ("98.5", "Somebody 2024, Table 1")
     assert second["paper: mAP50"] == ""
     assert lines_without_paper(six, again=False) == before
@@ -389,7 +390,7 @@ def test_published_numbers_stand_apart_with_their_source(six: Path) -> None:
 def lines_without_paper(study: Path, again: bool = True) -> list[dict[str, str]]:
     if again:
         build(study)
-    found = lines(study, "table2_map")
+    found = lines(study, "table2_scores")
     return [{key: value for key, value in line.items() if not key.startswith("paper")} for line in found]
 
 
@@ -415,9 +416,9 @@ def test_what_a_model_from_elsewhere_says_of_itself_stands_beside_our_measuremen
     path = six / "attention-cbam__head-76/s0/results.json"
     write_json(path, {**json.loads(path.read_text()), "own_evaluator": {"map50": 0.625}})
     build(six)
-    found = [line["mAP50 by its own evaluator"] for line in lines(six, "table2_map")]
+    found = [line["mAP50 by its own evaluator"] for line in lines(six, "table2_scores")]
     assert (float(found[0]), set(found[1:])) == (0.625, {"-"})
-    assert "mAP75 by its own evaluator" not in lines(six, "table2_map")[0]
+    assert "mAP75 by its own evaluator" not in lines(six, "table2_scores")[0]
 
 
 def test_operations_at_other_sizes_are_counted_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -488,8 +489,8 @@ def test_the_front_holds_the_rows_that_none_beats(six: Path) -> None:
     rows = read_study(six)
     prices, values = (3.0, 1.0, 2.0, 2.0), (0.5, 0.2, 0.1, 0.4)
     points = [(row, x, Value(y, None, 1, y, y)) for row, x, y in zip(rows, prices, values, strict=False)]
-    assert [point[1] for point in pareto(points)] == [1.0, 2.0, 3.0]
-    assert pareto([*points, (rows[4], 0.5, Value(0.6, None, 1, 0.6, 0.6))]) == [
+    assert [point[1] for point in pareto(points, MAP50_95)] == [1.0, 2.0, 3.0]
+    assert pareto([*points, (rows[4], 0.5, Value(0.6, None, 1, 0.6, 0.6))], MAP50_95) == [
         (rows[4], 0.5, Value(0.6, None, 1, 0.6, 0.6))
     ]
 

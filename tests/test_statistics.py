@@ -13,7 +13,7 @@ from study_factory import add_job, boxes
 import lightdet.cli.main as cli
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_json
-from lightdet.metric.bootstrap import draw, interval, mean_precisions
+from lightdet.metric.bootstrap import MEANS, draw, interval, mean_precisions
 from lightdet.metric.match_record import match_records
 from lightdet.metric.paired import (
     detectable_over_images,
@@ -55,7 +55,7 @@ def test_the_interval_over_images_is_that_of_scipy() -> None:
     sides = []
     for records in pair:
         full, *resampled = mean_precisions(records, counts)
-        sides.append(Measured(40, "", "", full, np.stack(resampled)))
+        sides.append(Measured(40, "", "", MEANS, full, np.stack(resampled)))
     found = judged([[Gap.between(*sides)]], [1.0])["map50"]
     width = theirs.high - theirs.low
     assert width > 0.05
@@ -261,7 +261,7 @@ PAPER = "epochs: 6\nrows:\n  a=1: {source: Table 1, mAP50: %s}\n  a=nosuch: {sou
     [
         ("0.1", 3, 6, "", "reproduced"),
         ("100.0", 3, 6, "", "trained in full, mAP50 not reached"),
-        ("98.5 %", 3, 6, "", "trained in full, no published mean to compare with"),
+        ("98.5 %", 3, 6, "", "trained in full, no published score to compare with"),
         ("0.1", 2, 6, "", "trained in full, too few seeds to tell"),
         ("0.1", 2, 4, "", "trained shorter, 4 of 6 epochs"),
         ("0.1", 2, 6, "other_data: photos of their own\n", "trained in full, on other data"),

@@ -38,3 +38,18 @@ def primary_of(scores: Sequence[Score]) -> Score:
         names = ", ".join(score.key for score in chosen) or "none"
         raise LightdetError(f"metric: exactly one score of the whole set must be primary, but primary is: {names}")
     return chosen[0]
+
+
+def leading(scores: Sequence[Score]) -> tuple[Score, ...]:
+    """What short tables and comparisons show: the primary score and the first other one of the whole set, as declared.
+
+    Raises LightdetError as `primary_of` does.
+    """
+    primary = primary_of(scores)
+    others = [score for score in scores if not score.per_class and score is not primary]
+    return tuple(score for score in scores if score in (primary, *others[:1]))
+
+
+def best_of(score: Score, values: Sequence[float]) -> float:
+    """The best of at least one value of a score."""
+    return max(values) if score.higher_is_better else min(values)

@@ -17,13 +17,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.score import Score, best_of
 from lightdet.draw.palette import FAINT, INK, Colour, class_colour
 
 DOTS_PER_INCH = 130
 LEGEND_ROWS = 18  # entries in one column of a legend
 LABELLED_CLASSES = 20  # with more classes, cells of the matrix carry no numbers
 BLUES = LinearSegmentedColormap.from_list("lightdet", ["#ffffff", "#1d7ddc", "#0b2f59"])
-VALIDATION = {"val/map50": "mAP50", "val/map75": "mAP75", "val/map50_95": "mAP50-95"}
 
 
 def plot_precision_recall(report: dict[str, Any], path: Path) -> Path:
@@ -88,14 +88,14 @@ def plot_confusion(report: dict[str, Any], classes: Sequence[str], path: Path) -
     return save(figure, path)
 
 
-def plot_training(metrics_csv: Path, path: Path) -> Path:
-    """Loss terms left, validation mAP right, over the epochs of a `metrics.csv`.
+def plot_training(metrics_csv: Path, path: Path, declared: Sequence[Score]) -> Path:
+    """Loss terms left, declared scores of the validation split right, over the epochs of a `metrics.csv`.
 
     Raises LightdetError if the file is missing or has no epochs in it.
     """
     columns = read_columns(metrics_csv)
     losses = {name: points for name, points in columns.items() if name.startswith("train/") and points[0]}
-    scores = {VALIDATION[name]: columns[name] for name in VALIDATION if columns.get(name, ([], []))[0]}
+    scores = {score: columns[score.log_name] for score in declared if columns.get(score.log_name, ([], []))[0]}
     if not losses and not scores:
         raise LightdetError(f"{metrics_csv}: no finished epoch in it; train for at least one")
     figure = Figure(figsize=(11, 4.2), dpi=DOTS_PER_INCH, layout="constrained")
@@ -105,13 +105,15 @@ def plot_training(metrics_csv: Path, path: Path) -> Path:
         colour = hex_colour(INK if total else class_colour(index - 1))
         label = "total" if total else name.removeprefix("train/")
         _line(left, points, label, colour, 2.4 if total else 1.4)
-    for index, (name, points) in enumerate(scores.items()):
-        best = int(np.argmax(points[1]))
+    for index, (score, points) in enumerate(scores.items()):
+        best = points[1].index(best_of(score, points[1]))
         colour = hex_colour(class_colour(index))
-        _line(right, points, f"{name}  best {points[1][best]:.3f} (epoch {points[0][best]:g})", colour, 1.8)
+        _line(right, points, f"{score.title}  best {points[1][best]:.3f} (epoch {points[0][best]:g})", colour, 1.8)
         right.plot(points[0][best], points[1][best], "o", color=colour, markersize=5)
     left.set(ylabel="loss", ylim=(0, _ceiling(losses)))
-    right.set(ylabel="mAP on validation", ylim=(0, 1))
+    right.set(ylabel="scores on validation")
+    if all(0 <= value <= 1 for _, values in scores.values() for value in values):
+        right.set_ylim(0, 1)
     for axes, title in ((left, "Training loss"), (right, "Validation")):
         over_whole(axes, "epoch")
         dress(axes, title)

@@ -6,7 +6,7 @@ from math import inf
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lightdet.core.errors import LightdetError, demand_whole
-from lightdet.draw.curves import VALIDATION
+from lightdet.metric.detection_scores import AP50, MEANS
 from lightdet.ops.grid import check_image_size
 from lightdet.optim.precision import PRECISIONS
 
@@ -43,6 +43,7 @@ RANGES = ("augment.mosaic.scale", "augment.mosaic.centre")
 LIMITS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
 NONE_ALLOWED = ("trainer.patience", "trainer.clip_norm", *LIMITS)
 LAYOUTS = ("auto", True, False)
+VALIDATION = tuple(score.log_name for score in MEANS)
 BATCHES = "a whole number of batches from 1, or a share of them above 0.0, up to 1.0"
 
 
@@ -68,14 +69,16 @@ def check_settings(cfg: DictConfig) -> None:
         raise LightdetError(f"trainer.precision={settings.precision}: one of {', '.join(PRECISIONS)}")
     if settings.channels_last not in LAYOUTS:
         raise LightdetError(f"trainer.channels_last={settings.channels_last}: one of auto, true, false")
-    if settings.monitor not in VALIDATION and not str(settings.monitor).startswith("val/ap50/"):
-        raise LightdetError(f"trainer.monitor={settings.monitor}: one of {', '.join(VALIDATION)}, val/ap50/<class>")
+    if settings.monitor not in VALIDATION and not str(settings.monitor).startswith(f"{AP50.log_name}/"):
+        raise LightdetError(
+            f"trainer.monitor={settings.monitor}: one of {', '.join(VALIDATION)}, {AP50.log_name}/<class>"
+        )
 
 
 def check_monitor(monitor: str, measured: Sequence[str]) -> None:
     """Raises LightdetError for a monitor that is never told: an AP of a class that is none of those `measured`, which
     have boxes in the images that a training is validated on."""
-    told = (*VALIDATION, *(f"val/ap50/{name}" for name in measured))
+    told = (*VALIDATION, *(f"{AP50.log_name}/{name}" for name in measured))
     if monitor not in told:
         raise LightdetError(
             f"trainer.monitor={monitor}: the validation images have no box of this class; one of {', '.join(told)}"

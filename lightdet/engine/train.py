@@ -37,7 +37,7 @@ from lightdet.model.detector import Detector
 from lightdet.nn.inputs import check_channels
 from lightdet.optim.precision import Choice, choose, idle_in_float32
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.scores import write_scores
+from lightdet.runs.scores import scores_of, write_scores
 from lightdet.task.detection import DetectionTask
 from lightdet.task.trainer import build_trainer, pick_device, shares_batchnorm
 
@@ -84,7 +84,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     records = data.records[split][: few and few * data.batch_size]
     metrics = evaluate(detector.to(device), folder.beating(batches), data.classes, records, folder.path, device)
     folder.beat()
-    plot_training(folder.metrics_csv, folder.path / "training.png")
+    plot_training(folder.metrics_csv, folder.path / "training.png", scores_of(folder))
     results = {
         "metrics": metrics,
         "best_epoch": best_epoch,

@@ -11,6 +11,7 @@ from lightdet.logger.names import drawn, summary
 from lightdet.logger.run_logger import RunLogger
 from lightdet.logger.wandb_mode import answers
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.scores import scores_of
 
 STATES = {"failed": "FAILED", "killed": "KILLED"}
 SQLITE = "sqlite:///"
@@ -58,7 +59,7 @@ class MlflowLogger(RunLogger):
         """The final numbers, pictures and the configuration."""
         if self.inner is None:
             return
-        self.write_row(summary(results), max([self.last_step, *self.told.values()]))
+        self.write_row(summary(results, scores_of(self.folder)), max([self.last_step, *self.told.values()]))
         client, run_id = self.inner.experiment, self.inner.run_id
         for name, paths in drawn(self.folder).items():
             for path in paths:

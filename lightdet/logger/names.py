@@ -1,10 +1,12 @@
-"""What a run is called at every tracker, the names of its final numbers, and the pictures that go with them."""
+"""The name of a run at every tracker, the names of its final numbers, and its pictures."""
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightdet.core.score import Score
 from lightdet.runs.folder import RunFolder
 
 PICTURES = 16  # of a run, at most
@@ -12,9 +14,9 @@ OVERVIEW = "overview.png"
 
 
 def identity(folder: RunFolder, config: dict[str, Any]) -> dict[str, Any]:
-    """What names a run: id, study, group (the choices without the seed), name, tags, and the choices as columns.
+    """The identity of a run: id, study, group (the choices without the seed), name, tags, and the choices as columns.
 
-    The id is a hash of study, folder and fingerprint, so that a resumed training finds its own run again.
+    The id is a hash of study, folder and fingerprint, so that a resumed training continues the same run.
     """
     status = folder.read_status()
     slug, seed = folder.path.parent.name, folder.path.name
@@ -41,11 +43,16 @@ def column(key: str) -> str:
     return re.sub(r"[^\w-]", "_", key)
 
 
-def summary(results: dict[str, Any]) -> dict[str, Any]:
-    """The final numbers under their names: best/map50, best/ap50/<class>, footprint/parameters, ..."""
+def summary(results: dict[str, Any], scores: Sequence[Score]) -> dict[str, Any]:
+    """The final numbers by their names: best/<score>, best/<per-class score>/<class>, footprint/parameters, ..."""
     metrics = results.get("metrics", {})
-    columns = {f"best/{name}": metrics.get(name) for name in ("map50", "map75", "map50_95")}
-    columns |= {f"best/ap50/{name}": row.get("ap50") for name, row in metrics.get("per_class", {}).items()}
+    columns: dict[str, Any] = {}
+    for score in scores:
+        if score.per_class:
+            per_class = metrics.get("per_class", {})
+            columns |= {f"best/{score.key}/{name}": numbers.get(score.key) for name, numbers in per_class.items()}
+        else:
+            columns[f"best/{score.key}"] = metrics.get(score.key)
     point = metrics.get("operating_point", {})
     names = ("threshold", "precision", "recall", "f1", "escape_rate", "overkill_rate")
     columns |= {f"best/{name}": point.get(name) for name in names}
@@ -55,7 +62,7 @@ def summary(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def drawn(folder: RunFolder) -> dict[str, list[Path]]:
-    """Pictures by the name under which they are logged: `pictures`, which are of one size where the photos are, and
+    """Pictures by the name under which they are logged: `pictures`, which are of one size where the images are, and
     single ones: `overview`, `curves/pr_curve`, `curves/confusion`."""
     pictures = sorted(path for path in folder.pictures.glob("*") if path.suffix in (".png", ".jpg"))
     single = {

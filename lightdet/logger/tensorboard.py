@@ -9,6 +9,7 @@ from lightdet.data.image import read_image
 from lightdet.logger.names import drawn, summary
 from lightdet.logger.run_logger import RunLogger
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.scores import scores_of
 
 
 class TensorboardLogger(RunLogger):
@@ -38,7 +39,7 @@ class TensorboardLogger(RunLogger):
         step = 1 + max([self.last_step, *(int(row["step"]) for row in rows if row.get("step"))])
         writer = self._writer(step)
         choices = {name: "-" if value is None else value for name, value in self.identity["choices"].items()}
-        writer.log_hyperparams(choices, summary(results), step)
+        writer.log_hyperparams(choices, summary(results, scores_of(self.folder)), step)
         for name, paths in drawn(self.folder).items():
             for path in paths:
                 tag = f"{name}/{path.stem}" if name == "pictures" else name

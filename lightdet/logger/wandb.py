@@ -14,6 +14,7 @@ from lightdet.logger.names import PICTURES, drawn, summary
 from lightdet.logger.run_logger import RunLogger
 from lightdet.logger.wandb_run import kill_service, open_run
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.scores import scores_of
 
 ROWS_PER_STEP = 4  # rows of W&B's history for one optimizer step, at most
 FAILED = ("failed", "killed")
@@ -64,7 +65,7 @@ class WandbLogger(RunLogger):
     def write_results(self, results: dict[str, Any]) -> None:
         """Summary, curves and pictures; what one of them lacks does not keep the others away."""
         if self.run is not None:
-            self.guard(lambda: self.run.summary.update(summary(results)))
+            self.guard(lambda: self.run.summary.update(summary(results, scores_of(self.folder))))
             self.guard(lambda: self._log(curves(results), 0))
             self.guard(lambda: self._log(pictures(results, self.folder), 0))
 

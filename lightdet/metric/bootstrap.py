@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lightdet.metric import detection_scores
 from lightdet.metric.coco import IOU_THRESHOLDS, RECALL_POINTS, iou_index
 from lightdet.metric.match_record import ClassRecord
 
 LEVEL = 0.95  # of the intervals
 CELLS = 4_000_000  # resamples x detections held in memory at once
-MEANS = ("map50", "map75", "map50_95")
+MEANS = tuple(score.key for score in detection_scores.MEANS)  # of what `mean_precisions` returns
 
 
 def draw(num_images: int, resamples: int, seed: int = 0) -> np.ndarray:
@@ -24,7 +25,7 @@ def draw(num_images: int, resamples: int, seed: int = 0) -> np.ndarray:
 
 
 def mean_precisions(records: Sequence[ClassRecord], counts: np.ndarray) -> np.ndarray:
-    """counts (R, I) -> (R, 3): map50, map75 and map50_95 over the classes with truth; NaN where no class has any."""
+    """counts (R, I) -> (R, 3): the scores of `MEANS` over the classes with ground truth; NaN where no class has any."""
     table = class_precisions(records, counts)
     has_truth = ~np.isnan(table[:, :, 0])
     total = np.where(has_truth[:, :, None], table, 0).sum(axis=1)

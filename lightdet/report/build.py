@@ -1,4 +1,4 @@
-"""The report of a study: everything that its run folders tell, as tables, figures and one page."""
+"""The report of a study: the content of its run folders as tables, figures and one page."""
 
 import time
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightdet.core.files import write_text
+from lightdet.core.score import primary_of
 from lightdet.report.comparison import Comparer, find_row
 from lightdet.report.cost import read_costs
 from lightdet.report.details import details
@@ -27,11 +28,11 @@ PAGE = "report.html"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was made."""
+    """What `report_study` wrote."""
 
     page: Path
     summary: str
-    table: str  # of the means over seeds, for a terminal
+    table: str  # of the primary score over seeds, for a terminal
     troubles: tuple[str, ...]  # files that could not be read, a line each
     rows: tuple[Row, ...]
     baseline: Row
@@ -44,7 +45,7 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     """Read the study, write everything into `out`.
 
     Raises LightdetError for a folder that is no study, a baseline that is not one row, and a broken paper.yaml.
-    Anything that is wrong with a run is told in its row.
+    A problem with a run appears in its row.
     """
     rows = read_study(study)
     baseline = rows[0] if settings.baseline is None else find_row(rows, settings.baseline)
@@ -93,7 +94,8 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
 
 def draw_figures(rows: Sequence[Row], out: Path) -> dict[str, Path]:
     """The plots by title."""
-    sizes = list(dict.fromkeys(row.said(lambda job: job.image_size) for row in rows))
+    title = primary_of(rows[0].scores).title
+    sizes = list(dict.fromkeys(row.words(lambda job: job.image_size) for row in rows))
     at = f"at {sizes[0]} px" if len(sizes) == 1 else "at each row's own input size"
 
     def parameters(row: Row) -> float | None:
@@ -103,9 +105,11 @@ def draw_figures(rows: Sequence[Row], out: Path) -> dict[str, Path]:
         return row.cost("gflops")
 
     return {
-        "mAP over the epochs": plot_over_epochs(rows, out / "map_over_epochs.png"),
-        "mAP and parameters": plot_cost(rows, parameters, "parameters, millions", 1e6, out / "pareto_parameters.png"),
-        "mAP and operations": plot_cost(rows, gflops, f"GFLOPs (2 x MAC) {at}", 1.0, out / "pareto_gflops.png"),
+        f"{title} over the epochs": plot_over_epochs(rows, out / "score_over_epochs.png"),
+        f"{title} and parameters": plot_cost(
+            rows, parameters, "parameters, millions", 1e6, out / "pareto_parameters.png"
+        ),
+        f"{title} and operations": plot_cost(rows, gflops, f"GFLOPs (2 x MAC) {at}", 1.0, out / "pareto_gflops.png"),
     }
 
 

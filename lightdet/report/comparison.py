@@ -5,32 +5,29 @@ same draw of them. With several seeds a second interval resamples the seeds too 
 several rows, verdicts are held against Holm's p values. No torch here.
 """
 
-import hashlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
 from lightdet.config.tree import digest
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json
-from lightdet.metric.bootstrap import MEANS, draw, mean_precisions
-from lightdet.metric.detections_file import FILE_NAME, KeptDetections, read_detections
-from lightdet.metric.match_record import match_records
+from lightdet.metric.bootstrap import draw
 from lightdet.metric.paired import holm
 from lightdet.report.difference import Difference, Gap, Measured, judged
+from lightdet.report.per_image import PerImage, read_per_image
 from lightdet.report.rows import LoadedJob, Row
 from lightdet.runs.folder import RunFolder
 
-NO_BOXES = "no per-image detections: evaluate the run again"
-AGREES = 0.0025  # by which the mAP of the kept boxes may differ from the run's own: older files rounded them
+NOTHING_KEPT = "no per-image results: evaluate the run again"
+AGREES = 0.0025  # how far kept images may be off the run's own score, above 1 relatively: older files rounded boxes
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A row against the baseline: its differences by the name of the mean, or the reason why there are none."""
+    """A row against the baseline: its differences by the key of the score, or the reason why there are none."""
 
     reason: str = ""
     seeds: tuple[str, ...] = ()
@@ -40,7 +37,7 @@ class Comparison:
 
 
 class Comparer:
-    """Compares rows with one baseline; each run is matched and resampled once, while there is processor time left."""
+    """Compares rows with one baseline; each run is resampled once, while there is processor time left."""
 
     def __init__(self, baseline: Row, resamples: int = 1000, seconds: float = 20.0) -> None:
         self.baseline = baseline
@@ -76,20 +73,22 @@ class Comparer:
         return Comparison("", seeds, gaps[0].images, judged([gaps], [1.0]), runs)
 
     def gap(self, job: LoadedJob, other: LoadedJob) -> Gap | str:
-        """How far the first run is above the second, or why that cannot be said."""
-        theirs, mine = self.measure(other), self.measure(job)  # what many rows need is measured while there is time
+        """The scores of the first run minus those of the second, or why there is no difference."""
+        theirs, mine = self.measure(other), self.measure(job)  # the baseline first: every row needs it
         if isinstance(mine, str):
             return mine
         if isinstance(theirs, str):
             return f"{other.run}: {theirs}"
         if mine.split != theirs.split:
             return "not comparable: the splits differ (splits.json)"
+        if mine.keys != theirs.keys:
+            return "not comparable: other scores are kept per image"
         if mine.data != theirs.data:
             return "not comparable: images, labels or classes differ"
         return Gap.between(mine, theirs)
 
     def measure(self, job: LoadedJob) -> Measured | str:
-        """The run's means over all resamples, or why there are none."""
+        """The run's scores on all resamples, or why there are none."""
         assert job.folder is not None
         if job.run not in self._runs:
             if self.spent > self.seconds:
@@ -103,56 +102,46 @@ class Comparer:
         return self._runs[job.run]
 
     def _resample(self, job: LoadedJob, folder: RunFolder) -> Measured | str:
-        """From the boxes that the run kept, or those of `lightdet evaluate RUN` where they agree with its numbers."""
-        reason = NO_BOXES
-        for path in (folder.path / FILE_NAME, folder.path / "evaluate-val" / FILE_NAME):
-            if path.exists():
-                found = self._resample_file(job, folder, path)
-                if isinstance(found, Measured):
-                    return found
-                reason = found
+        """From what the run keeps per image, or from `lightdet evaluate RUN` if it agrees with the run's scores."""
+        reason = NOTHING_KEPT
+        for path in (folder.path, folder.path / "evaluate-val"):
+            kept = read_per_image(path)
+            if kept is None:
+                continue
+            measured = kept if isinstance(kept, str) else self._resample_images(job, folder, kept)
+            if isinstance(measured, Measured):
+                return measured
+            reason = measured
         return reason
 
-    def _resample_file(self, job: LoadedJob, folder: RunFolder, path: Path) -> Measured | str:
-        kept = read_detections(path)
-        if not kept.images:
-            return "no validation images"
-        records = match_records(kept.images, len(kept.classes))
-        if not any(record.truths.any() for record in records):
-            return "no truth in the validation images"
+    def _resample_images(self, job: LoadedJob, folder: RunFolder, kept: PerImage) -> Measured | str:
         # one draw for all runs on the same images; seeds whose splits differ are resampled independently of each other
-        data, count = _data_digest(kept), len(kept.images)
-        if data not in self._draws:
-            resamples = draw(count, self.resamples, seed=len(self._draws))
-            self._draws[data] = np.concatenate(
-                [np.ones((1, count), np.int64), resamples]
-            )  # the images themselves first
-        full, *resampled = mean_precisions(records, self._draws[data])
-        for name, value in zip(MEANS, full, strict=True):
-            told = job.metric(name)
-            if told is not None and not abs(told - value) <= AGREES:
-                return f"{FILE_NAME} gives {name} {value:.3f}, the run {told:.3f}: evaluate the run again"
+        if kept.data not in self._draws:
+            resamples = draw(kept.images, self.resamples, seed=len(self._draws))
+            every_image_once = np.ones((1, kept.images), np.int64)
+            self._draws[kept.data] = np.concatenate([every_image_once, resamples])
+        full, *resampled = kept.scores_on(self._draws[kept.data])
+        for key, value in zip(kept.keys, full, strict=True):
+            reported = job.metric(key)
+            if reported is not None and not abs(reported - value) <= AGREES * max(1.0, abs(reported)):
+                return f"{kept.file} gives {key} {value:.3f}, the run {reported:.3f}: evaluate the run again"
         splits = read_json(folder.path / "splits.json")
-        return Measured(count, data, digest(splits) if splits else "", full, np.stack(resampled))
-
-
-def _data_digest(kept: KeptDetections) -> str:
-    """Of classes, image ids and truth."""
-    truth = hashlib.sha256(b"".join(image.truth.tobytes() + b";" for image in kept.images)).hexdigest()
-    return digest([kept.classes, kept.image_ids, truth])
+        split = digest(splits) if splits else ""
+        return Measured(kept.images, kept.data, split, kept.keys, full, np.stack(resampled))
 
 
 def adjusted(comparisons: dict[int, Comparison]) -> dict[int, Comparison]:
-    """Holm's p values over all rows, separately for each mean; rows that share their trainings are one comparison."""
-    known = {found.runs: found for found in comparisons.values() if found.differences}
+    """Holm's p values over all rows, separately for each score; rows that share their trainings are one comparison."""
+    known = {each.runs: each for each in comparisons.values() if each.differences}
     by_runs: dict[tuple[str, ...], dict[str, Difference]] = {runs: {} for runs in known}
-    for name in MEANS:
-        p_values = holm([found.differences[name].p for found in known.values()])
-        for (runs, found), p in zip(known.items(), p_values, strict=True):
-            by_runs[runs][name] = replace(found.differences[name], holm=p)
+    for key in dict.fromkeys(key for each in known.values() for key in each.differences):
+        family = {runs: each.differences[key] for runs, each in known.items() if key in each.differences}
+        p_values = holm([difference.p for difference in family.values()])
+        for (runs, difference), p in zip(family.items(), p_values, strict=True):
+            by_runs[runs][key] = replace(difference, holm=p)
     return {
-        number: replace(found, differences=by_runs[found.runs]) if found.differences else found
-        for number, found in comparisons.items()
+        number: replace(each, differences=by_runs[each.runs]) if each.differences else each
+        for number, each in comparisons.items()
     }
 
 
@@ -163,7 +152,7 @@ def pairs_of(row: Row, other: Row) -> list[tuple[LoadedJob, LoadedJob]]:
 
 
 def find_row(rows: list[Row], words: str) -> Row:
-    """The row that a person means by its number or by `key=value` words. Raises LightdetError unless it is one."""
+    """The row named by its number or by `key=value` words. Raises LightdetError unless it is one."""
     asked = words.replace(",", " ").split()
     if len(asked) == 1 and asked[0].isdigit():
         found = [row for row in rows if row.number == int(asked[0])]

@@ -1,4 +1,4 @@
-"""What the page tells of a row when it is opened, as plain values for its script."""
+"""What the page shows of an opened row, as plain values for its script."""
 
 import math
 from collections.abc import Sequence
@@ -6,58 +6,62 @@ from typing import Any
 
 from lightdet.report.comparison import Comparison
 from lightdet.report.gallery import Gallery
-from lightdet.report.rows import MEANS, LoadedJob, Points, Row
+from lightdet.report.rows import LOSS, LoadedJob, Points, Row, whole
 from lightdet.report.tables import difference_text
 from lightdet.runs.jobs import inside
 
-PER_CLASS = {
-    "AP50": "ap50",
-    "AP75": "ap75",
-    "AP50-95": "ap50_95",
-    "precision": "precision",
-    "recall": "recall",
-    "F1": "f1",
-    "boxes": "truths",
-}
 POINT = ("threshold", "escape_rate", "overkill_rate")
 MOST_POINTS = 120  # of a curve
 
 
 def details(rows: Sequence[Row], comparisons: dict[int, Comparison], gallery: Gallery) -> dict[str, Any]:
-    """`rows`: number -> label, options, jobs; `runs`: folder -> numbers, curves, pictures, shared by the jobs."""
-    told: dict[str, Any] = {"rows": {}, "runs": {}, "perClass": list(PER_CLASS)}
+    """`rows`: number -> label, options, jobs; `runs`: folder -> numbers, curves, pictures, shared by the jobs;
+    `perClass`: titles of the numbers that a run has of each class."""
+    keys = _class_keys(rows)
+    titles = {score.key: score.title for score in rows[0].scores if score.per_class}
+    shown: dict[str, Any] = {"rows": {}, "runs": {}, "loss": LOSS}
+    shown["perClass"] = [titles.get(key, key.replace("_", " ")) for key in keys]
     for row in rows:
         jobs = []
         for job in row.jobs:
             key = job.run or job.name
-            if key not in told["runs"]:
-                told["runs"][key] = _run(job, gallery)
+            if key not in shown["runs"]:
+                shown["runs"][key] = _run(job, keys, gallery)
             jobs.append({"seed": job.seed, "status": job.status(), "run": key, "done": job.done})
         options = {**row.options, **row.choices}
-        told["rows"][str(row.number)] = {
+        shown["rows"][str(row.number)] = {
             "label": row.label,
             "options": {key: value for key, value in options.items() if key != "seed"},
-            "compared": compared(comparisons[row.number]),
+            "compared": compared(comparisons[row.number], rows),
             "jobs": jobs,
         }
-    return told
+    return shown
 
 
-def compared(found: Comparison) -> list[str]:
+def _class_keys(rows: Sequence[Row]) -> list[str]:
+    """The keys of all numbers that any run has of a class, in the order of the files."""
+    per_class = [
+        inside(job.results, "metrics", "per_class", name) for row in rows for job in row.jobs for name in job.classes()
+    ]
+    numbers = [each for each in per_class if isinstance(each, dict)]
+    return list(dict.fromkeys(key for each in numbers for key, value in each.items() if _plain(value) is not None))
+
+
+def compared(found: Comparison, rows: Sequence[Row]) -> list[str]:
     """The differences to the baseline as lines, or the reason why there are none."""
     if not found.differences:
         return [f"difference to the baseline: {found.reason}"]
     seeds = f"seeds {', '.join(found.seeds)}" if len(found.seeds) > 1 else f"seed {found.seeds[0]}"
     return [
-        f"{name} minus baseline: {difference_text(found.differences[key])} ({seeds}, {found.images} images)"
-        for name, key in MEANS.items()
+        f"{score.title} minus baseline: {difference_text(difference)} ({seeds}, {found.images} images)"
+        for score in whole(rows)
+        if (difference := found.differences.get(score.key)) is not None
     ]
 
 
-def _run(job: LoadedJob, gallery: Gallery) -> dict[str, Any]:
+def _run(job: LoadedJob, keys: Sequence[str], gallery: Gallery) -> dict[str, Any]:
     per_class = {
-        name: [inside(job.results, "metrics", "per_class", name, key) for key in PER_CLASS.values()]
-        for name in job.classes()
+        name: [inside(job.results, "metrics", "per_class", name, key) for key in keys] for name in job.classes()
     }
     point = inside(job.results, "metrics", "operating_point")
     return {

@@ -1,11 +1,11 @@
-"""How far a mean average precision is above another, and whether that may be believed. No torch here."""
+"""How far one run's scores lie above another's, and whether the difference may be believed. No torch here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lightdet.metric.bootstrap import MEANS, interval
+from lightdet.metric.bootstrap import interval
 from lightdet.metric.paired import degrees, over_images_and_seeds, p_value, seed_error
 
 SIGNIFICANT = 0.05
@@ -15,7 +15,7 @@ NOT_AFTER_HOLM = "not after Holm"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What one side of a comparison has more than the other, of one mean average precision."""
+    """One score of a row minus that of the baseline."""
 
     estimate: float
     over_images: tuple[float, float]  # 95 %
@@ -51,60 +51,67 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run's means on the full set and on every resample, and what they were measured on."""
+    """The scores of one run on all images and on every resample, and what they were measured on."""
 
     images: int
-    data: str  # digest of classes, image ids and truth
+    data: str  # digest of the image ids and, where it is kept, the ground truth
     split: str  # digest of splits.json, "" without one
-    full: np.ndarray  # (3,)
-    resampled: np.ndarray  # (R, 3)
+    keys: tuple[str, ...]  # of K scores
+    full: np.ndarray  # (K,)
+    resampled: np.ndarray  # (R, K)
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What one run's means are above another's, on the full set and on every resample."""
+    """The scores of one run minus those of another, on all images and on every resample."""
 
     images: int
-    full: np.ndarray  # (3,)
-    resampled: np.ndarray  # (R, 3)
+    keys: tuple[str, ...]  # of K scores
+    full: np.ndarray  # (K,)
+    resampled: np.ndarray  # (R, K)
 
     @classmethod
     def between(cls, mine: Measured, theirs: Measured) -> "Gap":
-        return cls(mine.images, mine.full - theirs.full, mine.resampled - theirs.resampled)
+        """Both measured on the same images, with the same keys."""
+        return cls(mine.images, mine.keys, mine.full - theirs.full, mine.resampled - theirs.resampled)
 
     @classmethod
     def mean(cls, gaps: Sequence["Gap"]) -> "Gap":
+        """Over gaps with the same keys."""
         full, resampled = (np.mean([getattr(gap, name) for gap in gaps], axis=0) for name in ("full", "resampled"))
-        return cls(gaps[0].images, full, resampled)
+        return cls(gaps[0].images, gaps[0].keys, full, resampled)
 
     def times(self, factor: float) -> "Gap":
-        return Gap(self.images, factor * self.full, factor * self.resampled)
+        return Gap(self.images, self.keys, factor * self.full, factor * self.resampled)
+
+    def of(self, key: str) -> float:
+        """The gap of one score on all images; NaN where the runs do not keep it per image."""
+        return float(self.full[self.keys.index(key)]) if key in self.keys else float("nan")
 
 
 def judged(groups: Sequence[Sequence[Gap]], weights: Sequence[float]) -> dict[str, Difference]:
-    """Gaps, one per pair of trainings, in groups whose weights add up to 1 -> their mean by the name of the mean
-    precision, judged alone; see `metric/paired.py`. Several groups have no common `seed_spread`: it is pooled."""
-    full = [np.stack([gap.full for gap in group]) for group in groups]  # of each (S, 3)
-    resampled = [np.stack([gap.resampled for gap in group]) for group in groups]  # of each (S, R, 3)
+    """Gaps, one per pair of trainings, in groups whose weights add up to 1 -> their mean by the key of the score, each
+    judged alone; see `metric/paired.py`. Several groups have no common `seed_spread`: it is pooled."""
+    return {key: _judged(index, groups, weights) for index, key in enumerate(groups[0][0].keys)}
+
+
+def _judged(index: int, groups: Sequence[Sequence[Gap]], weights: Sequence[float]) -> Difference:
+    full = [np.stack([gap.full[index] for gap in group]) for group in groups]  # of each (S,)
+    drawn = [np.stack([gap.resampled[:, index] for gap in group]) for group in groups]  # of each (S, R)
     images, freedom = groups[0][0].images, degrees(full)
-    found = {}
-    for index, name in enumerate(MEANS):
-        drawn = [values[:, :, index] for values in resampled]
-        weighted = [weight * values.mean(axis=0) for weight, values in zip(weights, drawn, strict=True)]
-        over_images = np.sum(weighted, axis=0)
-        over_both = over_images_and_seeds(drawn, weights) if freedom else None
-        estimate = float(sum(w * values[:, index].mean() for w, values in zip(weights, full, strict=True)))
-        image_error = float(np.nanstd(over_images))
-        trained = 0.0 if over_both is None else seed_error(over_images, over_both, freedom)
-        squares = sum(float(((values[:, index] - values[:, index].mean()) ** 2).sum()) for values in full)
-        p = p_value(estimate, image_error, trained, images, freedom)
-        found[name] = Difference(
-            estimate,
-            interval(over_images),
-            None if over_both is None else interval(over_both),
-            image_error,
-            (squares / freedom) ** 0.5 if freedom else None,
-            p,
-            p,
-        )
-    return found
+    over_images = np.sum([w * values.mean(axis=0) for w, values in zip(weights, drawn, strict=True)], axis=0)
+    over_both = over_images_and_seeds(drawn, weights) if freedom else None
+    estimate = float(sum(w * values.mean() for w, values in zip(weights, full, strict=True)))
+    image_error = float(np.nanstd(over_images))
+    trained = 0.0 if over_both is None else seed_error(over_images, over_both, freedom)
+    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in full)
+    p = p_value(estimate, image_error, trained, images, freedom)
+    return Difference(
+        estimate,
+        interval(over_images),
+        None if over_both is None else interval(over_both),
+        image_error,
+        (squares / freedom) ** 0.5 if freedom else None,
+        p,
+        p,
+    )

@@ -78,12 +78,12 @@ function close(row) {
 }
 
 function open(row) {
-  const told = details.rows[row.dataset.row];
-  const options = Object.entries(told.options).map(([key, value]) => `${key}=${value}`).join("  ");
-  const inner = make("div", { class: "inner" }, make("h3", {}, told.label));
-  for (const line of told.compared) inner.append(make("p", {}, line));
+  const shown = details.rows[row.dataset.row];
+  const options = Object.entries(shown.options).map(([key, value]) => `${key}=${value}`).join("  ");
+  const inner = make("div", { class: "inner" }, make("h3", {}, shown.label));
+  for (const line of shown.compared) inner.append(make("p", {}, line));
   inner.append(make("p", { class: "facts" }, options));
-  for (const job of told.jobs) inner.append(...jobParts(job, told.jobs.length > 1));
+  for (const job of shown.jobs) inner.append(...jobParts(job, shown.jobs.length > 1));
   row.after(make("tr", { class: "detail" }, make("td", { colspan: row.cells.length }, inner)));
   row.classList.add("open");
   row.querySelector("button").setAttribute("aria-expanded", "true");
@@ -100,12 +100,13 @@ function jobParts(job, several) {
   if (run.traceback) parts.push(make("p", { class: "facts" }, `traceback: ${run.traceback}`));
   const side = make("div", { class: "side" });
   if (Object.keys(run.classes).length) side.append(make("div", { class: "wide" }, classTable(run.classes)));
-  const maps = Object.entries(run.curves).filter(([name]) => name !== "loss");
-  if (maps.length) side.append(captioned(chart(maps, "mAP on validation, by epoch")));
-  if (run.curves.loss) side.append(captioned(chart([["loss", run.curves.loss]], "training loss, by epoch")));
+  const scores = Object.entries(run.curves).filter(([name]) => name !== details.loss);
+  if (scores.length) side.append(captioned(chart(scores, "scores on validation, by epoch")));
+  const loss = run.curves[details.loss];
+  if (loss) side.append(captioned(chart([[details.loss, loss]], "training loss, by epoch")));
   parts.push(side);
   if (run.pictures.length) parts.push(gallery(run.pictures));
-  else parts.push(make("p", { class: "facts" }, "no pictures were left by this run"));
+  else parts.push(make("p", { class: "facts" }, "this run has no pictures"));
   return parts;
 }
 

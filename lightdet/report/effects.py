@@ -9,13 +9,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lightdet.metric.bootstrap import MEANS
+from lightdet.core.score import primary_of
 from lightdet.report.comparison import Comparer, Comparison, adjusted, pairs_of
 from lightdet.report.difference import Gap, judged
 from lightdet.report.rows import LoadedJob, Row
 from lightdet.report.table import choice_names
 
-MAIN = MEANS.index("map50_95")
 Pairs = dict[str, tuple[LoadedJob, LoadedJob]]  # by seed: a training with the value, and one with the reference
 
 
@@ -30,7 +29,7 @@ class Effect:
     settings: int  # of the other choices that were trained with both
     pairs: int  # of trainings, over all settings and seeds
     comparison: Comparison
-    extent: tuple[float, float]  # mAP50-95 in the setting with least and with most
+    extent: tuple[float, float]  # of the primary score: in the setting with least and with most
     pooled: bool  # some setting has one seed, so the settings stand for seeds
 
 
@@ -42,10 +41,12 @@ def effects_of(rows: Sequence[Row], comparer: Comparer) -> list[Effect]:
         for value in dict.fromkeys(row.choices.get(choice, "") for row in rows):
             settings = _settings(rows, choice, value, reference) if value != reference else []
             if settings:
-                first = next(row.number for row in rows if row.choices.get(choice, "") == value)
+                first = next(row for row in rows if row.choices.get(choice, "") == value)
                 pairs = sum(map(len, settings))
-                comparison, extent, pooled = _judged(settings, comparer)
-                found.append(Effect(choice, value, reference, first, len(settings), pairs, comparison, extent, pooled))
+                comparison, extent, pooled = _judged(settings, comparer, primary_of(first.scores).key)
+                found.append(
+                    Effect(choice, value, reference, first.number, len(settings), pairs, comparison, extent, pooled)
+                )
     if not any(effect.settings > 1 for effect in found):
         return []
     compared = adjusted(dict(enumerate(effect.comparison for effect in found)))
@@ -69,8 +70,8 @@ def _settings(rows: Sequence[Row], choice: str, value: str, reference: str) -> l
     return settings
 
 
-def _judged(settings: list[Pairs], comparer: Comparer) -> tuple[Comparison, tuple[float, float], bool]:
-    """Comparison, extent and pooled of an effect; without numbers the reason, and an extent of NaN."""
+def _judged(settings: list[Pairs], comparer: Comparer, primary: str) -> tuple[Comparison, tuple[float, float], bool]:
+    """Comparison, extent of the primary score and pooled of an effect; without numbers the reason, an extent of NaN."""
     gaps: list[dict[str, Gap]] = []
     for pairs in settings:
         gaps.append({})
@@ -86,7 +87,7 @@ def _judged(settings: list[Pairs], comparer: Comparer) -> tuple[Comparison, tupl
     if pooled:  # scaled so that each setting counts once in the mean of the groups
         means = zip(groups, weights, strict=True)
         groups, weights = [[Gap.mean(group).times(weight * len(groups)) for group, weight in means]], [1.0]
-    alone = [float(Gap.mean(list(by_seed.values())).full[MAIN]) for by_seed in gaps]
+    alone = [Gap.mean(list(by_seed.values())).of(primary) for by_seed in gaps]
     seeds = tuple(dict.fromkeys(seed for pairs in settings for seed in pairs))
     runs = tuple(job.run for pairs in settings for pair in pairs.values() for job in pair)
     found = Comparison("", seeds, groups[0][0].images, judged(groups, weights), runs)

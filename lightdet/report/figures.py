@@ -1,4 +1,4 @@
-"""Plots of a study: mAP over the epochs, and what it costs: mAP against parameters and against operations."""
+"""Plots of a study: the primary score over the epochs, over parameters and over operations."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,27 +7,29 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lightdet.core.score import Score, best_of, primary_of
 from lightdet.draw.curves import DOTS_PER_INCH, dress, hex_colour, legend, note, over_whole, save
 from lightdet.draw.palette import FAINT, INK, class_colour, font, shorten
 from lightdet.report.rows import Row, Value
 
-NAMED = 18  # rows with a colour and a name of their own in one figure
+NAMED = 18  # rows with a colour and a name in one figure
 LETTERS = 12  # px high, of a name in a legend
 MOST_LABEL = 300  # px of a line of it
 MOST_LINES = 3  # of a name, where there is room for them
 ALL_LINES = 24  # of a legend with names of several lines
-MEAN = "mAP50-95"
-Point = tuple[Row, float, Value]  # row, its cost, its mAP50-95
+Point = tuple[Row, float, Value]  # row, its cost, its primary score
 
 
 def plot_over_epochs(rows: Sequence[Row], path: Path) -> Path:
     """A line per seed through the epochs that were validated, a colour per row; of many rows the best ones.
 
-    A row that is answered by another row's training has no line of its own.
+    A row that shares the training of another row has no line.
     """
-    curves = {row.number: [job.curves[MEAN] for job in row.jobs if MEAN in job.curves] for row in rows}
+    score = primary_of(rows[0].scores)
+    curves = {row.number: [job.curves[score.title] for job in row.jobs if score.title in job.curves] for row in rows}
     drawn = [row for row in rows if curves[row.number] and not all(job.shared_with for job in row.jobs)]
-    best = sorted(drawn, key=lambda row: -max(max(values) for _, values in curves[row.number]))[:NAMED]
+    reached = {row.number: best_of(score, [best_of(score, ys) for _, ys in curves[row.number]]) for row in drawn}
+    best = sorted(drawn, key=lambda row: reached[row.number], reverse=score.higher_is_better)[:NAMED]
     figure, axes = empty()
     for row in (row for row in drawn if row in best):
         colour = _colour(row, best)
@@ -35,20 +37,25 @@ def plot_over_epochs(rows: Sequence[Row], path: Path) -> Path:
             marker = "o" if len(epochs) <= 30 else ""
             label = "_nolegend_" if index else legend_name(row, len(best))
             axes.plot(epochs, values, color=colour, linewidth=1.5, marker=marker, markersize=3, label=label)
-    axes.set(ylabel=f"{MEAN} on validation", ylim=(0, None))
+    axes.set(ylabel=f"{score.title} on validation")
+    if all(value >= 0 for value in reached.values()):
+        axes.set_ylim(bottom=0)
     over_whole(axes, "epoch")
-    dress(axes, f"{MEAN} over the epochs" + (f", the best {NAMED} of {len(drawn)} rows" if len(drawn) > NAMED else ""))
+    some = f", the best {NAMED} of {len(drawn)} rows" if len(drawn) > NAMED else ""
+    dress(axes, f"{score.title} over the epochs{some}")
     return finish(figure, axes, path, "no epoch was validated")
 
 
 def plot_cost(rows: Sequence[Row], cost: Callable[[Row], float | None], words: str, unit: float, path: Path) -> Path:
-    """mAP50-95 over a cost divided by `unit`, with spreads over seeds; the line joins the rows that no other beats."""
+    """The primary score over a cost divided by `unit`, with spreads over seeds; the line joins the rows that no other
+    row beats."""
+    score = primary_of(rows[0].scores)
     points: list[Point] = []
     for row in rows:
-        price, value = cost(row), row.over_seeds(lambda job: job.metric("map50_95"))
+        price, value = cost(row), row.value(score)
         if price is not None and value is not None:
             points.append((row, price / unit, value))
-    front = pareto(points)
+    front = pareto(points, score)
     named = [row for row, _, _ in (points if len(points) <= NAMED else front)][:NAMED]
     figure, axes = empty()
     axes.step(
@@ -71,8 +78,8 @@ def plot_cost(rows: Sequence[Row], cost: Callable[[Row], float | None], words: s
     elif prices and min(prices) < 0.5 * max(prices):
         axes.set_xlim(0, 1.1 * max(prices))
     axes.margins(x=0.15, y=0.15)
-    axes.set(xlabel=words, ylabel=f"{MEAN} on validation")
-    dress(axes, f"{MEAN} and cost")
+    axes.set(xlabel=words, ylabel=f"{score.title} on validation")
+    dress(axes, f"{score.title} and cost")
     return finish(figure, axes, path, "no finished row")
 
 
@@ -84,11 +91,12 @@ def _mark(axes: Axes, points: Sequence[Point], colour: str, label: str) -> None:
     axes.plot(x, y, "o", color=colour, markersize=6, label=label)
 
 
-def pareto(points: Sequence[Point]) -> list[Point]:
-    """Those that no other beats in cost and mAP at once, cheapest first."""
+def pareto(points: Sequence[Point], score: Score) -> list[Point]:
+    """The points that no other beats in cost and score at once, cheapest first."""
+    sign = 1 if score.higher_is_better else -1
     front: list[Point] = []
-    for point in sorted(points, key=lambda point: (point[1], -point[2].mean)):
-        if not front or point[2].mean > front[-1][2].mean:
+    for point in sorted(points, key=lambda point: (point[1], -sign * point[2].mean)):
+        if not front or sign * point[2].mean > sign * front[-1][2].mean:
             front.append(point)
     return front
 

@@ -1,12 +1,12 @@
-"""Published numbers beside ours: `paper.yaml`, typed by a person, shown in columns of their own.
+"""Published numbers beside ours: `paper.yaml`, written by hand, shown in separate columns.
 
-epochs: 300                      # how long a training must be to be held against them; leave out where nobody knows
-other_data: why                  # given where the paper's images are not to be had: nothing is then called reproduced
+epochs: 300                      # of the published trainings; leave out where they are not known
+other_data: why                  # where the images of the paper are not available: no row is then called reproduced
 notes: [what to doubt, ...]
 rows:
   model=proposed:                # choices that a row must have
     source: Huang et al. 2024, Table 1
-    mAP50: 98.5                  # any names; shown as they are written, in the paper's own unit
+    mAP50: 98.5                  # any names; shown as written, in the unit of the paper
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,9 @@ from pathlib import Path
 import yaml
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.score import Score
 from lightdet.report.comparison import fits
-from lightdet.report.rows import MEANS, Loader, Row
+from lightdet.report.rows import Loader, Row, Value, whole
 from lightdet.report.table import DASH, Cell, Column, Table, amount, measured
 from lightdet.runs.jobs import inside
 
@@ -26,7 +27,7 @@ SOURCE = "source"
 NOT_RUN = "not run"
 REPRODUCED = "reproduced"
 FEWEST_SEEDS = 3
-SPREADS = 2  # sample standard deviations over seeds that a published training may lie above our mean
+SPREADS = 2  # sample standard deviations over seeds by which a published score may be better than our mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Published:
 
 @dataclass(slots=True)
 class Paper:
-    """Columns in order, their words per published row, and what the paper's numbers may be held against."""
+    """Columns in order, their words per published row, and what the numbers of the paper are compared with."""
 
     columns: list[str] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
@@ -59,7 +60,7 @@ def _numbers(entry: Published) -> list[int]:
 
 
 def find_paper(given: Path | None, study: Path, out: Path) -> Path:
-    """The file that a person names, else the one in the study's folder, else the one beside the report. Raises
+    """The file that --paper names, else the one in the study's folder, else the one beside the report. Raises
     LightdetError for a named one that is not there."""
     if given is None:
         own = study / FILE_NAME
@@ -87,7 +88,7 @@ def read_paper(path: Path, rows: Sequence[Row]) -> Paper:
     paper.notes += map(str, notes or [])
     for words, entry in entries.items():
         if not isinstance(entry, dict) or not entry.get(SOURCE):
-            raise LightdetError(f"{path}: {words}: published numbers need a source: say where they are printed")
+            raise LightdetError(f"{path}: {words}: published numbers need a source: add where they are printed")
         cells = {str(name): str(value) for name, value in entry.items()}
         paper.columns += [name for name in cells if name not in (*paper.columns, SOURCE)]
         found = [row for row in rows if fits(row, str(words).replace(",", " ").split())]
@@ -96,22 +97,24 @@ def read_paper(path: Path, rows: Sequence[Row]) -> Paper:
     return paper
 
 
-def paper_table(paper: Paper) -> Table | None:
+def paper_table(paper: Paper, rows: Sequence[Row]) -> Table | None:
     """A line per published row and row of the study that it fits: what became of it, ours, and theirs."""
     if not paper.published:
         return None
-    columns = [Column("choices", numeric=False), Column("row"), Column("here", numeric=False), *map(Column, MEANS)]
+    scores = whole(rows)
+    columns = [Column("choices", numeric=False), Column("row"), Column("here", numeric=False)]
+    columns += [Column(score.title) for score in scores]
     columns += [Column("parameters"), *(Column(f"paper: {name}", numeric=False, paper=True) for name in paper.columns)]
     table = Table("table7_published", "Table 7: published numbers beside ours", columns)
     for entry in paper.published:
         theirs = [Cell(entry.cells.get(name, "")) for name in paper.columns]
         for row in entry.rows or (None,):
             if row is None:
-                ours = [Cell(DASH), Cell(NOT_RUN), *(Cell(DASH) for _ in MEANS), Cell(DASH)]
+                ours = [Cell(DASH), Cell(NOT_RUN), *(Cell(DASH) for _ in scores), Cell(DASH)]
             else:
-                means = [measured(row.over_seeds(lambda job, key=key: job.metric(key))) for key in MEANS.values()]  # type: ignore[misc]
+                values = [measured(row.value(score)) for score in scores]
                 number = Cell(str(row.number), row.number)
-                ours = [number, Cell(standing(row, entry, paper)), *means, amount(row.cost("parameters"))]
+                ours = [number, Cell(standing(row, entry, paper)), *values, amount(row.cost("parameters"))]
             table.lines.append([Cell(entry.words), *ours, *theirs])
             table.rows.append(row.number if row else 0)
     table.notes.append(_rule(paper))
@@ -120,7 +123,7 @@ def paper_table(paper: Paper) -> Table | None:
 
 
 def standing(row: Row, entry: Published, paper: Paper) -> str:
-    """What a row of the study may be called beside a published one."""
+    """The outcome of a row of the study beside a published one, in words."""
     if not row.finished:
         return NOT_RUN if all(job.state == "queued" for job in row.jobs) else "not finished"
     shortest = min(job.epochs for job in row.finished)
@@ -134,35 +137,40 @@ def standing(row: Row, entry: Published, paper: Paper) -> str:
 
 
 def _reached(row: Row, entry: Published) -> str:
-    """Whether no published mean (a number above 1 is per cent) lies further above ours than trainings vary."""
+    """Whether no published score is better than ours by more than trainings vary."""
     reached: dict[str, bool] = {}
-    for name, key in MEANS.items():
-        value, told = row.over_seeds(lambda job, key=key: job.metric(key)), _share(entry.cells.get(name))  # type: ignore[misc]
-        if value is None or told is None:
+    for score in row.scores:
+        value = None if score.per_class else row.value(score)
+        published = None if value is None else _published(entry.cells.get(score.title), value)
+        if value is None or published is None:
             continue
         if value.spread is None or value.seeds < FEWEST_SEEDS:
             return "trained in full, too few seeds to tell"
-        reached[name] = value.mean + SPREADS * value.spread >= told
+        reached[score.title] = _reaches(score, value.mean, SPREADS * value.spread, published)
     if not reached:
-        return "trained in full, no published mean to compare with"
-    short = [name for name, is_reached in reached.items() if not is_reached]
+        return "trained in full, no published score to compare with"
+    short = [title for title, is_reached in reached.items() if not is_reached]
     return f"trained in full, {', '.join(short)} not reached" if short else REPRODUCED
 
 
-def _share(text: str | None) -> float | None:
-    """98.5 or 0.985 -> 0.985; None for words."""
+def _reaches(score: Score, mean: float, margin: float, published: float) -> bool:
+    return mean + margin >= published if score.higher_is_better else mean - margin <= published
+
+
+def _published(text: str | None, ours: Value) -> float | None:
+    """In our unit: beside a share of ours, 98.5 is 0.985; None for words."""
     try:
         value = float(text or "")
     except ValueError:
         return None
-    return value / 100 if value > 1 else value
+    return value / 100 if value > 1 >= ours.most else value
 
 
 def _rule(paper: Paper) -> str:
-    words = 'Columns headed "paper" are what others printed, in their unit; the others were measured here. '
+    words = 'Columns headed "paper" are published, in their unit; the others are measured here. '
     if paper.other_data:
         return words + f"No row is called reproduced: {paper.other_data}."
     return words + (
-        f'"Reproduced": trained at least as long with {FEWEST_SEEDS} seeds or more, and no published mean lies more '
-        f"than {SPREADS} sample standard deviations above ours."
+        f'"Reproduced": trained at least as long with {FEWEST_SEEDS} seeds or more, and no published score is better '
+        f"than ours by more than {SPREADS} sample standard deviations."
     )

@@ -1,8 +1,9 @@
-"""A study as its files tell it: one row per set of choices, one job per seed, each file read once. No torch here."""
+"""A study from its files: one row per set of choices, one job per seed, each file read once. No torch here."""
 
 import csv
 import statistics
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ import yaml
 from lightdet.config.moved import with_current_names
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import plain
-from lightdet.draw.curves import VALIDATION, read_columns
+from lightdet.core.score import Score
+from lightdet.draw.curves import read_columns
+from lightdet.metric.detection_scores import DETECTION_SCORES
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.jobs import Job, inside, read_jobs
 from lightdet.runs.table import choice_columns, distinct_choices
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Points = tuple[list[float], list[float]]  # epochs and values
-MEANS = {"mAP50": "map50", "mAP75": "map75", "mAP50-95": "map50_95"}
+LOSS = "loss"
 UNREADABLE = ("unreadable", "missing")
 
 
@@ -29,7 +32,7 @@ class LoadedJob(Job):
 
     folder: RunFolder | None = None
     config: dict[str, Any] = field(default_factory=dict)
-    curves: dict[str, Points] = field(default_factory=dict)  # mAP50, mAP75, mAP50-95 and loss over epochs
+    curves: dict[str, Points] = field(default_factory=dict)  # the declared scores by title, and the loss, over epochs
     notes: list[str] = field(default_factory=list)  # files that could not be read
 
     @property
@@ -38,13 +41,13 @@ class LoadedJob(Job):
 
     @property
     def epochs(self) -> int:
-        """How many epochs were trained."""
-        told = inside(self.results, "epochs")
+        """How many epochs are trained."""
+        reported = inside(self.results, "epochs")
         last = max((int(points[0][-1]) for points in self.curves.values()), default=0)
-        return told if isinstance(told, int) else last
+        return reported if isinstance(reported, int) else last
 
     @property
-    def asked_epochs(self) -> int | None:
+    def max_epochs(self) -> int | None:
         value = inside(self.config, "trainer", "max_epochs")
         return value if isinstance(value, int) else None
 
@@ -54,8 +57,8 @@ class LoadedJob(Job):
         return str(inside(self.config, "image_size") or self.options.get("image_size", "-"))
 
     def status(self) -> str:
-        """What became of it, such as "finished, 60 epochs" or "failed after 3 of 60 epochs: loss is nan"."""
-        state, asked = self.state, self.asked_epochs
+        """Its state in words, such as "finished, 60 epochs" or "failed after 3 of 60 epochs: loss is nan"."""
+        state, asked = self.state, self.max_epochs
         trained = f"{self.epochs} of {asked or '?'} epochs"
         if state == "done":
             whole = f"finished, {self.epochs} epoch{'' if self.epochs == 1 else 's'}"
@@ -84,10 +87,11 @@ class Row:
     choices: dict[str, str]  # in what the rows of the study differ
     options: dict[str, str]  # every chosen option and plain value
     jobs: list[LoadedJob]
+    scores: tuple[Score, ...] = DETECTION_SCORES  # of the study's task
 
     @property
     def label(self) -> str:
-        """Its choices but for those that its model has no use for."""
+        """Its choices without those that its model does not use."""
         return " ".join(f"{key}={value}" for key, value in self.choices.items() if value != "-") or "default"
 
     @property
@@ -95,30 +99,34 @@ class Row:
         return [job for job in self.jobs if job.done]
 
     def over_seeds(self, read: Callable[[Job], float | None]) -> Value | None:
-        """A number of the finished seeds; None where no seed has it."""
+        """A number over the finished seeds; None where no seed has it."""
         values = [value for job in self.finished if (value := read(job)) is not None]
         if not values:
             return None
         spread = statistics.stdev(values) if len(values) > 1 else None
         return Value(statistics.fmean(values), spread, len(values), min(values), max(values))
 
+    def value(self, score: Score) -> Value | None:
+        """A score of the validation split over the finished seeds."""
+        return self.over_seeds(lambda job: job.metric(score.key))
+
     def cost(self, name: str) -> float | None:
         """A number of the network, which the seeds share."""
         return next((value for job in self.finished if (value := job.cost(name)) is not None), None)
 
     def seeds(self) -> str:
-        """How many seeds stand behind the means."""
+        """The number of seeds behind the means, in words."""
         count = len(self.finished)
         if count == 1:
             return "one seed, no spread"
         return f"{count} seeds" if count else "none finished"
 
-    def said(self, read: Callable[[LoadedJob], Any]) -> str:
-        """One word per seed, each different one named once."""
+    def words(self, read: Callable[[LoadedJob], Any]) -> str:
+        """A value of every seed, each different one once."""
         return ", ".join(dict.fromkeys(str(read(job)) for job in self.jobs))
 
     def status(self) -> str:
-        """Of all seeds, those that say the same together."""
+        """The state of all seeds in words, equal ones together."""
         groups: dict[str, list[str]] = {}
         for job in self.jobs:
             groups.setdefault(job.status(), []).append(job.seed)
@@ -128,12 +136,13 @@ class Row:
 
 
 def read_study(study_path: Path) -> list[Row]:
-    """The rows in the order of the sweep. Raises LightdetError for a folder that is no study."""
+    """The rows in the order of the sweep. Raises LightdetError for a folder that is no study, and for several tasks."""
     if not study_path.is_dir():
         raise LightdetError(f"{study_path}: no such folder; name the folder of a study, runs/<study>")
     jobs = read_jobs(study_path)
     if not jobs:
         raise LightdetError(f"{study_path}: no study here (no jobs/*.json); name a folder runs/<study>")
+    scores = _scores(jobs, study_path)
     columns = choice_columns(jobs)
     runs: dict[str, LoadedJob] = {}
     rows: dict[tuple[tuple[str, str], ...], Row] = {}
@@ -141,13 +150,25 @@ def read_study(study_path: Path) -> list[Row]:
         choices = distinct_choices(job, columns)
         if job.state in UNREADABLE and not job.choices:
             choices = {"job": job.name}
-        row = rows.setdefault(tuple(choices.items()), Row(len(rows) + 1, choices, job.options, []))
+        row = rows.setdefault(tuple(choices.items()), Row(len(rows) + 1, choices, job.options, [], scores))
         if not any(job.run and other.run == job.run and other.seed == job.seed for other in row.jobs):
-            row.jobs.append(_load(job, study_path, runs))  # a search may come to the same choices twice
+            row.jobs.append(_load(job, study_path, runs, scores))  # a search may come to the same choices twice
     return list(rows.values())
 
 
-def _load(job: Job, study_path: Path, runs: dict[str, LoadedJob]) -> LoadedJob:
+def _scores(jobs: list[Job], study_path: Path) -> tuple[Score, ...]:
+    """What the jobs of one task declare, each score once; that of detection while no training has begun."""
+    tasks = Counter(job.task for job in jobs if job.task)
+    if len(tasks) > 1:
+        counts = ", ".join(f"{task} ({count} jobs)" for task, count in tasks.items())
+        raise LightdetError(
+            f"{study_path}: a report compares jobs of one task, here are {counts}; use a study for each"
+        )
+    declared = {score.key: score for job in jobs for score in job.scores}  # one key, one column
+    return tuple(declared.values()) or DETECTION_SCORES
+
+
+def _load(job: Job, study_path: Path, runs: dict[str, LoadedJob], scores: Sequence[Score]) -> LoadedJob:
     """The job with the files of its run; jobs that share a run read them once."""
     loaded = LoadedJob(**{each.name: getattr(job, each.name) for each in fields(job)})
     if not job.run:
@@ -156,7 +177,7 @@ def _load(job: Job, study_path: Path, runs: dict[str, LoadedJob]) -> LoadedJob:
     if first is loaded:
         folder = loaded.folder = RunFolder(study_path / job.run)
         loaded.config = _read(lambda: _mapping(folder.config_path), loaded.notes) or {}
-        loaded.curves = _read(lambda: _curves(folder.metrics_csv), loaded.notes) or {}
+        loaded.curves = _read(lambda: _curves(folder.metrics_csv, scores), loaded.notes) or {}
         return loaded
     return replace(loaded, folder=first.folder, config=first.config, curves=first.curves, notes=first.notes)
 
@@ -183,15 +204,20 @@ def _mapping(path: Path) -> dict[str, Any]:
     return with_current_names(content)
 
 
-def _curves(metrics_csv: Path) -> dict[str, Points]:
-    """mAP and total loss over epochs; epochs without a validation have no mAP and no point."""
+def _curves(metrics_csv: Path, scores: Sequence[Score]) -> dict[str, Points]:
+    """The scores by title and the total loss over epochs; an epoch without validation has no score and no point."""
     if not metrics_csv.exists():
         return {}
     columns = read_columns(metrics_csv)
-    wanted = {**VALIDATION, "train/loss": "loss"}
+    wanted = {score.log_name: score.title for score in scores if not score.per_class} | {"train/loss": LOSS}
     return {title: columns[name] for name, title in wanted.items() if name in columns}
 
 
+def whole(rows: Sequence[Row]) -> list[Score]:
+    """The scores of the whole set, as the study's task declares them."""
+    return [score for score in rows[0].scores if not score.per_class]
+
+
 def all_classes(rows: Iterable[Row]) -> list[str]:
-    """The classes that any row was measured on, in the order in which they first appear."""
+    """The classes with per-class scores in any row, in the order in which they first appear."""
     return list(dict.fromkeys(name for row in rows for job in row.finished for name in job.classes()))

@@ -1,12 +1,14 @@
-"""Rows over their seeds: mean, spread and range, the paired difference to the baseline, and what could have been seen.
+"""Rows over their seeds: mean, spread, range, paired difference to the baseline, and the least difference to detect.
 
-`seed_tables` gives them as plain data to whoever publishes them elsewhere.
+`seed_tables` returns them as plain data.
 """
 
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightdet.core.score import Score, leading, primary_of
+from lightdet.core.table import to_text
 from lightdet.metric.paired import detectable_over_images, detectable_over_seeds
 from lightdet.report.comparison import Comparer, Comparison, find_row
 from lightdet.report.difference import Difference
@@ -24,10 +26,8 @@ from lightdet.report.table import (
     opening,
     plain,
 )
-from lightdet.runs.table import MEANS as COMPARED
-from lightdet.runs.table import aligned
 
-NAMES = {"mAP50-95": "table5_seeds_map50_95", "mAP50": "table6_seeds_map50"}
+FIRST_NUMBER = 5  # of these tables in a report
 COLUMNS = ("n", "min", "max", "pairs", "- baseline", "95 % low", "95 % high", "p", "p (Holm)")
 MOST_LINES = 30  # of a terminal
 DIFFERS = "differs"
@@ -36,9 +36,9 @@ DIFFERS = "differs"
 def seed_tables(
     study: Path, baseline: str | None = None, resamples: int = 1000, seconds: float = 20.0
 ) -> list[PlainTable]:
-    """Name, title, header, rows and notes of a study's statistics, mAP50-95 first; numbers are 0..1, empty cells None.
+    """Name, title, header, rows and notes of a study's statistics, the primary score first; empty cells are None.
 
-    `baseline` is a row's number or choices (None: the first row), `seconds` of processor time bound the resampling.
+    `baseline`: number or choices of a row (None: the first row); `seconds` of processor time bound the resampling.
     Raises LightdetError for a folder that is no study and for a baseline that is not one row.
     """
     rows = read_study(study)
@@ -48,18 +48,19 @@ def seed_tables(
 
 
 def build_seed_tables(rows: Sequence[Row], comparisons: dict[int, Comparison]) -> list[Table]:
-    """One per mean; `comparisons` by row number."""
-    return [seed_table(number, name, rows, comparisons) for number, name in enumerate(NAMES, start=5)]
+    """One per leading score, the primary one first; `comparisons` by row number."""
+    scores = sorted(leading(rows[0].scores), key=lambda score: not score.primary)
+    return [seed_table(number, score, rows, comparisons) for number, score in enumerate(scores, start=FIRST_NUMBER)]
 
 
-def seed_table(number: int, name: str, rows: Sequence[Row], comparisons: dict[int, Comparison]) -> Table:
+def seed_table(number: int, score: Score, rows: Sequence[Row], comparisons: dict[int, Comparison]) -> Table:
     """A line per row: its seeds, then its difference to the baseline on the seeds that both have."""
-    names, key = choice_names(rows), COMPARED[name]
-    columns = [*head(rows), Column(name), *map(Column, COLUMNS), Column("verdict", numeric=False)]
+    names, key = choice_names(rows), score.key
+    columns = [*head(rows), Column(score.title), *map(Column, COLUMNS), Column("verdict", numeric=False)]
     columns += [Column("visible, seeds"), Column("visible, images")]
-    table = Table(NAMES[name], f"Table {number}: {name} over seeds and images", columns)
+    table = Table(f"table{number}_seeds_{key}", f"Table {number}: {score.title} over seeds and images", columns)
     for row in rows:
-        value, found = row.over_seeds(lambda job: job.metric(key)), comparisons[row.number]
+        value, found = row.value(score), comparisons[row.number]
         extent = [_number(None), _number(None)] if value is None else [_number(value.least), _number(value.most)]
         count = Cell(str(value.seeds), value.seeds) if value else Cell(DASH)
         difference = found.differences.get(key)
@@ -71,9 +72,9 @@ def seed_table(number: int, name: str, rows: Sequence[Row], comparisons: dict[in
 
 
 def _difference_cells(found: Comparison, difference: Difference | None) -> list[Cell]:
-    """From "pairs" to the end of the line."""
+    """The cells from "pairs" to the end of the line."""
     if difference is None:
-        return [Cell(DASH)] * 6 + [Cell(found.reason), Cell(DASH), Cell(DASH)]
+        return [Cell(DASH)] * 6 + [Cell(found.reason or DASH), Cell(DASH), Cell(DASH)]
     low, high = difference.interval
     signed = [Cell(f"{value:+.3f}", value) for value in (difference.estimate, low, high)]
     chances = [chance(p) for p in (difference.p, difference.holm)]
@@ -159,17 +160,18 @@ def _extent(values: Sequence[float]) -> str:
     return least if least == most else f"{statistics.median(values):.3f} (median; {least} to {most} by row)"
 
 
-def short_text(rows: Sequence[Row], comparisons: dict[int, Comparison], name: str = "mAP50-95") -> str:
-    """For a terminal: choices, mean ± sd (n), difference, interval and verdict; of many rows the first ones."""
-    body = []
+def short_text(rows: Sequence[Row], comparisons: dict[int, Comparison]) -> str:
+    """For a terminal: choices, the primary score as mean ± sd (n), difference, interval and verdict; of many rows the
+    first ones."""
+    score, body = primary_of(rows[0].scores), []
     for row in rows[:MOST_LINES]:
-        value = row.over_seeds(lambda job: job.metric(COMPARED[name]))
+        value = row.value(score)
         mean = DASH if value is None else f"{measured(value).text} ({value.seeds})"
         found = comparisons[row.number]
-        difference = found.differences.get(COMPARED[name])
+        difference = found.differences.get(score.key)
         against = DASH if difference is None else difference.text()
-        told = found.reason if difference is None else verdict(difference)
-        body.append([str(row.number), row.label, mean, against, told])
-    heads = [[words] for words in ("row", "choices", f"{name} ± sd (n)", "- baseline [95 %]", "")]
-    text = aligned(heads, body, left=2)
+        outcome = found.reason if difference is None else verdict(difference)
+        body.append([str(row.number), row.label, mean, against, outcome])
+    header = ("row", "choices", f"{score.title} ± sd (n)", "- baseline [95 %]", "")
+    text = to_text(header, body, (False, False, True, True, False))
     return text if len(rows) <= MOST_LINES else f"{text}\n... and {len(rows) - MOST_LINES} more rows"

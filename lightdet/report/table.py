@@ -1,11 +1,10 @@
 """A table before it is Markdown, CSV or HTML: columns, and cells that know their number."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from lightdet.core import table as writer
 from lightdet.report.rows import Row, Value
 
 DASH = "-"
@@ -14,7 +13,7 @@ SPREAD = " spread"  # what the header of such a column ends with
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What is printed, and the number behind it."""
+    """The text, and the number behind it."""
 
     text: str
     number: float | None = None
@@ -25,7 +24,7 @@ class Cell:
 class Column:
     name: str
     numeric: bool = True
-    paper: bool = False  # published by somebody else, never measured here
+    paper: bool = False  # published elsewhere, not measured here
     worded: bool = False  # its text says more than its number
 
 
@@ -35,7 +34,7 @@ class Table:
     title: str
     columns: list[Column]
     lines: list[list[Cell]] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)  # number of the study's row that a line stands for
+    rows: list[int] = field(default_factory=list)  # of the study, one per line
     notes: list[str] = field(default_factory=list)
 
 
@@ -76,20 +75,14 @@ def choice_names(rows: Sequence[Row]) -> list[str]:
 
 def to_markdown(table: Table) -> str:
     """With its title and notes."""
-
-    def line(cells: Sequence[str]) -> str:
-        return (
-            "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"
-        )
-
-    rule = "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
-    lines = [line([cell.text for cell in cells]) for cells in table.lines]
+    texts = [[cell.text for cell in cells] for cells in table.lines]
+    header, numeric = [column.name for column in table.columns], [column.numeric for column in table.columns]
     notes = "".join(f"\n{note.replace('<', '&lt;')}\n" for note in table.notes)
-    return "\n".join([f"## {table.title}", "", line([column.name for column in table.columns]), rule, *lines, notes])
+    return "\n".join([f"## {table.title}", "", writer.to_markdown(header, texts, numeric), notes])
 
 
 class PlainTable(NamedTuple):
-    """A table as plain data, at full precision: what a file or a tracker takes."""
+    """A table as plain data, at full precision, for files and trackers."""
 
     name: str
     title: str
@@ -100,7 +93,7 @@ class PlainTable(NamedTuple):
 
 def plain(table: Table) -> PlainTable:
     """A column of spreads follows one that has any; a cell of a numeric column without a number keeps its words, and
-    one that says nothing is None."""
+    an empty one is None."""
     spreads = [any(cells[index].spread is not None for cells in table.lines) for index in range(len(table.columns))]
     header: list[str] = []
     for column, spread in zip(table.columns, spreads, strict=True):
@@ -118,10 +111,10 @@ def plain(table: Table) -> PlainTable:
 
 def to_csv(table: Table) -> str:
     """The plain table as a file: a dash where a number is missing, nothing where a spread is."""
-    content, out = plain(table), io.StringIO()
+    content = plain(table)
     blanks = ["" if name.endswith(SPREAD) else DASH for name in content.header]
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(content.header)
-    for values in content.rows:
-        writer.writerow([blank if value is None else value for value, blank in zip(values, blanks, strict=True)])
-    return out.getvalue()
+    lines = [
+        [blank if value is None else value for value, blank in zip(values, blanks, strict=True)]
+        for values in content.rows
+    ]
+    return writer.to_csv([content.header, *lines])

@@ -1,17 +1,17 @@
-"""The tables of a study: AP50 per class, mean precisions with their differences, cost, attention by grid."""
+"""The tables of a study: scores per class, scores with their differences, test split, cost, attention by grid."""
 
 import math
 from collections.abc import Sequence
 
+from lightdet.core.score import leading, primary_of
 from lightdet.report.comparison import Comparison
 from lightdet.report.cost import Costs
 from lightdet.report.difference import NOT_AFTER_HOLM, Difference
 from lightdet.report.effects import Effect
 from lightdet.report.paper import SOURCE, Paper, paper_table
-from lightdet.report.rows import MEANS, Row, all_classes
+from lightdet.report.rows import Row, all_classes, whole
 from lightdet.report.seeds import build_seed_tables
 from lightdet.report.table import DASH, Cell, Column, Table, amount, chance, choice_names, head, measured, opening
-from lightdet.runs.table import MEANS as COMPARED
 
 
 def build_tables(
@@ -23,59 +23,73 @@ def build_tables(
     sizes: Sequence[int],
 ) -> list[Table]:
     """All of them; `comparisons` by row number."""
-    tables = [class_table(rows), mean_table(rows, comparisons, paper), cost_table(rows, costs, sizes)]
-    grid = attention_table(rows)
-    published = paper_table(paper)
-    tables += [*([grid] if grid else []), *build_seed_tables(rows, comparisons)]
-    return [*tables, *([published] if published else []), *([effect_table(effects)] if effects else [])]
+    tables = [class_table(rows), score_table(rows, comparisons, paper), cost_table(rows, costs, sizes)]
+    tables += [attention_table(rows), *build_seed_tables(rows, comparisons), paper_table(paper, rows)]
+    tables += [effect_table(effects, rows) if effects else None, test_table(rows)]
+    return [table for table in tables if table is not None]
 
 
-def class_table(rows: Sequence[Row]) -> Table:
-    """AP50 per class and their mean."""
-    names, classes = choice_names(rows), all_classes(rows)
-    columns = [*head(rows), *map(Column, classes), Column("mean (mAP50)"), Column("seeds", numeric=False)]
-    table = Table("table1_ap50", "Table 1: AP50 per class", columns)
+def class_table(rows: Sequence[Row]) -> Table | None:
+    """The first per-class score, class by class, and the first score of the whole set; None without such a score."""
+    names, classes, scores = choice_names(rows), all_classes(rows), rows[0].scores
+    per_class = next((score for score in scores if score.per_class), None)
+    if per_class is None:
+        return None
+    key, together = per_class.key, leading(scores)[0]
+    columns = [*head(rows), *map(Column, classes), Column(f"mean ({together.title})"), Column("seeds", numeric=False)]
+    table = Table(f"table1_{key}", f"Table 1: {per_class.title} per class", columns)
     for row in rows:
-        cells = [measured(row.over_seeds(lambda job, name=name: job.ap50(name))) for name in classes]  # type: ignore[misc]
-        mean = measured(row.over_seeds(lambda job: job.metric("map50")))
-        table.lines.append([*opening(row, names), *cells, mean, Cell(row.seeds())])
+        cells = [measured(row.over_seeds(lambda job, name=name: job.class_metric(key, name))) for name in classes]  # type: ignore[misc]
+        table.lines.append([*opening(row, names), *cells, measured(row.value(together)), Cell(row.seeds())])
         table.rows.append(row.number)
     table.notes.append(spread_note(rows))
     return table
 
 
-def mean_table(rows: Sequence[Row], comparisons: dict[int, Comparison], paper: Paper) -> Table:
-    """mAP50, mAP75 and mAP50-95, how far each row is from the baseline, how it was trained; published means last."""
-    names = choice_names(rows)
-    shown = [name for name in paper.columns if name in (*MEANS, SOURCE)]
+def score_table(rows: Sequence[Row], comparisons: dict[int, Comparison], paper: Paper) -> Table:
+    """Every score of the whole set, its difference to the baseline, how a row was trained; published numbers last."""
+    names, scores, compared = choice_names(rows), whole(rows), leading(rows[0].scores)
+    shown = [name for name in paper.columns if name in (*(score.title for score in scores), SOURCE)]
     own = {
-        name: values
-        for name, key in MEANS.items()
-        if any(values := [row.over_seeds(lambda job, key=key: job.own_metric(key)) for row in rows])  # type: ignore[misc]
+        score.title: values
+        for score in scores
+        if any(values := [row.over_seeds(lambda job, key=score.key: job.own_metric(key)) for row in rows])  # type: ignore[misc]
     }
-    columns = [*head(rows), *map(Column, MEANS), *(Column(f"{name} by its own evaluator") for name in own)]
-    columns += [Column(f"{name} - baseline", worded=True) for name in COMPARED]
+    columns = [*head(rows), *(Column(score.title) for score in scores)]
+    columns += [Column(f"{title} by its own evaluator") for title in own]
+    columns += [Column(f"{score.title} - baseline", worded=True) for score in compared]
     columns += [Column(name, numeric=False) for name in ("epochs", "input px", "seeds", "status")]
     columns += [Column(f"paper: {name}", numeric=False, paper=True) for name in shown]
-    table = Table("table2_map", "Table 2: mean average precision", columns)
+    table = Table("table2_scores", "Table 2: scores", columns)
     for place, row in enumerate(rows):
-        means = [measured(row.over_seeds(lambda job, key=key: job.metric(key))) for key in MEANS.values()]  # type: ignore[misc]
-        means += [measured(values[place]) for values in own.values()]
-        found = comparisons[row.number]
+        numbers = [measured(row.value(score)) for score in scores]
+        numbers += [measured(values[place]) for values in own.values()]
         published = [Cell(paper.cell(row.number, name)) for name in shown]
-        told = [row.said(lambda job: job.epochs), row.said(lambda job: job.image_size), row.seeds(), row.status()]
-        against = [difference_cell(found, key) for key in COMPARED.values()]
-        table.lines.append([*opening(row, names), *means, *against, *map(Cell, told), *published])
+        training = [row.words(lambda job: job.epochs), row.words(lambda job: job.image_size), row.seeds(), row.status()]
+        against = [difference_cell(comparisons[row.number], score.key) for score in compared]
+        table.lines.append([*opening(row, names), *numbers, *against, *map(Cell, training), *published])
         table.rows.append(row.number)
     table.notes += [spread_note(rows), comparison_note(comparisons)]
     return table
 
 
-def difference_cell(comparison: Comparison, name: str) -> Cell:
+def test_table(rows: Sequence[Row]) -> Table | None:
+    """Every score of the whole set on the test split; None where no row has one."""
+    names, scores = choice_names(rows), whole(rows)
+    table = Table("table9_test", "Table 9: test split", [*head(rows), *(Column(score.title) for score in scores)])
+    for row in rows:
+        values = [row.over_seeds(lambda job, key=score.key: job.test_metric(key)) for score in scores]  # type: ignore[misc]
+        table.lines.append([*opening(row, names), *map(measured, values)])
+        table.rows.append(row.number)
+    table.notes.append("Of the best checkpoint on validation. No number of this table chooses a checkpoint or a row.")
+    return table if any(cell.number is not None for line in table.lines for cell in line[1 + len(names) :]) else None
+
+
+def difference_cell(comparison: Comparison, key: str) -> Cell:
     """Such as "+0.012 [-0.003, +0.027] within noise", or why there is no number."""
-    found = comparison.differences.get(name)
+    found = comparison.differences.get(key)
     if found is None:
-        return Cell(comparison.reason)
+        return Cell(comparison.reason or DASH)
     return Cell(f"{found.text()} {found.verdict}".rstrip(), found.estimate)
 
 
@@ -89,12 +103,12 @@ def difference_text(found: Difference) -> str:
 
 
 def cost_table(rows: Sequence[Row], costs: Costs, sizes: Sequence[int]) -> Table:
-    """Parameters, MACs and GFLOPs; latency where it was measured."""
+    """Parameters, MACs and GFLOPs; latency where it is measured."""
     names = choice_names(rows)
     shown = [size for size in sizes if any((row.number, size) in costs.gflops for row in rows)]
     columns = [*head(rows), Column("parameters"), Column("input px"), Column("MACs"), Column("GFLOPs")]
     columns += [Column(f"GFLOPs at {size} px") for size in shown]
-    columns += [Column(f"ms ({way})") for way in costs.latency]
+    columns += [Column(f"ms ({measured_how})") for measured_how in costs.latency]
     table = Table("table3_cost", "Table 3: cost", columns)
     for row in rows:
         own = [amount(row.cost(name)) for name in ("parameters", "image_size", "macs")]
@@ -114,9 +128,9 @@ def attention_table(rows: Sequence[Row]) -> Table | None:
         return None
     rest = [name for name in names if name not in ("attention", "head")]
     heads = sorted(dict.fromkeys(row.choices.get("head", DASH) for row in rows), key=lambda head: head == DASH)
-    keys = [name for name in MEANS if name != "mAP75"]
+    scores = leading(rows[0].scores)
     columns = [Column(name, numeric=False) for name in (*rest, "attention")]
-    columns += [Column(f"{name} head={value}") for name in keys for value in heads]
+    columns += [Column(f"{score.title} head={value}") for score in scores for value in heads]
     table = Table("table4_attention_head", "Table 4: attention in front of which grid", columns)
     groups: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in rows:
@@ -124,10 +138,8 @@ def attention_table(rows: Sequence[Row]) -> Table | None:
         groups.setdefault(group, {})[row.choices.get("head", DASH)] = row
     for group, placed in groups.items():
         cells = [
-            measured(placed[value].over_seeds(lambda job, key=MEANS[name]: job.metric(key)))  # type: ignore[misc]
-            if value in placed
-            else Cell(DASH)
-            for name in keys
+            measured(placed[value].value(score)) if value in placed else Cell(DASH)
+            for score in scores
             for value in heads
         ]
         table.lines.append([*map(Cell, group), *cells])
@@ -136,21 +148,21 @@ def attention_table(rows: Sequence[Row]) -> Table | None:
     return table
 
 
-def effect_table(effects: Sequence[Effect]) -> Table:
-    """What each choice brings, over all settings of the others."""
-    means = [name for name in MEANS if name != "mAP75"]
+def effect_table(effects: Sequence[Effect], rows: Sequence[Row]) -> Table:
+    """The effect of each choice, over all settings of the others."""
+    scores = leading(rows[0].scores)
     columns = [Column(name, numeric=False) for name in ("choice", "in place of")]
     columns += [Column(name) for name in ("settings", "pairs")]
-    for name in means:
-        columns += [Column(f"{name} brought", worded=True), Column(f"{name}: p (Holm)")]
-    columns.append(Column(f"{means[-1]} by setting", numeric=False))
+    for score in scores:
+        columns += [Column(f"{score.title} brought", worded=True), Column(f"{score.title}: p (Holm)")]
+    columns.append(Column(f"{primary_of(scores).title} by setting", numeric=False))
     table = Table("table8_choices", "Table 8: what each choice brings, over all settings of the others", columns)
     for effect in effects:
         cells = [Cell(f"{effect.choice}={effect.value}"), Cell(effect.reference)]
         cells += [Cell(str(count), count) for count in (effect.settings, effect.pairs)]
-        for name in means:
-            found = effect.comparison.differences.get(MEANS[name])
-            cells.append(difference_cell(effect.comparison, MEANS[name]))
+        for score in scores:
+            found = effect.comparison.differences.get(score.key)
+            cells.append(difference_cell(effect.comparison, score.key))
             cells.append(Cell(DASH) if found is None else chance(found.holm))
         low, high = effect.extent
         table.lines.append([*cells, Cell(DASH if math.isnan(low) else f"{low:+.3f} to {high:+.3f}")])
@@ -175,16 +187,16 @@ def seeds_note(effects: Sequence[Effect]) -> str:
 
 
 def spread_note(rows: Sequence[Row]) -> str:
-    """What stands behind the numbers."""
+    """What the numbers are computed from."""
     several = any(len(row.finished) > 1 for row in rows)
-    words = "Numbers are 0 to 1, in photo pixels, of the best checkpoint on the validation images. "
+    words = "Scores are those of the best checkpoint on the validation images. "
     if several:
         return words + "± is the sample standard deviation over the row's seeds; a row with one seed has no spread."
     return words + "One seed each: no spread can be given."
 
 
 def comparison_note(comparisons: dict[int, Comparison]) -> str:
-    """How the differences were made, and how far they may be trusted."""
+    """How the differences are computed, and how far they may be trusted."""
     known = [found for found in comparisons.values() if found.differences]
     baseline = next((number for number, found in comparisons.items() if found.reason == "baseline"), None)
     words = f"Differences are to row {baseline}"

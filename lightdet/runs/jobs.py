@@ -9,7 +9,9 @@ from typing import Any
 from lightdet.config.names import counts
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json
+from lightdet.core.score import Score
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.scores import FILE_NAME, scores_of, task_of
 
 
 @dataclass(slots=True)
@@ -26,6 +28,8 @@ class Job:
     reason: str = ""
     traceback: str = ""
     results: dict[str, Any] = field(default_factory=dict)
+    task: str = ""  # of its model; "" while its training has not begun
+    scores: tuple[Score, ...] = ()  # that its metric declares; none while its training has not begun
 
     @property
     def settled(self) -> bool:
@@ -37,29 +41,33 @@ class Job:
         """Whether its run exists and can be trained again, or further."""
         return bool(self.run) and not self.settled and self.state not in ("running", "missing")
 
-    def ap50(self, class_name: str) -> float | None:
-        """AP50 of one class, 0..1."""
-        return _number(inside(self.results, "metrics", "per_class", class_name, "ap50"))
+    def metric(self, key: str) -> float | None:
+        """A score of the validation split by its key."""
+        return _number(inside(self.results, "metrics", key))
 
-    def metric(self, name: str) -> float | None:
-        """map50, map75 or map50_95, 0..1."""
-        return _number(inside(self.results, "metrics", name))
+    def class_metric(self, key: str, class_name: str) -> float | None:
+        """A per-class score of the validation split."""
+        return _number(inside(self.results, "metrics", "per_class", class_name, key))
 
-    def own_metric(self, name: str) -> float | None:
-        """The same as its own evaluator measured it, of a model that another framework trained."""
-        return _number(inside(self.results, "own_evaluator", name))
+    def test_metric(self, key: str) -> float | None:
+        """A score of the test split, where the dataset has one."""
+        return _number(inside(self.results, "test", "metrics", key))
+
+    def own_metric(self, key: str) -> float | None:
+        """A score as the evaluator of another framework measured it, for a model trained there."""
+        return _number(inside(self.results, "own_evaluator", key))
 
     def cost(self, name: str) -> float | None:
         """parameters, macs, gflops or image_size (px) as measured when the training began."""
         return _number(inside(self.results, "footprint", name))
 
     def parameters(self) -> int | None:
-        """How many weights the network has."""
+        """Number of weights of the network."""
         value = self.cost("parameters")
         return None if value is None else round(value)
 
     def classes(self) -> list[str]:
-        """The classes measured."""
+        """The classes with per-class scores."""
         per_class = inside(self.results, "metrics", "per_class")
         return list(per_class) if isinstance(per_class, dict) else []
 
@@ -139,6 +147,8 @@ def _read_run(job: Job, folder: RunFolder) -> None:
     if job.state == "running":
         holder = folder.holder()
         job.state, job.reason = ("killed", "") if holder is None else ("running", f"pid {holder}")
+    if job.state == "done" or (folder.path / FILE_NAME).exists():  # older runs have no such file
+        job.task, job.scores = task_of(folder), scores_of(folder)
     if job.state == "done":
         job.results = folder.read_results()
         if not job.results:

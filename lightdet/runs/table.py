@@ -1,17 +1,17 @@
 """A study as a table: one line per job, as text, Markdown and CSV. No torch here."""
 
-import csv
-import io
 import re
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lightdet.core import table as writer
 from lightdet.core.files import write_text
+from lightdet.core.score import Score, leading
 from lightdet.runs.jobs import Job
 
-MEANS = {"mAP50": "map50", "mAP50-95": "map50_95"}
+SIZE = "params"
 Column = tuple[str, Callable[[Job], Any]]
 
 
@@ -35,25 +35,35 @@ def distinct_choices(job: Job, columns: list[Column]) -> dict[str, str]:
     return {name: str(read(job)) for name, read in columns if name != "seed"}
 
 
+def shown_scores(jobs: list[Job]) -> list[Score]:
+    """The leading scores of every task among the jobs."""
+    return list(dict.fromkeys(score for job in jobs if job.scores for score in leading(job.scores)))
+
+
 def _number_columns(jobs: list[Job]) -> list[Column]:
-    """AP50 per class, the means and the size."""
+    """The first per-class score by class, the leading scores and the size."""
     classes = list(dict.fromkeys(name for job in jobs for name in job.classes()))
-    columns: list[Column] = [(name, lambda job, name=name: job.ap50(name)) for name in classes]  # type: ignore[misc]
-    columns += [(title, lambda job, key=key: job.metric(key)) for title, key in MEANS.items()]  # type: ignore[misc]
-    columns.append(("params", lambda job: job.parameters()))
+
+    def of_class(job: Job, name: str) -> float | None:
+        score = next((score for score in job.scores if score.per_class), None)
+        return None if score is None else job.class_metric(score.key, name)
+
+    columns: list[Column] = [(name, lambda job, name=name: of_class(job, name)) for name in classes]  # type: ignore[misc]
+    columns += [(score.title, lambda job, key=score.key: job.metric(key)) for score in shown_scores(jobs)]  # type: ignore[misc]
+    columns.append((SIZE, lambda job: job.parameters()))
     return columns
 
 
 def _cell(value: Any, header: str) -> str:
     if value is None:
         return "-"
-    if header == "params":
+    if header == SIZE:
         return f"{value / 1e6:.2f} M" if value >= 1e4 else f"{value:.0f}"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def same_as(job: Job, jobs: list[Job], columns: list[Column]) -> str:
-    """Which earlier job has the same training, named by the choices that differ: "= head=76"; "" for none."""
+    """The earlier job with the same training, by the choices that differ: "= head=76"; "" for none."""
     first = next((other for other in jobs if other.name == job.shared_with), None)
     if first is None:
         return ""
@@ -70,25 +80,25 @@ def _where(job: Job, same: str, brief: bool) -> str:
     return f"{job.state}: {job.reason}" if job.reason and not brief else job.state
 
 
-def _broken(header: str, width: int = 9) -> list[str]:
-    """A long header in lines: "pitted_surface" -> ["pitted_", "surface"]."""
+def _broken(header: str, width: int = 9) -> str:
+    """A long header in lines: "pitted_surface" -> "pitted_\\nsurface"."""
     lines = [""]
     for part in re.findall(r"[^_\s-]+[_\s-]?|.", header):
         if lines[-1] and len(lines[-1]) + len(part) > width:
             lines.append("")
         lines[-1] += part
-    return lines
+    return "\n".join(lines)
 
 
 def cells(jobs: list[Job], brief: bool = False) -> list[list[str]]:
-    """Header and lines as strings; choices with several seeds get a line `mean ± sd (n)`, sd the sample deviation. When
-    brief, classes show their mean alone, and the line fits a terminal."""
+    """Header and lines as strings; choices with several seeds get a line `mean ± sd (n)`, sd the sample standard
+    deviation. When brief, per-class scores show their mean alone, and the line fits a terminal."""
     choices, numbers = choice_columns(jobs), _number_columns(jobs)
     table = [[*(name for name, _ in choices), *(name for name, _ in numbers), "" if brief else "run"]]
     for job in jobs:
-        said = [str(read(job)) for _, read in choices]
+        values = [str(read(job)) for _, read in choices]
         where = _where(job, same_as(job, jobs, choices), brief)
-        table.append([*said, *(_cell(read(job), name) for name, read in numbers), where])
+        table.append([*values, *(_cell(read(job), name) for name, read in numbers), where])
     return table + _seed_cells(jobs, choices, numbers, brief)
 
 
@@ -98,6 +108,7 @@ def _over_seeds(values: list[float], name: str, with_spread: bool) -> str:
 
 
 def _seed_cells(jobs: list[Job], choices: list[Column], numbers: list[Column], brief: bool) -> list[list[str]]:
+    spreading = {score.title for score in shown_scores(jobs)} if brief else {name for name, _ in numbers} - {SIZE}
     groups: dict[tuple[tuple[str, str], ...], dict[tuple[str, str], Job]] = {}
     for job in jobs:
         if job.state == "done":  # a training that answers several jobs of a group counts once
@@ -110,45 +121,29 @@ def _seed_cells(jobs: list[Job], choices: list[Column], numbers: list[Column], b
         line = [f"mean ± sd ({len(members)})" if name == "seed" else str(read(members[0])) for name, read in choices]
         for name, read in numbers:
             values = [value for value in map(read, members) if value is not None]
-            with_spread = name != "params" and (not brief or name in MEANS)
-            line.append(_over_seeds(values, name, with_spread) if len(values) == len(members) else "-")
+            line.append(_over_seeds(values, name, name in spreading) if len(values) == len(members) else "-")
         lines.append([*line, f"{len(members)} seeds"])
     return lines
 
 
+def _numeric(jobs: list[Job]) -> list[bool]:
+    """Which columns of `cells` hold numbers."""
+    return [False] * len(choice_columns(jobs)) + [True] * len(_number_columns(jobs)) + [False]
+
+
 def to_text(jobs: list[Job]) -> str:
-    """Columns padded with spaces, for a terminal: long class names are broken, and a run is named where it is news."""
-    header, *body = cells(jobs, brief=True)
+    """For a terminal: long class names are broken, and a run is named where it is news."""
+    header, *lines = cells(jobs, brief=True)
     left = len(choice_columns(jobs))
-    heads = [_broken(cell) if left <= index < len(header) - 1 else [cell] for index, cell in enumerate(header)]
-    return aligned(heads, body, left)
-
-
-def aligned(heads: list[list[str]], body: list[list[str]], left: int) -> str:
-    """Columns under their heads, each of one line or several: the first `left` ones to the left, the last one as it is
-    and the others to the right."""
-    height = max(map(len, heads))
-    heads = [[""] * (height - len(head)) + head for head in heads]
-    lines = [[head[level] for head in heads] for level in range(height)] + body
-    widths = [max(len(line[index]) for line in lines) for index in range(len(heads))]
-
-    def padded(line: list[str]) -> str:
-        said = [cell.ljust(width) for cell, width in zip(line[:left], widths, strict=False)]
-        numbers = [cell.rjust(width) for cell, width in zip(line[left:-1], widths[left:], strict=False)]
-        return "  ".join([*said, *numbers, line[-1]]).rstrip()
-
-    rule = "  ".join("-" * width for width in widths[:-1])
-    return "\n".join([*map(padded, lines[:height]), rule, *map(padded, lines[height:])])
+    return writer.to_text([*header[:left], *map(_broken, header[left:])], lines, _numeric(jobs))
 
 
 def to_markdown(jobs: list[Job]) -> str:
     """A Markdown table, with the failed jobs named under it."""
-    header, *body = [[cell.replace("|", "\\|") for cell in line] for line in cells(jobs)]
-    left = len(choice_columns(jobs))
-    rule = ["---" if index < left or index == len(header) - 1 else "---:" for index in range(len(header))]
-    lines = ["| " + " | ".join(line) + " |" for line in (header, rule, *body)]
+    header, *lines = cells(jobs)
     notes = failures([job for job in jobs if job.state == "failed"])
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes)]).rstrip() + "\n"
+    parts = [writer.to_markdown(header, lines, _numeric(jobs)), "", *(f"- {note}" for note in notes)]
+    return "\n".join(parts).rstrip() + "\n"
 
 
 def to_csv(jobs: list[Job]) -> str:
@@ -156,18 +151,14 @@ def to_csv(jobs: list[Job]) -> str:
     choices, numbers = choice_columns(jobs), _number_columns(jobs)
     if all(name != "seed" for name, _ in choices):
         choices.append(("seed", lambda job: job.seed))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    names = [name for name, _ in (*choices, *numbers)]
-    writer.writerow([*names, "state", "run", "shared_with", "reason"])
-    for job in jobs:
-        values = [read(job) for _, read in (*choices, *numbers)]
-        writer.writerow([*values, job.state, job.run, job.shared_with, job.reason])
-    return out.getvalue()
+    columns = [*choices, *numbers]
+    header = [*(name for name, _ in columns), "state", "run", "shared_with", "reason"]
+    lines = [[*(read(job) for _, read in columns), job.state, job.run, job.shared_with, job.reason] for job in jobs]
+    return writer.to_csv([header, *lines])
 
 
 def write_tables(study_path: Path, jobs: list[Job]) -> None:
-    """table.md and table.csv in the study's folder."""
+    """table.md and table.csv in the folder of the study."""
     write_text(study_path / "table.md", to_markdown(jobs))
     write_text(study_path / "table.csv", to_csv(jobs))
 

@@ -1,4 +1,4 @@
-"""The state of a study as a table that lives while something is training. No torch here."""
+"""The state of a study as a table, refreshed while a run is trained. No torch here."""
 
 import sys
 import time
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.score import primary_of
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.jobs import Job, read_jobs
 from lightdet.runs.table import choice_columns, same_as
@@ -24,7 +25,7 @@ WIDTH_OF_A_PIPE = 200  # characters
 
 
 def show(study_path: Path) -> int:
-    """Print the table, again and again while a terminal looks on and something runs; 0 when every job is settled."""
+    """Prints the table, refreshed in a terminal while a run is trained. Returns 0 when every job is settled, else 1."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE)
     jobs = read_jobs(study_path)
     if console.is_terminal and _running(jobs):
@@ -34,7 +35,7 @@ def show(study_path: Path) -> int:
                     live.update(overview(study_path, jobs), refresh=True)
                     time.sleep(REFRESH)
                     jobs = read_jobs(study_path)
-            except KeyboardInterrupt:  # ends the looking, not the training
+            except KeyboardInterrupt:  # ends the view, not the training
                 pass
             live.update(overview(study_path, jobs), refresh=True)
     else:
@@ -51,7 +52,7 @@ def _running(jobs: list[Job]) -> bool:
 
 
 def overview(study_path: Path, jobs: list[Job]) -> Group:
-    """How many jobs are in which state, and the table."""
+    """The number of jobs by state, and the table."""
     counts = Counter(job.state for job in jobs)
     states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     return Group(Text(f"{study_path}: {len(jobs)} jobs, {states}", no_wrap=True), table(study_path, jobs))
@@ -63,21 +64,21 @@ def table(study_path: Path, jobs: list[Job]) -> Table:
     columns = choice_columns(jobs)
     for name, _ in columns:
         shown.add_column(name)
-    for name in ("state", "epoch", "best", "left", "heard"):
+    for name in ("state", "epoch", "best", "left", "updated"):
         shown.add_column(name, justify="left" if name == "state" else "right")
     shown.add_column("")
     for job in jobs:
-        said = [str(read(job)) for _, read in columns]
+        choices = [str(read(job)) for _, read in columns]
         state = Text(job.state, style=COLOURS.get(job.state, "red"))
         note = same_as(job, jobs, columns) or (job.reason if job.state != "done" else "")
-        shown.add_row(*said, state, *progress(study_path, job), Text(note, overflow="ellipsis", no_wrap=True))
+        shown.add_row(*choices, state, *progress(study_path, job), Text(note, overflow="ellipsis", no_wrap=True))
     return shown
 
 
 def progress(study_path: Path, job: Job) -> tuple[str, str, str, str]:
-    """Epoch of epochs, best monitored value, time left, time since the last sign of life."""
+    """Epoch of epochs, best monitored value (of a finished run the primary score), time left, time since the update."""
     if job.state == "done":
-        best = job.metric("map50_95")
+        best = job.metric(primary_of(job.scores).key)
         return str(job.results.get("epochs", "")), "" if best is None else f"{best:.3f}", "", ""
     try:
         status = RunFolder(study_path / job.run).read_status() if job.run else {}
@@ -93,7 +94,7 @@ def progress(study_path: Path, job: Job) -> tuple[str, str, str, str]:
 
 
 def _seconds_left(status: Mapping[str, Any]) -> float | None:
-    """From the share that this process has done since it started."""
+    """Extrapolated from the share that this process has completed since it started."""
     share, at_start = status.get("share"), status.get("share_at_start", 0.0)
     spent, idle = _seconds_since(status.get("started")), _seconds_since(status.get("updated"))
     if not share or spent is None or idle is None or share <= at_start:

@@ -1,7 +1,7 @@
-"""`lightdet study NAME publish`: what `lightdet report` says of a study, as one W&B run beside its trainings. No torch.
+"""`lightdet study NAME publish`: the report of a study as one W&B run beside its trainings. No torch.
 
-The summary run has job_type "study" and an id of its own that depends on the study's name alone, so that publishing
-again continues it: the newest tables are those that it shows.
+The summary run has job_type "study" and an id that depends on the name of the study alone, so that publishing again
+continues it: it shows the newest tables.
 """
 
 import math
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.core.errors import LightdetError, first_cause
+from lightdet.core.score import best_of, primary_of
 from lightdet.logger.names import column, stable_id
 from lightdet.logger.wandb_run import open_run
 from lightdet.report.build import Written, report_study
-from lightdet.report.figures import MEAN
 from lightdet.report.rows import Row
 from lightdet.report.settings import Settings
 from lightdet.report.table import Table, choice_names, plain
@@ -27,7 +27,7 @@ MOST_LINES = 20  # in one chart
 def publish(
     study_path: Path, project: str, entity: str | None, mode: str = "auto", chosen: Settings | None = None
 ) -> int:
-    """Write the study's report, log it as one W&B run; exit code 0, or 1 when files of the study could not be read.
+    """Writes the report of the study and logs it as one W&B run. Returns exit code 0, or 1 for unreadable files.
 
     Offline by the rules of training (`wandb_mode`); `report/wandb/` then keeps the run for `wandb sync`. Raises
     LightdetError for a folder that is no study, and where W&B is switched off or fails.
@@ -35,7 +35,7 @@ def publish(
     out = study_path / "report"
     written = report_study(study_path, out, chosen or Settings())
     name = name_of(study_path, written.rows)
-    told = {
+    settings = {
         "id": stable_id("study", name),
         "name": name[:128],
         "project": project,
@@ -46,7 +46,7 @@ def publish(
         "config": columns(name, written),
     }
     try:
-        tracked = open_run(mode, told, FINISH_SECONDS)
+        tracked = open_run(mode, settings, FINISH_SECONDS)
         if tracked is None:
             raise LightdetError("W&B is switched off (WANDB_MODE, WANDB_DISABLED or --mode): nothing is published")
         log(tracked, written, len(list((out / "wandb").glob(f"*run-*-{tracked.id}"))) - 1)
@@ -61,7 +61,7 @@ def publish(
 
 
 def name_of(study_path: Path, rows: Sequence[Row]) -> str:
-    """The study's name as its trainings know it; the folder's where none has begun."""
+    """The name of the study in its runs; that of its folder where no run exists."""
     folders = [job.folder for row in rows for job in row.jobs if job.folder is not None]
     for folder in folders:
         with suppress(LightdetError, OSError):
@@ -71,7 +71,7 @@ def name_of(study_path: Path, rows: Sequence[Row]) -> str:
 
 
 def columns(name: str, written: Written) -> dict[str, Any]:
-    """The configuration of the summary run: what was compared, and what all rows have in common."""
+    """The configuration of the summary run: what is compared, and what all rows have in common."""
     options = [{column(key): value for key, value in row.options.items()} for row in written.rows]
     common = {key: value for key, value in options[0].items() if all(one.get(key) == value for one in options)}
     return {
@@ -86,12 +86,12 @@ def columns(name: str, written: Written) -> dict[str, Any]:
 
 
 def choices_of(rows: Sequence[Row]) -> list[str]:
-    """In what the rows differ, named as the columns of their trainings at W&B."""
+    """The choices in which the rows differ, named as the columns of their trainings at W&B."""
     return [column(key) for key in choice_names(rows)]
 
 
 def log(tracked: Any, written: Written, earlier: int) -> None:
-    """Everything the report has, as one row of the run's history; `earlier`: how often it was published before."""
+    """The whole report as one row of the run's history; `earlier`: how often it was published before."""
     import wandb
 
     shown: dict[str, Any] = {f"tables/{table.name}": as_wandb(table) for table in written.tables}
@@ -118,17 +118,18 @@ def summary(written: Written) -> dict[str, Any]:
     """Columns of the runs table; named so that no chart over trainings takes them for one."""
     states = [job.state for row in written.rows for job in row.jobs]
     facts: dict[str, Any] = {f"study/{state}": states.count(state) for state in dict.fromkeys(states)}
-    best: tuple[float, Row] | None = None
-    for row in written.rows:
-        value = row.over_seeds(lambda job: job.metric("map50_95"))
-        if value is not None and (best is None or value.mean > best[0]):
-            best = (value.mean, row)
-    return facts | ({"study/best_map50_95": best[0], "study/best_row": best[1].label} if best else {})
+    score = primary_of(written.rows[0].scores)
+    means = {row.label: value.mean for row in written.rows if (value := row.value(score)) is not None}
+    if not means:
+        return facts
+    best = best_of(score, list(means.values()))
+    label = next(label for label, mean in means.items() if mean == best)
+    return facts | {f"study/best_{score.key}": best, "study/best_row": label}
 
 
 def as_wandb(table: Table) -> Any:
-    """A table of the report as W&B's: numbers stay numbers, a dash is an empty cell, what is told beside a number gets
-    a column of its own."""
+    """A table of the report as W&B's: numbers stay numbers, a dash is an empty cell, the words beside a number get a
+    separate column."""
     import wandb
 
     content, kinds = plain(table), {one.name: one for one in table.columns}
@@ -150,30 +151,32 @@ def as_number(value: float | str | None) -> float | None:
 
 
 def charts(rows: Sequence[Row]) -> dict[str, Any]:
-    """W&B's own: mAP50-95 over the epochs, per row as a bar, and over parameters and operations as points."""
+    """W&B's charts of the primary score: over the epochs, by row as bars, over parameters and operations as points."""
     import wandb
 
+    score = primary_of(rows[0].scores)
     shown: dict[str, Any] = {}
     points: list[list[Any]] = []
     lines: dict[str, tuple[list[float], list[float]]] = {}
     for row in rows:
-        value = row.over_seeds(lambda job: job.metric("map50_95"))
+        value = row.value(score)
         if value is not None:
             points.append([f"{row.number}: {row.label}", value.mean, row.cost("parameters"), row.cost("gflops")])
         for job in row.jobs:
-            if MEAN in job.curves and not job.shared_with and len(lines) < MOST_LINES:
-                lines[f"{row.number}: {row.label}, seed {job.seed}"] = job.curves[MEAN]
+            if score.title in job.curves and not job.shared_with and len(lines) < MOST_LINES:
+                lines[f"{row.number}: {row.label}, seed {job.seed}"] = job.curves[score.title]
     if lines:
-        shown["charts/map_over_epochs"] = wandb.plot.line_series(
+        shown["charts/score_over_epochs"] = wandb.plot.line_series(
             xs=[epochs for epochs, _ in lines.values()],
-            ys=[means for _, means in lines.values()],
+            ys=[values for _, values in lines.values()],
             keys=list(lines),
-            title=f"{MEAN} over the epochs",
+            title=f"{score.title} over the epochs",
             xname="epoch",
         )
     if points:
-        table = wandb.Table(columns=["row", MEAN, "parameters", "GFLOPs"], data=points)
-        shown["charts/map"] = wandb.plot.bar(table, "row", MEAN, f"{MEAN}, mean over seeds")
+        table = wandb.Table(columns=["row", score.title, "parameters", "GFLOPs"], data=points)
+        shown["charts/score"] = wandb.plot.bar(table, "row", score.title, f"{score.title}, mean over seeds")
         for name in ("parameters", "GFLOPs"):
-            shown[f"charts/map_and_{name.lower()}"] = wandb.plot.scatter(table, name, MEAN, f"{MEAN} and {name}")
+            title = f"{score.title} and {name}"
+            shown[f"charts/score_and_{name.lower()}"] = wandb.plot.scatter(table, name, score.title, title)
     return shown
