@@ -32,13 +32,14 @@ from lightdet.benchmark.machine import fingerprint, load
 from lightdet.benchmark.measure import paired_ratio, spread
 from lightdet.benchmark.report import markdown_table, ratio_cell
 from lightdet.config.conf_folder import conf_folder
+from lightdet.core.score import monitor_of
 from lightdet.data.module import ImageData
 from lightdet.data.record import Reader, Record
-from lightdet.engine.load import build_detector
+from lightdet.engine.load import build_model
 from lightdet.optim.precision import choose, idle_in_float32
 from lightdet.runs.folder import RunFolder
-from lightdet.task.detection import DetectionTask
 from lightdet.task.trainer import build_trainer
+from lightdet.task.training_task import TrainingTask
 
 PACKAGES = ("torch", "pytorch-lightning", "albumentations", "opencv-python-headless")
 WARM_UP = 2  # rounds that are not counted: caches fill, the first steps allocate
@@ -156,18 +157,20 @@ def train(
         cfg.trainer.max_epochs,
     )
     data.setup()
-    detector = build_detector(cfg, data.num_classes)
-    detector.fit_to(data.facts())
+    detector = build_model(cfg, data.num_classes)
+    detector.prepare(data.training_stats())
     idle_in_float32(detector.network, data.trained_size)
     device = torch.device("cpu")
     choice = choose(device, cfg.trainer.precision, cfg.trainer.channels_last)
     if choice.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
-    trainer = build_trainer(cfg.trainer, RunFolder(folder / "ours"), device, choice, ())
+    scores = detector.metric(data.classes).scores
+    monitor = monitor_of(cfg.trainer.monitor, scores, data.classes)
+    trainer = build_trainer(cfg.trainer, RunFolder(folder / "ours"), device, choice, (), monitor, scores)
     images = len(reader.records) // cfg.data.batch_size * cfg.data.batch_size
     turns = Turns(images, rival.images_per_second if rival else None)
     trainer.callbacks.insert(0, turns)  # type: ignore[attr-defined]  # the first to hear of an epoch's start and end
-    task = DetectionTask(
+    task = TrainingTask(
         detector, data.classes, instantiate(cfg.optimizer, _convert_="all"), instantiate(cfg.schedule), folder
     )
     trainer.fit(task, datamodule=data)

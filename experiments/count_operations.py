@@ -22,7 +22,7 @@ from hydra import compose, initialize_config_dir
 from lightdet.benchmark.candidate import PLACEHOLDER_CLASSES
 from lightdet.benchmark.report import markdown_table
 from lightdet.config.conf_folder import conf_folder
-from lightdet.engine.load import build_detector
+from lightdet.engine.load import build_model
 from lightdet.metric.footprint import footprint
 
 SIZES = (608, 640)  # px
@@ -37,7 +37,7 @@ def count(preset: str) -> dict[str, Any]:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
             config = compose("train", overrides=[f"model={preset}", f"image_size={size}"])
         torch.manual_seed(0)
-        network = build_detector(config, PLACEHOLDER_CLASSES).network
+        network = build_model(config, PLACEHOLDER_CLASSES).network
         try:
             cost = footprint(copy.deepcopy(network).to("meta"), size)  # shapes alone, nothing is computed
         except (NotImplementedError, RuntimeError):  # regions cannot be suppressed without numbers

@@ -25,7 +25,7 @@ from lightdet.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from lightdet.engine.predictor import Predictor
-    from lightdet.model.detector import Detector
+    from lightdet.model.contract import Model
 
 _training = threading.Lock()  # the random numbers and the composition belong to the whole process
 
@@ -146,7 +146,7 @@ def build(
     classes: Sequence[str] | None = None,
     num_classes: int | None = None,
     config_dir: Path | str | None = None,
-) -> Detector:
+) -> Model:
     """The untrained model that the words describe, on the CPU, in training mode, for `classes` or `num_classes`.
 
     Its weights are drawn from torch's random numbers, or fetched where the model is pretrained; anchors are those of
@@ -158,10 +158,10 @@ def build(
     if not isinstance(count, int) or count < 1:
         raise LightdetError(f"build: {count} classes; give at least one")
     cfg = compose(*words, config_dir=config_dir)
-    from lightdet.engine.load import build_detector
+    from lightdet.engine.load import build_model
 
     with one_line_errors():
-        return build_detector(cfg, count)
+        return build_model(cfg, count)
 
 
 @contextmanager

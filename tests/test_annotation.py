@@ -54,7 +54,7 @@ def test_a_class_label_and_a_domain_arrive_in_the_target(tmp_path: Path) -> None
 def test_class_labels_are_counted_and_balanced(tmp_path: Path) -> None:
     reader = Annotated(tmp_path, [ClassLabel(1), ClassLabel(0), ClassLabel(1)])
     data = ImageData(reader, None, SIZE, 2, 0, 1, 0, 3)
-    assert data.facts().class_counts.tolist() == [1, 2] and data.box_sizes().shape == (0, 2)
+    assert data.training_stats().class_counts.tolist() == [1, 2] and data.box_sizes().shape == (0, 2)
     assert quick_check(data.records, data.classes, SIZE, ClassLabel) == []
 
 

@@ -223,7 +223,7 @@ class Looks(torch.nn.Module):
 
     result = "lightdet.engine.detection_result:DetectionResult"
 
-    def detect(self, images: torch.Tensor) -> list[Detections]:
+    def predict(self, images: torch.Tensor) -> list[Detections]:
         self.mean = float(images.mean())
         boxes = torch.tensor([[0.0, 0, 32, 64], [40, 0, 64, 64]])
         return [Detections(boxes, torch.tensor([0.9, 0.4]), torch.tensor([1, 0])) for _ in images]
@@ -263,9 +263,9 @@ def test_a_result_is_in_the_images_own_pixels_and_json_ready() -> None:
 
 def test_a_model_of_another_task_names_its_own_result() -> None:
     class Brightness(Looks):
-        result = ""
+        result = "lightdet.engine.result:Result"
 
-        def detect(self, images: torch.Tensor) -> list[float]:  # type: ignore[override]
+        def predict(self, images: torch.Tensor) -> list[float]:  # type: ignore[override]
             return [float(each.mean()) for each in images]
 
     (result,) = Predictor(Brightness(), [], 64)(np.full((64, 64), 255, np.uint8))  # type: ignore[arg-type]

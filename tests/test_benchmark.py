@@ -20,7 +20,7 @@ from lightdet.benchmark.order import disagreements, timed
 from lightdet.cli.main import main
 from lightdet.config.compose import compose_config
 from lightdet.core.errors import LightdetError
-from lightdet.engine.load import BEST, build_detector
+from lightdet.engine.load import BEST, build_model
 from lightdet.engine.train import write_config
 from lightdet.runs.folder import RunFolder
 
@@ -76,7 +76,7 @@ def test_the_photo_of_a_run_has_the_size_of_the_benchmark(tmp_path: Path) -> Non
     data = instantiate(config.data, _convert_="all")
     data.setup("fit")
     config = write_config(config, data, folder)
-    weights = build_detector(config, 2, fetch=False).state_dict()
+    weights = build_model(config, 2, fetch=False).state_dict()
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
     torch.save({"ema": {"weights": weights}, "epoch": 0}, folder.checkpoints / BEST)
     (found,) = candidates([str(folder.path)], 96)
@@ -173,7 +173,7 @@ def test_rounding_and_another_order_of_regions_are_no_failure() -> None:
     moved = WAYS["channels-last"](regions, images, 1)
     assert moved.difference is not None and moved.difference > 0.05
     with torch.device("meta"):
-        network = build_detector(compose_config(["model=faster_rcnn"]), 6).network
+        network = build_model(compose_config(["model=faster_rcnn"]), 6).network
     assert copy.deepcopy(network).any_order
 
 

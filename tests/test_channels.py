@@ -15,7 +15,7 @@ from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.image import read_image
 from lightdet.data.module import ImageData
 from lightdet.data.record import Record
-from lightdet.engine.load import load_detector
+from lightdet.engine.load import load_run
 from lightdet.runs.folder import RunFolder
 
 SIZE = 32
@@ -112,7 +112,7 @@ def test_grey_images_train_through_the_command_line(tmp_path: Path) -> None:
     assert main(["train", "model=proposed", "channels=1", f"runs_dir={tmp_path}", *WORDS]) == 0
     (path,) = tmp_path.glob("single/*/s0")
     assert RunFolder(path).read_results()["metrics"]["map50"] is not None
-    detector = load_detector(path).detector
+    detector = load_run(path).model
     assert next(detector.network.parameters()).shape[1] == 1
     assert len(detector.detect(torch.rand(2, 1, 64, 64))) == 2
 

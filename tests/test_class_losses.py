@@ -12,7 +12,7 @@ from torchvision.ops import sigmoid_focal_loss
 from lightdet.assigner.ratio import Ratio
 from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Letterbox, Target, TrainingFacts
+from lightdet.core.types import Letterbox, Target, TrainingStats
 from lightdet.data.module import ImageData
 from lightdet.data.record import Record
 from lightdet.loss.box.giou import Giou
@@ -114,13 +114,13 @@ def weighted_criterion() -> tuple[AnchorCriterion, Anchor]:
     return criterion, Anchor((4, 4, 4), (8, 16, 32), num_classes=2)
 
 
-def test_weights_act_on_the_class_term_by_the_truth_after_fit_to() -> None:
+def test_weights_act_on_the_class_term_by_the_truth_after_prepare() -> None:
     criterion, predictor = weighted_criterion()
     raw = [torch.zeros(1, 21, size, size) for size in (8, 4, 2)]
     box, placed = torch.tensor([[15.0, 13.5, 25, 26.5]]), Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
     terms = [criterion(raw, [Target(box, torch.tensor([label]), "a", placed)], predictor) for label in (0, 1)]
     assert torch.equal(terms[0]["class"], terms[1]["class"]), "not told yet: all alike"
-    said = criterion.fit_to(TrainingFacts(torch.full((40, 2), 20.0), torch.tensor([30, 10])), predictor)
+    said = criterion.prepare(TrainingStats(torch.full((40, 2), 20.0), torch.tensor([30, 10])), predictor)
     assert "anchors kept" in said and "class weights 0.50, 1.50" in said
     for label, weight in ((0, 0.5), (1, 1.5)):
         weighted = criterion(raw, [Target(box, torch.tensor([label]), "a", placed)], predictor)
@@ -157,6 +157,6 @@ def test_the_data_counts_the_boxes_of_its_training_set(tmp_path, monkeypatch: py
         return Record("x.png", tmp_path / "x.png", Boxes(boxes, np.array(labels, dtype=np.int64)))
 
     monkeypatch.setattr("lightdet.data.dataset.original_size", lambda path: (16, 16))
-    facts = ImageData(Three(), None, 32, 2, 0, 1, 0, 3).facts()
-    assert facts.class_counts.tolist() == [2, 0, 2]
-    assert facts.box_sizes.tolist() == [[16.0, 8.0]] * 4
+    stats = ImageData(Three(), None, 32, 2, 0, 1, 0, 3).training_stats()
+    assert stats.class_counts.tolist() == [2, 0, 2]
+    assert stats.box_sizes.tolist() == [[16.0, 8.0]] * 4

@@ -20,7 +20,8 @@ from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.module import ImageData
 from lightdet.data.record import Record
 from lightdet.data.sampler import EpochBatchSampler
-from lightdet.engine.evaluate import run_detector
+from lightdet.engine.evaluate import run_model
+from lightdet.metric.detection import DetectionMetric
 from lightdet.model.detector import Detector
 
 SIZE = 32  # px
@@ -238,7 +239,9 @@ def test_an_evaluation_without_a_trainer_sees_floats(tmp_path: Path) -> None:
             seen.append(images)
             return [Detections.none() for _ in images]
 
-    assert len(run_detector(Looks(), make_data(tmp_path).loader("val"))) == VAL
+    metric = DetectionMetric(make_data(tmp_path).classes)
+    run_model(Looks(), make_data(tmp_path).loader("val"), metric)
+    assert len(metric.images) == VAL
     assert all(images.dtype == torch.float32 and 0.5 < images.max() <= 1 for images in seen)
 
 

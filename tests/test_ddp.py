@@ -26,9 +26,10 @@ from lightdet.data.sampler import EpochBatchSampler
 from lightdet.distributed.cluster import Cluster
 from lightdet.distributed.ranks import own_place, rank_count
 from lightdet.distributed.world import PARENT, World, first_host, world_from
+from lightdet.engine.announce import batch_text
 from lightdet.engine.evaluate import evaluate
-from lightdet.engine.load import load_detector
-from lightdet.engine.train import batch_text, train
+from lightdet.engine.load import load_run
+from lightdet.engine.train import train
 from lightdet.runs.fingerprint import fingerprint
 from lightdet.runs.folder import RunFolder
 from lightdet.task.trainer import shares_batchnorm
@@ -148,7 +149,7 @@ def test_the_validation_of_two_ranks_is_that_of_one_process(whole: tuple[Path, d
     assert [row["step"] for row in rows] == [str(STEPS), str(2 * STEPS)]
     data = instantiate(config.data, _convert_="all")
     data.setup()
-    alone = evaluate(load_detector(folder, "last").detector, data.loader("val"), data.classes, [], None)
+    alone = evaluate(load_run(folder, "last").model, data.loader("val"), data.classes, [], None)
     assert alone["images"] == 7 and alone["map50_95"] > 0, "nothing would be compared"
     for name in ("map50", "map75", "map50_95"):
         assert rows[-1][f"val/{name}"] == f"{float(torch.tensor(alone[name])):.7g}"

@@ -14,7 +14,10 @@ from torch.utils.data import DataLoader
 from lightdet.callback.progress import EpochBar
 from lightdet.cli.main import main
 from lightdet.core.files import read_metrics
-from lightdet.task.detection import DetectionTask
+from lightdet.metric.detection_scores import DETECTION_SCORES
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.scores import scores_of
+from lightdet.task.training_task import TrainingTask
 
 TINY = (
     "data.reader.train_images=16",
@@ -57,6 +60,9 @@ def test_a_run_leaves_what_the_readme_promises(run: Path) -> None:
     for name in ("config.yaml", "overrides.yaml", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
         assert (run / name).stat().st_size > 0, name
     assert json.loads((run / "status.json").read_text())["state"] == "done"
+    results = json.loads((run / "results.json").read_text())
+    assert (results["schema"], results["task"], "test" in results) == (2, "detection", False)
+    assert scores_of(RunFolder(run)) == DETECTION_SCORES
     assert list((run / "pictures").iterdir())
 
 
@@ -92,7 +98,7 @@ def test_a_monitor_that_is_never_told_is_refused_before_the_first_step(
     assert main([*words, "study=monitored", f"trainer.monitor={monitor}"]) == code
     told = capsys.readouterr()
     assert ("epoch 1/1" in told.out) == (code == 0)
-    assert code == 0 or f"trainer.monitor={monitor}: the validation images have no box of this class" in told.err
+    assert code == 0 or f"trainer.monitor={monitor}: no validation image has ground truth of this class" in told.err
 
 
 def test_ctrl_c_says_that_the_same_command_continues(
@@ -101,7 +107,7 @@ def test_ctrl_c_says_that_the_same_command_continues(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(DetectionTask, "training_step", stop)
+    monkeypatch.setattr(TrainingTask, "training_step", stop)
     assert main([*words, "seed=7"]) == 130
     assert "lightdet: stopped; the same command continues" in capsys.readouterr().err
     (status,) = Path(words[-1].partition("=")[2]).glob("*/*/s7/status.json")

@@ -21,7 +21,8 @@ from lightdet.draw.page import beside
 from lightdet.draw.palette import class_colour, font, shorten
 from lightdet.draw.panel import Mark, _place, draw_marks, letter_size, panel_scale
 from lightdet.draw.pictures import compare, draw, write_samples
-from lightdet.engine.evaluate import evaluate, run_detector
+from lightdet.engine.evaluate import evaluate, run_model
+from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.detection_scores import DETECTION_SCORES
 from lightdet.model.detector import Detector
 from lightdet.ops.letterbox import boxes_to_input, letterbox_image
@@ -90,8 +91,10 @@ def test_the_truth_through_a_letterbox_scores_one_in_photo_pixels(tmp_path: Path
 def test_boxes_are_measured_in_photo_pixels(tmp_path: Path) -> None:
     records, batches = photos(tmp_path)
     detector = Oracle([[as_detections(target) for target in batch.targets] for batch in batches])
-    for (image_id, detections, target), record in zip(run_detector(detector, batches), records, strict=True):
-        assert image_id == record.image_id
+    metric = DetectionMetric(CLASSES)
+    run_model(detector, batches, metric)
+    for (detections, target), record in zip(metric.images, records, strict=True):
+        assert target.image_id == record.image_id
         np.testing.assert_allclose(target.boxes_xyxy.numpy(), record.boxes_xyxy, atol=1e-4)
         np.testing.assert_allclose(detections.boxes_xyxy.numpy(), record.boxes_xyxy, atol=1e-4)
 
@@ -101,7 +104,7 @@ def test_the_detector_runs_in_eval_mode_and_is_left_as_it_was(tmp_path: Path, tr
     _, batches = photos(tmp_path)
     detector = Oracle([[Detections.none() for _ in batch.targets] for batch in batches])
     detector.train(training)
-    run_detector(detector, batches)
+    run_model(detector, batches, DetectionMetric(CLASSES))
     assert detector.modes == [(False, True)] * 3
     assert detector.training is training
 
@@ -124,7 +127,7 @@ def test_pictures_show_the_photos_with_the_bits_of_the_camera(tmp_path: Path, mo
         read.append(bits)
         return read_image(path, bits)
 
-    monkeypatch.setattr("lightdet.engine.evaluate.read_image", reads)
+    monkeypatch.setattr("lightdet.draw.detection_files.read_image", reads)
     answers = [[Detections.none() for _ in batch.targets] for batch in batches]
     report = evaluate(Oracle(answers), batches, CLASSES, records, tmp_path / "report")
     assert read == [12] * 5
@@ -143,7 +146,8 @@ def test_a_report_folder_holds_the_worst_images_first(tmp_path: Path) -> None:
     for name in ("000-missed9-false9-old.png", "mine.png"):
         (pictures / name).write_bytes(b"")
     evaluate(Oracle(answers), batches, CLASSES, records, folder, threshold=0.5, max_pictures=3)
-    assert {path.name for path in folder.iterdir()} == {"pictures", "pr_curve.png", "confusion.png", "detections.json"}
+    files = {"metrics.txt", "pr_curve.png", "confusion.png", "detections.json"}
+    assert {path.name for path in folder.iterdir()} == {"pictures", *files}
     names = sorted(path.name for path in pictures.iterdir())
     assert names[:2] == ["000-missed2-false0-line-a-photo_2.png", "001-missed0-false1-line-a-photo_4.png"]
     assert re.fullmatch(r"002-missed0-false0-line-a-photo_\d\.png", names[2])

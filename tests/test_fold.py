@@ -8,7 +8,7 @@ from test_models import PRESETS, batch, composed, small
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from lightdet.engine.load import build_detector
+from lightdet.engine.load import build_model
 from lightdet.model.detector import Detector
 from lightdet.model.folded import folded
 from lightdet.nn.fold import fold
@@ -39,7 +39,7 @@ def preset(model: str) -> Detector:
     torch.manual_seed(0)
     few = ["model.network.proposals=20"] if model == "faster_rcnn" else []
     words = [f"model={model}", f"image_size={SIZE}", *small(f"model={model}"), *few]
-    return build_detector(composed(*words), 6)
+    return build_model(composed(*words), 6)
 
 
 @pytest.mark.parametrize("model", PRESETS)
@@ -139,15 +139,13 @@ def test_only_a_norm_that_alone_takes_a_convolution_is_folded(wiring: str, left:
 
 
 def test_prediction_uses_the_folded_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import lightdet.engine.predict
+    import lightdet.engine.predictor
     from lightdet.engine.load import LoadedRun
 
     detector = preset("yolov5n")
     as_after_training(detector.network, batch(SIZE)[0])
-    seen: list[Detector] = []
     monkeypatch.setattr(
-        lightdet.engine.predict, "load_detector", lambda *_: LoadedRun(detector.eval(), ("a",), SIZE, composed(), 0)
+        lightdet.engine.predictor, "load_run", lambda *_: LoadedRun(detector.eval(), ("a",), SIZE, composed(), 0)
     )
-    monkeypatch.setattr(lightdet.engine.predict, "predict", lambda used, *_: seen.append(used))
-    lightdet.engine.predict.predict_run(tmp_path, [], tmp_path / "out", 0.5, "best", "cpu")
-    assert not norms(seen[0]) and norms(detector)
+    used = lightdet.engine.predictor.load_predictor(tmp_path, threshold=0.5).model
+    assert not norms(used) and norms(detector)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lightdet.config.compose import compose_config
+from lightdet.engine import fit as fitting
 from lightdet.engine import train as training
 from lightdet.runs import folder as run
 from lightdet.runs.folder import RunFolder
@@ -74,7 +75,8 @@ def test_a_training_is_heard_of_in_every_phase_and_while_it_is_measured_at_its_e
 
     evaluate = training.evaluate
     for name in ("quick_check", "_precision", "build_trainer", "load_weights", "plot_training"):
-        monkeypatch.setattr(training, name, watched(name, getattr(training, name)))
+        room = fitting if name == "build_trainer" else training
+        monkeypatch.setattr(room, name, watched(name, getattr(room, name)))
     monkeypatch.setattr(training, "evaluate", measured)
     training.train(compose_config([*TINY, f"data.reader.cache={tmp_path}"]), folder)
     phases = ["quick_check", "_precision", "build_trainer", "load_weights", *["batch"] * 3, "plot_training"]

@@ -20,7 +20,7 @@ from lightdet.cli.main import main
 from lightdet.config import moved
 from lightdet.config.compose import compose_config
 from lightdet.config.saved import read_config
-from lightdet.engine.load import build_detector, load_detector
+from lightdet.engine.load import build_model, load_run
 from lightdet.runs.fingerprint import fingerprint
 from lightdet.runs.folder import RunFolder
 
@@ -61,10 +61,10 @@ def test_its_fingerprint_is_that_of_the_same_command_today(kept: Path) -> None:
 
 
 def test_it_detects_what_it_detected(kept: Path) -> None:
-    loaded = load_detector(run_in(kept / "runs").path, "last")
+    loaded = load_run(run_in(kept / "runs").path, "last")
     images = (torch.arange(2 * 3 * 64 * 64).reshape(2, 3, 64, 64) * 2654435761 % 256) / 255
     with torch.inference_mode():
-        found = loaded.detector.detect(images)
+        found = loaded.model.detect(images)
     for one, known in zip(found, expected(kept)["detections"], strict=True):
         assert len(one.labels) == known["count"]
         torch.testing.assert_close(one.scores[:20], torch.tensor(known["scores"]), rtol=CLOSE, atol=CLOSE)
@@ -110,7 +110,7 @@ def test_a_class_that_moved_changes_no_fingerprint_and_old_files_build_it(
     saved = read_config(run.config_path)
     assert saved.model.network.attention["_target_"] == new
     OmegaConf.update(saved, "model.network.attention", {"_target_": new, "_partial_": True}, merge=False)
-    names = {type(module).__name__ for module in build_detector(saved, 6, fetch=False).modules()}
+    names = {type(module).__name__ for module in build_model(saved, 6, fetch=False).modules()}
     assert "Eca" in names and "Cbam" not in names
 
 

@@ -12,8 +12,8 @@ from lightdet.assigner.task_aligned import ScoredCells, SoftPositives, TaskAlign
 from lightdet.backbone.thin_csp import ThinCsp
 from lightdet.config.compose import compose_config
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Letterbox, Target, TrainingFacts
-from lightdet.engine.load import build_detector
+from lightdet.core.types import Letterbox, Target, TrainingStats
+from lightdet.engine.load import build_model
 from lightdet.loss.box.ciou import Ciou
 from lightdet.loss.task_aligned import TaskAlignedCriterion, distribution_loss
 from lightdet.metric.footprint import footprint
@@ -165,10 +165,10 @@ def test_boxes_longer_than_the_bins_can_tell_are_named() -> None:
     boxes = predictor.boxes_xyxy(longest.flatten(2), torch.full((1, 4, 2), 100.0), torch.full((1, 4, 1), 32.0))
     assert boxes[0, 0].tolist() == pytest.approx([4, 4, 196, 196], abs=1e-3)
     counts = torch.tensor([1, 1])
-    told = criterion().fit_to(TrainingFacts(torch.tensor([[30.0, 193.0], [192.0, 192.0]]), counts), predictor)
+    told = criterion().prepare(TrainingStats(torch.tensor([[30.0, 193.0], [192.0, 192.0]]), counts), predictor)
     assert told.startswith("1 of 2 boxes are longer than the 192 px that 4 bins can tell")
     one_number = Distances((8, 8), (16, 32), 2, bins=1)
-    assert criterion().fit_to(TrainingFacts(torch.tensor([[3000.0, 10.0]]), counts), one_number) == "nothing to fit"
+    assert criterion().prepare(TrainingStats(torch.tensor([[3000.0, 10.0]]), counts), one_number) == "nothing to fit"
 
 
 def test_an_image_without_truth_teaches_the_background_alone() -> None:
@@ -200,7 +200,7 @@ def test_the_preset_keeps_its_budget_and_every_weight_learns() -> None:
     config = compose_config(["model=light"])
     config.num_classes = 6
     torch.manual_seed(0)
-    detector = build_detector(config, 6)
+    detector = build_model(config, 6)
     cost = footprint(detector.network, 608)
     assert cost["parameters"] <= 1.56e6 and cost["gflops"] <= 3.6
     terms = detector.losses(torch.rand(2, 3, 64, 64), [target([[4.0, 4, 40, 40]], [0]), target([], [])])

@@ -9,7 +9,7 @@ from torchvision.ops import complete_box_iou_loss, distance_box_iou_loss, genera
 
 from lightdet.assigner.anchors import best_possible_recall, cluster_anchors
 from lightdet.assigner.ratio import Ratio
-from lightdet.core.types import Letterbox, Target, TrainingFacts
+from lightdet.core.types import Letterbox, Target, TrainingStats
 from lightdet.loss.box.ciou import Ciou
 from lightdet.loss.box.diou import Diou
 from lightdet.loss.box.giou import Giou
@@ -88,8 +88,8 @@ def test_ratio_stays_inside_the_grid_and_takes_empty_images() -> None:
     assert len(Ratio()([empty], anchors, (8,), [(8, 8)])[0].labels) == 0
 
 
-def facts(box_sizes: Tensor) -> TrainingFacts:
-    return TrainingFacts(box_sizes, torch.tensor([len(box_sizes), 0]))
+def stats(box_sizes: Tensor) -> TrainingStats:
+    return TrainingStats(box_sizes, torch.tensor([len(box_sizes), 0]))
 
 
 def one_grid_criterion() -> tuple[AnchorCriterion, Anchor]:
@@ -138,12 +138,12 @@ def test_decode_inverts_the_encoding() -> None:
 def test_anchors_are_clustered_only_when_recall_is_poor() -> None:
     criterion, predictor = one_grid_criterion()
     before = predictor.anchors_wh.clone()
-    assert "kept" in criterion.fit_to(facts(torch.tensor([[20.0, 20.0], [100, 90]])), predictor)
+    assert "kept" in criterion.prepare(stats(torch.tensor([[20.0, 20.0], [100, 90]])), predictor)
     assert torch.equal(predictor.anchors_wh, before)
     generator = torch.Generator().manual_seed(0)
     thin = torch.stack((1000 + 50 * torch.rand(200, generator=generator), 3 + torch.rand(200, generator=generator)), 1)
     assert best_possible_recall(thin, before.view(-1, 2), 4.0) == 0
-    assert "clustered" in criterion.fit_to(facts(thin), predictor)
+    assert "clustered" in criterion.prepare(stats(thin), predictor)
     assert best_possible_recall(thin, predictor.anchors_wh.view(-1, 2), 4.0) == 1
     areas = predictor.anchors_wh.view(-1, 2).prod(dim=1)
     assert (areas.diff() >= 0).all()

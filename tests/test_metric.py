@@ -15,7 +15,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.types import Detections, Letterbox, Target
 from lightdet.metric.confusion import confusion_matrix
 from lightdet.metric.detection import DetectionMetric
-from lightdet.metric.frame import detections_to_photo, target_to_photo
+from lightdet.metric.frame import detections_to_original, target_to_original
 from lightdet.metric.matching import UNMATCHED, greedy, match
 from lightdet.metric.operating_point import best_f1_threshold, count, sort_images
 from lightdet.ops.letterbox import boxes_to_input
@@ -43,7 +43,8 @@ def report(
     detections: list[Detections], targets: list[Target], names: tuple[str, ...] = NAMES, **options: Any
 ) -> dict[str, Any]:
     metric = DetectionMetric(names)
-    metric.update(detections, targets)
+    for one, target in zip(detections, targets, strict=True):
+        metric.add(one, target)
     numbers = metric.compute(**options)
     json.dumps(numbers, allow_nan=False)  # plain types, nothing infinite
     return numbers
@@ -350,9 +351,9 @@ def test_boxes_come_back_to_the_photo() -> None:
     photo = truth(([20.0, 10, 60, 90], 0))
     there = boxes_to_input(photo.boxes_xyxy, placed)
     assert there.tolist() == [[10.0, 30.0, 30.0, 70.0]]
-    assert target_to_photo(Target(there, photo.labels, "a", placed)).boxes_xyxy.tolist() == photo.boxes_xyxy.tolist()
+    assert target_to_original(Target(there, photo.labels, "a", placed)).boxes_xyxy.tolist() == photo.boxes_xyxy.tolist()
     raw = found((there[0].tolist(), 0, 0.9), ([0.0, 0, 50, 20], 0, 0.8), ([90.0, 60, 130, 90], 0, 0.7))
-    back = detections_to_photo(raw, placed)
+    back = detections_to_original(raw, placed)
     assert back.boxes_xyxy.tolist() == [[20.0, 10.0, 60.0, 90.0], [180.0, 70.0, 200.0, 100.0]], "border only: dropped"
     assert back.scores.tolist() == pytest.approx([0.9, 0.7])
 
@@ -364,7 +365,7 @@ def test_every_process_gets_the_numbers_of_the_whole_set(monkeypatch: pytest.Mon
     other.update([found((A, 0, 0.9))], [truth((A, 0))])  # the sampler repeats an image to fill up
     other.update([found((FAR, 0, 0.5))], [truth((FAR, 0), image_id="c.png")])
 
-    monkeypatch.setattr("lightdet.metric.detection.gather", lambda value: [value, other._images])
+    monkeypatch.setattr("lightdet.metric.detection.gather", lambda value: [value, other.images])
     numbers = mine.compute()
     assert numbers["images"] == 3
     assert numbers["per_class"]["scratch"]["recall"] == pytest.approx(2 / 3)

@@ -14,11 +14,10 @@ from omegaconf import DictConfig
 from lightdet.config.conf_folder import conf_folder
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Letterbox, Target
-from lightdet.engine.load import BEST, build_detector, load_detector
+from lightdet.engine.load import BEST, build_model, load_run
 from lightdet.engine.train import write_config
 from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.footprint import footprint
-from lightdet.metric.frame import detections_to_photo
 from lightdet.model.decode import select
 from lightdet.model.detector import Detector
 from lightdet.model.yolo import YoloDetector
@@ -59,7 +58,7 @@ def small(model: str) -> list[str]:
 
 def detector(*overrides: str, num_classes: int = 6) -> Detector:
     torch.manual_seed(0)
-    return build_detector(composed(*overrides), num_classes)
+    return build_model(composed(*overrides), num_classes)
 
 
 def yolo(*overrides: str) -> YoloDetector:
@@ -105,11 +104,11 @@ def test_a_run_folder_read_back_detects_the_same(model: str, tmp_path: Path) -> 
     write_config(composed(*words), data, folder)
     folder.checkpoints.mkdir()
     torch.save({"epoch": 3, "ema": {"weights": first.state_dict()}}, folder.checkpoints / BEST)
-    loaded = load_detector(folder.path)
+    loaded = load_run(folder.path)
     assert (loaded.classes, loaded.image_size, loaded.epoch) == (tuple(classes), 64, 3)
     images, _ = batch()
     with torch.inference_mode():
-        for one, other in zip(first.detect(images), loaded.detector.detect(images), strict=True):
+        for one, other in zip(first.detect(images), loaded.model.detect(images), strict=True):
             assert torch.equal(one.boxes_xyxy, other.boxes_xyxy) and torch.equal(one.scores, other.scores)
             assert torch.equal(one.labels, other.labels) and (one.scores.diff() <= 0).all()
             assert one.boxes_xyxy.min() >= 0 and one.boxes_xyxy.max() <= 64
@@ -177,6 +176,5 @@ def test_a_broken_network_is_not_measured_as_one_that_finds_nothing(model: str) 
         for parameter in broken.parameters():
             parameter.fill_(float("nan"))
         found = broken.detect(images)
-    metric, places = DetectionMetric(tuple("abcdef")), [target.letterbox for target in targets]
     with pytest.raises(LightdetError, match="NaN"):
-        metric.update([detections_to_photo(*pair) for pair in zip(found, places, strict=True)], targets)
+        DetectionMetric(tuple("abcdef")).update(found, targets)

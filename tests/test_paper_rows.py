@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_models import composed
 
-from lightdet.engine.load import build_detector
+from lightdet.engine.load import build_model
 
 PRINTED = {  # M
     "yolov5s": 7.26,
@@ -19,7 +19,7 @@ PRINTED = {  # M
 
 def millions(preset: str) -> float:
     with torch.device("meta"):
-        detector = build_detector(composed(f"model={preset}"), 6)
+        detector = build_model(composed(f"model={preset}"), 6)
     return sum(parameter.numel() for parameter in detector.parameters()) / 1e6
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from lightdet.config.compose import compose_config
 from lightdet.core.files import write_json
-from lightdet.engine.load import build_detector
+from lightdet.engine.load import build_model
 from lightdet.engine.train import _precision
 from lightdet.optim import precision
 from lightdet.optim.precision import Choice, choose, idle_in_float32, multiplies_bfloat16
@@ -115,7 +115,7 @@ def test_weights_that_meet_padding_alone_have_no_gradient(conv: nn.Conv2d, size:
 
 def test_maps_smaller_than_a_kernel_are_computed_in_float32() -> None:
     cfg = compose_config(["model=ssdlite_mobilenetv2", "image_size=64", "num_classes=2"])
-    network = build_detector(cfg, 2).network.train()
+    network = build_model(cfg, 2).network.train()
     names = set(network.state_dict())
     idle = idle_in_float32(network, 64)
     formats: dict[str, torch.dtype] = {}

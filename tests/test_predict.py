@@ -31,14 +31,14 @@ class Stub:
 
     result = "lightdet.engine.detection_result:DetectionResult"
 
-    def detect(self, images: Tensor) -> list[Detections]:
+    def predict(self, images: Tensor) -> list[Detections]:
         return [Detections.none() for _ in images]
 
 
 class Fixed(Stub):
     """Detects the same two boxes everywhere: a scratch with score 0.9 and a dent with 0.3."""
 
-    def detect(self, images: Tensor) -> list[Detections]:
+    def predict(self, images: Tensor) -> list[Detections]:
         assert images.shape[1:] == (3, 64, 64)
         assert images.dtype == torch.float32
         assert 0 <= images.min() <= images.max() <= 1
@@ -48,7 +48,7 @@ class Fixed(Stub):
 
 @dataclass
 class Loaded:
-    detector: Stub
+    model: Stub
     classes: tuple[str, ...]
     image_size: int
     config: Any = field(default_factory=lambda: OmegaConf.create({"data": {"bits": 12}}))
@@ -82,7 +82,7 @@ def test_boxes_come_back_to_the_image(tmp_path: Path) -> None:
 
 def test_one_place_gets_one_box_unless_all_are_asked_for(tmp_path: Path) -> None:
     class Twice(Stub):
-        def detect(self, images: Tensor) -> list[Detections]:
+        def predict(self, images: Tensor) -> list[Detections]:
             boxes = torch.tensor([[10.0, 20, 30, 40], [10, 20, 30, 38], [31, 20, 50, 40]])  # IoU .9, 0
             return [Detections(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0, 1, 1])) for _ in images]
 
@@ -96,7 +96,7 @@ def test_a_box_in_the_grey_border_alone_is_no_finding(tmp_path: Path) -> None:
     """As in an evaluation. It would else be a line at the image's edge, a box without area."""
 
     class Bordering(Stub):
-        def detect(self, images: Tensor) -> list[Detections]:
+        def predict(self, images: Tensor) -> list[Detections]:
             boxes = torch.tensor([[5.0, 2, 30, 14], BOX_INPUT, [5, 50, 30, 62]])  # above, in and below the image
             return [Detections(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0, 1, 0])) for _ in images]
 
@@ -106,7 +106,7 @@ def test_a_box_in_the_grey_border_alone_is_no_finding(tmp_path: Path) -> None:
 
 def test_a_detector_that_answers_nan_has_not_found_nothing(tmp_path: Path) -> None:
     class Broken(Stub):
-        def detect(self, images: Tensor) -> list[Detections]:
+        def predict(self, images: Tensor) -> list[Detections]:
             boxes, scores = torch.tensor([[BOX_INPUT] * 2]), torch.tensor([[[0.9, 0.1], [float("nan"), 0.2]]])
             return select(boxes, scores, 0.001, 0.6, 100, (64, 64))
 
@@ -216,11 +216,11 @@ def test_images_are_read_with_the_bits_of_the_run(tmp_path: Path, monkeypatch: p
     class Looks(Stub):
         seen: ClassVar[list[float]] = []
 
-        def detect(self, images: Tensor) -> list[Detections]:
+        def predict(self, images: Tensor) -> list[Detections]:
             self.seen.append(float(images[..., 16:48, :].mean()))
             return [Detections.none() for _ in images]
 
-    monkeypatch.setattr(lightdet.engine.predictor, "load_detector", lambda *_: Loaded(Looks(), CLASSES, 64))
+    monkeypatch.setattr(lightdet.engine.predictor, "load_run", lambda *_: Loaded(Looks(), CLASSES, 64))
     monkeypatch.setattr(lightdet.engine.predictor, "folded", lambda detector, _: detector)
     for name, brightest in (("a.png", 4000), ("b.png", 4096)):
         values = np.full((50, 100), 2000, dtype=np.uint16)
@@ -234,7 +234,7 @@ def test_images_are_read_with_the_bits_of_the_run(tmp_path: Path, monkeypatch: p
 def test_command_exits_1_for_a_broken_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(lightdet.engine.predictor, "load_detector", lambda *_: Loaded(Fixed(), CLASSES, 64))
+    monkeypatch.setattr(lightdet.engine.predictor, "load_run", lambda *_: Loaded(Fixed(), CLASSES, 64))
     monkeypatch.setattr(lightdet.engine.predictor, "folded", lambda detector, _: detector)
     (tmp_path / "config.yaml").touch()
     save(tmp_path / "in/a.png")

@@ -16,7 +16,7 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 from lightdet.backbone.timm import Timm
 from lightdet.benchmark.candidate import candidates
 from lightdet.core.errors import underneath
-from lightdet.engine.load import BEST, LAST, build_detector, load_detector
+from lightdet.engine.load import BEST, LAST, build_model, load_run
 from lightdet.engine.train import train, write_config
 from lightdet.model.yolo import YoloDetector
 from lightdet.nn.pretrained import fetches, weights_follow
@@ -76,7 +76,7 @@ def run_of(words: list[str], folder: RunFolder) -> DictConfig:
     data: Any = SimpleNamespace(num_classes=6, classes=classes, records={})
     settled = write_config(config, data, folder)
     with weights_follow():
-        detector = build_detector(config, 6)
+        detector = build_model(config, 6)
     folder.checkpoints.mkdir()
     torch.save({"epoch": 3, "ema": {"weights": detector.state_dict()}}, folder.checkpoints / BEST)
     return settled
@@ -88,7 +88,7 @@ def test_a_run_is_used_offline(library: str, tmp_path: Path, monkeypatch: pytest
     folder = RunFolder(tmp_path / "run" / "s0")
     config = run_of(PRETRAINED[library], folder)
     kept = torch.load(folder.checkpoints / BEST, weights_only=True)["ema"]["weights"]
-    loaded = load_detector(folder.path).detector
+    loaded = load_run(folder.path).model
     assert all(torch.equal(value, kept[name]) for name, value in loaded.state_dict().items())
     with torch.inference_mode():
         assert len(loaded.detect(batch()[0])) == 2
@@ -106,7 +106,7 @@ def test_what_else_a_pretrained_network_does_stays(monkeypatch: pytest.MonkeyPat
     with weights_follow():
         assert not fetches()
         backbone = Timm("resnet10t", pretrained=True).eval()
-        ssd = build_detector(composed("model=ssd", "model.network.pretrained_backbone=true"), 6)
+        ssd = build_model(composed("model=ssd", "model.network.pretrained_backbone=true"), 6)
     assert fetches() and backbone.pretrained
     seen: list[torch.Tensor] = []
     backbone.features.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -126,7 +126,7 @@ def test_a_training_begins_from_them_and_is_resumed_without(
         train(config, RunFolder(tmp_path / "never"))
     assert "pretrained" in str(underneath(refused.value))
     connect(monkeypatch, online=True)
-    began = build_detector(config, 6)
+    began = build_model(config, 6)
     if isinstance(began, YoloDetector):
         assert all((parameter == 0.01).all() for parameter in began.network.backbone.parameters())
     folder = RunFolder(tmp_path / "run")

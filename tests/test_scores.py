@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from lightdet.config.compose import compose_config
+from lightdet.config.moved import YOUNGER_VALUES
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json
-from lightdet.core.score import Score, primary_of
+from lightdet.core.score import Monitor, Score, monitor_of, primary_of
 from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.detection_scores import DETECTION_SCORES
+from lightdet.runs.fingerprint import fingerprint
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.scores import scores_of, task_of, write_scores
 
@@ -54,6 +57,32 @@ def test_columns_of_a_score_per_class() -> None:
     assert not per_class.logs("val/ap50_95/dent")
     assert ERROR.logs("val/error")
     assert not ERROR.logs("val/error/dent")
+
+
+def test_a_monitor_is_a_score_a_class_or_the_loss() -> None:
+    scores = (ERROR, *DETECTION_SCORES[:2], DETECTION_SCORES[-1])
+    assert monitor_of("primary", scores, []) == Monitor("val/error", higher_is_better=False)
+    assert monitor_of("val/map50", scores, []) == Monitor("val/map50", higher_is_better=True)
+    assert monitor_of("val/ap50/dent", scores, ["dent"]) == Monitor("val/ap50/dent", higher_is_better=True)
+    assert monitor_of("train/loss", scores, []) == Monitor("train/loss", higher_is_better=False)
+    with pytest.raises(LightdetError, match="val/foo: nothing is logged by this name; one of primary, train/loss, "):
+        monitor_of("val/foo", scores, ["dent"])
+    with pytest.raises(LightdetError, match="val/ap50/rust: no validation image has ground truth of this class"):
+        monitor_of("val/ap50/rust", scores, ["dent"])
+
+
+@pytest.mark.parametrize(("higher", "better"), [(True, 0.6), (False, 0.4)])
+def test_a_monitor_knows_its_direction(higher: bool, better: float) -> None:
+    monitor = Monitor("val/x", higher)
+    assert monitor.better(better, 0.5) and not monitor.better(0.5, better) and not monitor.better(0.5, 0.5)
+    assert monitor.better(0.5, None)
+
+
+def test_the_primary_score_of_detection_is_what_runs_were_judged_by() -> None:
+    """A run whose configuration names the score is the training that names none."""
+    assert primary_of(DETECTION_SCORES).log_name == YOUNGER_VALUES["trainer.monitor"][1]
+    named, default = (fingerprint(compose_config(words)) for words in (["trainer.monitor=val/map50_95"], []))
+    assert named == default != fingerprint(compose_config(["trainer.monitor=val/map50"]))
 
 
 def test_scores_are_read_without_torch() -> None:

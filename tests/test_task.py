@@ -12,7 +12,7 @@ from torch import Tensor
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Batch, Detections, Letterbox, Target
 from lightdet.model.detector import Detector
-from lightdet.task.detection import DetectionTask
+from lightdet.task.training_task import TrainingTask
 
 PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 8, 8)
 
@@ -36,8 +36,8 @@ def batch() -> Batch:
     return Batch(torch.zeros(1, 3, 8, 8), [Target(torch.zeros(0, 4), torch.zeros(0).long(), "a.png", PLACED)])
 
 
-def task_of(detector: Detector, folder: Path, monkeypatch: pytest.MonkeyPatch) -> DetectionTask:
-    task = DetectionTask(detector, ["dent"], torch.optim.SGD, SimpleNamespace(), folder)  # type: ignore[arg-type]
+def task_of(detector: Detector, folder: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingTask:
+    task = TrainingTask(detector, ["dent"], torch.optim.SGD, SimpleNamespace(), folder)  # type: ignore[arg-type]
     trainer = SimpleNamespace(current_epoch=0, max_epochs=9, global_step=0, world_size=1, global_rank=0)
     task._trainer = trainer  # type: ignore[assignment]
     monkeypatch.setattr(task, "log", lambda *_, **__: None)
@@ -60,7 +60,7 @@ def test_a_step_waits_for_the_device_once(batch: Batch, tmp_path: Path, monkeypa
     monkeypatch.undo()
     assert task.sums == {"loss": 2.75, "box": 0.5, "objectness": 0.25, "class": 2.0}
     loss.backward()
-    assert task.detector.weights.grad.tolist() == [1, 1, 1]
+    assert task.model.weights.grad.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), 2e4])
@@ -77,7 +77,7 @@ def test_random_numbers_go_on_where_the_model_computes(tmp_path: Path, monkeypat
     """Lightning reads a checkpoint before it moves the model: the device in use is known when the training goes on."""
     task = task_of(Terms(1.0, 1.0, 1.0), tmp_path, monkeypatch)
     device, on_cuda, told = torch.device("cpu"), torch.tensor([7, 8], dtype=torch.uint8), []
-    monkeypatch.setattr(DetectionTask, "device", property(lambda _: device))
+    monkeypatch.setattr(TrainingTask, "device", property(lambda _: device))
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, where: told.append((state.tolist(), where)))
     torch.manual_seed(3)
     saved = {"sums": {"loss": 1.0}, "batches": 4, "rng": torch.get_rng_state(), "cuda_rng": on_cuda}

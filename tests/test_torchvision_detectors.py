@@ -20,7 +20,7 @@ from lightdet.core.types import Target
 from lightdet.data.dataset import ImageDataset
 from lightdet.data.loader import BatchLoader
 from lightdet.data.sampler import EpochBatchSampler
-from lightdet.engine.load import build_detector
+from lightdet.engine.load import build_model
 from lightdet.metric.footprint import footprint
 from lightdet.model.torchvision import TorchvisionDetector
 from lightdet.nn.mode import in_mode
@@ -31,7 +31,7 @@ PROPOSALS = 300
 
 
 def built(name: str, *overrides: str) -> TorchvisionDetector:
-    detector = build_detector(composed(f"model={name}", *overrides), 6)
+    detector = build_model(composed(f"model={name}", *overrides), 6)
     assert isinstance(detector, TorchvisionDetector)
     return detector
 

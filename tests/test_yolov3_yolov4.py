@@ -18,8 +18,8 @@ from lightdet.assigner.iou_threshold import IouThreshold
 from lightdet.assigner.ratio import Ratio
 from lightdet.config.conf_folder import conf_folder
 from lightdet.core.errors import LightdetError, underneath
-from lightdet.core.types import Letterbox, Target, TrainingFacts
-from lightdet.engine.load import build_detector
+from lightdet.core.types import Letterbox, Target, TrainingStats
+from lightdet.engine.load import build_model
 from lightdet.loss.box.ciou import Ciou
 from lightdet.loss.box.giou import Giou
 from lightdet.loss.yolov3 import Yolov3Criterion
@@ -192,14 +192,14 @@ def test_a_predictor_reaches_as_far_as_it_says(predictor: Callable[..., Anchor])
 def test_centres_that_cannot_be_reached_are_not_taught(model: str) -> None:
     words = (f"model={model}", "width=0.0625", "depth=0.25", "assigner=ratio")
     with pytest.raises(InstantiationException) as refused:
-        build_detector(composed(*words), 3)
+        build_model(composed(*words), 3)
     said = str(underneath(refused.value))
     way_out = re.search(r"take (\S+=0) or another", said)
     assert way_out and "\n" not in said
-    detector = build_detector(composed(*words, way_out[1]), 3).train()
+    detector = build_model(composed(*words, way_out[1]), 3).train()
     terms = detector.losses(torch.rand(2, 3, 64, 64), [target([[5.0, 5, 40, 30]], [2]), target([], [])])
     assert all(term > 0 and term.isfinite() for term in terms.values())
-    build_detector(composed(f"model={model}", "width=0.0625", "assigner=ratio", "predictor=anchor"), 3)
+    build_model(composed(f"model={model}", "width=0.0625", "assigner=ratio", "predictor=anchor"), 3)
 
 
 # Loss
@@ -276,11 +276,11 @@ def test_anchors_are_clustered_only_when_recall_is_poor(assigner: BestAnchor) ->
     predictor = Yolov3Anchor((4, 4, 4), STRIDES, num_classes=2, anchors=YOLOV4_ANCHORS)
     before = predictor.anchors_wh.clone()
     counts = torch.tensor([2, 0])
-    assert "kept" in loss.fit_to(TrainingFacts(torch.tensor([[20.0, 20.0], [100, 90]]), counts), predictor)
+    assert "kept" in loss.prepare(TrainingStats(torch.tensor([[20.0, 20.0], [100, 90]]), counts), predictor)
     assert torch.equal(predictor.anchors_wh, before)
     generator = torch.Generator().manual_seed(0)
     thin = torch.stack((1000 + 50 * torch.rand(200, generator=generator), 3 + torch.rand(200, generator=generator)), 1)
-    assert "clustered" in loss.fit_to(TrainingFacts(thin, counts), predictor)
+    assert "clustered" in loss.prepare(TrainingStats(thin, counts), predictor)
     assert assigner.recall(thin, predictor.anchors_wh.view(-1, 2)) == 1
 
 
@@ -289,7 +289,7 @@ def test_anchors_are_clustered_only_when_recall_is_poor(assigner: BestAnchor) ->
 
 def parameters(*overrides: str, num_classes: int = 6) -> int:
     with torch.device("meta"):  # nothing is allocated: only counted
-        return sum(p.numel() for p in build_detector(composed(*overrides), num_classes).network.parameters())
+        return sum(p.numel() for p in build_model(composed(*overrides), num_classes).network.parameters())
 
 
 def test_parameters_of_yolov5_by_its_two_multipliers() -> None:
@@ -311,7 +311,7 @@ def test_parameters_of_yolov3_and_yolov4() -> None:
 def test_the_short_spellings_of_the_anchor_yolos_work(model: str) -> None:
     words = ("attention=cbam", "head=76-19", "fusion=weighted_residual", "loss/box=eiou", "loss/class=focal")
     torch.manual_seed(0)
-    detector = build_detector(composed(f"model={model}", "width=0.0625", "depth=0.25", *words), 3).train()
+    detector = build_model(composed(f"model={model}", "width=0.0625", "depth=0.25", *words), 3).train()
     assert list(detector.network.attention) == ["76", "19"]
     assert detector.network.neck.fuse5.gate_logit.shape == (1, 1, 1, 1)
     terms = detector.losses(torch.rand(2, 3, 64, 64), [target([[5.0, 5, 40, 30]], [2]), target([], [])])
@@ -327,7 +327,7 @@ def test_presets_are_what_they_are_called() -> None:
     assert three.criterion.assigner._target_.endswith("BestAnchor")
     assert four.criterion.assigner.iou_threshold == 0.213
     assert four.network.predictor.centre_scale == [1.2, 1.1, 1.05] and "anchors" not in three.network.predictor
-    detector = build_detector(composed("model=yolov4", "width=0.0625"), 3)
+    detector = build_model(composed("model=yolov4", "width=0.0625"), 3)
     assert torch.equal(detector.network.predictor.anchors_wh, torch.tensor(YOLOV4_ANCHORS))
     backbone = {type(m) for m in detector.network.backbone.modules()}
     neck = {type(m) for m in detector.network.neck.modules()}
@@ -345,7 +345,7 @@ def test_a_knob_that_a_model_lacks_is_refused(word: str) -> None:
 @pytest.mark.parametrize("model", ["yolov3", "yolov4"])
 def test_a_fused_network_answers_the_same_without_a_norm(model: str) -> None:
     torch.manual_seed(0)
-    network = build_detector(composed(f"model={model}", "width=0.0625", "depth=0.25"), 3).network
+    network = build_model(composed(f"model={model}", "width=0.0625", "depth=0.25"), 3).network
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.3)

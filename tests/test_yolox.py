@@ -15,7 +15,7 @@ from lightdet.assigner.simota import SimOta
 from lightdet.config.conf_folder import conf_folder
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Batch, Letterbox, Target
-from lightdet.engine.load import build_detector
+from lightdet.engine.load import build_model
 from lightdet.loss.box.giou import Giou
 from lightdet.loss.box.iou_square import IouSquare
 from lightdet.loss.yolo import AnchorCriterion
@@ -24,7 +24,7 @@ from lightdet.model.yolo import YoloDetector
 from lightdet.nn.fold import fold
 from lightdet.predictor.anchor import Anchor
 from lightdet.predictor.decoupled import Decoupled, boxes_from_cells, offsets_from_boxes
-from lightdet.task.detection import EXPLODED, DetectionTask
+from lightdet.task.training_task import EXPLODED, TrainingTask
 
 PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
 SIZES = (8, 4, 2)  # cells along a side of 64 px at strides 8, 16, 32
@@ -33,7 +33,7 @@ SIZES = (8, 4, 2)  # cells along a side of 64 px at strides 8, 16, 32
 def detector(*overrides: str, num_classes: int = 6) -> YoloDetector:
     torch.manual_seed(0)
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        built = build_detector(compose("train", overrides=list(overrides)), num_classes)
+        built = build_model(compose("train", overrides=list(overrides)), num_classes)
     assert isinstance(built, YoloDetector)
     return built
 
@@ -166,11 +166,11 @@ def test_loss_by_hand_and_the_switch_of_l1() -> None:
     assert terms["class"].item() == pytest.approx(expected, rel=1e-5)
     told = []
     for progress in (0.0, 0.94, 0.95, 0.99, 0.5):  # back again: only the present progress counts
-        loss.at(progress)
+        loss.set_progress(progress)
         told.append(loss(raw, truth, predictor)["l1"].item())
     assert told == pytest.approx([0, 0, 0.25, 0.25, 0])
     never = criterion(l1_from=1.0)
-    never.at(0.999)
+    never.set_progress(0.999)
     assert never(raw, truth, predictor)["l1"] == 0
 
 
@@ -210,7 +210,7 @@ def test_an_untrained_network_is_not_taken_for_a_broken_one(model: str) -> None:
 
 def test_a_batch_without_truth_teaches_objectness_alone() -> None:
     model = detector("model=yolox_tiny", "width=0.125").train()
-    model.at(1.0)
+    model.set_progress(1.0)
     terms = model.losses(torch.rand(2, 3, 64, 64), [target([], []), target([], [])])
     assert terms["objectness"] > 0 and all(terms[name] == 0 for name in ("box", "class", "l1"))
     torch.stack(tuple(terms.values())).sum().backward()
@@ -227,7 +227,7 @@ def test_l1_is_what_reaches_a_box_that_touches_no_truth() -> None:
     loss = criterion()
     truth, predictor = [target([[8, 8, 24, 24]], [1])], Decoupled((4, 4, 4), (8, 16, 32), 2)
     for progress, reached in ((0.0, False), (0.95, True)):
-        loss.at(progress)
+        loss.set_progress(progress)
         terms = loss(raw, truth, predictor)
         gradients = torch.autograd.grad(terms["box"] + terms["l1"], raw)
         assert all(g.isfinite().all() for g in gradients)
@@ -259,7 +259,7 @@ def test_the_task_says_the_progress_before_every_step(tmp_path: Path, monkeypatc
     model = detector("model=yolox_tiny", "width=0.125").train()
     said: list[float] = []
     monkeypatch.setattr(model, "at", said.append)
-    task = DetectionTask(model, ["a"] * 6, torch.optim.SGD, SimpleNamespace(), tmp_path)  # type: ignore[arg-type]
+    task = TrainingTask(model, ["a"] * 6, torch.optim.SGD, SimpleNamespace(), tmp_path)  # type: ignore[arg-type]
     monkeypatch.setattr(task, "log", lambda *_, **__: None)
     for epoch in (0, 0, 19):
         task._trainer = SimpleNamespace(current_epoch=epoch, max_epochs=20)  # type: ignore[assignment]

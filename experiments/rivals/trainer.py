@@ -21,8 +21,9 @@ from lightdet.core.types import Detections, Letterbox, Target
 from lightdet.data.image import original_size
 from lightdet.data.module import ImageData
 from lightdet.data.record import Record
-from lightdet.engine.evaluate import Measured, report_on
+from lightdet.engine.evaluate import report_on
 from lightdet.engine.train import write_config
+from lightdet.metric.detection import DetectionMetric
 from lightdet.runs.folder import RunFolder
 from lightdet.task.trainer import pick_device
 
@@ -76,7 +77,10 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         print(f"epoch {epoch + 1}/{cfg.trainer.max_epochs}  its own mAP50 {fact['map50']:.3f}", flush=True)
     folder.beat()
     best = max(rows, key=lambda row: float(row["own/map50_95"]))
-    metrics = report_on(found(place, splits["val"]), data.classes, splits["val"], folder.path)
+    metric = DetectionMetric(data.classes)
+    for detections, target in found(place, splits["val"]):
+        metric.add(detections, target)
+    metrics = report_on(metric, splits["val"], folder.path)
     for made in ("images", "labels"):  # copies
         shutil.rmtree(place / made)
     return {
@@ -121,9 +125,9 @@ def driven(python: Path, asked: dict[str, Any], folder: Path) -> Iterator[dict[s
             process.wait()
 
 
-def found(folder: Path, records: list[Record]) -> list[Measured]:
+def found(folder: Path, records: list[Record]) -> list[tuple[Detections, Target]]:
     """The rival's answers beside the truth, in photo px."""
-    measured: list[Measured] = []
+    measured: list[tuple[Detections, Target]] = []
     answers = read_json(folder / "detections.json")
     for record, rows in zip(records, answers["images"], strict=True):
         table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 6)
@@ -136,5 +140,5 @@ def found(folder: Path, records: list[Record]) -> list[Measured]:
             record.image_id,
             Letterbox(1.0, 1.0, 0.0, 0.0, height, width),
         )
-        measured.append((record.image_id, detections, truth))
+        measured.append((detections, truth))
     return measured

@@ -18,8 +18,8 @@ from lightdet.config.compose import compose_config
 from lightdet.config.saved import read_config
 from lightdet.config.tree import resolve
 from lightdet.core.errors import LightdetError
-from lightdet.engine.load import BEST, build_detector, load_weights
-from lightdet.model.detector import Detector
+from lightdet.engine.load import BEST, build_model, load_weights
+from lightdet.model.contract import Model
 from lightdet.model.folded import folded
 from lightdet.nn.mode import in_mode
 from lightdet.runs.find import RUNS_DIR, find_run
@@ -34,11 +34,11 @@ SETTLING_SIZE = 128  # px, of the random images from which a preset's norms take
 
 @dataclass(slots=True)
 class Candidate:
-    """A detector that is measured."""
+    """A model that is measured."""
 
     name: str
     key: str  # of its network, see `network_digest`
-    detector: Detector  # in eval mode, BatchNorm folded
+    model: Model  # in eval mode, BatchNorm folded
     parameters: int
     run: str = ""  # the run folder it was read from
     photo: Tensor | None = None  # (1, 3, H, W) RGB 0..1, of the run's validation set: its boxes are suppressed
@@ -46,7 +46,7 @@ class Candidate:
     @property
     def network(self) -> nn.Module:
         """What turns images into raw maps."""
-        return self.detector.network
+        return self.model.network
 
 
 def candidates(words: Sequence[str], image_size: int, config_dir: Path | None = None) -> list[Candidate]:
@@ -87,9 +87,9 @@ def _preset(name: str, overrides: list[str], image_size: int, config_dir: Path |
     config = compose_config([*overrides, f"image_size={image_size}"], config_dir)
     config.num_classes = PLACEHOLDER_CLASSES
     torch.manual_seed(int(config.seed))
-    detector = build_detector(config, PLACEHOLDER_CLASSES, fetch=False)  # of a preset the weights do not matter
-    settle(detector.network)
-    return _candidate(name, config, detector, image_size)
+    model = build_model(config, PLACEHOLDER_CLASSES, fetch=False)  # of a preset the weights do not matter
+    settle(model.network)
+    return _candidate(name, config, model, image_size)
 
 
 def patches(count: int, size: int) -> Tensor:
@@ -145,17 +145,17 @@ def _from_run(name: str, path: Path, image_size: int) -> Candidate:
     config = read_config(RunFolder(path).config_path)
     if "classes" not in config:
         raise LightdetError(f"{path}: not a run that began training")
-    detector = build_detector(config, len(config.classes), fetch=False)
-    load_weights(detector, RunFolder(path).checkpoints / BEST)
-    candidate = _candidate(name, config, detector, image_size)
+    model = build_model(config, len(config.classes), fetch=False)
+    load_weights(model, RunFolder(path).checkpoints / BEST)
+    candidate = _candidate(name, config, model, image_size)
     config.data.image_size = image_size  # a run's configuration is resolved: it lies there by itself
     candidate.run, candidate.photo = str(path), _photo(config)
     return candidate
 
 
-def _candidate(name: str, config: DictConfig, detector: Detector, image_size: int) -> Candidate:
-    parameters = sum(parameter.numel() for parameter in detector.network.parameters())
-    network = folded(detector, image_size)
+def _candidate(name: str, config: DictConfig, model: Model, image_size: int) -> Candidate:
+    parameters = sum(parameter.numel() for parameter in model.network.parameters())
+    network = folded(model, image_size)
     return Candidate(name, network_digest(resolve(config)), network, parameters)
 
 

@@ -106,7 +106,7 @@ def _row(candidate: Candidate, image_size: int, device: str) -> dict[str, Any]:
     example = torch.rand(1, 3, image_size, image_size)
     cost = footprint(candidate.network, image_size) | {"parameters": candidate.parameters}
     peak = peak_bytes(lambda: network_maps(candidate.network, example))
-    candidate.detector.to(device)
+    candidate.model.to(device)
     return {
         "name": candidate.name,
         "network": candidate.key,
@@ -149,11 +149,11 @@ def _tell(words: str) -> None:
 
 def _detect(candidate: Candidate, device: str) -> Prepared:
     assert candidate.photo is not None
-    photo, detector = candidate.photo.to(device), candidate.detector
+    photo, model = candidate.photo.to(device), candidate.model
 
     def call() -> Any:
         with torch.inference_mode():
-            return detector.detect(photo)
+            return model.predict(photo)
 
     return Prepared(call)
 

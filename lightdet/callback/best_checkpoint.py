@@ -5,19 +5,29 @@ from typing import Any
 
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from lightdet.core.score import LOSS, Monitor
+
 
 class BestCheckpoint(ModelCheckpoint):
-    """Writes `<folder>/<filename>.ckpt` when `monitor` is higher than ever before.
+    """Writes `<folder>/<filename>.ckpt` when `monitor` is better than ever before.
 
-    Lightning forgets which score was the best when a training goes on under another path (a study that was moved, a
-    node of a cluster), and a worse epoch would then replace the file. Here the score stays and the path is renewed.
+    Lightning forgets which value was the best when a training goes on under another path (a study that was moved, a
+    node of a cluster), and a worse epoch would then replace the file. Here the value stays and the path is renewed.
     """
 
-    def __init__(self, folder: Path, filename: str, monitor: str) -> None:
-        super().__init__(folder, filename=filename, monitor=monitor, mode="max", enable_version_counter=False)
+    def __init__(self, folder: Path, filename: str, monitor: Monitor) -> None:
+        super().__init__(
+            folder,
+            filename=filename,
+            monitor=monitor.log_name,
+            mode=monitor.mode,
+            enable_version_counter=False,
+            # What is logged at the end of an epoch is not known after the validation before it.
+            save_on_train_epoch_end=True if monitor.log_name == LOSS else None,
+        )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the score, with the file where it lies now."""
+        """Restores the best value, with the file where it lies now."""
         known = state_dict.get("best_model_path")
         if known and self.dirpath is not None:
             path = str(Path(self.dirpath, Path(known).name))

@@ -1,17 +1,27 @@
-"""The end of a training that has stopped to improve, also when its process dies before the results are written."""
+"""Ends a training that has stopped to improve, also when its process dies before the results are written."""
 
 from pytorch_lightning import LightningModule, Trainer, callbacks
+
+from lightdet.core.score import LOSS, Monitor
 
 
 class EarlyStopping(callbacks.EarlyStopping):
     """Lightning's, which ends a training after `patience` validations without a better `monitor`.
 
     Lightning keeps the count in the checkpoint and forgets that it was full: a run that was killed while it was
-    measured at its end would be trained further. Here it is measured. The name is Lightning's, because under it lies
+    evaluated at its end would be trained further. Here it is evaluated. The name is Lightning's, because under it lies
     the count in the checkpoint.
     """
 
+    def __init__(self, monitor: Monitor, patience: int) -> None:
+        super().__init__(
+            monitor.log_name,
+            patience=patience,
+            mode=monitor.mode,
+            check_on_train_epoch_end=True if monitor.log_name == LOSS else None,
+        )
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """From here on Lightning counts the last epoch as over, and asks before it begins another one."""
+        """From here on Lightning counts the last epoch as over, and looks at `should_stop` before another one."""
         if self.wait_count >= self.patience:
             trainer.should_stop = True

@@ -13,10 +13,10 @@ CHECKPOINT_KEY = "ema"
 
 
 class Ema(Callback):
-    """Averages the detector after every optimizer step and lends the average to each validation.
+    """Averages the model's weights after every optimizer step and validates with the average.
 
     The memory lengthens with the steps: decay * (1 - exp(-step / ramp_steps)), so that early weights are forgotten.
-    The checkpoint holds the average under "ema": {"weights": state of the detector, "steps": int}. Raises LightdetError
+    The checkpoint holds the average under "ema": {"weights": state of the model, "steps": int}. Raises LightdetError
     for a decay outside of 0 to 1 and a ramp below one step.
     """
 
@@ -31,7 +31,7 @@ class Ema(Callback):
         self._lent: dict[str, Tensor] | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        live = _detector(pl_module).state_dict()
+        live = _model(pl_module).state_dict()
         if not self.weights:
             self.weights = {name: value.detach().clone() for name, value in live.items()}
         self.weights = {name: value.to(live[name].device) for name, value in self.weights.items()}
@@ -41,7 +41,7 @@ class Ema(Callback):
             return
         self.steps = trainer.global_step
         keep = self.decay * (1 - math.exp(-self.steps / self.ramp_steps))
-        live = _detector(pl_module).state_dict()
+        live = _model(pl_module).state_dict()
         floating = [name for name, value in live.items() if value.is_floating_point()]
         with torch.no_grad():
             torch._foreach_lerp_([self.weights[n] for n in floating], [live[n] for n in floating], 1 - keep)
@@ -52,13 +52,13 @@ class Ema(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.weights:  # validation outside a fit
             return
-        live = _detector(pl_module).state_dict()
+        live = _model(pl_module).state_dict()
         self._lent = {name: value.clone() for name, value in live.items()}
-        _detector(pl_module).load_state_dict(self.weights)
+        _model(pl_module).load_state_dict(self.weights)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._lent is not None:
-            _detector(pl_module).load_state_dict(self._lent)
+            _model(pl_module).load_state_dict(self._lent)
             self._lent = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -72,7 +72,7 @@ class Ema(Callback):
         self.steps = checkpoint[CHECKPOINT_KEY]["steps"]
 
 
-def _detector(task: LightningModule) -> nn.Module:
-    detector = task.detector
-    assert isinstance(detector, nn.Module)
-    return detector
+def _model(task: LightningModule) -> nn.Module:
+    model = task.model
+    assert isinstance(model, nn.Module)
+    return model

@@ -1,4 +1,4 @@
-"""Ends a training before its time when its folder is asked to: how a search prunes, under any launcher."""
+"""Ends a training early when a request to do so lies in its folder: how a search prunes, under any launcher."""
 
 import time
 from typing import Any
@@ -10,10 +10,10 @@ from lightdet.runs.folder import RunFolder
 
 
 class EndWhenAsked(Callback):
-    """Looks for the request after a batch, at most once in `seconds`, and after every epoch; then raises Ended.
+    """Looks for the request after a batch, at most once in `seconds`, and after every epoch; raises Ended for it.
 
-    The last checkpoint stays, so that the run could go on. Processes that train together end together, so they look
-    after an epoch only.
+    The last checkpoint stays, so that the run could go on. Several ranks end together, so they look after an epoch
+    only.
     """
 
     def __init__(self, folder: RunFolder, seconds: float = 1.0) -> None:
@@ -30,7 +30,7 @@ class EndWhenAsked(Callback):
             self._end(self.folder.asked_to_end())
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """All processes hear what the first one reads."""
+        """All ranks get what rank 0 reads."""
         self._end(trainer.strategy.broadcast(self.folder.asked_to_end() if trainer.is_global_zero else None))
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The numbers of every epoch in one CSV file, whatever tracker is or is not in use."""
+"""metrics.csv: the logged values of every epoch, whatever tracker is in use."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from lightdet.core.files import read_metrics, write_text
 
-VALIDATED, TRAINED = ("val/",), ("train/", "lr")  # prefixes of what is known after validation, after the epoch
+VALIDATED, TRAINED = ("val/",), ("train/", "lr")  # prefixes of what is logged after validation, after the epoch
 
 
 class MetricsCsv(Checkpoint):
@@ -25,19 +25,19 @@ class MetricsCsv(Checkpoint):
         self.rows: list[dict[str, str]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up the rows of earlier epochs."""
+        """Reads the rows of earlier epochs."""
         self.rows = [row for row in read_metrics(self.path) if int(row["epoch"]) < trainer.current_epoch]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the validation of this epoch."""
+        """Adds the validation of this epoch."""
         if not trainer.sanity_checking and trainer.state.fn == "fit":
-            self._note(trainer, VALIDATED)
+            self._add(trainer, VALIDATED)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the training of this epoch."""
-        self._note(trainer, TRAINED)
+        """Adds the training of this epoch."""
+        self._add(trainer, TRAINED)
 
-    def _note(self, trainer: Trainer, prefixes: tuple[str, ...]) -> None:
+    def _add(self, trainer: Trainer, prefixes: tuple[str, ...]) -> None:
         epoch = str(trainer.current_epoch)
         if not self.rows or self.rows[-1]["epoch"] != epoch:
             self.rows.append({"epoch": epoch})
@@ -49,7 +49,7 @@ class MetricsCsv(Checkpoint):
 
 
 def metrics_text(rows: list[dict[str, str]]) -> str:
-    """The file of these rows; columns that a row lacks stay empty."""
+    """The content of the file; columns that a row lacks stay empty."""
     names = {name for row in rows for name in row}
     order = {"epoch": 0, "step": 1, "lr": 2}
     columns = sorted(names, key=lambda name: (order.get(name, 3), name))

@@ -1,10 +1,13 @@
-"""What a person sees of a training: a bar in a terminal, one line per epoch in logs and pipes."""
+"""Progress of a training: a bar in a terminal, one line per epoch in logs and pipes."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, RichProgressBar
+
+from lightdet.core.score import Score
 
 
 class EpochBar(RichProgressBar):
@@ -15,10 +18,13 @@ class EpochBar(RichProgressBar):
 
 
 class EpochLines(Checkpoint):
-    """Prints epoch, losses, mean average precision where it was measured, seconds and time left. A Checkpoint to
-    Lightning, which calls those last, after the module has logged the losses of the epoch."""
+    """Prints epoch, losses, the scores of the whole validation set where it was validated, seconds and time left.
 
-    def __init__(self) -> None:
+    A Checkpoint to Lightning, which calls those last, after the module has logged the losses of the epoch.
+    """
+
+    def __init__(self, scores: Sequence[Score]) -> None:
+        self.scores = tuple(score for score in scores if not score.per_class)
         self._began = 0.0
         self._first_epoch = 0
 
@@ -32,11 +38,11 @@ class EpochLines(Checkpoint):
         per_epoch = (time.monotonic() - self._began) / max(1, done - self._first_epoch)
         left = per_epoch * ((trainer.max_epochs or done) - done)
         losses = "".join(f"  {n.removeprefix('train/')} {v:.4f}" for n, v in values.items() if n.startswith("train/"))
-        measured = done % (trainer.check_val_every_n_epoch or 1) == 0
+        validated = done % (trainer.check_val_every_n_epoch or 1) == 0
         scores = "".join(
-            f"  {label} {values[name]:.3f}"
-            for name, label in (("val/map50", "mAP50"), ("val/map50_95", "mAP50-95"))
-            if measured and name in values
+            f"  {score.title} {values[score.log_name]:.3f}"
+            for score in self.scores
+            if validated and score.log_name in values
         )
         print(
             f"epoch {done}/{trainer.max_epochs}{losses}{scores}  {per_epoch:.1f} s/epoch  {_clock(left)} left",

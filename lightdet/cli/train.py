@@ -23,11 +23,9 @@ def run(words: Sequence[str], train: str = TRAINING) -> int:
         from lightdet.study.sweep import sweep_words
 
         return sweep_words(options.override, options.config_dir, train)
-    from lightdet.metric.detection_text import metrics_text
     from lightdet.study.single import train_words
 
-    results = train_words(options.override, options.config_dir, train).read_results()
-    print(metrics_text(results["metrics"]))
+    print(train_words(options.override, options.config_dir, train).read_metrics_text(), end="")
     return 0
 
 

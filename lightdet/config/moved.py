@@ -19,6 +19,8 @@ YOUNGER_OPTION_KEYS: dict[str, Any] = {
     for backbone in ("backbone", "backbone.inner")
     for key, as_before in (("in_channels", 3), ("finest_stride", 8))
 }
+# Setting, dotted -> a value of today and the one by which runs know it.
+YOUNGER_VALUES: dict[str, tuple[Any, Any]] = {"trainer.monitor": ("primary", "val/map50_95")}
 NAMING = ("_target_", "training")  # the keys whose values name code
 
 
@@ -43,6 +45,16 @@ def with_younger_keys(tree: dict[str, Any]) -> dict[str, Any]:
     """A copy of nested plain values with the younger settings that it lacks, at the value with their old meaning."""
     for place, as_before in YOUNGER_KEYS.items():
         tree = _with_value(tree, place.split("."), as_before)
+    return tree
+
+
+def with_first_values(tree: dict[str, Any]) -> dict[str, Any]:
+    """A copy of nested plain values in which a value with a younger name is the one by which runs know it."""
+    for place, (today, first) in YOUNGER_VALUES.items():
+        group, _, name = place.partition(".")
+        inner = tree.get(group)
+        if isinstance(inner, dict) and inner.get(name) == today:
+            tree = {**tree, group: {**inner, name: first}}
     return tree
 
 

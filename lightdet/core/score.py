@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from lightdet.core.errors import LightdetError
 
+PRIMARY = "primary"  # as a monitor: the primary score of the model's metric
+LOSS = "train/loss"  # the column of a training's objective
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -29,6 +32,43 @@ class Score:
     def logs(self, name: str) -> bool:
         """Whether a logged column of this name holds this score."""
         return name.startswith(f"{self.log_name}/") if self.per_class else name == self.log_name
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """What a training is judged by: the best checkpoint, early stopping, the heartbeat."""
+
+    log_name: str  # a column of metrics.csv
+    higher_is_better: bool
+
+    @property
+    def mode(self) -> str:
+        """Lightning's word for the direction."""
+        return "max" if self.higher_is_better else "min"
+
+    def better(self, value: float, than: float | None) -> bool:
+        """Whether a value is better than another one; than None: always."""
+        return than is None or (value > than if self.higher_is_better else value < than)
+
+
+def monitor_of(name: str, scores: Sequence[Score], classes: Sequence[str]) -> Monitor:
+    """The monitor that `trainer.monitor` names: "primary", the log name of a score, or the loss of the training.
+
+    `classes`: those with ground truth in the images that a training is validated on. Raises LightdetError for a name
+    that is never logged.
+    """
+    if name == PRIMARY:
+        score = primary_of(scores)
+        return Monitor(score.log_name, score.higher_is_better)
+    known = {LOSS: False}
+    for score in scores:
+        names = [f"{score.log_name}/{each}" for each in classes] if score.per_class else [score.log_name]
+        known |= dict.fromkeys(names, score.higher_is_better)
+    if name not in known:
+        of_class = any(score.per_class and score.logs(name) for score in scores)
+        reason = "no validation image has ground truth of this class" if of_class else "nothing is logged by this name"
+        raise LightdetError(f"trainer.monitor={name}: {reason}; one of {', '.join((PRIMARY, *known))}")
+    return Monitor(name, known[name])
 
 
 def primary_of(scores: Sequence[Score]) -> Score:

@@ -62,8 +62,8 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingFacts:
-    """What a detector may know of the training set before its first step."""
+class TrainingStats:
+    """What a model may know of the training set before its first step."""
 
     box_sizes: Tensor  # (N, 2) float32, input px: width and height of every box
     class_counts: Tensor  # (C,) int64: boxes of each class

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError, demand_whole
-from lightdet.core.types import Batch, TrainingFacts
+from lightdet.core.types import Batch, TrainingStats
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.dataset import ImageDataset, LetterboxedImages
@@ -171,10 +171,10 @@ class ImageData(LightningDataModule):
         )
         return BatchLoader(dataset, sampler, self.num_workers, position)
 
-    def facts(self) -> TrainingFacts:
+    def training_stats(self) -> TrainingStats:
         """What a detector may know of the training set before its first step. Decodes no image."""
         labels = torch.cat([torch.as_tensor(record.labels) for record in self._split("train").records])
-        return TrainingFacts(self.box_sizes(), torch.bincount(labels.long(), minlength=self.num_classes))
+        return TrainingStats(self.box_sizes(), torch.bincount(labels.long(), minlength=self.num_classes))
 
     def box_sizes(self) -> Tensor:
         """(N, 2) float32: width and height of the training set's boxes, px, input frame. Decodes no image."""

@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from lightdet.core.errors import LightdetError
 from lightdet.core.score import Score, best_of
 from lightdet.draw.palette import FAINT, INK, Colour, class_colour
+from lightdet.metric.detection_scores import AP50, MAP50
 
 DOTS_PER_INCH = 130
 LEGEND_ROWS = 18  # entries in one column of a legend
@@ -27,18 +28,18 @@ BLUES = LinearSegmentedColormap.from_list("lightdet", ["#ffffff", "#1d7ddc", "#0
 
 
 def plot_precision_recall(report: dict[str, Any], path: Path) -> Path:
-    """One curve per class that has truth, and their mean, at IoU 0.5; `report` is what `DetectionMetric` computes."""
+    """A curve per class with ground truth, and their mean, at IoU 0.5; `report` is what `DetectionMetric` computes."""
     figure = Figure(figsize=(8.2, 5.2), dpi=DOTS_PER_INCH, layout="constrained")
     axes = figure.subplots()
     names = list(report["per_class"])
     for name, curve in report["curves"].items():
-        label = f"{name}  {report['per_class'][name]['ap50']:.3f}"
+        label = f"{name}  {report['per_class'][name][AP50.key]:.3f}"
         colour = hex_colour(class_colour(names.index(name)))
         axes.plot(curve["recall"], curve["precision"], color=colour, linewidth=1.5, label=label)
     if report["curves"]:
         curves = list(report["curves"].values())
         mean = np.mean([curve["precision"] for curve in curves], axis=0)
-        label = f"mean  {report['map50']:.3f}"
+        label = f"mean  {report[MAP50.key]:.3f}"
         axes.plot(curves[0]["recall"], mean, color=hex_colour(INK), linewidth=2.8, label=label)
     else:
         note(axes, "no truth, no curve")

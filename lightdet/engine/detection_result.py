@@ -10,7 +10,7 @@ from lightdet.core.types import Detections, Letterbox
 from lightdet.draw.pictures import draw
 from lightdet.engine.result import Result, ResultSettings
 from lightdet.engine.sources import Original
-from lightdet.metric.frame import check_finite, detections_to_photo
+from lightdet.metric.frame import check_finite, detections_to_original
 from lightdet.model.decode import best_of_overlapping
 
 
@@ -38,7 +38,7 @@ class DetectionResult(Result):
     ) -> None:
         """Raises LightdetError for a box or score that is not finite."""
         super().__init__(prediction, original, letterbox, settings)
-        placed = detections_to_photo(prediction, letterbox)
+        placed = detections_to_original(prediction, letterbox)
         check_finite(placed, original.name)
         keep = placed.scores >= settings.threshold
         kept = Detections(placed.boxes_xyxy[keep], placed.scores[keep], placed.labels[keep])

@@ -12,7 +12,7 @@ from lightdet.core.files import read_json, write_json
 from lightdet.core.progress import watched
 from lightdet.data.module import ImageData
 from lightdet.engine.evaluate import evaluate
-from lightdet.engine.load import load_detector
+from lightdet.engine.load import load_run
 
 
 def evaluate_run(
@@ -32,14 +32,14 @@ def evaluate_run(
     """
     if threshold is not None:
         demand_share("threshold", threshold)
-    loaded = load_detector(run, checkpoint, device, overrides)
+    loaded = load_run(run, checkpoint, device, overrides)
     data: ImageData = instantiate(loaded.config.data, _convert_="all")
     if tuple(data.classes) != tuple(loaded.classes):
         raise LightdetError(f"{run} was trained on {', '.join(loaded.classes)}; the data has {', '.join(data.classes)}")
     loader = data.loader(split)
     warn_of_trained_images(run, split, [record.image_id for record in data.records[split]])
     batches = watched(loader, len(loader), "batches")
-    report = evaluate(loaded.detector, batches, data.classes, data.records[split], folder, device, threshold)
+    report = evaluate(loaded.model, batches, data.classes, data.records[split], folder, device, threshold)
     write_json(folder / "metrics.json", report)
     return report
 

@@ -1,4 +1,4 @@
-"""Building a detector from a configuration, and getting a trained one back from its run folder."""
+"""Builds a model from a configuration, and loads a trained one from its run folder."""
 
 import pickle
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from yaml import YAMLError
 from lightdet.config.saved import read_config
 from lightdet.config.tree import lies_in
 from lightdet.core.errors import LightdetError
-from lightdet.model.detector import Detector
+from lightdet.model.contract import Model
 from lightdet.nn.pretrained import weights_follow
 from lightdet.runs.folder import RunFolder
 
@@ -26,38 +26,39 @@ MEASURED_WITH = ("data", "model")  # the parts of a run's config that are read w
 
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """A trained detector with what is needed to use it."""
+    """A trained model with what is needed to use it."""
 
-    detector: Detector
+    model: Model
     classes: tuple[str, ...]
     image_size: int  # px
     config: DictConfig
     epoch: int  # of the checkpoint, 0-based
 
 
-def build_detector(cfg: DictConfig, num_classes: int, fetch: bool = True) -> Detector:
-    """The untrained detector that a composed configuration describes, for that many classes.
+def build_model(cfg: DictConfig, num_classes: int, fetch: bool = True) -> Model:
+    """The untrained model that a composed configuration describes, for that many classes.
 
-    Pretrained weights are fetched; `fetch=False`: not, because others follow or none matter.
+    Pretrained weights are fetched; `fetch=False`: not, because others follow or none matter. Raises LightdetError for
+    a configuration whose model is no `Model`.
     """
     filled = cfg.copy()
     OmegaConf.update(filled, "num_classes", num_classes)
     with nullcontext() if fetch else weights_follow():
-        detector = instantiate(filled.model, _convert_="all")
-    if not isinstance(detector, Detector):
-        raise LightdetError(f"model: {type(detector).__name__} is no Detector (lightdet.model.detector)")
-    return detector
+        model = instantiate(filled.model, _convert_="all")
+    if not isinstance(model, Model):
+        raise LightdetError(f"model: {type(model).__name__} is no Model (lightdet.model.contract)")
+    return model
 
 
-def load_weights(detector: Detector, checkpoint: Path, device: str = "cpu") -> int:
-    """Fill a detector with a checkpoint's averaged weights; returns the checkpoint's epoch (0-based).
+def load_weights(model: Model, checkpoint: Path, device: str = "cpu") -> int:
+    """Fills a model with a checkpoint's averaged weights; returns the checkpoint's epoch (0-based).
 
     Only tensors and plain values are unpickled. Raises LightdetError for a file that is missing, broken, or of
     another model.
     """
     state = read_checkpoint(checkpoint, device)
     try:
-        detector.load_state_dict(state["ema"]["weights"])
+        model.load_state_dict(state["ema"]["weights"])
     except (KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise LightdetError(f"{checkpoint}: not a checkpoint of this model ({reason})") from error
@@ -78,10 +79,8 @@ def read_checkpoint(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:
     return state
 
 
-def load_detector(
-    run_path: Path, checkpoint: str = "best", device: str = "cpu", overrides: Sequence[str] = ()
-) -> LoadedRun:
-    """The detector of a finished or interrupted run, with its averaged weights, ready to detect.
+def load_run(run_path: Path, checkpoint: str = "best", device: str = "cpu", overrides: Sequence[str] = ()) -> LoadedRun:
+    """The model of a finished or interrupted run, with its averaged weights, in eval mode.
 
     `checkpoint` is "best" or "last"; `overrides` change values of its config. Raises LightdetError for a folder that is
     no run, a device that is not here, an override that nothing reads and one under which the weights do not fit.
@@ -97,9 +96,9 @@ def load_detector(
         raise LightdetError(f"{folder.config_path}: not the configuration of a run that began training")
     config = changed(config, overrides)
     classes = tuple(config.classes)
-    detector = build_detector(config, len(classes), fetch=False)
-    epoch = load_weights(detector, folder.checkpoints / (BEST if checkpoint == "best" else LAST), device)
-    return LoadedRun(detector.to(device).eval(), classes, int(config.image_size), config, epoch)
+    model = build_model(config, len(classes), fetch=False)
+    epoch = load_weights(model, folder.checkpoints / (BEST if checkpoint == "best" else LAST), device)
+    return LoadedRun(model.to(device).eval(), classes, int(config.image_size), config, epoch)
 
 
 def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:

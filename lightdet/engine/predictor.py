@@ -1,6 +1,5 @@
 """A trained model for use: images in, results in original px out."""
 
-import importlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +11,11 @@ import torch
 from omegaconf import OmegaConf
 
 from lightdet.core.errors import demand_share
-from lightdet.engine.load import load_detector
+from lightdet.core.named import named
+from lightdet.engine.load import load_run
 from lightdet.engine.result import Result, ResultSettings
 from lightdet.engine.sources import ImageLike, Original, originals
-from lightdet.model.detector import Detector
+from lightdet.model.contract import Model
 from lightdet.model.folded import folded
 from lightdet.ops.letterbox import letterbox_image
 from lightdet.runs.folder import RunFolder
@@ -50,7 +50,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: Detector,
+        model: Model,
         classes: Sequence[str],
         image_size: int,
         threshold: float = DEFAULT_THRESHOLD,
@@ -89,7 +89,7 @@ class Predictor:
     def warm_up(self) -> None:
         """Run the model on a grey image: the first call takes longer than all others."""
         grey = torch.full((1, 3, self.image_size, self.image_size), 0.5, device=self.device)
-        self.model.detect(grey)
+        self.model.predict(grey)
 
     @torch.inference_mode()
     def predict(self, original: Original, watch: Stopwatch) -> Result:
@@ -100,7 +100,7 @@ class Predictor:
             placed, letterbox = letterbox_image(pixels, self.image_size)
             batch = torch.from_numpy(placed).to(self.device).permute(2, 0, 1)[None].float() / 255
         with watch.step("detect", self.device):
-            (prediction,) = self.model.detect(batch)
+            (prediction,) = self.model.predict(batch)
         return self.result_type(
             prediction, original, letterbox, ResultSettings(self.classes, self.threshold, self.overlap)
         )
@@ -120,12 +120,12 @@ def load_predictor(
     """The model of a run folder with its input size, its `data.bits` and, unless one is given, its threshold.
 
     BatchNorm is folded, so that scores agree with those of `lightdet evaluate` up to rounding. Raises LightdetError as
-    `load_detector` does.
+    `load_run` does.
     """
-    loaded = load_detector(run, checkpoint, device)
+    loaded = load_run(run, checkpoint, device)
     if threshold is None:
         threshold = run_threshold(RunFolder(run).read_results())
-    model = folded(loaded.detector, loaded.image_size)
+    model = folded(loaded.model, loaded.image_size)
     bits = OmegaConf.select(loaded.config, "data.bits")
     return Predictor(model, loaded.classes, loaded.image_size, threshold, overlap, bits, device)
 
@@ -137,8 +137,7 @@ def run_threshold(results: dict[str, Any]) -> float:
     return DEFAULT_THRESHOLD if best is None else float(best)
 
 
-def result_type(model: Any) -> type[Result]:
-    """The class that the model's attribute `result` names as module:class; without one, `Result`."""
-    module, _, name = str(getattr(model, "result", "")).partition(":")
-    found: type[Result] = getattr(importlib.import_module(module), name) if module else Result
+def result_type(model: Model) -> type[Result]:
+    """The class that the model's attribute `result` names as module:class."""
+    found: type[Result] = named(model.result)
     return found

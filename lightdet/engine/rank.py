@@ -26,7 +26,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to rank 0 as well, which ends this process
     if PARENT in os.environ:
         end_with(int(os.environ[PARENT]))
-    from lightdet.engine.train import train_beside
+    from lightdet.engine.fit import train_beside
 
     return train_beside(place, Path(sys.argv[1]))
 

@@ -1,12 +1,11 @@
 """The numbers of a training that can be judged before anything is built."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lightdet.core.errors import LightdetError, demand_whole
-from lightdet.metric.detection_scores import AP50, MEANS
 from lightdet.ops.grid import check_image_size
 from lightdet.optim.precision import PRECISIONS
 
@@ -43,13 +42,12 @@ RANGES = ("augment.mosaic.scale", "augment.mosaic.centre")
 LIMITS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
 NONE_ALLOWED = ("trainer.patience", "trainer.clip_norm", *LIMITS)
 LAYOUTS = ("auto", True, False)
-VALIDATION = tuple(score.log_name for score in MEANS)
 BATCHES = "a whole number of batches from 1, or a share of them above 0.0, up to 1.0"
 
 
 def check_settings(cfg: DictConfig) -> None:
-    """Raises LightdetError for a number with which no training can be done. What the chosen options do not have is not
-    looked at."""
+    """Raises LightdetError for a number with which no training can be done; settings that the chosen options do not
+    have are skipped."""
     check_image_size(cfg.image_size)
     for name, least in WHOLE.items():
         if not _left_out(cfg, name):
@@ -69,20 +67,6 @@ def check_settings(cfg: DictConfig) -> None:
         raise LightdetError(f"trainer.precision={settings.precision}: one of {', '.join(PRECISIONS)}")
     if settings.channels_last not in LAYOUTS:
         raise LightdetError(f"trainer.channels_last={settings.channels_last}: one of auto, true, false")
-    if settings.monitor not in VALIDATION and not str(settings.monitor).startswith(f"{AP50.log_name}/"):
-        raise LightdetError(
-            f"trainer.monitor={settings.monitor}: one of {', '.join(VALIDATION)}, {AP50.log_name}/<class>"
-        )
-
-
-def check_monitor(monitor: str, measured: Sequence[str]) -> None:
-    """Raises LightdetError for a monitor that is never told: an AP of a class that is none of those `measured`, which
-    have boxes in the images that a training is validated on."""
-    told = (*VALIDATION, *(f"{AP50.log_name}/{name}" for name in measured))
-    if monitor not in told:
-        raise LightdetError(
-            f"trainer.monitor={monitor}: the validation images have no box of this class; one of {', '.join(told)}"
-        )
 
 
 def _demand(cfg: DictConfig, names: tuple[str, ...], fits: Callable[[float], bool], wanted: str) -> None:

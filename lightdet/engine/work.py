@@ -3,7 +3,6 @@
 Whoever trains (this process, a child, a node of a cluster) needs nothing but the run's folder. No torch here.
 """
 
-import importlib
 import os
 import socket
 import sys
@@ -17,6 +16,7 @@ from lightdet.config.saved import read_config
 from lightdet.config.tree import resolve
 from lightdet.core.errors import Ended, LightdetError, one_line
 from lightdet.core.files import now, write_text
+from lightdet.core.named import named
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.scores import SCHEMA, task_of
 
@@ -72,13 +72,6 @@ def _train(folder: RunFolder, train: str) -> dict[str, Any]:
     finally:
         folder.end_path.unlink(missing_ok=True)
         close_trackers()
-
-
-def named(train: str) -> Train:
-    """The function that `module:function` names."""
-    module, _, function = train.partition(":")
-    found: Train = getattr(importlib.import_module(module), function)
-    return found
 
 
 def close_trackers() -> None:

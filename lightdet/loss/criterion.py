@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Target, TrainingFacts
+from lightdet.core.types import Target, TrainingStats
 
 
 class Criterion(nn.Module, ABC):
@@ -26,10 +26,10 @@ class Criterion(nn.Module, ABC):
     def forward(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Any) -> dict[str, Tensor]:
         """Named scalar terms whose sum is the objective."""
 
-    def at(self, progress: float) -> None:  # nothing changes unless a criterion says so
+    def set_progress(self, progress: float) -> None:  # nothing changes unless a criterion says so
         """The share of the training that is over, 0 <= progress < 1, before each step; see `Detector.at`."""
 
-    def fit_to(self, facts: TrainingFacts, predictor: Any) -> str:
+    def prepare(self, stats: TrainingStats, predictor: Any) -> str:
         """Adapt loss and predictor to the training set; says what was done."""
         return "nothing to fit"
 

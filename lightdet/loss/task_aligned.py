@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lightdet.assigner.task_aligned import ScoredCells, TaskAligned
-from lightdet.core.types import Target, TrainingFacts
+from lightdet.core.types import Target, TrainingStats
 from lightdet.loss.criterion import Criterion, require
 from lightdet.predictor.distances import Distances
 
@@ -74,12 +74,12 @@ class TaskAlignedCriterion(Criterion):
         terms["distribution"] = self.distribution_gain * apart / total
         return terms
 
-    def fit_to(self, facts: TrainingFacts, predictor: Distances) -> str:
-        beyond = int((facts.box_sizes > predictor.widest).any(dim=-1).sum())
+    def prepare(self, stats: TrainingStats, predictor: Distances) -> str:
+        beyond = int((stats.box_sizes > predictor.widest).any(dim=-1).sum())
         if not beyond:
-            return super().fit_to(facts, predictor)
+            return super().prepare(stats, predictor)
         return (
-            f"{beyond} of {len(facts.box_sizes)} boxes are longer than the {predictor.widest:.0f} px that "
+            f"{beyond} of {len(stats.box_sizes)} boxes are longer than the {predictor.widest:.0f} px that "
             f"{predictor.bins} bins can tell: raise model.network.predictor.bins, or take a smaller image_size"
         )
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from lightdet.assigner.anchors import cluster_anchors
 from lightdet.assigner.positives import AnchorAssigner, Positives
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Target, TrainingFacts
+from lightdet.core.types import Target, TrainingStats
 from lightdet.loss.box.overlap import overlap
 from lightdet.loss.classification.bce import Bce
 from lightdet.loss.classification.contract import ClassLoss
@@ -32,7 +32,7 @@ class AnchorCriterion(Criterion):
     Scalars that sum to the objective; box and class are means over the positives of a grid, confidence over its cells,
     and the grids are added. `box_loss`: (K, 4), (K, 4) px -> (K,). `class_loss`: None is binary cross-entropy.
     `class_weights`: boxes of each class in the training set (C,) -> what a positive of each class counts (C,); in force
-    after `fit_to`; None: all alike. Raises LightdetError for an assigner of another kind, and for one that has cells
+    after `prepare`; None: all alike. Raises LightdetError for an assigner of another kind, and for one that has cells
     answer for centres which the predictor cannot reach.
     """
 
@@ -80,11 +80,11 @@ class AnchorCriterion(Criterion):
                 terms[name] = terms[name] + value
         return terms
 
-    def fit_to(self, facts: TrainingFacts, predictor: Anchor) -> str:
-        done = self._fit_anchors(facts.box_sizes, predictor)
+    def prepare(self, stats: TrainingStats, predictor: Anchor) -> str:
+        done = self._fit_anchors(stats.box_sizes, predictor)
         if self.weigh_classes is None:
             return done
-        weights = self.weigh_classes(facts.class_counts)
+        weights = self.weigh_classes(stats.class_counts)
         self.class_weights = weights.to(predictor.anchors_wh.device)
         return f"{done}; class weights {', '.join(f'{weight:.2f}' for weight in weights.tolist())}"
 

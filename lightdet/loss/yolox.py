@@ -48,9 +48,9 @@ class YoloxCriterion(Criterion):
         self.class_gain = class_gain
         self.l1_gain = l1_gain
         self.l1_from = l1_from
-        self.at(0.0)
+        self.set_progress(0.0)
 
-    def at(self, progress: float) -> None:
+    def set_progress(self, progress: float) -> None:
         self.with_l1 = progress >= self.l1_from
 
     def forward(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Decoupled) -> dict[str, Tensor]:

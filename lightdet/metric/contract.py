@@ -1,8 +1,9 @@
-"""The contract between a metric and everything that validates, evaluates or compares models."""
+"""The contract between a metric and everything that validates, evaluates or compares models. No torch here."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -13,41 +14,56 @@ from lightdet.core.score import Score
 class Contributions:
     """What each image contributes to scores that are ratios of sums over images.
 
-    `image_ids`: one per image. `scores`: key of a score -> (numerator (I,), denominator (I,)), float64; the score is
-    sum(numerator) / sum(denominator), also over any resample of the images.
+    image_ids: one per image.
+    scores: key of a score -> (numerator (I,), denominator (I,)), float64. The score is sum(numerator) /
+        sum(denominator), also over any resample of the images.
     """
 
     image_ids: tuple[str, ...]
     scores: dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-class Metric(Protocol):
+class Metric(ABC):
     """Collects predictions and targets batch by batch and computes the declared scores of the whole set.
 
-    Under distributed training `compute` returns the scores of the images of all ranks on every rank.
+    scores: the numbers that `compute` returns and a training logs; exactly one of them is primary.
+    files: a function that adds curves and pictures to an evaluation, as module:function, called with (folder, report,
+        metric, records, max_pictures); "": none. It may add keys to the report.
+
+    Under distributed training every rank updates with its share, and `compute` returns the scores of all images on
+    every rank.
     """
 
-    @property
-    def scores(self) -> tuple[Score, ...]:
-        """What `compute` returns and a training logs; exactly one of them is primary."""
-        ...
+    scores: tuple[Score, ...]
+    files: str = ""
 
+    @abstractmethod
     def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
-        """Adds a batch: as many predictions, as the model's `predict` returns them, as targets."""
-        ...
+        """Adds a batch: predictions as the model's `predict` returns them and as many targets, both in input px."""
 
-    def compute(self, full: bool = True) -> dict[str, Any]:
+    @abstractmethod
+    def compute(self, full: bool = True, threshold: float | None = None) -> dict[str, Any]:
         """The scores as plain JSON types under their keys; None where a score does not exist.
 
         Scores per class lie under "per_class", by class name. full=False computes what validation after an epoch
-        needs; full=True may add whatever a report of the task shows.
+        needs; full=True adds what a report of the task shows. `threshold`: the least score that counts, for metrics
+        with an operating point; None: the best one for these images, which the report then has under
+        "operating_point"."threshold".
         """
-        ...
 
+    @abstractmethod
     def reset(self) -> None:
         """Forgets all images."""
-        ...
 
     def contributions(self) -> Contributions | None:
-        """Per-image contributions to the scores, for paired resampling; None where scores are no such ratios."""
-        ...
+        """Per-image contributions to the scores, for paired resampling; None where the scores are no such ratios."""
+        return None
+
+    def text(self, report: dict[str, Any]) -> str:
+        """What `compute` returned as a few lines for a terminal: each score of the whole set with its title."""
+        whole = [score for score in self.scores if not score.per_class]
+        return "  ".join(f"{score.title} {_number(report[score.key])}" for score in whole)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

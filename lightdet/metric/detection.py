@@ -1,5 +1,6 @@
-"""The metric a training loop and an evaluation share: collect image by image, then compute."""
+"""The metric of object detection, for validation during training and for evaluation."""
 
+from collections.abc import Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -11,54 +12,57 @@ from lightdet.distributed.gather import gather
 from lightdet.metric.average_precision import AveragePrecision, average_precision
 from lightdet.metric.coco import RECALL_POINTS
 from lightdet.metric.confusion import confusion_matrix
-from lightdet.metric.contract import Contributions
+from lightdet.metric.contract import Metric
 from lightdet.metric.detection_scores import DETECTION_SCORES, MAP50, MAP50_95, MAP75
-from lightdet.metric.frame import check_finite
+from lightdet.metric.detection_text import metrics_text
+from lightdet.metric.frame import check_finite, detections_to_original, target_to_original
 from lightdet.metric.matching import MATCH_IOU, Matching, match
 from lightdet.metric.operating_point import DEFAULT_THRESHOLD, best_f1_threshold, count, sort_images
 
 
-class DetectionMetric:
-    """Detections against truth, both in photo pixels (see `lightdet.metric.frame`).
+class DetectionMetric(Metric):
+    """COCO's average precision, and counts at an operating point, in original px.
 
-    `update` per batch, `compute` at the end, `reset` before the next epoch. Under distributed training `compute` gives
-    every process the numbers of the whole set.
+    `images`: the detections and ground truth of each image so far, both in original px.
     """
 
     scores = DETECTION_SCORES
+    files = "lightdet.draw.detection_files:write_files"
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
+    def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
-        self._images: list[tuple[Detections, Target]] = []
+        self.images: list[tuple[Detections, Target]] = []
 
     def reset(self) -> None:
-        """Forget all images."""
-        self._images = []
+        self.images = []
 
-    def update(self, detections: list[Detections], targets: list[Target]) -> None:
-        """One entry per image in both lists.
+    def update(self, predictions: Sequence[Detections], targets: Sequence[Target]) -> None:
+        """One entry per image in both, boxes in input px. A box that lies in the grey border alone is dropped.
 
         Raises LightdetError for boxes or scores that are not finite and for labels that are not a class.
         """
-        if len(detections) != len(targets):
-            raise LightdetError(f"metric: {len(detections)} detections for {len(targets)} targets; give one per image")
-        for found, target in zip(detections, targets, strict=True):
-            found = Detections(
-                found.boxes_xyxy.detach().float().cpu(),
-                found.scores.detach().float().cpu(),
-                found.labels.detach().cpu(),
-            )
-            target = Target(target.boxes_xyxy.cpu(), target.labels.cpu(), target.image_id, target.letterbox)
-            self._check(found, target)
-            self._images.append((found, target))
+        if len(predictions) != len(targets):
+            raise LightdetError(f"metric: {len(predictions)} detections for {len(targets)} targets; give one per image")
+        for detections, target in zip(predictions, targets, strict=True):
+            self.add(detections_to_original(detections, target.letterbox), target_to_original(target))
+
+    def add(self, detections: Detections, target: Target) -> None:
+        """Adds one image, boxes in original px, on the CPU. Raises as `update` does."""
+        check_finite(detections, target.image_id)
+        labels = torch.cat((detections.labels, target.labels))
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
+            names = ", ".join(self.classes)
+            raise LightdetError(f"{target.image_id}: a label outside 0..{len(self.classes) - 1}; classes: {names}")
+        self.images.append((detections, target))
 
     def compute(self, full: bool = True, threshold: float | None = None) -> dict[str, Any]:
-        """The numbers as plain JSON types; None where a number does not exist (a class without truth has no AP).
+        """The scores as plain JSON types; None where a score does not exist (a class without ground truth has no AP).
 
-        full=False gives what an epoch needs: map50, map75, map50_95, images, and per_class with ap50, ap75, ap50_95,
-        truths (boxes) and predictions (boxes of any score). full=True adds found, false_alarms, missed, precision,
-        recall and f1 per class, operating_point, confusion and curves, all at IoU 0.5 and at `threshold`; without one,
-        at the threshold that is best for these very images (see `best_f1_threshold`).
+        full=False computes what an epoch needs: map50, map75, map50_95, images, and per_class with ap50, ap75,
+        ap50_95, truths (boxes) and predictions (boxes of any score). full=True adds found, false_alarms, missed,
+        precision, recall and f1 per class, operating_point, confusion, curves and images_without_finding (ids of the
+        images without a box that reaches the threshold), all at IoU 0.5 and at `threshold`; None: at the one that is
+        best for these very images (see `best_f1_threshold`).
         """
         detections, targets = self._gather()
         found = average_precision(detections, targets)
@@ -82,23 +86,20 @@ class DetectionMetric:
             self.classes[label]: {"recall": RECALL_POINTS.tolist(), "precision": precision[0].tolist()}
             for label, precision in found.precision.items()
         }
+        report["images_without_finding"] = [
+            target.image_id
+            for one, target in zip(detections, targets, strict=True)
+            if not (one.scores.double() >= chosen).any()
+        ]
         return report
 
-    def contributions(self) -> Contributions | None:
-        """None: average precision is no ratio of sums over images; `detections.json` serves resampling instead."""
-        return None
-
-    def _check(self, found: Detections, target: Target) -> None:
-        check_finite(found, target.image_id)
-        labels = torch.cat((found.labels, target.labels))
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
-            names = ", ".join(self.classes)
-            raise LightdetError(f"{target.image_id}: a label outside 0..{len(self.classes) - 1}; classes: {names}")
+    def text(self, report: dict[str, Any]) -> str:
+        return metrics_text(report)
 
     def _gather(self) -> tuple[list[Detections], list[Target]]:
         """All images, each once, in the order in which they were dealt to the ranks: the first to rank 0, the next to
         rank 1, and so on (`EpochBatchSampler`). So equal scores rank as they would in one process."""
-        images = self._images
+        images = self.images
         parts = gather(images)
         if len(parts) > 1:
             dealt = [image for image in chain.from_iterable(zip_longest(*parts)) if image is not None]

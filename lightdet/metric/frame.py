@@ -1,4 +1,4 @@
-"""From the network's input back to the photo: metrics, pictures and files all speak photo pixels."""
+"""From input px back to original px, in which metrics, pictures and files give boxes."""
 
 import torch
 
@@ -13,10 +13,10 @@ def check_finite(found: Detections, name: str) -> None:
         raise LightdetError(f"{name}: the detector gave a box or score that is NaN or infinite")
 
 
-def detections_to_photo(detections: Detections, placed: Letterbox) -> Detections:
-    """Detections in the own pixels of a photo that was placed so, on the CPU.
+def detections_to_original(detections: Detections, placed: Letterbox) -> Detections:
+    """Detections in input px -> the same in original px, on the CPU; `placed` is the letterbox of their image.
 
-    A box that lies in the grey border alone is no finding in the photo and is dropped.
+    A box that lies in the grey border alone is dropped.
     """
     boxes_xyxy = boxes_to_original(detections.boxes_xyxy.detach().float().cpu(), placed)
     inside = (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(dim=1) | boxes_xyxy.isnan().any(dim=1)
@@ -24,7 +24,7 @@ def detections_to_photo(detections: Detections, placed: Letterbox) -> Detections
     return Detections(boxes_xyxy[inside], scores[inside], detections.labels.detach().cpu()[inside])
 
 
-def target_to_photo(target: Target) -> Target:
-    """The truth in the photo's own pixels, on the CPU; the letterbox stays as the memory of where it came from."""
+def target_to_original(target: Target) -> Target:
+    """Ground truth in input px -> the same in original px, on the CPU; it keeps its letterbox."""
     boxes_xyxy = boxes_to_original(target.boxes_xyxy.detach().to(torch.float32).cpu(), target.letterbox)
     return Target(boxes_xyxy, target.labels.detach().cpu(), target.image_id, target.letterbox)

@@ -1,38 +1,39 @@
-"""The contract between detectors and everything that trains, evaluates or runs them."""
+"""Object detectors: models that predict scored boxes."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from lightdet.core.types import Detections, Target, TrainingFacts
+from lightdet.core.annotation import Boxes
+from lightdet.core.types import Detections
+from lightdet.metric.contract import Metric
+from lightdet.metric.detection_scores import TASK
+from lightdet.model.contract import Model
 
 
-class Detector(nn.Module, ABC):
-    """Two verbs; neither changes its meaning with `self.training`."""
+class Detector(Model):
+    """Predicts boxes in input px; its metric is COCO's average precision in original px."""
 
-    @abstractmethod
-    def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
-        """images (B, 3, H, W) RGB 0..1, targets in input px -> named scalar terms whose sum is the objective."""
+    task = TASK
+    annotation = Boxes
+    result = "lightdet.engine.detection_result:DetectionResult"
 
     @abstractmethod
     def detect(self, images: Tensor) -> list[Detections]:
-        """images (B, 3, H, W) RGB 0..1 -> B detections, boxes in input px."""
+        """images (B, C, H, W) 0..1 -> B detections, boxes in input px, best first."""
 
-    result = "lightdet.engine.detection_result:DetectionResult"  # what a person gets per image, as module:class
-    network: nn.Module  # the part that turns images into raw maps: what is counted, timed and exported
+    def predict(self, images: Tensor) -> list[Detections]:
+        return self.detect(images)
 
-    def fit_to(self, facts: TrainingFacts) -> str:
-        """Adapt what may depend on the training set, before training; says what was done."""
-        return ""
+    def metric(self, classes: Sequence[str]) -> Metric:
+        from lightdet.metric.detection import DetectionMetric  # slow to import: not where nothing is measured
 
-    def at(self, progress: float) -> None:
-        """Said before every training step: the share of the training's epochs that is over, 0 <= progress < 1.
+        return DetectionMetric(classes)
 
-        For losses that change on the way. What follows must depend on `progress` alone, not on what was said before:
-        a resumed training says it anew.
-        """
+    def notes(self) -> dict[str, str]:
+        return {"attention": self.placement()}
 
     def placement(self) -> str:
-        """Where the attention stands, for the line printed at the start."""
+        """Where the attention is placed, in words."""
         return "none"

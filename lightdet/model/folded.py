@@ -1,18 +1,21 @@
-"""A detector for use alone: the same answers, without the normalisations that only training needs."""
+"""A model for use alone: the same predictions, without the normalisations that only training needs."""
 
 import copy
+from typing import TypeVar
 
-from lightdet.model.detector import Detector
+from lightdet.model.contract import Model
 from lightdet.nn.fold import fold
 from lightdet.nn.inputs import blank_image
 from lightdet.ops.grid import ImageSize
 
+Kind = TypeVar("Kind", bound=Model)
 
-def folded(detector: Detector, image_size: ImageSize) -> Detector:
-    """A copy in eval mode whose network has its BatchNorms folded (`lightdet.nn.fold`); the detector stays.
 
-    The network is run once, on a grey image of `image_size` px. Detections agree up to rounding.
+def folded(model: Kind, image_size: ImageSize) -> Kind:
+    """A copy in eval mode whose network has its BatchNorms folded (`lightdet.nn.fold`); the model stays.
+
+    The network runs once, on a grey image of `image_size` px. Predictions agree up to rounding.
     """
-    result = copy.deepcopy(detector).eval()
+    result = copy.deepcopy(model).eval()
     result.network = fold(result.network, blank_image(result.network, image_size, 0.5))
     return result

@@ -17,7 +17,7 @@ from torchvision.models import WeightsEnum
 from torchvision.models.detection.image_list import ImageList
 
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Detections, Target, TrainingFacts
+from lightdet.core.types import Detections, Target, TrainingStats
 from lightdet.model.decode import select
 from lightdet.model.detector import Detector
 from lightdet.nn.mode import in_mode
@@ -83,7 +83,7 @@ class TorchvisionDetector(Detector):
         height, width = images.shape[-2:]
         return select(boxes, scores, self.score_threshold, self.nms_iou, self.max_detections, (height, width))
 
-    def fit_to(self, facts: TrainingFacts) -> str:
+    def prepare(self, stats: TrainingStats) -> str:
         return "anchors as published"
 
 

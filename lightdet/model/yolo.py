@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from lightdet.core.types import Detections, Target, TrainingFacts
+from lightdet.core.types import Detections, Target, TrainingStats
 from lightdet.loss.criterion import Criterion
 from lightdet.model.decode import select
 from lightdet.model.detector import Detector
@@ -73,11 +73,11 @@ class YoloDetector(Detector):
         height, width = images.shape[-2:]
         return select(boxes, scores, self.score_threshold, self.nms_iou, self.max_detections, (height, width))
 
-    def fit_to(self, facts: TrainingFacts) -> str:
-        return self.criterion.fit_to(facts, self.network.predictor)
+    def prepare(self, stats: TrainingStats) -> str:
+        return self.criterion.prepare(stats, self.network.predictor)
 
-    def at(self, progress: float) -> None:
-        self.criterion.at(progress)
+    def set_progress(self, progress: float) -> None:
+        self.criterion.set_progress(progress)
 
     def placement(self) -> str:
         placed = [*self.network.backbone.placement(), *self.network.attention.placement("before")]

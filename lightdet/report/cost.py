@@ -89,7 +89,7 @@ def _count(
         return {}
     from omegaconf import OmegaConf
 
-    from lightdet.engine.load import build_detector
+    from lightdet.engine.load import build_model
     from lightdet.metric.footprint import footprint
 
     counted: dict[str, float] = {}
@@ -105,7 +105,7 @@ def _count(
         try:
             if not own and (foreign := foreign_target(config["model"])):
                 raise LightdetError(f"{foreign} is no part of lightdet; --own-modules runs its code")
-            network = build_detector(OmegaConf.create(config), int(config["num_classes"]), fetch=False).network
+            network = build_model(OmegaConf.create(config), int(config["num_classes"]), fetch=False).network
             counted |= {f"{key} {size}": footprint(network, size)["gflops"] for size in missing}
         except Exception as error:  # a class that is not here any more, an input that does not fit: that row says so
             failed.add(key)

@@ -27,6 +27,7 @@ class RunFolder:
         self.request_path = self.path / "request.yaml"
         self.status_path = self.path / "status.json"
         self.results_path = self.path / "results.json"
+        self.metrics_txt = self.path / "metrics.txt"
         self.metrics_csv = self.path / "metrics.csv"
         self.traceback_path = self.path / "traceback.txt"
         self.log_path = self.path / "log.txt"
@@ -67,6 +68,10 @@ class RunFolder:
     def read_results(self) -> dict[str, Any]:
         """The final numbers; {} while there are none."""
         return read_json(self.results_path)
+
+    def read_metrics_text(self) -> str:
+        """The final numbers as a table for people; "" where there is none, as in runs of older code."""
+        return self.metrics_txt.read_text(encoding="utf-8") if self.metrics_txt.exists() else ""
 
     def write_results(self, results: dict[str, Any]) -> None:
         """All final numbers as JSON; a number that is not finite becomes null."""

@@ -110,7 +110,7 @@ def main(words: list[Any]) -> int:
         return 2
     place = world_from(os.environ)
     if place is not None and place.rank > 0:  # srun or torchrun started this one beside a rank 0
-        from lightdet.engine.train import train_beside
+        from lightdet.engine.fit import train_beside
 
         return train_beside(place, Path(words[0]))
     try:

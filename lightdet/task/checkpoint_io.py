@@ -1,4 +1,4 @@
-"""Told to Lightning: how a checkpoint is written."""
+"""How Lightning writes a checkpoint here: atomically."""
 
 import io
 from pathlib import Path
@@ -11,15 +11,15 @@ from lightdet.core.files import write_bytes
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """A checkpoint is whole or not there, as every other file of a run: whoever dies leaves the earlier one.
+    """A checkpoint is whole or not there, as every other file of a run: a process that dies leaves the earlier one.
 
     Lightning itself writes into $TMPDIR and moves the file from there. Where that is another filesystem, it is copied
-    over the earlier checkpoint, and who is killed in that moment has neither. It is read as ever, with `weights_only`
-    as the trainer says. Raises OSError where the disk is full; the earlier checkpoint stays.
+    over the earlier checkpoint, and a process that is killed in that moment has neither. Reading is Lightning's, with
+    the trainer's `weights_only`. Raises OSError where the disk is full; the earlier checkpoint stays.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write it to a path on a disk of this machine; there are no `storage_options`."""
-        content = io.BytesIO()  # straight into a file, torch would tell of a full disk as of a defect of its own
+        """Writes it to a path on a disk of this machine; `storage_options` are not used."""
+        content = io.BytesIO()  # straight into a file, torch would report a full disk as an internal error
         torch.save(checkpoint, content)
         write_bytes(Path(path), content.getbuffer())

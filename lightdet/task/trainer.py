@@ -1,4 +1,4 @@
-"""Lightning's trainer as a configuration asks for it."""
+"""Lightning's trainer of a run, from the configuration's `trainer`."""
 
 import sys
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ from lightdet.callback.heartbeat import Heartbeat
 from lightdet.callback.metrics_csv import MetricsCsv
 from lightdet.callback.progress import EpochBar, EpochLines
 from lightdet.core.errors import LightdetError
+from lightdet.core.score import Monitor, Score
 from lightdet.distributed.callbacks import EndAtSigterm, SharedBuffers
 from lightdet.distributed.cluster import Cluster
 from lightdet.distributed.shared_norms import SharedNorms
@@ -33,7 +34,8 @@ NEVER_BY_STEP = 10**9
 
 
 def pick_device(name: str) -> torch.device:
-    """The device a name stands for; "auto" prefers cuda. Raises LightdetError for one that is not here."""
+    """The device of this name; "auto": cuda where there is one, else the CPU. Raises LightdetError for one that is not
+    here."""
     if name not in ("auto", "cpu", "cuda", "mps"):
         raise LightdetError(f"trainer.device={name}: one of auto, cpu, cuda, mps")
     here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -50,11 +52,13 @@ def build_trainer(
     device: torch.device,
     choice: Choice,
     loggers: Sequence[Logger],
+    monitor: Monitor,
+    scores: Sequence[Score],
     place: World | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> pl.Trainer:
-    """The trainer of one run, or of the rank of it at `place`. `settings` is the configuration's `trainer`, `callbacks`
-    are those that run in front of its own."""
+    """The trainer of one run, or of the rank of it at `place`. `settings` is the configuration's `trainer`; `monitor`
+    is what it names there, one of the model's `scores`; `callbacks` run in front of its own."""
     place = place or World()
     together = place.ranks > 1
     return pl.Trainer(
@@ -76,7 +80,11 @@ def build_trainer(
         limit_val_batches=settings.limit_val_batches,
         overfit_batches=settings.overfit_batches,
         check_val_every_n_epoch=settings.validate_every,
-        callbacks=[*callbacks, *([SharedBuffers(), EndAtSigterm()] if together else []), *_callbacks(settings, folder)],
+        callbacks=[
+            *callbacks,
+            *([SharedBuffers(), EndAtSigterm()] if together else []),
+            *_callbacks(settings, folder, monitor, scores),
+        ],
         logger=list(loggers) or False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
@@ -91,23 +99,23 @@ def build_trainer(
 def shares_batchnorm(settings: DictConfig, device: torch.device) -> bool:
     """Whether BatchNorm takes its statistics from the batch of all ranks; auto: where torch can, which is on CUDA.
 
-    Raises LightdetError where it is asked for and cannot be had.
+    Raises LightdetError where it is wanted and cannot be had.
     """
-    asked = settings.sync_batchnorm
-    if asked not in ("auto", True, False):
-        raise LightdetError(f"trainer.sync_batchnorm={asked}: one of auto, true, false")
-    if asked is True and device.type != "cuda":
+    wanted = settings.sync_batchnorm
+    if wanted not in ("auto", True, False):
+        raise LightdetError(f"trainer.sync_batchnorm={wanted}: one of auto, true, false")
+    if wanted is True and device.type != "cuda":
         raise LightdetError(f"trainer.sync_batchnorm=true: torch has it for cuda, not for {device.type}; take auto")
-    return device.type == "cuda" if asked == "auto" else bool(asked)
+    return device.type == "cuda" if wanted == "auto" else bool(wanted)
 
 
-def _callbacks(settings: DictConfig, folder: RunFolder) -> list[pl.Callback]:
+def _callbacks(settings: DictConfig, folder: RunFolder, monitor: Monitor, scores: Sequence[Score]) -> list[pl.Callback]:
     callbacks: list[pl.Callback] = [
         Ema(settings.ema_decay, settings.ema_ramp_steps),
         MetricsCsv(folder.metrics_csv),
-        Heartbeat(folder, settings.monitor),
+        Heartbeat(folder, monitor),
         EndWhenAsked(folder),
-        BestCheckpoint(folder.checkpoints, "best", settings.monitor),
+        BestCheckpoint(folder.checkpoints, "best", monitor),
         ModelCheckpoint(
             folder.checkpoints,
             filename="last",
@@ -118,10 +126,10 @@ def _callbacks(settings: DictConfig, folder: RunFolder) -> list[pl.Callback]:
         CheckpointByTime(folder.checkpoints / "last.ckpt", settings.checkpoint_seconds),
     ]
     if settings.patience is not None:
-        callbacks.append(EarlyStopping(settings.monitor, patience=settings.patience, mode="max"))
+        callbacks.append(EarlyStopping(monitor, settings.patience))
     if settings.progress != "none":
         callbacks.append(Estimate())
-        callbacks.append(EpochBar(leave=True) if _wants_bar(settings.progress) else EpochLines())
+        callbacks.append(EpochBar(leave=True) if _wants_bar(settings.progress) else EpochLines(scores))
     return callbacks
 
 

@@ -35,10 +35,10 @@ def declared_scores(study_path: Path, words: Sequence[str], config_dir: Path | N
 def main(folder: str, config_dir: str, words: Sequence[str]) -> None:
     """Writes scores.json into `folder`."""
     from lightdet.config.compose import compose_job
-    from lightdet.engine.load import build_detector
+    from lightdet.engine.load import build_model
 
     cfg = compose_job(list(words), Path(config_dir) if config_dir else None)
-    model: Any = build_detector(cfg, 1, fetch=False)
+    model: Any = build_model(cfg, 1, fetch=False)
     write_scores(RunFolder(folder), "", model.metric(("class",)).scores)
 
 

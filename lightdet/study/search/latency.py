@@ -37,14 +37,14 @@ def main(path: str, rounds: int, threads: int) -> None:
     from lightdet.benchmark.backend import eager
     from lightdet.benchmark.machine import fingerprint, load
     from lightdet.benchmark.measure import interleaved, spread
-    from lightdet.engine.load import build_detector
+    from lightdet.engine.load import build_model
     from lightdet.model.folded import folded
 
     torch.set_num_threads(threads)
     config = read_config(RunFolder(path).config_path)
-    detector = folded(build_detector(config, len(config.classes), fetch=False), config.image_size)
+    model = folded(build_model(config, len(config.classes), fetch=False), config.image_size)
     images = torch.rand(1, 3, config.image_size, config.image_size)
-    times = interleaved({"eager": eager(detector.network, images, threads).call}, rounds)["eager"]
+    times = interleaved({"eager": eager(model.network, images, threads).call}, rounds)["eager"]
     settings = {"image_size": config.image_size, "threads": threads, "rounds": rounds, "way": "eager"}
     facts = {"ms": spread(times), "settings": settings, "machine": fingerprint(), "load": load()}
     write_json(RunFolder(path).path / FILE_NAME, facts)

@@ -1,4 +1,4 @@
-"""Teaching a detector: knows the `Detector` contract and nothing about any model."""
+"""Trains a model of any task: knows the `Model` contract and nothing about any model."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,56 +8,59 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Batch
 from lightdet.distributed.gather import gather
-from lightdet.metric.detection import DetectionMetric
-from lightdet.metric.frame import detections_to_photo, target_to_photo
-from lightdet.model.detector import Detector
+from lightdet.model.contract import Model
 from lightdet.optim.groups import parameter_groups
 from lightdet.optim.kernel import use_fused_kernel
 from lightdet.optim.schedule import WarmupCosine
+from lightdet.task.extra_training import ExtraTraining
 
 EXPLODED = 1e4  # a loss above this is no longer learning
+FIRST_NAME = "detector."  # prefix of the model's weights in the checkpoints of 0.1.0
 
 
-class DetectionTask(LightningModule):
-    """Adds up the detector's loss terms, logs them by name, and measures mean average precision in photo pixels.
+class TrainingTask(LightningModule):
+    """Adds up the model's loss terms, logs them by name, and computes the scores of the model's metric.
 
-    `optimizer(groups)` builds the optimizer; `failure_folder` receives the batch that broke
-    a training. Of several ranks, each adds up the loss of its share of a batch; gradients and the logged terms are
-    means over the ranks, and mean average precision is that of all images.
+    `optimizer(groups)` builds the optimizer; `failure_folder` receives the batch that broke a training; `extras` are
+    trained beside the model. Of several ranks, each adds up the loss of its share of a batch; gradients and the logged
+    terms are means over the ranks, and the scores are those of all images.
     """
 
     def __init__(
         self,
-        detector: Detector,
+        model: Model,
         classes: Sequence[str],
         optimizer: Callable[..., Optimizer],
         schedule: WarmupCosine,
         failure_folder: Path,
+        extras: Sequence[ExtraTraining] = (),
     ) -> None:
         super().__init__()
-        self.detector = detector
+        self.model = model
+        self.extras = nn.ModuleList(extras)
         self.build_optimizer = optimizer
         self.schedule = schedule
         self.failure_folder = failure_folder
-        self.metric = DetectionMetric(tuple(classes))
+        self.metric = model.metric(classes)
         self.sums: dict[str, float] = {}
         self.batches = 0
         self.random_states: dict[str, Tensor] = {}  # of a checkpoint, until the training goes on
 
     def setup(self, stage: str) -> None:
-        """Every rank gets random numbers of its own; those of rank 0 stay."""
+        """Gives every rank random numbers of its own; those of rank 0 stay."""
         if self.global_rank:
             mixed = np.random.SeedSequence([torch.initial_seed(), self.global_rank])
             torch.manual_seed(int(mixed.generate_state(1)[0]))
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.build_optimizer(parameter_groups(self.detector))
+        groups = [group for trained in (self.model, *self.extras) for group in parameter_groups(trained)]
+        optimizer = self.build_optimizer(groups)
         use_fused_kernel(optimizer)
         total = int(self.trainer.estimated_stepping_batches)
         per_epoch = math.ceil(total / (self.trainer.max_epochs or 1))
@@ -82,17 +85,18 @@ class DetectionTask(LightningModule):
         self.random_states = {}
 
     def _validate_last_epoch(self) -> None:
-        """Whatever `trainer.validate_every` says, the weights of the end may be the best."""
+        """Whatever `trainer.validate_every` is, the weights of the end may be the best."""
         if self.current_epoch + 1 == self.trainer.max_epochs:
             self.trainer.check_val_every_n_epoch = 1
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        self.detector.at(self.current_epoch / (self.trainer.max_epochs or 1))
-        terms = self.detector.losses(batch.images, batch.targets)
+        progress = self.current_epoch / (self.trainer.max_epochs or 1)
+        self.model.set_progress(progress)
+        terms = {**self.model.losses(batch.images, batch.targets), **self.extra_losses(batch, progress)}
         stacked = torch.stack(tuple(terms.values()))
         loss = stacked.sum()
-        told = torch.cat((loss[None], stacked)).detach().tolist()  # at once: an accelerator is waited for but once
-        values = dict(zip(("loss", *terms), told, strict=True))
+        numbers = torch.cat((loss[None], stacked)).detach().tolist()  # at once: an accelerator is waited for but once
+        values = dict(zip(("loss", *terms), numbers, strict=True))
         if not math.isfinite(values["loss"]) or values["loss"] > EXPLODED:
             raise self._broken(batch, values)
         for name, value in values.items():
@@ -100,6 +104,15 @@ class DetectionTask(LightningModule):
         self.batches += 1
         self.log("loss", values["loss"], prog_bar=True, logger=False, batch_size=len(batch.targets))
         return loss
+
+    def extra_losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """The terms of everything that is trained beside the model."""
+        terms: dict[str, Tensor] = {}
+        for extra in self.extras:
+            assert isinstance(extra, ExtraTraining)
+            extra.set_progress(progress)
+            terms |= extra.losses(self.model, batch)
+        return terms
 
     def _broken(self, batch: Batch, values: dict[str, float]) -> LightdetError:
         path = self.failure_folder / "broken_batch.pt"
@@ -118,20 +131,21 @@ class DetectionTask(LightningModule):
         self.sums, self.batches = {}, 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        found = self.detector.detect(batch.images)
-        self.metric.update(
-            [detections_to_photo(one, target.letterbox) for one, target in zip(found, batch.targets, strict=True)],
-            [target_to_photo(target) for target in batch.targets],
-        )
+        self.metric.update(self.model.predict(batch.images), batch.targets)
 
     def on_validation_epoch_end(self) -> None:
+        """Logs every declared score; one that does not exist counts as the worst, one of a class is left out."""
         report = self.metric.compute(full=False)
         self.metric.reset()
-        for name in ("map50", "map75", "map50_95"):
-            self.log(f"val/{name}", report[name] or 0.0, prog_bar=name == "map50")
-        for name, row in report["per_class"].items():
-            if row["ap50"] is not None:
-                self.log(f"val/ap50/{name}", row["ap50"])
+        for score in self.metric.scores:
+            if score.per_class:
+                for name, row in report["per_class"].items():
+                    if row[score.key] is not None:
+                        self.log(f"{score.log_name}/{name}", row[score.key])
+            else:
+                value = report[score.key]
+                worst = 0.0 if score.higher_is_better else math.inf
+                self.log(score.log_name, worst if value is None else value, prog_bar=score.primary)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         own = {"sums": self.sums, "batches": self.batches, "rng": torch.get_rng_state()}
@@ -141,6 +155,11 @@ class DetectionTask(LightningModule):
         checkpoint["lightdet"] = own if len(ranks) == 1 else {"ranks": ranks}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        weights = checkpoint.get("state_dict", {})
+        checkpoint["state_dict"] = {
+            f"model.{name.removeprefix(FIRST_NAME)}" if name.startswith(FIRST_NAME) else name: value
+            for name, value in weights.items()
+        }
         saved = checkpoint["lightdet"]
         ranks = saved.get("ranks", [saved])
         if len(ranks) != self.trainer.world_size:

@@ -1,0 +1,68 @@
+"""The files of a detection evaluation: detections.json, curves, confusion matrix and pictures of the worst images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lightdet.core.types import Detections, Target
+from lightdet.data.image import read_image
+from lightdet.data.record import Record
+from lightdet.draw.curves import plot_confusion, plot_precision_recall
+from lightdet.draw.pictures import Sample, compare, write_samples
+from lightdet.metric.detection import DetectionMetric
+from lightdet.metric.detections_file import FILE_NAME, write_detections
+from lightdet.metric.match_record import ImageBoxes
+
+MAX_SAMPLES = 16  # images whose boxes a tracker shows
+
+
+def write_files(
+    folder: Path, report: dict[str, Any], metric: DetectionMetric, records: Sequence[Record], max_pictures: int
+) -> None:
+    """Writes detections.json, pr_curve.png, confusion.png and pictures/ to `folder`, and adds report["samples"].
+
+    `samples`: the worst images as dicts of image_id, path, bits, boxes [[x1, y1, x2, y2, score, label]] and truth
+    [[x1, y1, x2, y2, label]], original px. The images of the pictures are read from `records`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = [ImageBoxes(*boxes_and_truth(*image)) for image in metric.images]
+    write_detections(folder / FILE_NAME, metric.classes, [target.image_id for _, target in metric.images], kept)
+    plot_precision_recall(report, folder / "pr_curve.png")
+    plot_confusion(report, metric.classes, folder / "confusion.png")
+    known = {record.image_id: record for record in records}
+    threshold = report["operating_point"]["threshold"]
+    samples = [
+        compare(detections, target, threshold) for detections, target in metric.images if target.image_id in known
+    ]
+    worst = sorted(samples, key=lambda sample: sample.badness)[:MAX_SAMPLES]
+    report["samples"] = [boxes_of(sample, known[sample.target.image_id]) for sample in worst]
+    write_samples(
+        folder / "pictures",
+        samples,
+        lambda image_id: read_image(known[image_id].path, known[image_id].bits),
+        metric.classes,
+        threshold,
+        max_pictures,
+    )
+
+
+def boxes_of(sample: Sample, record: Record) -> dict[str, Any]:
+    """One image with its boxes as plain numbers."""
+    boxes, truth = boxes_and_truth(sample.detections, sample.target)
+    return {
+        "image_id": sample.target.image_id,
+        "path": str(record.path),
+        "bits": record.bits,
+        "boxes": [[round(value, 3) for value in row] for row in boxes.tolist()],
+        "truth": [[round(value, 3) for value in row] for row in truth.tolist()],
+    }
+
+
+def boxes_and_truth(found: Detections, target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 6) x1, y1, x2, y2, score, label and (M, 5) x1, y1, x2, y2, label, float64, in the frame of the boxes."""
+    scored = torch.cat((found.boxes_xyxy.double(), found.scores[:, None], found.labels[:, None]), dim=1)
+    truth = torch.cat((target.boxes_xyxy.double(), target.labels[:, None]), dim=1)
+    return scored.cpu().numpy(), truth.cpu().numpy()

@@ -1,0 +1,31 @@
+"""The lines that are printed before the first step of a training."""
+
+from omegaconf import DictConfig
+
+from lightdet.engine.build import Parts
+from lightdet.engine.few_steps import few_steps
+from lightdet.runs.folder import RunFolder
+
+
+def announce(cfg: DictConfig, parts: Parts, cost: dict[str, float], machine: str, folder: RunFolder) -> None:
+    """Prints the model's size, the data, and how and where it is trained."""
+    data, model = parts.data, parts.model
+    counts = ", ".join(f"{len(records)} {name}" for name, records in data.records.items())
+    lines = {
+        "model": f"{cost['parameters']:,} parameters, {cost['gflops']:.2f} GFLOPs at {cfg.image_size} px",
+        **model.notes(),
+        "data": "; ".join(filter(None, (f"{counts} images, {data.num_classes} classes", parts.prepared))),
+        "training": f"{cfg.trainer.max_epochs} epochs on {machine}, {batch_text(cfg)}, seed {cfg.seed}",
+    }
+    if line := few_steps(cfg, len(data.records["train"])):
+        lines["steps"] = line
+    lines["folder"] = str(folder.path)
+    print("\n".join(f"  {title:<11}{line}" for title, line in lines.items()), flush=True)
+
+
+def batch_text(cfg: DictConfig) -> str:
+    """How many images an optimizer step sees, and how they are shared: "batch 32 (2 batches x 2 ranks x 8)"."""
+    ranks, batches = cfg.trainer.devices * cfg.trainer.nodes, cfg.trainer.accumulate
+    factors = [f"{batches} batches"] * (batches > 1) + [f"{ranks} ranks"] * (ranks > 1)
+    shares = f" ({' x '.join([*factors, str(cfg.data.batch_size // ranks)])})" if factors else ""
+    return f"batch {cfg.data.batch_size * batches}{shares}"

@@ -1,0 +1,77 @@
+"""The contract between models of any task and everything that trains, evaluates, explains or runs them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Target, TrainingStats
+from lightdet.metric.contract import Metric
+from lightdet.nn.capture import captured
+
+
+class Model(nn.Module, ABC):
+    """Images in, losses or predictions out; neither depends on `self.training`.
+
+    task: name of the task, in `results.json` and `scores.json`.
+    annotation: kind of annotation, a class of `lightdet.core.annotation`, that training and metric need; None: none.
+    result: what a person gets per image, as module:class (`lightdet.engine.result.Result`).
+    network: the part that turns images into raw outputs: what is counted, timed and exported.
+    """
+
+    task: str
+    annotation: type | None = None
+    result: str = "lightdet.engine.result:Result"
+    network: nn.Module
+
+    @abstractmethod
+    def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+        """images (B, C, H, W) 0..1, targets in input px -> named scalar terms whose sum is the objective."""
+
+    @abstractmethod
+    def predict(self, images: Tensor) -> list[Any]:
+        """images (B, C, H, W) 0..1 -> B predictions of the task, in input px where they have a place in the image."""
+
+    @abstractmethod
+    def metric(self, classes: Sequence[str]) -> Metric:
+        """A new metric for the model's predictions, which declares the scores of the task."""
+
+    def prepare(self, stats: TrainingStats) -> str:
+        """Adapts what may depend on the training set, before training; returns what was done, in words, or ""."""
+        return ""
+
+    def set_progress(self, progress: float) -> None:
+        """Called before each training step with the fraction of epochs completed, 0 <= progress < 1.
+
+        For losses that change during training. What follows depends on `progress` alone and not on earlier calls, so
+        that a resumed training does the same.
+        """
+
+    def notes(self) -> dict[str, str]:
+        """Further lines, by a title of one word, for what is printed before a training."""
+        return {}
+
+    def layers(self) -> tuple[str, ...]:
+        """Names of submodules of `network` whose outputs explanation and distillation may capture."""
+        return ()
+
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        """images (B, C, H, W) 0..1 -> outputs of `layers`, in the order in which they are computed.
+
+        A layer with several outputs has them numbered: "neck.0", "neck.1". Runs in the mode the model is in.
+        """
+        with captured(self.network, self.layers()) as outputs:
+            self.network(images)
+        return outputs
+
+    def embed(self, images: Tensor) -> Tensor:
+        """images (B, C, H, W) 0..1 -> (B, D): the coarsest feature map of `maps`, averaged over its positions.
+
+        Raises LightdetError for a model that names no layer with such a map.
+        """
+        features = [output for output in self.maps(images).values() if output.ndim == 4]
+        if not features:
+            raise LightdetError(f"{type(self).__name__} has no layer with a feature map; implement its `layers`")
+        return min(features, key=lambda output: output.shape[-2] * output.shape[-1]).mean(dim=(-2, -1))
