@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lightdet.ops.anchors import reachable
 
-SMALLEST_BOX = 2.0  # px; smaller boxes say nothing about anchors
+SMALLEST_BOX = 2.0  # px; smaller boxes are ignored
 
 
 def best_possible_recall(box_sizes: Tensor, anchors_wh: Tensor, max_ratio: float) -> float:

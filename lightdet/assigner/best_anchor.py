@@ -1,7 +1,7 @@
-"""YOLOv3 assignment: of all anchors of all grids, the one of the most similar shape answers for a truth.
+"""YOLOv3 assignment: each ground-truth box is assigned to the anchor, of all grids, of the most similar shape.
 
-It does so in the cell of the truth's centre. Source: Redmon and Farhadi 2018, arXiv 1804.02767, section 2.1. Two truths
-that meet in one place are both taught there.
+The positive is the cell that holds the centre of the box. Source: Redmon and Farhadi 2018, arXiv 1804.02767, section
+2.1. Two boxes with the same anchor and cell are both targets of it.
 """
 
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lightdet.assigner.positives import AnchorAssigner, Positives, Truths
+from lightdet.assigner.positives import AnchorAssigner, GroundTruth, Positives
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Target
 from lightdet.ops.boxes import shape_iou
 
 
 class BestAnchor(AnchorAssigner):
-    """Targets and anchors -> the positives of each grid, one for each truth.
+    """Targets and anchors -> the positives of each grid, one for each ground-truth box.
 
-    `reach_iou`: shape IoU with its best anchor below which a box counts as badly reached when anchors are judged.
+    `reach_iou`: shape IoU with its best anchor below which a box counts as missed in `recall`.
     Raises LightdetError for one outside 0..1.
     """
 
@@ -30,18 +30,18 @@ class BestAnchor(AnchorAssigner):
     def __call__(
         self, targets: Sequence[Target], anchors_wh: Tensor, strides: Sequence[int], shapes: Sequence[tuple[int, int]]
     ) -> list[Positives]:
-        truths = Truths.of(targets)
-        chosen = self.chosen(shape_iou(truths.boxes_cxcywh[:, 2:], anchors_wh.flatten(0, 1)))
+        all_boxes = GroundTruth.of(targets)
+        chosen = self.chosen(shape_iou(all_boxes.boxes_cxcywh[:, 2:], anchors_wh.flatten(0, 1)))
         found = []
         for of_grid, stride, shape in zip(chosen.split(anchors_wh.shape[1], dim=1), strides, shapes, strict=True):
-            truth, anchor = of_grid.nonzero(as_tuple=True)
-            centre = truths.boxes_cxcywh[truth, :2] / stride
+            box, anchor = of_grid.nonzero(as_tuple=True)
+            centre = all_boxes.boxes_cxcywh[box, :2] / stride
             cell = torch.minimum(centre.floor(), centre.new_tensor([shape[1], shape[0]]) - 1).long()
-            found.append(truths.at(truth, anchor, cell))
+            found.append(all_boxes.at(box, anchor, cell))
         return found
 
     def chosen(self, iou: Tensor) -> Tensor:
-        """Shape IoU (N, anchors of all grids) -> bool of the same shape: which anchors answer."""
+        """Shape IoU (N, anchors of all grids) -> bool of the same shape: which anchors are positive."""
         return torch.zeros_like(iou, dtype=torch.bool).scatter_(1, iou.argmax(dim=1, keepdim=True), True)
 
     def recall(self, box_sizes: Tensor, anchors_wh: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""What every assignment of truths to anchors gives."""
+"""Results of label assignment: which anchors or cells are positive, and their ground truth."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,56 +14,54 @@ from lightdet.ops.boxes import xyxy_to_cxcywh
 
 @dataclass(slots=True)
 class Positives:
-    """K places of one grid that must answer for a truth."""
+    """K positives of one grid: an anchor in a cell, and the ground truth assigned to it."""
 
     image: Tensor  # (K,) int64, index in the batch
     anchor: Tensor  # (K,) int64
     row: Tensor  # (K,) int64
     column: Tensor  # (K,) int64
-    boxes_cxcywh: Tensor  # (K, 4) px, input frame: the truth
+    boxes_cxcywh: Tensor  # (K, 4) px, input frame: the ground truth
     labels: Tensor  # (K,) int64
 
 
 @dataclass(slots=True)
 class CellPositives:
-    """K cells that must answer for a truth, ordered by image and cell."""
+    """K positive cells, ordered by image and cell, and the ground truth assigned to each."""
 
     image: Tensor  # (K,) int64, index in the batch
     cell: Tensor  # (K,) int64, 0..N-1
-    boxes_xyxy: Tensor  # (K, 4) px, input frame: the truth
+    boxes_xyxy: Tensor  # (K, 4) px, input frame: the ground truth
     labels: Tensor  # (K,) int64
 
     @classmethod
     def of(cls, targets: Sequence[Target], found: Sequence[tuple[Tensor, Tensor]]) -> Self:
-        """Of each image the cells, and the number of the truth that each of them answers for."""
+        """`found`: of each image the cells (K,) and the index (K,) of the ground-truth box assigned to each."""
         counts = torch.tensor([len(cell) for cell, _ in found])
         cells = torch.cat([cell for cell, _ in found])
         image = torch.repeat_interleave(torch.arange(len(targets)), counts).to(cells.device)
-        boxes_xyxy = torch.cat([target.boxes_xyxy[truth] for target, (_, truth) in zip(targets, found, strict=True)])
-        labels = torch.cat([target.labels[truth] for target, (_, truth) in zip(targets, found, strict=True)])
+        boxes_xyxy = torch.cat([target.boxes_xyxy[box] for target, (_, box) in zip(targets, found, strict=True)])
+        labels = torch.cat([target.labels[box] for target, (_, box) in zip(targets, found, strict=True)])
         return cls(image, cells, boxes_xyxy, labels)
 
 
 @dataclass(slots=True)
-class Truths:
-    """All N truths of a batch."""
+class GroundTruth:
+    """All N ground-truth boxes of a batch."""
 
     image: Tensor  # (N,) int64, index in the batch
     boxes_cxcywh: Tensor  # (N, 4) px, input frame
     labels: Tensor  # (N,) int64
 
     @staticmethod
-    def of(targets: Sequence[Target]) -> "Truths":
+    def of(targets: Sequence[Target]) -> "GroundTruth":
         labels = torch.cat([target.labels for target in targets])
         counts = torch.tensor([len(target.labels) for target in targets], device=labels.device)
         image = torch.repeat_interleave(torch.arange(len(targets), device=labels.device), counts)
-        return Truths(image, xyxy_to_cxcywh(torch.cat([target.boxes_xyxy for target in targets])), labels)
+        return GroundTruth(image, xyxy_to_cxcywh(torch.cat([target.boxes_xyxy for target in targets])), labels)
 
-    def at(self, truth: Tensor, anchor: Tensor, cell: Tensor) -> Positives:
-        """Truths (K,), anchors (K,) and cells (K, 2), column and row, as the positives of a grid."""
-        return Positives(
-            self.image[truth], anchor, cell[:, 1], cell[:, 0], self.boxes_cxcywh[truth], self.labels[truth]
-        )
+    def at(self, box: Tensor, anchor: Tensor, cell: Tensor) -> Positives:
+        """Indices (K,) of boxes and of anchors, and cells (K, 2), column and row -> the positives of a grid."""
+        return Positives(self.image[box], anchor, cell[:, 1], cell[:, 0], self.boxes_cxcywh[box], self.labels[box])
 
 
 class AnchorAssigner(ABC):
@@ -71,7 +69,7 @@ class AnchorAssigner(ABC):
 
     @property
     def beyond(self) -> float:
-        """How far beyond the border of its cell the centre of a truth may lie for which a cell answers, in cells."""
+        """How far outside a positive cell the centre of its ground-truth box may lie, in cells."""
         return 0.0
 
     @abstractmethod
@@ -82,4 +80,4 @@ class AnchorAssigner(ABC):
 
     @abstractmethod
     def recall(self, box_sizes: Tensor, anchors_wh: Tensor) -> float:
-        """Share of boxes (N, 2) px that some anchor (A, 2) px can well answer for; 1 when there are none."""
+        """Share of boxes (N, 2) px that some anchor (A, 2) px fits well; 1 when there are none."""

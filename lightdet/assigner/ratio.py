@@ -1,7 +1,7 @@
-"""YOLOv5 assignment: an anchor answers for every truth whose sides are less than `max_ratio` times its own.
+"""YOLOv5 assignment: an anchor is positive for every box whose sides differ by less than a factor of `max_ratio`.
 
-It does so in the cell of the truth's centre and in the up to two neighbours nearest to that centre. No anchor is
-exclusive. Source: the published behaviour of YOLOv5 v2 and later.
+Positive are the cell that holds the centre of the box and the up to two neighbours nearest to that centre. One anchor
+may serve several boxes, and one box several anchors. Source: the published behaviour of YOLOv5 v2 and later.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from lightdet.assigner.anchors import best_possible_recall
-from lightdet.assigner.positives import AnchorAssigner, Positives, Truths
+from lightdet.assigner.positives import AnchorAssigner, GroundTruth, Positives
 from lightdet.core.types import Target
 
 
 class Ratio(AnchorAssigner):
     """Targets and anchors -> the positives of each grid.
 
-    A neighbour answers where the centre is less than `neighbour_offset` cells away from it; 0: none does.
+    A neighbour is positive where the centre is less than `neighbour_offset` cells away from it; 0: none is.
     """
 
     def __init__(self, max_ratio: float = 4.0, neighbour_offset: float = 0.5) -> None:
@@ -31,20 +31,20 @@ class Ratio(AnchorAssigner):
     def __call__(
         self, targets: Sequence[Target], anchors_wh: Tensor, strides: Sequence[int], shapes: Sequence[tuple[int, int]]
     ) -> list[Positives]:
-        truths = Truths.of(targets)
+        all_boxes = GroundTruth.of(targets)
         return [
-            self._one_grid(truths, anchors, stride, shape)
+            self._one_grid(all_boxes, anchors, stride, shape)
             for anchors, stride, shape in zip(anchors_wh, strides, shapes, strict=True)
         ]
 
     def recall(self, box_sizes: Tensor, anchors_wh: Tensor) -> float:
         return best_possible_recall(box_sizes, anchors_wh, self.max_ratio)
 
-    def _one_grid(self, truths: Truths, anchors: Tensor, stride: int, shape: tuple[int, int]) -> Positives:
-        boxes = truths.boxes_cxcywh
+    def _one_grid(self, all_boxes: GroundTruth, anchors: Tensor, stride: int, shape: tuple[int, int]) -> Positives:
+        boxes = all_boxes.boxes_cxcywh
         ratio = boxes[:, None, 2:] / anchors[None]  # (N, A, 2)
-        truth, anchor = (torch.maximum(ratio, 1 / ratio).amax(dim=-1) < self.max_ratio).nonzero(as_tuple=True)
-        centre = boxes[truth, :2] / stride
+        box, anchor = (torch.maximum(ratio, 1 / ratio).amax(dim=-1) < self.max_ratio).nonzero(as_tuple=True)
+        centre = boxes[box, :2] / stride
         limit = centre.new_tensor([shape[1], shape[0]])
         g = self.neighbour_offset
         near_low = (centre % 1 < g) & (centre > 1)  # left or upper neighbour
@@ -54,4 +54,4 @@ class Ratio(AnchorAssigner):
         steps = centre.new_tensor([[0, 0], [-1, 0], [0, -1], [1, 0], [0, 1]])
         step, match = chosen.nonzero(as_tuple=True)
         cell = torch.minimum(centre[match].floor() + steps[step], limit - 1).long()
-        return truths.at(truth[match], anchor[match], cell)
+        return all_boxes.at(box[match], anchor[match], cell)

@@ -1,14 +1,14 @@
-"""SimOTA: which cells answer for which truth, by the cost of what they predict now.
+"""SimOTA: assigns cells to ground-truth boxes by the cost of their current predictions.
 
 Ge et al. 2021, arXiv 2107.08430, section 2.1. Per image:
 
 1. candidates are the cells whose centre lies less than `centre_radius` strides, along x and along y, from the centre of
-   a truth;
-2. cost(truth, cell) = BCE(sqrt(class x objectness), one-hot) + `iou_weight` * -log IoU; only a candidate of that very
-   truth can answer for it (the source adds 1e6 to the cost of the others);
-3. a truth gets its k cheapest cells, k = the sum of its `most` largest IoUs with any candidate, cut to an integer, but
+   a ground-truth box;
+2. cost(box, cell) = BCE(sqrt(class x objectness), one-hot) + `iou_weight` * -log IoU; only a candidate of a
+   box can be assigned to it (the source adds 1e6 to the cost of the others);
+3. a box gets its k cheapest cells, k = the sum of its `most` largest IoUs with any candidate, cut to an integer, but
    at least 1;
-4. a cell that several truths got answers for the one that it costs least.
+4. a cell that several boxes got is assigned to the one of the lowest cost.
 """
 
 from collections.abc import Sequence
@@ -46,13 +46,13 @@ class SimOta:
 
     @torch.no_grad()
     def __call__(self, targets: Sequence[Target], cells: Cells) -> CellPositives:
-        """`targets` has one entry per image of `cells`; an image without truth gives no positive."""
+        """`targets` has one entry per image of `cells`; an image without boxes gives no positive."""
         return CellPositives.of(
             targets, [self._one_image(index, target, cells) for index, target in enumerate(targets)]
         )
 
     def _one_image(self, index: int, target: Target, cells: Cells) -> tuple[Tensor, Tensor]:
-        """Cells (K,) and the truth (K,) that each of them answers for."""
+        """Cells (K,) and the index (K,) of the box assigned to each."""
         centres = xyxy_to_cxcywh(target.boxes_xyxy)[:, None, :2]  # (G, 1, 2)
         distance = (cells.centres_xy[None] - centres).abs().amax(dim=-1)  # (G, N)
         near = distance < self.centre_radius * cells.strides[:, 0]
@@ -65,8 +65,8 @@ class SimOta:
         cost = torch.where(near, cost - self.iou_weight * (iou + EPSILON).log(), torch.inf)
         chosen = _cheapest(cost, iou, self.most)
         claims = chosen.sum(dim=0)
-        truth = torch.where(claims > 1, cost.argmin(dim=0), chosen.int().argmax(dim=0))  # of equal ones the first
-        return candidates[claims > 0], truth[claims > 0]
+        box = torch.where(claims > 1, cost.argmin(dim=0), chosen.int().argmax(dim=0))  # of equal ones the first
+        return candidates[claims > 0], box[claims > 0]
 
 
 def _class_cost(classes: Tensor, objectness: Tensor, labels: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def _class_cost(classes: Tensor, objectness: Tensor, labels: Tensor) -> Tensor:
 
 
 def _cheapest(cost: Tensor, iou: Tensor, most: int) -> Tensor:
-    """(G, P) bool: each truth's k cheapest cells; of equal ones the first, of infinite ones none."""
+    """(G, P) bool: each box's k cheapest cells; of equal ones the first, of infinite ones none."""
     limit = min(most, cost.shape[1])
     k = iou.topk(limit, dim=1).values.sum(dim=1).long().clamp(min=1)
     order = cost.argsort(dim=1, stable=True)[:, :limit]

@@ -1,4 +1,4 @@
-"""A backbone of CspLayers whose channels are said outright, for light detectors on a CPU.
+"""A backbone of CspLayers with explicit channels, for light detectors on a CPU.
 
 Kernels for convolutions work on 8 or 16 channels at a time: 28 channels take as long as 32. Counts that fill them, and
 a 3x3 stem in place of the 6x6 one of `CspDarknet` (a quarter of its operations, on the largest map), make more of the

@@ -1,6 +1,6 @@
 """Any feature extractor of timm that gives maps at strides 8, 16 and 32, by its name there.
 
-Weights: `pretrained=true` asks timm for them; where they cannot be fetched the error says so and how to go on.
+Weights: with `pretrained=true` timm fetches them; where it cannot, a LightdetError explains how to continue.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ class Timm(Backbone):
         return [maps[level].permute(0, 3, 1, 2) if self.channels_at_the_end else maps[level] for level in self.levels]
 
     def _check(self, side: int) -> None:
-        """Run once at about the size the network was made for: its maps must be what their description says."""
+        """Run once, at about the network's usual size. Raises LightdetError for maps unlike their description."""
         side = max(1, round(side / self.strides[-1])) * self.strides[-1]
         parameters = list(self.features.parameters())
         with in_mode(False, self), torch.enable_grad():

@@ -1,8 +1,8 @@
-"""Memory that stays: the C library's allocator set up for tensors.
+"""Re-executes the process with glibc malloc settings for large tensors.
 
-As it comes, glibc hands every large block back to the system and asks for it again at the next layer; the system clears
-it page by page each time. Kept, and in pages of 2 MB where the kernel offers them, the same training step takes a fifth
-less time on a CPU. The settings are read when a process begins and at no other time, so the program begins once more.
+By default glibc returns every large block to the system and requests it again at the next layer, and the system clears
+it page by page each time. With blocks kept, in pages of 2 MB where the kernel offers them, the same training step takes
+a fifth less time on a CPU. glibc reads the settings only when a process starts, hence the re-execution.
 """
 
 import os
@@ -12,17 +12,17 @@ VARIABLE = "GLIBC_TUNABLES"
 NEVER = 1 << 40  # bytes
 SETTINGS = {
     "glibc.malloc.hugetlb": 1,  # madvise large pages; from glibc 2.35, ignored before
-    "glibc.malloc.mmap_max": 0,  # no block of its own for a large tensor
-    "glibc.malloc.trim_threshold": NEVER,  # what was freed is kept
-    "glibc.malloc.top_pad": 64 << 20,  # bytes asked for at a time beyond what is needed
+    "glibc.malloc.mmap_max": 0,  # no separate mapping for a large tensor
+    "glibc.malloc.trim_threshold": NEVER,  # freed memory is kept
+    "glibc.malloc.top_pad": 64 << 20,  # bytes requested beyond what is needed
 }
 
 
 def keep_memory() -> None:
-    """Begin this process again, same arguments and same id, with the allocator's settings in its environment.
+    """Re-execute this process, same arguments and process id, with the allocator's settings in its environment.
 
-    Does nothing where there is no glibc, and where somebody has set GLIBC_TUNABLES: an empty value keeps glibc's own.
-    Children inherit the settings. Only for the start of a program, before anything has been opened.
+    Does nothing without glibc, and where GLIBC_TUNABLES is set already: an empty value keeps glibc's defaults. Child
+    processes inherit the settings. To be called at the start of a program, before any file is opened.
     """
     if VARIABLE in os.environ or not _is_glibc():
         return

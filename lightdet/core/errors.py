@@ -1,4 +1,4 @@
-"""The one exception a person is meant to read."""
+"""LightdetError, the exception whose message is shown to the user, and one-line texts of other errors."""
 
 import re
 
@@ -6,7 +6,7 @@ NOT_LOADED = re.compile(r"Error locating target '([^']+)'(?:.*full_key: (\S+))?"
 
 
 class LightdetError(Exception):
-    """Bad input or a broken promise, in one line: what is wrong, where it is, and what to do about it.
+    """Bad input or a violated contract, in one line: what is wrong, where, and what to do about it.
 
     The command line prints the message alone, without a traceback, and exits with code 2; a notebook prints it alone.
     """
@@ -35,38 +35,39 @@ def demand_share(name: str, value: float) -> None:
 
 
 def underneath(error: BaseException | None) -> LightdetError | None:
-    """The LightdetError that an exception is, or was raised from: Hydra wraps those of a constructor."""
+    """The LightdetError that an exception is or was raised from, else None; Hydra wraps those of a constructor."""
     while error is not None and not isinstance(error, LightdetError):
         error = error.__cause__ or error.__context__
     return error
 
 
 def one_line(error: BaseException) -> str:
-    """Why it failed, as one line of at most 300 characters; what a person can mend is said without the wrapping."""
-    told = underneath(error) or not_loaded(error)
-    text = " ".join(str(told or error).split()) or "no message"
-    return (text if told else f"{type(error).__name__}: {text}")[:300]
+    """The cause as one line of at most 300 characters; a LightdetError is given without what wraps it."""
+    known = underneath(error) or not_loaded(error)
+    text = " ".join(str(known or error).split()) or "no message"
+    return (text if known else f"{type(error).__name__}: {text}")[:300]
 
 
 def not_loaded(error: BaseException) -> str | None:
-    """Which code that a configuration names could not be imported, and why, which Hydra keeps to itself; None for any
-    other error."""
-    found = NOT_LOADED.match(str(error))
-    if found is None:
+    """Text for Hydra's "Error locating target": the name in the configuration and the cause, which Hydra hides.
+
+    None for any other error.
+    """
+    match = NOT_LOADED.match(str(error))
+    if match is None:
         return None
-    place = f"{found[2]}: " if found[2] else ""
+    place = f"{match[2]}: " if match[2] else ""
     cause = first_cause(error)
     where = "; the working directory and PYTHONPATH are searched" if cause.startswith("ModuleNotFoundError") else ""
-    return f"{place}{found[1]} cannot be loaded: {cause}{where}"
+    return f"{place}{match[1]} cannot be loaded: {cause}{where}"
 
 
 def first_cause(error: BaseException, most: int = 160) -> str:
-    """What kind of error it is and its words, without line breaks, of the first one where errors were raised from
-    others; at most `most` characters."""
+    """Type and message, without line breaks, of the first error in a chain of causes; at most `most` characters."""
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:most]
 
 
 class Ended(LightdetError):  # noqa: N818  # a decision, not a mistake
-    """A training ends before its time because its folder was asked to; the message is the reason."""
+    """A training stops early because an end was requested in its folder; the message is the reason."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and locks that die with their holder. No torch here."""
+"""Atomic reads and writes, and locks that end with the process that holds them. No torch here."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from lightdet.core.errors import LightdetError
 posix: Any
 try:
     import fcntl as posix
-except ImportError:  # a system without POSIX locks: two processes on one folder are then not told apart
+except ImportError:  # a system without POSIX locks: two processes in one folder are not detected then
     posix = None
 _held: set[Path] = set()  # locks of this process: opening such a file once more would drop its lock
 
@@ -61,7 +61,7 @@ def locked(path: Path, wait: bool = False, shared: bool = False) -> Iterator[int
 
 
 def _take(file: Any, wait: bool, shared: bool) -> bool:
-    """Whether the lock was to be had; a holder who only looks in is given a second to leave."""
+    """Whether the lock was acquired; waits up to a second for a reader to release it."""
     kind = posix.LOCK_SH if shared else posix.LOCK_EX
     if wait:
         posix.lockf(file, kind)

@@ -1,4 +1,4 @@
-"""How far a command is, for somebody who looks on."""
+"""Progress bar on stderr, for terminals only."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -10,6 +10,6 @@ Item = TypeVar("Item")
 
 
 def watched(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """The items, and on a terminal's stderr a bar that goes when they end; nothing is written into a pipe or file."""
+    """Yields the items and shows a bar on a terminal's stderr, removed at the end; writes nothing to a pipe or file."""
     console = Console(stderr=True)
     yield from track(items, what, total, console=console, transient=True, disable=not console.is_terminal)

@@ -1,4 +1,4 @@
-"""What the ranks of one training must do beside averaging their gradients."""
+"""Synchronisation of ranks beyond the average of their gradients."""
 
 import signal
 import threading
@@ -11,12 +11,12 @@ from torch import distributed
 
 
 class SharedBuffers(Callback):
-    """After every batch, each buffer becomes its mean over the ranks: the running statistics of BatchNorm learn from
-    all images, and the ranks stay equal, their moving averages of the weights included. Before the first batch, they
-    are those of rank 0, as the weights are: it alone has fetched pretrained ones.
+    """Averages every buffer over the ranks after each batch: BatchNorm's running statistics cover all images, and the
+    ranks stay equal, their moving averages of the weights included. Before the first batch the buffers of rank 0 are
+    broadcast, as the weights are: it alone has fetched pretrained ones.
 
-    Instead of DDP's broadcast before every forward, which would also stand in the way of a validation whose ranks have
-    different numbers of batches. Put it before the `Ema`. The sum is made in float64, so that a buffer which is equal
+    Replaces DDP's broadcast before every forward, which would block a validation whose ranks have different numbers of
+    batches. To be placed before `Ema`. The sum is computed in float64, so that a buffer which is equal
     everywhere keeps its value to the bit.
     """
 

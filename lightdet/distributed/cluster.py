@@ -1,4 +1,4 @@
-"""Told to Lightning: which place this process has. It asks no environment variable and starts no process itself."""
+"""Gives Lightning the rank of this process; reads no environment variable and starts no process itself."""
 
 from pytorch_lightning.plugins.environments import ClusterEnvironment
 
@@ -6,10 +6,10 @@ from lightdet.distributed.world import World
 
 
 class Cluster(ClusterEnvironment):
-    """A `World` in Lightning's words.
+    """A `World` as Lightning's ClusterEnvironment.
 
-    Lightning's own way to start the ranks runs the command line anew, the whole sweep included; and in a Slurm task it
-    would answer signals by itself.
+    Lightning's own launcher would run the command line again in every rank, the whole sweep included, and would handle
+    signals in a Slurm task.
     """
 
     def __init__(self, place: World) -> None:
@@ -30,20 +30,20 @@ class Cluster(ClusterEnvironment):
 
     @staticmethod
     def detect() -> bool:
-        """Never found, always given."""
+        """False: it is passed explicitly, never detected."""
         return False
 
     def world_size(self) -> int:
         return self.place.ranks
 
     def set_world_size(self, size: int) -> None:
-        """Nothing: the place says it."""
+        """Does nothing: `place` decides."""
 
     def global_rank(self) -> int:
         return self.place.rank
 
     def set_global_rank(self, rank: int) -> None:
-        """Nothing: the place says it."""
+        """Does nothing: `place` decides."""
 
     def local_rank(self) -> int:
         return self.place.local_rank

@@ -1,4 +1,4 @@
-"""What the processes of one training tell each other as plain objects."""
+"""All-gather of plain Python objects."""
 
 from typing import Any, TypeVar
 
@@ -8,9 +8,9 @@ Value = TypeVar("Value")
 
 
 def gather(value: Value) -> list[Value]:
-    """What every rank of the running group has given here, by rank; [value] in a process that stands alone.
+    """The values of all ranks of the running group, by rank; [value] in a process that trains alone.
 
-    All ranks must call it, and in the same order as everything else that they do together.
+    All ranks must call it, in the same order as other collective operations.
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return [value]

@@ -1,4 +1,4 @@
-"""BatchNorm over the batch of all ranks, which loses nothing that a norm does beside normalising."""
+"""SyncBatchNorm conversion that keeps timm's fused activation."""
 
 from pytorch_lightning.plugins.layer_sync import LayerSync
 from torch import nn
@@ -8,14 +8,14 @@ from lightdet.core.errors import LightdetError
 from lightdet.nn.fold import is_timms
 
 PLAIN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-LEARNT = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+STATE = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 class SharedNorms(LayerSync):
-    """Told to Lightning in place of its own, for which every BatchNorm is one that only normalises: timm's holds an
-    activation, which would be dropped without a word, in training and in the network that is measured afterwards.
+    """Replaces Lightning's own conversion, which silently drops the activation inside timm's BatchNorm, in training and
+    in the network that is evaluated afterwards.
 
-    `revert` puts the very norms back that `apply` found, with what they have learnt since. Raises LightdetError for a
+    `revert` restores the original modules with the state they have reached since. Raises LightdetError for a
     BatchNorm of another kind.
     """
 
@@ -42,7 +42,7 @@ class SharedNorms(LayerSync):
     def revert(self, model: nn.Module) -> nn.Module:
         for name, norm in self._own.items():
             shared = model.get_submodule(name)
-            for part in LEARNT:
+            for part in STATE:
                 setattr(norm, part, getattr(shared, part))
             model.set_submodule(name, norm.train(shared.training))
         return model

@@ -1,27 +1,27 @@
-"""Where a process stands among those that train one run together. No torch here."""
+"""Rank, world size and address of this process in a training of several processes. No torch here."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-PARENT = "_LIGHTDET_PARENT"  # environment: the process that a rank does not outlive
+PARENT = "_LIGHTDET_PARENT"  # environment: process id of the parent, with which a rank ends
 FIRST_PORT, PORTS = 15000, 20000  # of a Slurm step that names none
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The default is the place of a process that trains alone."""
+    """Rank, world size and address; the default is a process that trains alone."""
 
-    rank: int = 0  # among all `ranks`; rank 0 writes, tells and measures
+    rank: int = 0  # among all `ranks`; rank 0 writes, reports and evaluates
     ranks: int = 1
     local_rank: int = 0  # on this machine: the number of its device
     node: int = 0
     address: str = "127.0.0.1"  # where rank 0 listens
     port: int = 0
-    hosted: bool = False  # whether somebody else already listens there, as torchrun does
+    hosted: bool = False  # whether another process already listens there, as torchrun does
 
     def variables(self) -> dict[str, str]:
-        """The environment in which a process takes this place: the names that torchrun uses."""
+        """Environment variables that describe this rank, under torchrun's names."""
         return {
             "RANK": str(self.rank),
             "WORLD_SIZE": str(self.ranks),
@@ -33,8 +33,8 @@ class World:
 
 
 def world_from(environment: Mapping[str, str]) -> World | None:
-    """The place that whoever started this process gave it: by torchrun's variables, or as a task of a Slurm step of
-    several tasks. None for a process that was started alone."""
+    """The rank given to this process by torchrun's variables, or as a task of a Slurm step of several tasks; None for a
+    process that was started alone."""
     if {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"} <= environment.keys():
         return World(
             rank=int(environment["RANK"]),
@@ -60,7 +60,7 @@ def world_from(environment: Mapping[str, str]) -> World | None:
 
 
 def first_host(nodes: str) -> str:
-    """The first of Slurm's list of nodes: "gpu[03-05,9],cpu1" -> "gpu03"."""
-    found = re.match(r"([^\[,]*)(?:\[([^\],-]+)[^\]]*\])?([^\[,]*)", nodes)
-    assert found is not None  # every part of the pattern may be empty
-    return "".join(part or "" for part in found.groups())
+    """The first host in Slurm's list of nodes: "gpu[03-05,9],cpu1" -> "gpu03"."""
+    match = re.match(r"([^\[,]*)(?:\[([^\],-]+)[^\]]*\])?([^\[,]*)", nodes)
+    assert match is not None  # every part of the pattern may be empty
+    return "".join(part or "" for part in match.groups())

@@ -1,6 +1,6 @@
 """Weighted residual branch, Huang 2024 eq. 4-7: ADD = D(a) J + a (1 - J), J = sigmoid(H), H = Q T.
 
-D(a) is the neck's feature before the branch, a the backbone's of the same stride. The paper does not say what T is;
+D(a) is the neck's feature before the branch, a the backbone's of the same stride. The paper does not define T;
 here it is the constant 1, so H is one learnable number per branch (or per channel), and J starts at `initial_gate`.
 """
 

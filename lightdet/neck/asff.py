@@ -4,7 +4,7 @@
     [P3, P4, P5] -- resized to P4 -- sum_i w_i P_i -- 3x3 -- P4'     its own at every place of every output
     [P3, P4, P5] -- resized to P5 -- sum_i w_i P_i -- 3x3 -- P5'
 
-Differs: SiLU where the published code has LeakyReLU, unless `activation` says otherwise.
+Differs: SiLU where the published code has LeakyReLU, unless `activation` is given.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ class Asff(Neck):
 
     `inner(channels, fusion=)` builds the neck. A coarser map comes by a 1x1 convolution and nearest neighbours; a finer
     one by a 3x3 convolution of stride 2 that, where it comes from two grids away, follows a max-pool of stride 2.
-    `compress` is the number of channels from which each map's weight is told.
+    `compress` is the number of channels from which each map's weight is computed.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class Blend(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         resized = [resize(one) for resize, one in zip(self.resizes, maps, strict=True)]
-        told = torch.cat([tell(one) for tell, one in zip(self.tells, resized, strict=True)], dim=1)
-        weights = self.weigh(told).softmax(dim=1).split(1, dim=1)  # one (B, 1, H, W) per source
+        compressed = torch.cat([compress(one) for compress, one in zip(self.tells, resized, strict=True)], dim=1)
+        weights = self.weigh(compressed).softmax(dim=1).split(1, dim=1)  # one (B, 1, H, W) per source
         return self.expand(torch.stack([w * one for w, one in zip(weights, resized, strict=True)]).sum(dim=0))
 
 

@@ -23,8 +23,8 @@ from lightdet.nn.weighted_sum import FastNormalizedSum
 class BiFpn(Neck):
     """[C3, C4, C5] -> [P3, P4, P5], `.channels` = 256 x width on each: 64 at width 0.25, as in EfficientDet-D0.
 
-    `repeats` layers follow each other. `fusion(channels)` builds a module (deep, shallow) -> fused that stands behind
-    the last layer on the two coarser grids; the shallow feature is the backbone's at the neck's channels.
+    `repeats` layers follow each other. `fusion(channels)` builds a module (deep, shallow) -> fused, placed behind the
+    last layer on the two coarser grids; the shallow feature is the backbone's at the neck's channels.
     """
 
     def __init__(

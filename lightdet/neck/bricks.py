@@ -1,4 +1,4 @@
-"""What several necks are made of. Shapes are (B, C, H, W)."""
+"""Blocks that several necks share. Shapes are (B, C, H, W)."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from lightdet.nn.blocks import Activation, ConvBnAct, leaky_relu
 
 
 def require_three(channels: Sequence[int], neck: str) -> None:
-    """Raises LightdetError for a neck that is drawn for three maps and gets another number of them."""
+    """Raises LightdetError for a neck of three maps that gets another number of them."""
     if len(channels) != 3:
         raise LightdetError(
             f"neck={neck}: joins three maps, and the backbone gives {len(channels)}; take neck=pan or neck=pafpn, or "

@@ -11,7 +11,7 @@
     C3 -------------- cat - set - 3x3 -- P3
 
 Source: Redmon and Farhadi 2018, arXiv 1804.02767, section 2.3. The fusion is no part of it: with `plain` there is none.
-It stands where the channels are those of the backbone map of the same stride.
+It is placed where the channels are those of the backbone map of the same stride.
 """
 
 from collections.abc import Callable, Sequence

@@ -27,8 +27,8 @@ class Pan(Neck):
     concatenated: there its channels are those of the backbone map of the same stride, so no projection is needed.
     A backbone with other channels is brought to the neck's by a 1x1 convolution first.
 
-    `block(in_channels, out_channels, count, shortcut=False)` builds what stands as CSP2 above; `depthwise` splits the
-    3x3 convolutions of the bottom-up path.
+    `block(in_channels, out_channels, count, shortcut=False)` builds the CSP2 blocks above; `depthwise` splits the 3x3
+    convolutions of the bottom-up path.
     """
 
     def __init__(

@@ -7,7 +7,7 @@
     C3 -------------1x1-- cat - set --+- 3x3 - P3     3x3 s2 (each way down)
 
 Source: Bochkovskiy et al. 2020, arXiv 2004.10934, section 3.4. The fusion is no part of it: with `plain` there is none.
-It stands where `pan` has it.
+It is placed where `pan` has it.
 """
 
 from collections.abc import Callable, Sequence

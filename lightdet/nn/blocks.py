@@ -1,4 +1,4 @@
-"""Bricks used in two rooms or more. Shapes are (B, C, H, W)."""
+"""Blocks that several components share. Shapes are (B, C, H, W)."""
 
 import math
 from collections.abc import Callable
@@ -167,7 +167,7 @@ class CspLayer(nn.Module):
     """Cross-stage partial block of YOLOX (the C3 of YOLOv5 v4 and later).
 
     (B, in, H, W) -> (B, out, H, W). Half the channels pass `count` bottlenecks. Differs from `BottleneckCsp`: both
-    halves enter through a `ConvBnAct`, and nothing stands between the concatenation and the merging 1x1.
+    halves enter through a `ConvBnAct`, and the merging 1x1 follows the concatenation directly.
     """
 
     def __init__(

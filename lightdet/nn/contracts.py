@@ -1,7 +1,7 @@
 """The contracts between the components of a network.
 
 Shapes are (B, C, H, W); H and W of images are multiples of the coarsest stride. C3 is the map at stride 8, C4 at 16, C5
-at 32; a network may have C2 at stride 4 as well, or lack the finest of the three: what it has, `.strides` says.
+at 32; a network may have C2 at stride 4 as well, or lack the finest of the three: `.strides` lists what it has.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +23,7 @@ class Backbone(nn.Module, ABC):
     def forward(self, images: Tensor) -> list[Tensor]: ...
 
     def placement(self) -> list[str]:
-        """Attentions inside it that the configuration placed, in words."""
+        """The attentions inside it that the configuration placed, as text for people."""
         return []
 
 

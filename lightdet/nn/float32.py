@@ -1,4 +1,4 @@
-"""A layer that leaves mixed precision out."""
+"""Layers that compute in float32 under mixed precision."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class InFloat32(nn.Module):
-    """Mixed into a layer's class: its input is made float32, and autocast is off inside."""
+    """Mixin for a layer's class: converts its input to float32 and disables autocast inside."""
 
     def forward(self, features: Tensor) -> Any:
         with torch.autocast(features.device.type, enabled=False):
@@ -15,8 +15,8 @@ class InFloat32(nn.Module):
 
 
 def in_float32(layer: nn.Module) -> None:
-    """Let a layer with one input compute in float32, also where its neighbours compute in bfloat16.
+    """Make a layer with one input compute in float32, also where its neighbours compute in bfloat16.
 
-    Its class becomes one of the same name; weights and the names of weights stay as they are.
+    Its class is replaced by a subclass of the same name; weights and their names do not change.
     """
     layer.__class__ = type(type(layer).__name__, (InFloat32, type(layer)), {})

@@ -1,4 +1,4 @@
-"""Borrowing a mode: train or eval for the length of a call, and then exactly what was there before."""
+"""Train or eval mode for the length of a block; afterwards every module has its earlier mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def in_mode(training: bool, *modules: nn.Module) -> Iterator[None]:
-    """Puts the modules and all that is in them into train or eval mode; afterwards each part has its own mode again."""
+    """Puts the modules and their submodules into train or eval mode, and restores the mode of each afterwards."""
     before = {part: part.training for module in modules for part in module.modules()}
     for module in modules:
         module.train(training)

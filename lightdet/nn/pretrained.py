@@ -1,4 +1,4 @@
-"""Pretrained weights are fetched for a training that begins, and not where other weights take their place."""
+"""Fetches pretrained weights for a training that begins, and not where other weights replace them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +9,10 @@ _FOLLOW = ContextVar("other weights follow", default=False)
 
 @contextmanager
 def weights_follow() -> Iterator[None]:
-    """Inside, networks are built as they are configured, but nothing is fetched.
+    """Inside the block, networks are built as configured, but no weights are fetched.
 
-    For a network that a checkpoint fills, or whose weights do not matter. What else a pretrained network does, such as
-    the normalisation of its images, stays.
+    For a network that is filled from a checkpoint, or whose weights do not matter. Everything else of a pretrained
+    network, such as the normalisation of its images, stays.
     """
     token = _FOLLOW.set(True)
     try:
@@ -22,5 +22,5 @@ def weights_follow() -> Iterator[None]:
 
 
 def fetches() -> bool:
-    """Whether a network that is built now has to get its pretrained weights itself."""
+    """Whether a network that is built now fetches its pretrained weights."""
     return not _FOLLOW.get()

@@ -1,4 +1,4 @@
-"""A sum of maps whose shares are learnt."""
+"""A sum of maps with learned weights."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""One pass over all parameters per optimizer step, where torch has such a kernel."""
+"""Torch's fused optimizer kernels: one pass over all parameters per step."""
 
 from torch.optim import Optimizer
 
@@ -6,10 +6,10 @@ WITH_KERNEL = frozenset({"cpu", "cuda"})  # devices
 
 
 def use_fused_kernel(optimizer: Optimizer) -> None:
-    """Let Adam, AdamW and SGD update all parameters in one call instead of a dozen small operations for each.
+    """Make Adam, AdamW and SGD update all parameters in one call instead of a dozen small operations for each.
 
-    The same update. Groups whose settings speak of `fused` or `foreach` are left as they are, and so is an optimizer
-    that has no such kernel.
+    The update is the same. Groups that set `fused` or `foreach` are left as they are, and so is an optimizer without
+    such a kernel.
     """
     for group in optimizer.param_groups:
         devices = {parameter.device.type for parameter in group["params"]}

@@ -1,7 +1,7 @@
-"""Muon: the momentum of a weight matrix, made orthogonal before it is applied; AdamW for all that is no matrix.
+"""Muon: the momentum of a weight matrix, made orthogonal before it is applied; AdamW for all other parameters.
 
 Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/. Every direction of the update gets the same length, so
-that rare directions are learnt as fast as frequent ones. The update is scaled to the size that AdamW's would have (Liu
+that rare directions are learned as fast as frequent ones. The update is scaled to the size that AdamW's would have (Liu
 et al. 2025, arXiv 2502.16982, eq. 4): one learning rate and one weight decay serve both, and those of AdamW are a fair
 start. timm has the same method; it calculates in bfloat16, which CPUs without such instructions take 14 times as long
 for, and one matrix after the other.
@@ -30,7 +30,7 @@ class Muon(AdamW):
     """Like AdamW, but weights of convolutions and linear layers are stepped along orthogonalized momentum.
 
     A weight (out, in, ...) counts as the matrix (out, in * ...). Depthwise convolutions, whose `in` is 1, stay with
-    AdamW, as do biases, normalisation and a group of parameters that says `matrices: False`: tables of position biases
+    AdamW, as do biases, normalisation and a group of parameters with `matrices: False`: tables of position biases
     have two dimensions too. `momentum` is that of the matrices, with Nesterov's look ahead.
     """
 

@@ -24,7 +24,7 @@ class Anchor(Predictor):
 
     Per anchor: x, y, w, h, objectness, classes.
 
-    `anchors_wh` (grids, A, 2), px of the input frame, is a buffer: it travels with the weights. `reach`: how far beyond
+    `anchors_wh` (grids, A, 2), px of the input frame, is a buffer, saved with the weights. `reach`: how far beyond
     the border of its cell a centre can come, in cells, on every grid.
     """
 
@@ -69,7 +69,7 @@ class Anchor(Predictor):
     def decode(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Raw maps -> boxes_xyxy (B, N, 4) in input px, scores (B, N, num_classes) = objectness x class.
 
-        With one class the score is the objectness alone: nothing teaches the class output then.
+        With one class the score is the objectness alone: the class output is not trained then.
         """
         boxes, scores = [], []
         for level, (raw, anchors) in enumerate(zip(raw_maps, self.anchors_wh, strict=True)):

@@ -1,8 +1,8 @@
-"""An anchor-free predictor without objectness: a score per class, and four distances told as distributions.
+"""An anchor-free predictor without objectness: a score per class, and four distances predicted as distributions.
 
 Li et al. 2020, arXiv 2006.04388 (generalized focal loss): the distance from a cell's centre to each side of the box is
-the mean of `bins` probabilities over 0, 1, ... bins - 1 strides. With one bin the distance is told by a single number,
-exp(t) strides.
+the mean of `bins` probabilities over 0, 1, ... bins - 1 strides. With one bin the distance is a single number, exp(t)
+strides.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lightdet.nn.blocks import ConvBnAct, activation_named, conv_3x3
 from lightdet.predictor.per_cell import PerCell
 
-PRIOR_BOXES = 5.0  # boxes that an untrained predictor believes to be in an image of 640 px
+PRIOR_BOXES = 5.0  # boxes that an untrained predictor expects in an image of 640 px
 LARGEST_LOG_DISTANCE = 6.0  # of a single number: e^6 = 403 strides
 
 
@@ -66,7 +66,7 @@ class Distances(PerCell):
 
     @property
     def widest(self) -> float:
-        """Side (px) of the largest box that it can tell: all four distances in the last bin, on the coarsest grid."""
+        """Side (px) of the largest predictable box: all four distances in the last bin, on the coarsest grid."""
         return math.inf if self.bins == 1 else 2.0 * (self.bins - 1) * max(self.strides)
 
     def centres(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What predictors with one answer per cell share: the cells of all grids as one list."""
+"""The base of predictors with one prediction per cell: the cells of all grids as one list."""
 
 from collections.abc import Sequence
 

@@ -11,9 +11,9 @@ from lightdet.loss.box.overlap import EPSILON, centre_distance, overlap
 class Ciou:
     """(K, 4), (K, 4) px -> (K,). The weight of the aspect term carries no gradient, as in the paper."""
 
-    def __call__(self, predicted_xyxy: Tensor, truth_xyxy: Tensor) -> Tensor:
-        pair = overlap(predicted_xyxy, truth_xyxy)
-        angle = torch.atan2(pair.truth_wh[..., 0], pair.truth_wh[..., 1]) - torch.atan2(
+    def __call__(self, predicted_xyxy: Tensor, target_xyxy: Tensor) -> Tensor:
+        pair = overlap(predicted_xyxy, target_xyxy)
+        angle = torch.atan2(pair.target_wh[..., 0], pair.target_wh[..., 1]) - torch.atan2(
             pair.predicted_wh[..., 0], pair.predicted_wh[..., 1] + EPSILON
         )
         aspect = 4 / math.pi**2 * angle.square()

@@ -8,6 +8,6 @@ from lightdet.loss.box.overlap import centre_distance, overlap
 class Diou:
     """(K, 4), (K, 4) px -> (K,) 1 - IoU + normalised centre distance, in 0..2."""
 
-    def __call__(self, predicted_xyxy: Tensor, truth_xyxy: Tensor) -> Tensor:
-        pair = overlap(predicted_xyxy, truth_xyxy)
+    def __call__(self, predicted_xyxy: Tensor, target_xyxy: Tensor) -> Tensor:
+        pair = overlap(predicted_xyxy, target_xyxy)
         return 1 - pair.iou + centre_distance(pair)

@@ -8,7 +8,7 @@ from lightdet.loss.box.overlap import EPSILON, overlap
 class Giou:
     """(K, 4), (K, 4) px -> (K,) 1 - (IoU - empty share of the hull), in 0..2."""
 
-    def __call__(self, predicted_xyxy: Tensor, truth_xyxy: Tensor) -> Tensor:
-        pair = overlap(predicted_xyxy, truth_xyxy)
+    def __call__(self, predicted_xyxy: Tensor, target_xyxy: Tensor) -> Tensor:
+        pair = overlap(predicted_xyxy, target_xyxy)
         hull = pair.hull_wh.prod(dim=-1) + EPSILON
         return 1 - pair.iou + (hull - pair.union) / hull

@@ -1,7 +1,7 @@
 """Normalised Gaussian Wasserstein distance, Wang et al. 2021, arXiv 2110.13389: boxes of a few px as Gaussians.
 
 NWD = exp(-W / constant), where W is the distance of (cx, cy, w / 2, h / 2). Unlike IoU it falls off smoothly for small
-boxes that do not touch. It is not invariant to scale: a box far larger than `constant` hardly learns from it alone.
+boxes that do not touch. It is not invariant to scale: a box far larger than `constant` gets almost no gradient from it.
 """
 
 import torch
@@ -26,9 +26,9 @@ class Nwd:
         self.constant = constant
         self.iou_share = iou_share
 
-    def __call__(self, predicted_xyxy: Tensor, truth_xyxy: Tensor) -> Tensor:
-        pair = overlap(predicted_xyxy, truth_xyxy)
-        halves = (pair.truth_wh - pair.predicted_wh) / 2
+    def __call__(self, predicted_xyxy: Tensor, target_xyxy: Tensor) -> Tensor:
+        pair = overlap(predicted_xyxy, target_xyxy)
+        halves = (pair.target_wh - pair.predicted_wh) / 2
         distance = (pair.shift_xy.square().sum(dim=-1) + halves.square().sum(dim=-1) + EPSILON).sqrt()
         apart = 1 - torch.exp(-distance / self.constant)
         return self.iou_share * (1 - pair.iou) + (1 - self.iou_share) * apart

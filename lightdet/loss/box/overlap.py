@@ -1,4 +1,4 @@
-"""What every box loss begins with: the overlap of paired boxes."""
+"""The overlap of paired boxes, which every box loss starts from."""
 
 from dataclasses import dataclass
 
@@ -15,26 +15,26 @@ class Overlap:
     iou: Tensor  # (K,)
     union: Tensor  # (K,) px^2
     hull_wh: Tensor  # (K, 2) the smallest box that holds both
-    shift_xy: Tensor  # (K, 2) truth centre minus predicted centre
+    shift_xy: Tensor  # (K, 2) target centre minus predicted centre
     predicted_wh: Tensor  # (K, 2)
-    truth_wh: Tensor  # (K, 2)
+    target_wh: Tensor  # (K, 2)
 
 
-def overlap(predicted_xyxy: Tensor, truth_xyxy: Tensor) -> Overlap:
+def overlap(predicted_xyxy: Tensor, target_xyxy: Tensor) -> Overlap:
     """(K, 4), (K, 4) px -> `Overlap`."""
     predicted_low, predicted_high = predicted_xyxy.split(2, dim=-1)
-    truth_low, truth_high = truth_xyxy.split(2, dim=-1)
-    shared = torch.minimum(predicted_high, truth_high) - torch.maximum(predicted_low, truth_low)
+    target_low, target_high = target_xyxy.split(2, dim=-1)
+    shared = torch.minimum(predicted_high, target_high) - torch.maximum(predicted_low, target_low)
     intersection = shared.clamp(min=0).prod(dim=-1)
-    predicted_wh, truth_wh = predicted_high - predicted_low, truth_high - truth_low
-    union = predicted_wh.prod(dim=-1) + truth_wh.prod(dim=-1) - intersection + EPSILON
+    predicted_wh, target_wh = predicted_high - predicted_low, target_high - target_low
+    union = predicted_wh.prod(dim=-1) + target_wh.prod(dim=-1) - intersection + EPSILON
     return Overlap(
         iou=intersection / union,
         union=union,
-        hull_wh=torch.maximum(predicted_high, truth_high) - torch.minimum(predicted_low, truth_low),
-        shift_xy=(truth_low + truth_high - predicted_low - predicted_high) / 2,
+        hull_wh=torch.maximum(predicted_high, target_high) - torch.minimum(predicted_low, target_low),
+        shift_xy=(target_low + target_high - predicted_low - predicted_high) / 2,
         predicted_wh=predicted_wh,
-        truth_wh=truth_wh,
+        target_wh=target_wh,
     )
 
 

@@ -1,7 +1,7 @@
-"""Wise IoU loss, version 3, Tong et al. 2023, arXiv 2301.10051: pairs of middling quality are listened to most.
+"""Wise IoU loss, version 3, Tong et al. 2023, arXiv 2301.10051: pairs of medium quality get the largest weight.
 
 loss = r * exp(d^2 / (W^2 + H^2)) * (1 - IoU), where d is the distance of the centres and W x H their hull. The focus is
-r = beta / (delta * alpha^(beta - delta)), and beta = (1 - IoU) / running mean of (1 - IoU) tells how far a pair is out.
+r = beta / (delta * alpha^(beta - delta)), and beta = (1 - IoU) / running mean of (1 - IoU) measures how poor a pair is.
 Neither the hull nor the focus carries a gradient.
 """
 
@@ -35,8 +35,8 @@ class Wiou(nn.Module):
         self.momentum = momentum
         self.register_buffer("mean_loss", torch.ones(()))
 
-    def forward(self, predicted_xyxy: Tensor, truth_xyxy: Tensor) -> Tensor:
-        pair = overlap(predicted_xyxy, truth_xyxy)
+    def forward(self, predicted_xyxy: Tensor, target_xyxy: Tensor) -> Tensor:
+        pair = overlap(predicted_xyxy, target_xyxy)
         loss = 1 - pair.iou
         if predicted_xyxy.requires_grad and len(loss):
             self.mean_loss.lerp_(loss.detach().mean().to(self.mean_loss.dtype), self.momentum)

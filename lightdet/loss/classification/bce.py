@@ -7,7 +7,7 @@ from lightdet.loss.classification.contract import ClassLoss, one_hot
 
 
 class Bce(ClassLoss):
-    """The right class is taught 1, every other 0."""
+    """Target 1 for the right class and 0 for every other."""
 
     def __call__(self, logits: Tensor, labels: Tensor, quality: Tensor, weight: Tensor | None = None) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits, one_hot(labels, logits), weight)

@@ -1,4 +1,4 @@
-"""What a criterion asks of its class loss."""
+"""The contract of a class loss."""
 
 from abc import ABC, abstractmethod
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class ClassLoss(ABC):
-    """Logits of K positives -> one number, the mean over positives and classes; every class is a yes or a no."""
+    """Logits of K positives -> one number, the mean over positives and classes; a binary decision for every class."""
 
     @abstractmethod
     def __call__(self, logits: Tensor, labels: Tensor, quality: Tensor, weight: Tensor | None = None) -> Tensor:

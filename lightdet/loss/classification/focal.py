@@ -1,7 +1,7 @@
-"""Focal loss, Lin et al. 2017, arXiv 1708.02002 eq. 5: what is answered well already counts less.
+"""Focal loss, Lin et al. 2017, arXiv 1708.02002 eq. 5: examples that are classified well count less.
 
 Differs: the mean over positives and classes instead of the sum over anchors, so that the gain of the class term keeps
-its meaning. It stands on positives only, as every class loss of a detector with objectness does.
+its meaning. It is applied to positives only, as every class loss of a detector with objectness is.
 """
 
 import torch.nn.functional as F  # noqa: N812
@@ -12,7 +12,7 @@ from lightdet.loss.classification.contract import ClassLoss, distance_to, one_ho
 
 
 class Focal(ClassLoss):
-    """alpha_t (1 - p_t)^gamma BCE, where p_t is the probability of the right answer.
+    """alpha_t (1 - p_t)^gamma BCE, where p_t is the probability given to the right answer.
 
     `alpha`: weight of the right class, 1 - alpha of every other; a negative one leaves it out. Raises LightdetError for
     a negative gamma and an alpha above 1.

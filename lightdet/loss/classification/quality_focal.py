@@ -1,4 +1,4 @@
-"""Quality focal loss, Li et al. 2020, arXiv 2006.04388 eq. 5: the class is taught how well its box lies.
+"""Quality focal loss, Li et al. 2020, arXiv 2006.04388 eq. 5: the target of the class is the quality of the box.
 
 Differs: the mean over positives and classes (see `focal`).
 """
