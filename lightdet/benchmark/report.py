@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from lightdet.benchmark.order import disagreements, timed
+from lightdet.core.table import rich_table, to_markdown
 
 Cells = list[list[str]]
 
@@ -96,17 +97,11 @@ def markdown(facts: Mapping[str, Any]) -> str:
 
 def markdown_table(cells: Sequence[Sequence[str]], text_columns: int = 1) -> str:
     """A Markdown table whose first columns are text and the others numbers."""
-    header, *body = [[cell.replace("|", "\\|") for cell in row] for row in cells]
-    rule = ["---" if place < text_columns else "---:" for place in range(len(header))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *body])
+    header, *lines = cells
+    return to_markdown(header, lines, [place >= text_columns for place in range(len(header))])
 
 
 def terminal_table(cells: Sequence[Sequence[str]], text_columns: int = 1) -> Table:
     """The same for a terminal."""
-    header, *body = cells
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for place, name in enumerate(header):
-        shown.add_column(name, justify="left" if place < text_columns else "right", overflow="fold")
-    for row in body:
-        shown.add_row(*row)
-    return shown
+    header, *lines = cells
+    return rich_table(header, lines, [place >= text_columns for place in range(len(header))])

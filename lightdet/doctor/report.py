@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lightdet.core.table import to_text
 from lightdet.doctor.checks import SMALLEST_SIDE, count_boxes
 from lightdet.doctor.findings import Examination, Finding
 from lightdet.doctor.picture import draw_report
@@ -114,13 +115,9 @@ def _share(part: int, whole: int) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of aligned columns: the first to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
+    """Lines of aligned columns under the first row: the first column to the left, numbers to the right."""
+    header, *lines = rows
+    return [f"  {line}" for line in to_text(header, lines, [False] + [True] * (len(header) - 1)).splitlines()]
 
 
 def print_report(examination: Examination, folder: Path, as_json: bool) -> None:

@@ -1,13 +1,12 @@
 """What a search has found so far, as files: search.json for the report, search.csv for people. No torch here."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from lightdet.core.files import write_json, write_text
+from lightdet.core.table import to_csv
 from lightdet.study.search.trials import TrialStore
 from lightdet.study.search.watch import epoch_metric
 
@@ -61,16 +60,14 @@ def _trial(store: TrialStore, trial: FrozenTrial) -> dict[str, Any]:
 def _as_csv(facts: Mapping[str, Any]) -> str:
     """A line per trial, values at full precision."""
     parameters, objectives = list(facts["parameters"]), list(facts["objectives"])
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["trial", "state", "best", *parameters, *objectives, "epochs", "reached", "run", "reason"])
+    lines = [["trial", "state", "best", *parameters, *objectives, "epochs", "reached", "run", "reason"]]
     for trial in facts["trials"]:
         settings = [trial["parameters"].get(name) for name in parameters]
         values = [trial["values"].get(name) for name in objectives]
         best = "yes" if trial["number"] in facts["best"] else ""
         rest = [trial[name] for name in ("epochs", "reached", "run", "reason")]
-        writer.writerow([trial["number"], trial["state"], best, *settings, *values, *rest])
-    return out.getvalue()
+        lines.append([trial["number"], trial["state"], best, *settings, *values, *rest])
+    return to_csv(lines)
 
 
 def summary(facts: Mapping[str, Any], commands: Mapping[int, str], recipes: Mapping[int, str]) -> str:
