@@ -381,7 +381,7 @@ def test_published_numbers_stand_apart_with_their_source(six: Path) -> None:
     assert (first["paper: mAP50"], first["paper: source"]) == ("98.5", "Somebody 2024, Table 1")
     assert second["paper: mAP50"] == ""
     assert lines_without_paper(six, again=False) == before
-    assert "| attention=nosuch | - | not run |" in text and "Table 7 says what each row is" in text
+    assert "| attention=nosuch | - | not run |" in text and "Table 7 compares each row with them" in text
     (six / "paper.yaml").write_text("rows: {attention=cbam: {mAP50: 98.5}}\n")
     with pytest.raises(LightdetError, match="source"):
         build(six)

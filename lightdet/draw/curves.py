@@ -42,7 +42,7 @@ def plot_precision_recall(report: dict[str, Any], path: Path) -> Path:
         label = f"mean  {report[MAP50.key]:.3f}"
         axes.plot(curves[0]["recall"], mean, color=hex_colour(INK), linewidth=2.8, label=label)
     else:
-        note(axes, "no truth, no curve")
+        note(axes, "no ground truth, no curve")
     _operating_point(axes, report["operating_point"])
     if axes.lines:
         legend(axes, "class and AP50")
@@ -78,7 +78,7 @@ def plot_confusion(report: dict[str, Any], classes: Sequence[str], path: Path) -
     axes.axhline(len(classes) - 0.5, color=hex_colour(FAINT), linewidth=1)
     axes.axvline(len(classes) - 0.5, color=hex_colour(FAINT), linewidth=1)
     axes.set_xlabel("predicted as")
-    axes.set_ylabel("truth")
+    axes.set_ylabel("ground truth")
     title = f"Boxes at IoU {report['confusion']['iou']}, score at least {report['confusion']['threshold']:.2f}"
     axes.set_title(title, fontsize=11, color=hex_colour(INK), loc="left")
     axes.spines[:].set_color(hex_colour(FAINT))

@@ -1,4 +1,4 @@
-"""Pages around drawn photos: a pair under its header, and a contact sheet of many."""
+"""Pages of drawn images: a pair under its header, and a contact sheet of many."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ GAP = 12  # px between panels and around the page
 LEAST_WIDTH = 640  # px; narrower panels get paper beside them so that the header can be read
 WIDE = 1.7  # panels wider than this times their height stand above each other
 COLUMNS = 3  # of a contact sheet
-DASHED = "dashed: missed in the truth, false alarm in the prediction"
+DASHED = "dashed: missed in the ground truth, false alarm in the prediction"
 Legend = Sequence[tuple[str, Colour]]
 
 
@@ -76,7 +76,7 @@ def contact_sheet(cells: Sequence[Cell], title: str, legend: Legend) -> np.ndarr
             _text(canvas, (left, top + size), cell.headline, size, colour, width, bold=True)
             _text(canvas, (left, top + 2.3 * size), cell.detail, size - 2, FAINT, width, keep_end=True)
             page.paste(Image.fromarray(cell.picture), (left, top + head))
-    return with_header(np.asarray(page), title, f"truth left, prediction right; {DASHED}", False, legend)
+    return with_header(np.asarray(page), title, f"ground truth left, prediction right; {DASHED}", False, legend)
 
 
 def legend_strip(legend: Legend, width: int, size: int) -> np.ndarray:

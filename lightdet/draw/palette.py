@@ -10,7 +10,7 @@ from PIL import ImageFont
 
 Colour = tuple[int, int, int]  # RGB, 0..255
 
-# Saturated and far apart, as the photos under them are mostly grey.
+# Saturated and far apart, as the images under them are mostly grey.
 CLASS_COLOURS: tuple[Colour, ...] = (
     (230, 57, 70),
     (29, 125, 220),

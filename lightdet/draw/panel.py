@@ -1,4 +1,4 @@
-"""One photo with boxes and labels on it: where each label goes so that all of them can be read."""
+"""One image with boxes and labels on it: where each label goes so that all of them can be read."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from lightdet.draw.palette import PAPER, Colour, font, ink_on, shorten
 
-SIDE = 640  # px; a smaller photo is enlarged until its longer side is this, so that labels are small on it
+SIDE = 640  # px; a smaller image is enlarged until its longer side is this, so that labels are small on it
 LEAST_SHORT_SIDE = 160  # px; for a strip, the shorter side decides
 MOST_LONG_SIDE = 1600  # px; no strip is enlarged beyond this
 PANEL_LIMIT = 900  # px; a panel made smaller has at most this longer side, unless it is a strip
@@ -19,7 +19,7 @@ Rectangle = tuple[float, float, float, float]  # left, top, right, bottom, px
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One box to draw, in photo px."""
+    """One box to draw, in original px."""
 
     box_xyxy: Rectangle
     colour: Colour
@@ -29,34 +29,34 @@ class Mark:
 
 
 def enlargement(height: int, width: int, side: int = SIDE) -> float:
-    """Factor, at least 1, by which a photo of that size (px) is enlarged."""
+    """Factor, at least 1, by which a image of that size (px) is enlarged."""
     longer, shorter = max(height, width), max(1, min(height, width))
     wanted = max(side / longer, LEAST_SHORT_SIDE / shorter)
     return max(1.0, min(wanted, max(side, MOST_LONG_SIDE) / longer))
 
 
 def panel_scale(height: int, width: int) -> float:
-    """Factor for a panel of moderate size: small photos are enlarged, large ones made smaller (px)."""
+    """Factor for a panel of moderate size: small images are enlarged, large ones made smaller (px)."""
     longer, shorter = max(height, width), max(1, min(height, width))
     if longer <= PANEL_LIMIT:
         return enlargement(height, width)
     return min(1.0, max(PANEL_LIMIT / longer, min(MOST_LONG_SIDE / longer, LEAST_SHORT_SIDE / shorter)))
 
 
-def resize(photo: np.ndarray, scale: float) -> np.ndarray:
+def resize(image: np.ndarray, scale: float) -> np.ndarray:
     """(H, W, 3) -> scaled in both directions."""
     if scale == 1.0:
-        return photo
-    size = max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale))
-    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        return image
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
-def draw_marks(photo: np.ndarray, marks: Sequence[Mark], scale: float, labelled: bool = True) -> np.ndarray:
-    """The photo (H, W, 3) uint8 RGB, scaled, with the marks on it: all boxes first, then the labels over them.
+def draw_marks(image: np.ndarray, marks: Sequence[Mark], scale: float, labelled: bool = True) -> np.ndarray:
+    """The image (H, W, 3) uint8 RGB, scaled, with the marks on it: all boxes first, then the labels over them.
 
     Letters never leave the picture and never overlap. A label that finds no free place is left out; its box stays.
     """
-    pixels = resize(photo, scale)
+    pixels = resize(image, scale)
     height, width = pixels.shape[:2]
     picture = Image.fromarray(pixels)
     canvas = ImageDraw.Draw(picture)
@@ -83,7 +83,7 @@ def _inside(mark: Mark, scale: float, height: int, width: int) -> Rectangle:
 
 
 def _outline(canvas: ImageDraw.ImageDraw, box: Rectangle, mark: Mark, line: int) -> None:
-    """The box in its colour on a thin white edge, which keeps it visible on dark and on busy photos."""
+    """The box in its colour on a thin white edge, which keeps it visible on dark and on busy images."""
     left, top, right, bottom = box
     strokes = [
         *_strokes(left, right, line, mark.dashed, lambda near, far: (near, top, far, top)),

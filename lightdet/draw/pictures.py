@@ -1,4 +1,4 @@
-"""Truth beside prediction: what a person looks at to see where a detector fails."""
+"""Ground truth beside prediction, drawn on the images where a detector is wrong."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -22,12 +22,12 @@ SAMPLE_NAME = re.compile(r"\d{3,}-missed\d+-false\d+-.*\.png")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image, boxes in photo px, and how its detections at or above a threshold compare with the truth."""
+    """One image, boxes in original px, and how its detections at or above a threshold compare with the ground truth."""
 
     detections: Detections  # those at or above the threshold
     target: Target
-    right: np.ndarray  # (N,) bool: the detection found a truth of its class
-    found: np.ndarray  # (M,) bool: the truth was found
+    right: np.ndarray  # (N,) bool: the detection matches a ground-truth box of its class
+    found: np.ndarray  # (M,) bool: a detection matches the ground-truth box
 
     @property
     def missed(self) -> int:
@@ -56,40 +56,40 @@ class Sample:
 
 
 def compare(detections: Detections, target: Target, threshold: float = 0.0) -> Sample:
-    """Match what was found at or above the threshold with the truth, at IoU 0.5 and class by class.
+    """Matches the detections at or above the threshold with the ground truth, at IoU 0.5 and class by class.
 
-    A defect found under a wrong name is one miss and one false alarm.
+    A defect detected as another class is one miss and one false alarm.
     """
     kept = _at_least(detections, threshold)
-    truths = match_image(kept, target)
-    found = np.isin(np.arange(len(target.labels)), truths)
-    return Sample(kept, target, truths != UNMATCHED, found)
+    matched = match_image(kept, target)
+    found = np.isin(np.arange(len(target.labels)), matched)
+    return Sample(kept, target, matched != UNMATCHED, found)
 
 
 def draw(
-    photo: np.ndarray,
+    image: np.ndarray,
     detections: Detections | None,
     target: Target | None,
     classes: Sequence[str],
     side: int = SIDE,
     threshold: float = 0.0,
 ) -> np.ndarray:
-    """The photo (H, W, 3) uint8 RGB with boxes in photo px drawn on it, as a new RGB uint8 picture.
+    """The image (H, W, 3) uint8 RGB with boxes in original px drawn on it, as a new RGB uint8 picture.
 
-    With both, two panels: truth left and prediction right (above and below for a wide photo), under a header that
-    counts the mistakes; what was missed and what is a false alarm is dashed. With one of them, the photo alone.
-    A photo smaller than `side` px is enlarged; a larger one stays as it is.
+    With both, two panels: ground truth left and prediction right (above and below for a wide image), under a header
+    that counts the mistakes; misses and false alarms are dashed. With one of them, the image alone.
+    An image smaller than `side` px is enlarged; a larger one stays as it is.
     """
-    scale = enlargement(photo.shape[0], photo.shape[1], side)
+    scale = enlargement(image.shape[0], image.shape[1], side)
     if detections is not None and target is not None:
-        return _page(photo, compare(detections, target, threshold), classes, scale, threshold)
+        return _page(image, compare(detections, target, threshold), classes, scale, threshold)
     if detections is not None:
-        return draw_marks(photo, detection_marks(_at_least(detections, threshold), classes), scale)
-    return draw_marks(photo, truth_marks(target, classes) if target is not None else [], scale)
+        return draw_marks(image, detection_marks(_at_least(detections, threshold), classes), scale)
+    return draw_marks(image, ground_truth_marks(target, classes) if target is not None else [], scale)
 
 
 def detection_marks(detections: Detections, classes: Sequence[str], right: np.ndarray | None = None) -> list[Mark]:
-    """One mark per detection; those that are not right are dashed and say so."""
+    """One mark per detection; those that are not right are dashed and labelled as false."""
     marks = []
     scores, labels = detections.scores.tolist(), detections.labels.tolist()
     for index, (box, score, label) in enumerate(zip(detections.boxes_xyxy.tolist(), scores, labels, strict=True)):
@@ -99,8 +99,8 @@ def detection_marks(detections: Detections, classes: Sequence[str], right: np.nd
     return marks
 
 
-def truth_marks(target: Target, classes: Sequence[str], found: np.ndarray | None = None) -> list[Mark]:
-    """One mark per truth; those that were not found are dashed and say so."""
+def ground_truth_marks(target: Target, classes: Sequence[str], found: np.ndarray | None = None) -> list[Mark]:
+    """One mark per ground-truth box; those that are not detected are dashed and labelled as missed."""
     marks = []
     for index, (box, label) in enumerate(zip(target.boxes_xyxy.tolist(), target.labels.tolist(), strict=True)):
         missed = found is not None and not found[index]
@@ -119,7 +119,7 @@ def write_samples(
 ) -> list[Path]:
     """The worst images as `000-missed2-false1-<image>.png`, worst first, and all of these at a glance in overview.png.
 
-    read: image_id -> photo (H, W, 3) uint8 RGB. Pictures of an earlier call in that folder are replaced. Returns the
+    read: image_id -> image (H, W, 3) uint8 RGB. Pictures of an earlier call in that folder are replaced. Returns the
     files written, the overview last.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,11 +129,11 @@ def write_samples(
     paths, cells = [], []
     worst = sorted(samples, key=lambda sample: sample.badness)[:limit]
     for rank, sample in enumerate(worst):
-        photo = read(sample.target.image_id)
-        page = _page(photo, sample, classes, panel_scale(photo.shape[0], photo.shape[1]), threshold)
+        image = read(sample.target.image_id)
+        page = _page(image, sample, classes, panel_scale(image.shape[0], image.shape[1]), threshold)
         paths.append(folder / _file_name(rank, sample))
         Image.fromarray(page).save(paths[-1], compress_level=COMPRESSION)
-        cells.append(_cell(photo, sample, classes, rank))
+        cells.append(_cell(image, sample, classes, rank))
     if cells:
         title = f"{len(cells)} of {len(samples)} images, worst first; score at least {threshold:.2f}"
         Image.fromarray(contact_sheet(cells, title, _legend(worst, classes))).save(
@@ -143,20 +143,20 @@ def write_samples(
     return paths
 
 
-def _page(photo: np.ndarray, sample: Sample, classes: Sequence[str], scale: float, threshold: float) -> np.ndarray:
-    truth = draw_marks(photo, truth_marks(sample.target, classes, sample.found), scale)
-    prediction = draw_marks(photo, detection_marks(sample.detections, classes, sample.right), scale)
-    captions = f"truth: {len(sample.found)}", f"prediction: {len(sample.right)}, score at least {threshold:.2f}"
-    body = beside(truth, prediction, captions)
+def _page(image: np.ndarray, sample: Sample, classes: Sequence[str], scale: float, threshold: float) -> np.ndarray:
+    left = draw_marks(image, ground_truth_marks(sample.target, classes, sample.found), scale)
+    prediction = draw_marks(image, detection_marks(sample.detections, classes, sample.right), scale)
+    captions = f"ground truth: {len(sample.found)}", f"prediction: {len(sample.right)}, score at least {threshold:.2f}"
+    body = beside(left, prediction, captions)
     legend = _legend([sample], classes)
     return with_header(body, sample.target.image_id, sample.in_words(), not sample.perfect, legend)
 
 
-def _cell(photo: np.ndarray, sample: Sample, classes: Sequence[str], rank: int) -> Cell:
-    scale = THUMBNAIL / max(photo.shape[:2])
-    truth = draw_marks(photo, truth_marks(sample.target, classes, sample.found), scale, labelled=False)
+def _cell(image: np.ndarray, sample: Sample, classes: Sequence[str], rank: int) -> Cell:
+    scale = THUMBNAIL / max(image.shape[:2])
+    left = draw_marks(image, ground_truth_marks(sample.target, classes, sample.found), scale, labelled=False)
     marks = detection_marks(sample.detections, classes, sample.right)
-    picture = beside(truth, draw_marks(photo, marks, scale, labelled=False))
+    picture = beside(left, draw_marks(image, marks, scale, labelled=False))
     return Cell(picture, f"{rank:03d}: {sample.in_words()}", sample.target.image_id, not sample.perfect)
 
 

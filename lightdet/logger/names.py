@@ -70,6 +70,6 @@ def drawn(folder: RunFolder) -> dict[str, list[Path]]:
         "curves/pr_curve": folder.path / "pr_curve.png",
         "curves/confusion": folder.path / "confusion.png",
     }
-    found = {"pictures": [path for path in pictures if path.name != OVERVIEW][:PICTURES]}
-    found |= {name: [path] for name, path in single.items() if path.is_file()}
-    return {name: paths for name, paths in found.items() if paths}
+    files = {"pictures": [path for path in pictures if path.name != OVERVIEW][:PICTURES]}
+    files |= {name: [path] for name, path in single.items() if path.is_file()}
+    return {name: paths for name, paths in files.items() if paths}

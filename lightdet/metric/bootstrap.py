@@ -1,4 +1,4 @@
-"""How far a mean average precision may move when other images of the same kind had been drawn.
+"""How far a mean average precision varies over other images of the same kind.
 
 The bootstrap of Efron (1979) over images: each resample draws as many images as there are, with replacement, and every
 detector that is compared is measured on the same resamples (paired). An image drawn k times counts as k images. No
@@ -27,15 +27,15 @@ def draw(num_images: int, resamples: int, seed: int = 0) -> np.ndarray:
 def mean_precisions(records: Sequence[ClassRecord], counts: np.ndarray) -> np.ndarray:
     """counts (R, I) -> (R, 3): the scores of `MEANS` over the classes with ground truth; NaN where no class has any."""
     table = class_precisions(records, counts)
-    has_truth = ~np.isnan(table[:, :, 0])
-    total = np.where(has_truth[:, :, None], table, 0).sum(axis=1)
-    classes = has_truth.sum(axis=1)[:, None]
+    exists = ~np.isnan(table[:, :, 0])
+    total = np.where(exists[:, :, None], table, 0).sum(axis=1)
+    classes = exists.sum(axis=1)[:, None]
     mean = np.where(classes > 0, total / np.maximum(classes, 1), np.nan)
     return np.stack([mean[:, iou_index(0.5)], mean[:, iou_index(0.75)], mean.mean(axis=1)], axis=1)
 
 
 def class_precisions(records: Sequence[ClassRecord], counts: np.ndarray) -> np.ndarray:
-    """counts (R, I) -> average precision (R, C, 10), interpolated at 101 recalls as COCO does; NaN without truth."""
+    """counts (R, I) -> average precision (R, C, 10), interpolated at COCO's 101 recalls; NaN without ground truth."""
     return np.stack([_in_pieces(record, counts) for record in records], axis=1)
 
 
@@ -49,7 +49,7 @@ def _in_pieces(record: ClassRecord, counts: np.ndarray) -> np.ndarray:
 
 
 def _unfolded(record: ClassRecord, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images, copies and matches of a record's detections; -1 where a detection stands for all copies of its image.
+    """Images, copies and matches of a record's detections; -1 where a detection counts for all copies of its image.
 
     An image drawn twice puts its detections twice into the ranking, next to each other. Only where an image has
     several equal scores, a right one among them, does it matter that its copies follow one another as wholes: a b a b
@@ -82,17 +82,17 @@ def _precisions(
     positives = counts @ truths
     result = np.zeros((len(counts), len(right)))
     for level, hits in enumerate(right[:, places]):
-        found = weights[:, hits].cumsum(axis=1)
-        precision = found / np.maximum(ranked[:, hits], 1)
+        detected = weights[:, hits].cumsum(axis=1)
+        precision = detected / np.maximum(ranked[:, hits], 1)
         envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        bins = np.diff(_reached(found, positives), axis=1, prepend=0)
+        bins = np.diff(_reached(detected, positives), axis=1, prepend=0)
         result[:, level] = (envelope * bins).sum(axis=1) / len(RECALL_POINTS)
     result[positives == 0] = np.nan
     return result
 
 
 def _weights(counts: np.ndarray, images: np.ndarray, copies: np.ndarray) -> np.ndarray:
-    """(R, N): how often each detection stands in each resample's ranking."""
+    """(R, N): how often each detection occurs in the ranking of each resample."""
     weights = counts[:, images]
     single = copies >= 0
     weights[:, single] = weights[:, single] > copies[single]
@@ -100,9 +100,9 @@ def _weights(counts: np.ndarray, images: np.ndarray, copies: np.ndarray) -> np.n
 
 
 def _ranked(counts: np.ndarray, images: np.ndarray, copies: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """(R, P): how many detections of a resample stand at each place or before it.
+    """(R, P): how many detections of a resample are at each place or before it.
 
-    One product of how often an image was drawn with how many detections it has up to there; those that stand for one
+    One product of how often an image was drawn with how many detections it has up to there; those of one
     copy alone count by themselves. Whole numbers, exact in the float type that is taken.
     """
     before = np.searchsorted(places, np.arange(len(images)))  # the first place that counts a detection
@@ -116,13 +116,13 @@ def _ranked(counts: np.ndarray, images: np.ndarray, copies: np.ndarray, places: 
     return drawn.astype(exact) @ ahead[:, :-1].cumsum(axis=1)
 
 
-def _reached(found: np.ndarray, positives: np.ndarray) -> np.ndarray:
-    """found (R, P) of positives (R,) truths -> how many of COCO's recalls are reached."""
+def _reached(detected: np.ndarray, positives: np.ndarray) -> np.ndarray:
+    """detected (R, P) of positives (R,) ground-truth boxes -> how many of COCO's recalls are reached."""
     most = int(positives.max())
-    if (most + 1) ** 2 > found.size:
-        return np.searchsorted(RECALL_POINTS, found / np.maximum(positives, 1)[:, None], side="right")
+    if (most + 1) ** 2 > detected.size:
+        return np.searchsorted(RECALL_POINTS, detected / np.maximum(positives, 1)[:, None], side="right")
     shares = np.arange(most + 1) / np.maximum(np.arange(most + 1), 1)[:, None]
-    return np.searchsorted(RECALL_POINTS, shares, side="right")[positives[:, None], found]
+    return np.searchsorted(RECALL_POINTS, shares, side="right")[positives[:, None], detected]
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

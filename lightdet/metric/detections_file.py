@@ -1,6 +1,6 @@
-"""What a detector said about each image, kept beside the truth: `detections.json`. No torch here.
+"""The detections of each image beside the ground truth: `detections.json`. No torch here.
 
-{"box": "xyxy, px of the photo",
+{"box": "xyxy, original px",
  "classes": ["crazing", ...],
  "images": [{"id": "IMAGES/crazing_8.jpg",
              "detections": [[x1, y1, x2, y2, score, label], ...],      best first, at most 100 of a class
@@ -26,7 +26,7 @@ DIGITS = 9  # significant ones, all that float32 has: a weak detector's ranking,
 
 @dataclass(frozen=True, slots=True)
 class KeptDetections:
-    """The content of one file; boxes in photo px."""
+    """The content of one file; boxes in original px."""
 
     classes: tuple[str, ...]
     image_ids: tuple[str, ...]
@@ -42,15 +42,15 @@ def write_detections(
     for image_id, image in zip(image_ids, images, strict=True):
         entry = {
             "id": image_id,
-            "detections": [[*_told(numbers), int(label)] for *numbers, label in _counted(image.detections).tolist()],
-            "truth": [[*_told(box), int(label)] for *box, label in image.truth.tolist()],
+            "detections": [[*_rounded(numbers), int(label)] for *numbers, label in _counted(image.detections).tolist()],
+            "truth": [[*_rounded(box), int(label)] for *box, label in image.truth.tolist()],
         }
         lines.append(json.dumps(entry, separators=(",", ":"), allow_nan=False))
-    head = json.dumps({"box": "xyxy, px of the photo", "classes": list(classes)})
+    head = json.dumps({"box": "xyxy, original px", "classes": list(classes)})
     write_text(path, head[:-1] + ', "images": [\n' + ",\n".join(lines) + "\n]}\n")
 
 
-def _told(numbers: Sequence[float]) -> list[float]:
+def _rounded(numbers: Sequence[float]) -> list[float]:
     return [float(f"{number:.{DIGITS}g}") for number in numbers]
 
 

@@ -1,7 +1,7 @@
 """Per-image matches, made once and kept: from them the mAP of any resample of the images is sums alone. No torch here.
 
 The matching is COCO's (Lin et al. 2014, arXiv 1405.0312): in each image and class, best score first, a detection takes
-the free truth that it overlaps most, once for every IoU threshold; of equal overlaps the later truth.
+the free ground-truth box that it overlaps most, once for every IoU threshold; of equal overlaps the later box.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from lightdet.metric.coco import IOU_THRESHOLDS, MAX_DETECTIONS
 
 @dataclass(frozen=True, slots=True)
 class ImageBoxes:
-    """One image: detections (N, 6) as x1, y1, x2, y2, score, label and truth (M, 5) as x1, y1, x2, y2, label; both in
-    the same frame, float64."""
+    """One image: detections (N, 6) as x1, y1, x2, y2, score, label and ground truth (M, 5) as x1, y1, x2, y2, label;
+    both in the same frame, float64."""
 
     detections: np.ndarray
     truth: np.ndarray
@@ -27,18 +27,20 @@ class ClassRecord:
 
     scores: np.ndarray  # (N,) float64
     images: np.ndarray  # (N,) int64, position of the image
-    right: np.ndarray  # (10, N) bool, per IoU threshold: found a truth that no better detection had found
-    truths: np.ndarray  # (I,) int64, truth boxes of this class in each image
+    right: np.ndarray  # (10, N) bool, per IoU threshold: matches a ground-truth box that no better detection matches
+    truths: np.ndarray  # (I,) int64, ground-truth boxes of this class in each image
 
 
 def match_records(images: Sequence[ImageBoxes], num_classes: int) -> list[ClassRecord]:
     """One record per class; the position of an image in `images` is its number in the records."""
-    found, place = _joined([image.detections for image in images], 6)
+    detections, place = _joined([image.detections for image in images], 6)
     truth, truth_place = _joined([image.truth for image in images], 5)
     records = []
     for label in range(num_classes):
-        mine, theirs = found[:, 5] == label, truth[:, 4] == label
-        records.append(_class_record(found[mine, :5], place[mine], truth[theirs, :4], truth_place[theirs], len(images)))
+        mine, theirs = detections[:, 5] == label, truth[:, 4] == label
+        records.append(
+            _class_record(detections[mine, :5], place[mine], truth[theirs, :4], truth_place[theirs], len(images))
+        )
     return records
 
 
@@ -49,23 +51,23 @@ def _joined(tables: Sequence[np.ndarray], columns: int) -> tuple[np.ndarray, np.
 
 
 def _class_record(
-    found: np.ndarray, images: np.ndarray, truth: np.ndarray, truth_images: np.ndarray, count: int
+    boxes: np.ndarray, images: np.ndarray, truth: np.ndarray, truth_images: np.ndarray, count: int
 ) -> ClassRecord:
-    """Detections (N, 5) and truths (M, 4) of one class, both by image."""
-    order = np.lexsort((-found[:, 4], images))
-    found, images = found[order], images[order]
+    """Detections (N, 5) and ground truth (M, 4) of one class, both by image."""
+    order = np.lexsort((-boxes[:, 4], images))
+    boxes, images = boxes[order], images[order]
     kept = np.arange(len(images)) - np.searchsorted(images, images) < MAX_DETECTIONS
-    found, images = found[kept], images[kept]
-    right = np.zeros((len(IOU_THRESHOLDS), len(found)), bool)
+    boxes, images = boxes[kept], images[kept]
+    right = np.zeros((len(IOU_THRESHOLDS), len(boxes)), bool)
     for number in np.intersect1d(images, truth_images):
         mine, theirs = (slice(*np.searchsorted(numbers, [number, number + 1])) for numbers in (images, truth_images))
-        right[:, mine] = match_greedily(overlaps(found[mine, :4], truth[theirs]))
-    order = np.argsort(-found[:, 4], kind="stable")
-    return ClassRecord(found[order, 4], images[order], right[:, order], np.bincount(truth_images, minlength=count))
+        right[:, mine] = match_greedily(overlaps(boxes[mine, :4], truth[theirs]))
+    order = np.argsort(-boxes[:, 4], kind="stable")
+    return ClassRecord(boxes[order, 4], images[order], right[:, order], np.bincount(truth_images, minlength=count))
 
 
 def match_greedily(iou: np.ndarray) -> np.ndarray:
-    """IoU (N, M) of detections, best first, with truths -> (10, N) bool: right at each threshold."""
+    """IoU (N, M) of detections, best first, with ground truth -> (10, N) bool: right at each threshold."""
     right = np.zeros((len(IOU_THRESHOLDS), len(iou)), bool)
     if not iou.size:
         return right
@@ -79,10 +81,10 @@ def match_greedily(iou: np.ndarray) -> np.ndarray:
     return right
 
 
-def overlaps(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def overlaps(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """(N, 4) and (M, 4) xyxy in one frame -> IoU (N, M), in the order of operations of the COCO tools."""
-    found_size, truth_size = found[:, 2:] - found[:, :2], truth[:, 2:] - truth[:, :2]
-    far = np.minimum((found[:, :2] + found_size)[:, None], (truth[:, :2] + truth_size)[None])
-    shared = np.maximum(far - np.maximum(found[:, None, :2], truth[None, :, :2]), 0).prod(axis=2)
-    union = found_size.prod(axis=1)[:, None] + truth_size.prod(axis=1)[None] - shared
+    box_size, truth_size = boxes[:, 2:] - boxes[:, :2], truth[:, 2:] - truth[:, :2]
+    far = np.minimum((boxes[:, :2] + box_size)[:, None], (truth[:, :2] + truth_size)[None])
+    shared = np.maximum(far - np.maximum(boxes[:, None, :2], truth[None, :, :2]), 0).prod(axis=2)
+    union = box_size.prod(axis=1)[:, None] + truth_size.prod(axis=1)[None] - shared
     return shared / np.where(union > 0, union, np.inf)

@@ -1,4 +1,4 @@
-"""Two detectors over several seeds: how far their difference may be trusted, and which one could have been seen.
+"""Two rows over several seeds: how certain their difference is, and which difference could be detected.
 
 A pair is two trainings with the same seed, measured on the same images. Its difference varies because other images
 could have been drawn and because another seed would have trained other weights, so that both are resampled:
@@ -10,7 +10,7 @@ could have been drawn and because another seed would have trained other weights,
   too little, and three seeds know little of their own spread: the seeds' part of a deviation is stretched by
   sqrt(S / (S - 1)) x t / z, t of S - 1 degrees of freedom (the correction of the expanded percentile interval,
   Hesterberg 2015, The American Statistician 69(4), 371-386). Unstretched, a 95 % interval over three seeds held the
-  truth in 73 to 78 % of simulated studies in which the seeds decide.
+  true difference in 73 to 78 % of simulated studies in which the seeds decide.
 
 The interval over both is the wider one, because it adds what other seeds would have done to what other images would
 have shown.

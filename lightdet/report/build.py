@@ -62,7 +62,7 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
         tables.insert(0, search_table(search, rows))
         figures = plot_search(search, out) | figures
     gallery = Gallery(out, round(settings.megabytes * 1e6))
-    told = details(rows, comparisons, gallery)
+    content = details(rows, comparisons, gallery)
     troubles = broken + unreadable(rows, gallery)
     notes = [f"Baseline of the differences: row {baseline.number}, {baseline.label}."]
     if gallery.linked:
@@ -70,11 +70,11 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
             f"{gallery.linked} pictures are links to the run folders: the page holds {settings.megabytes:g} MB of them."
         )
     if paper.published:
-        notes.append('Columns headed "paper" are what others published; Table 7 says what each row is beside them.')
+        notes.append('Columns headed "paper" are published elsewhere; Table 7 compares each row with them.')
     notes += troubles[:20] + ([f"... and {len(troubles) - 20} more files"] if len(troubles) > 20 else [])
     pictures = {title: path.read_bytes() for title, path in figures.items()}
     title = f"lightdet: {study.resolve().name}"
-    write_text(out / PAGE, document(Page(title, rows, comparisons, tables, pictures, told, notes)))
+    write_text(out / PAGE, document(Page(title, rows, comparisons, tables, pictures, content, notes)))
     for table in tables:
         write_text(out / f"{table.name}.csv", to_csv(table))
     examples = write_examples(rows, out)
@@ -127,7 +127,7 @@ def write_examples(rows: Sequence[Row], out: Path) -> dict[tuple[int, ...], Path
         try:
             content = smaller(overview, OVERVIEW_WIDTH, plot=False)
         except (OSError, ValueError, SyntaxError):
-            continue  # told among the pictures that could not be read
+            continue  # listed with the unreadable pictures
         path = out / "examples" / f"row-{shown[0].number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -136,7 +136,7 @@ def write_examples(rows: Sequence[Row], out: Path) -> dict[tuple[int, ...], Path
 
 
 def unreadable(rows: Sequence[Row], gallery: Gallery) -> list[str]:
-    """What could not be read: rows, files of rows, pictures."""
+    """A line for every row, file and picture that cannot be read."""
     lines = [f"{job.name}: {job.status()}" for row in rows for job in row.jobs if job.state in UNREADABLE]
     notes = [note for row in rows for job in row.jobs for note in job.notes]
     return list(dict.fromkeys([*lines, *notes, *gallery.broken]))
@@ -150,7 +150,7 @@ def markdown(
     examples: dict[tuple[int, ...], Path],
     notes: Sequence[str],
 ) -> str:
-    """The report for readers of text; figures and pictures are links to the files beside it."""
+    """The report as Markdown; figures and pictures are links to the files beside it."""
 
     def safe(text: str) -> str:
         return " ".join(text.split()).replace("<", "&lt;")

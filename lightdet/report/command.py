@@ -1,4 +1,4 @@
-"""`lightdet report`: its words on the command line. No torch here."""
+"""`lightdet report`: its options. No torch here."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from lightdet.report.settings import add_settings, settings
 
 
 def run(words: Sequence[str]) -> int:
-    """Write the report and say where; exit code 0, or 1 when files of the study could not be read."""
+    """Writes the report and prints its path. Returns 0, or 1 when files of the study cannot be read."""
     options = parse(words)
     from lightdet.report.build import report_study
 
@@ -22,13 +22,13 @@ def run(words: Sequence[str]) -> int:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Exits with 2 for words that it does not know, as argparse does."""
+    """Exits with 2 for unknown options, as argparse does."""
     parser = argparse.ArgumentParser(
         "lightdet report",
         description="Tables, figures and one HTML page of a study, from the files of its runs alone.",
         epilog="paper.yaml in the study's folder or beside the report, or --paper FILE, adds published "
-        "numbers in columns of their own: "
-        "rows: {model=proposed: {source: where it is printed, mAP50: 98.5}}. benchmark.json in the study's "
+        "numbers in separate columns: "
+        "rows: {model=proposed: {source: where they are printed, mAP50: 98.5}}. benchmark.json in the study's "
         "folder, as `lightdet benchmark STUDY --out STUDY` writes it, adds latency.",
     )
     parser.add_argument("study", type=Path, help="folder of a study, runs/<study>")

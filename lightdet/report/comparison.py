@@ -2,7 +2,7 @@
 
 Seeds are blocks: seed s of a row is compared with seed s of the baseline, on the same images, in every resample on the
 same draw of them. With several seeds a second interval resamples the seeds too (`metric/paired.py` says how). With
-several rows, verdicts are held against Holm's p values. No torch here.
+several rows, verdicts use Holm's p values. No torch here.
 """
 
 import time
@@ -153,19 +153,19 @@ def pairs_of(row: Row, other: Row) -> list[tuple[LoadedJob, LoadedJob]]:
 
 def find_row(rows: list[Row], words: str) -> Row:
     """The row named by its number or by `key=value` words. Raises LightdetError unless it is one."""
-    asked = words.replace(",", " ").split()
-    if len(asked) == 1 and asked[0].isdigit():
-        found = [row for row in rows if row.number == int(asked[0])]
+    parts = words.replace(",", " ").split()
+    if len(parts) == 1 and parts[0].isdigit():
+        fitting = [row for row in rows if row.number == int(parts[0])]
     else:
-        found = [row for row in rows if fits(row, asked)]
-    if len(found) == 1:
-        return found[0]
-    known = "; ".join(f"{row.number}: {row.label}" for row in (found or rows)[:8])
-    problem = "fits several rows" if found else "fits no row"
+        fitting = [row for row in rows if fits(row, parts)]
+    if len(fitting) == 1:
+        return fitting[0]
+    known = "; ".join(f"{row.number}: {row.label}" for row in (fitting or rows)[:8])
+    problem = "fits several rows" if fitting else "fits no row"
     raise LightdetError(f"--baseline {words!r} {problem}; give a number or choices of one of these: {known}")
 
 
 def fits(row: Row, words: list[str]) -> bool:
     """Whether every `key=value` word holds for a row."""
-    said = {**row.options, **row.choices}
-    return bool(words) and all(said.get(key) == value for key, _, value in (word.partition("=") for word in words))
+    chosen = {**row.options, **row.choices}
+    return bool(words) and all(chosen.get(key) == value for key, _, value in (word.partition("=") for word in words))

@@ -1,6 +1,6 @@
-"""What the rows' networks cost at other input sizes, counted from their configurations; and latency, where measured.
+"""The cost of the rows' networks at other input sizes, counted from their configurations, and measured latency.
 
-Counting needs torch and some seconds per network, so what was counted once is remembered in the report's folder.
+Counting needs torch and some seconds per network, so counts are kept in the folder of the report.
 """
 
 import time
@@ -20,12 +20,12 @@ MEMORY = "cost.json"
 LATENCY = "benchmark.json"
 LOOK_UP = ("hydra.utils.get_object", "hydra.utils.get_class", "hydra.utils.get_method")
 _PARTS = ("model", "backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner", "nn", "ops")
-ROOMS = tuple(f"lightdet.{name}." for name in _PARTS)  # what a detector consists of: none of it touches a file
+PACKAGES = tuple(f"lightdet.{name}." for name in _PARTS)  # the parts of a detector: none of them reads or writes a file
 
 
 @dataclass(slots=True)
 class Costs:
-    """GFLOPs (2 x MAC) per row number and input size, latencies, and what there is to say about both."""
+    """GFLOPs (2 x MAC) per row number and input size, latencies, and notes about both."""
 
     gflops: dict[tuple[int, int], float] = field(default_factory=dict)
     latency: dict[str, dict[int, float]] = field(default_factory=dict)  # how measured -> row number -> median ms
@@ -35,10 +35,10 @@ class Costs:
 def read_costs(
     rows: Sequence[Row], study: Path, out: Path, sizes: Sequence[int], seconds: float, own: bool = False
 ) -> Costs:
-    """Counted where the memory does not know it yet, while there is processor time left.
+    """Counts what is not kept yet, while processor time is left.
 
-    To count is to build what a configuration names, and a study may come from anywhere: only rooms of lightdet are
-    built, unless the person vouches for `own` modules.
+    Counting builds the classes that a configuration names, and a study may come from anywhere: only classes of lightdet
+    are built, unless `own` allows the code of other modules.
     """
     costs = Costs()
     memory = _remembered(out / MEMORY)
@@ -107,14 +107,14 @@ def _count(
                 raise LightdetError(f"{foreign} is no part of lightdet; --own-modules runs its code")
             network = build_model(OmegaConf.create(config), int(config["num_classes"]), fetch=False).network
             counted |= {f"{key} {size}": footprint(network, size)["gflops"] for size in missing}
-        except Exception as error:  # a class that is not here any more, an input that does not fit: that row says so
+        except Exception as error:  # a class that no longer exists, an input that does not fit: a note names the row
             failed.add(key)
             notes.append(f"Row {row.number}: not counted at other sizes ({' '.join(str(error).split())[:160]}).")
     return counted
 
 
 def foreign_target(tree: Any) -> str | None:
-    """What a configuration would have Hydra call, or load, that is no room of a detector; None: nothing.
+    """The first target that Hydra would call or load and that is no part of a detector of lightdet; None: none.
 
     A run's configuration is written resolved, so an interpolation in it, whatever it would turn into, is foreign too.
     """
@@ -132,9 +132,9 @@ def foreign_target(tree: Any) -> str | None:
 
 
 def _is_ours(name: str) -> bool:
-    """Whether it is a class or a constant of a file in a room; what such a file has imported is not reached by it."""
+    """Whether it is a class or a constant of a file in PACKAGES; what such a file imports is not."""
     module, _, last = name.rpartition(".")
-    if not last[:1].isupper() or not module.startswith(ROOMS):
+    if not last[:1].isupper() or not module.startswith(PACKAGES):
         return False
     try:
         return find_spec(module) is not None

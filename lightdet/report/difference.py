@@ -27,7 +27,7 @@ class Difference:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The one that counts: over images and, with several, seeds."""
+        """Over images and, with several pairs, seeds."""
         return self.over_both or self.over_images
 
     def text(self) -> str:

@@ -1,8 +1,8 @@
-"""What a choice brings by itself: its effect over all settings of the other choices, as an ablation's sweep holds it.
+"""The effect of one choice over all settings of the other choices of a sweep.
 
 In a sweep of three choices, on and off, each choice was tried in four settings of the two others. Their mean rests on
-four times as many pairs of trainings as the comparison of two rows, which is how a small gain is told from noise with
-few seeds (a factorial experiment: Fisher 1935, The Design of Experiments, chapter VI). No torch here.
+four times as many pairs of trainings as the comparison of two rows, which separates a small gain from noise with few
+seeds (a factorial experiment: Fisher 1935, The Design of Experiments, chapter VI). No torch here.
 """
 
 import math
@@ -58,7 +58,7 @@ def _settings(rows: Sequence[Row], choice: str, value: str, reference: str) -> l
     changes nothing, so that both rows are one training, is none."""
     sides: dict[tuple[tuple[str, str], ...], dict[str, Row]] = {}
     for row in rows:
-        others = tuple(sorted((name, said) for name, said in row.choices.items() if name != choice))
+        others = tuple(sorted((name, chosen) for name, chosen in row.choices.items() if name != choice))
         sides.setdefault(others, {})[row.choices.get(choice, "")] = row
     settings = []
     for placed in sides.values():

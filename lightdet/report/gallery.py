@@ -34,14 +34,14 @@ class Gallery:
         self.broken: list[str] = []
 
     def of(self, job: LoadedJob) -> list[dict[str, Any]]:
-        """The pictures of a run as title, src and kind; none where it left none."""
+        """The pictures of a run as title, src and kind."""
         if job.folder is None:
             return []
         overview = job.folder.pictures / OVERVIEW
         wanted = [(overview, "worst images at a glance", OVERVIEW_WIDTH, "overview")]
         wanted += [(job.folder.path / name, title, PLOT_WIDTH, "plot") for name, title in PLOTS.items()]
         worst = sorted(path for path in _files(job.folder.pictures) if WORST_NAME.fullmatch(path.name))[:WORST]
-        wanted += [(path, _title(path), WORST_WIDTH, "photo") for path in worst]
+        wanted += [(path, _title(path), WORST_WIDTH, "image") for path in worst]
         shown = []
         for path, title, width, kind in wanted:
             source = self.source(path, width, kind == "plot") if path.is_file() else None
@@ -50,7 +50,7 @@ class Gallery:
         return shown
 
     def source(self, path: Path, width: int, plot: bool) -> str | None:
-        """What stands in src; None for a file that is no picture."""
+        """The value of src; None for a file that is no picture."""
         if self.room <= 0:
             self.linked += 1
             return relative(path, self.out)
@@ -95,7 +95,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _title(path: Path) -> str:
-    found = WORST_NAME.fullmatch(path.name)
-    assert found is not None
-    missed, alarms, name = found.groups()
+    match = WORST_NAME.fullmatch(path.name)
+    assert match is not None
+    missed, alarms, name = match.groups()
     return f"{name}: {missed.replace('missed', '')} missed, {alarms.replace('false', '')} false alarms"

@@ -50,9 +50,9 @@ class Paper:
     other_data: str = ""
 
     def cell(self, number: int, name: str) -> str:
-        """What the paper prints for a row of the study; "" for nothing."""
-        found = [entry.cells[name] for entry in self.published if name in entry.cells and number in _numbers(entry)]
-        return found[-1] if found else ""
+        """The published text for a row of the study; "" for none."""
+        cells = [entry.cells[name] for entry in self.published if name in entry.cells and number in _numbers(entry)]
+        return cells[-1] if cells else ""
 
 
 def _numbers(entry: Published) -> list[int]:
@@ -91,8 +91,8 @@ def read_paper(path: Path, rows: Sequence[Row]) -> Paper:
             raise LightdetError(f"{path}: {words}: published numbers need a source: add where they are printed")
         cells = {str(name): str(value) for name, value in entry.items()}
         paper.columns += [name for name in cells if name not in (*paper.columns, SOURCE)]
-        found = [row for row in rows if fits(row, str(words).replace(",", " ").split())]
-        paper.published.append(Published(str(words), cells, tuple(found)))
+        fitting = [row for row in rows if fits(row, str(words).replace(",", " ").split())]
+        paper.published.append(Published(str(words), cells, tuple(fitting)))
     paper.columns.append(SOURCE)
     return paper
 

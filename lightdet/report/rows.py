@@ -58,11 +58,11 @@ class LoadedJob(Job):
 
     def status(self) -> str:
         """Its state in words, such as "finished, 60 epochs" or "failed after 3 of 60 epochs: loss is nan"."""
-        state, asked = self.state, self.max_epochs
-        trained = f"{self.epochs} of {asked or '?'} epochs"
+        state, planned = self.state, self.max_epochs
+        trained = f"{self.epochs} of {planned or '?'} epochs"
         if state == "done":
             whole = f"finished, {self.epochs} epoch{'' if self.epochs == 1 else 's'}"
-            return whole if asked in (None, self.epochs) else f"finished after {trained}"
+            return whole if planned in (None, self.epochs) else f"finished after {trained}"
         progress = f" after {trained}" if self.epochs else ""
         reason = f": {self.reason}" if self.reason else ""
         return f"{state}{progress}{reason}"

@@ -1,4 +1,4 @@
-"""What a search found, as a section of its study's report: its trials, the best of them, what mattered. No Optuna here.
+"""The trials of a search, the best of them and the importance of the parameters, for its report. No Optuna here.
 
 Everything comes from search.json, which the search keeps in the study's folder.
 """
@@ -25,7 +25,7 @@ Point = tuple[float, float, int]  # x, y, number of the trial
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """search.json, whose lists are lists."""
 
     objectives: Mapping[str, str]  # name -> maximize or minimize
@@ -36,13 +36,13 @@ class Found:
     importance: Mapping[str, Mapping[str, float]]
 
 
-def read_search(study: Path) -> tuple[Found | None, list[str]]:
+def read_search(study: Path) -> tuple[SearchResult | None, list[str]]:
     """What search.json holds, None for a study that no search made; and what is wrong with the file, a line."""
     try:
         facts = read_json(study / FILE_NAME)
         if not facts:
             return None, []
-        return Found(
+        return SearchResult(
             dict(facts["objectives"]),
             list(facts["parameters"]),
             [dict(trial, values=dict(trial["values"]), number=int(trial["number"])) for trial in facts["trials"]],
@@ -56,22 +56,22 @@ def read_search(study: Path) -> tuple[Found | None, list[str]]:
         return None, [f"{study / FILE_NAME}: not what a search writes ({error!r})"]
 
 
-def search_table(found: Found, rows: Sequence[Row]) -> Table:
-    """A line per trial in the order in which they were asked for."""
-    columns = [Column("trial"), *(Column(name, numeric=False) for name in found.parameters)]
-    columns += [Column(name) for name in found.objectives]
+def search_table(search: SearchResult, rows: Sequence[Row]) -> Table:
+    """A line per trial, by number."""
+    columns = [Column("trial"), *(Column(name, numeric=False) for name in search.parameters)]
+    columns += [Column(name) for name in search.objectives]
     columns += [Column("best", numeric=False), Column("state", numeric=False)]
-    title = "Search: the trials" if len(found.objectives) == 1 else "Search: the trials and their Pareto front"
+    title = "Search: the trials" if len(search.objectives) == 1 else "Search: the trials and their Pareto front"
     table = Table("search_trials", title, columns)
-    for trial in found.trials:
-        settings = [Cell(str(inside(trial, "parameters", name) or DASH)) for name in found.parameters]
-        values = [_amount(trial["values"].get(name)) for name in found.objectives]
-        best = Cell("yes" if trial["number"] in found.best else "")
+    for trial in search.trials:
+        settings = [Cell(str(inside(trial, "parameters", name) or DASH)) for name in search.parameters]
+        values = [_amount(trial["values"].get(name)) for name in search.objectives]
+        best = Cell("yes" if trial["number"] in search.best else "")
         state, reason = str(trial["state"]), str(trial.get("reason") or "")
-        told = reason if reason.startswith(state) else ": ".join(filter(None, (state, reason)))
-        table.lines.append([Cell(str(trial["number"]), trial["number"]), *settings, *values, best, Cell(told)])
+        outcome = reason if reason.startswith(state) else ": ".join(filter(None, (state, reason)))
+        table.lines.append([Cell(str(trial["number"]), trial["number"]), *settings, *values, best, Cell(outcome)])
         table.rows.append(_row(trial, rows))
-    table.notes += _notes(found)
+    table.notes += _notes(search)
     return table
 
 
@@ -87,42 +87,42 @@ def _row(trial: Trial, rows: Sequence[Row]) -> int:
     return next(iter(by_run + [number for number, job in jobs if job.name.partition("__")[0] == name]), 0)
 
 
-def _notes(found: Found) -> list[str]:
+def _notes(search: SearchResult) -> list[str]:
     notes = [
         "The best of many trials looks better than it is: the validation images chose it. Train it again with other "
         "seeds, or measure it on images that the search has not seen, before claiming a difference."
     ]
-    pruned = sum(trial["state"] == "pruned" for trial in found.trials)
+    pruned = sum(trial["state"] == "pruned" for trial in search.trials)
     if pruned:
         notes.append(
-            f"{pruned} trials were pruned by {found.watched}: ended early, their values are of their last epoch."
+            f"{pruned} trials were pruned by {search.watched}: ended early, their values are of their last epoch."
         )
-    for name, shares in found.importance.items():
-        told = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
-        notes.append(f"What mattered for {name} (PED-ANOVA, Watanabe et al. 2023, arXiv 2304.10255): {told}.")
+    for name, shares in search.importance.items():
+        listed = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
+        notes.append(f"What mattered for {name} (PED-ANOVA, Watanabe et al. 2023, arXiv 2304.10255): {listed}.")
     return notes
 
 
-def plot_search(found: Found, out: Path) -> dict[str, Path]:
+def plot_search(search: SearchResult, out: Path) -> dict[str, Path]:
     """Title -> picture: the trials one after another, or the first objective against each of the others."""
-    names = list(found.objectives)
+    names = list(search.objectives)
     if len(names) == 1:
-        return {"Search: trials": _plot_trials(found, names[0], out / "search_trials.png")}
+        return {"Search: trials": _plot_trials(search, names[0], out / "search_trials.png")}
     return {
-        f"Search: {names[0]} and {other}": _plot_front(found, names[0], other, out / f"search_front_{index}.png")
+        f"Search: {names[0]} and {other}": _plot_front(search, names[0], other, out / f"search_front_{index}.png")
         for index, other in enumerate(names[1:], 1)
     }
 
 
-def _plot_trials(found: Found, name: str, path: Path) -> Path:
+def _plot_trials(search: SearchResult, name: str, path: Path) -> Path:
     """Values by the trial's number, and the best until then."""
     figure, axes = empty()
-    done = [(trial["number"], trial["values"][name]) for trial in found.trials if name in trial["values"]]
-    choose = max if found.objectives[name] == "maximize" else min
+    done = [(trial["number"], trial["values"][name]) for trial in search.trials if name in trial["values"]]
+    choose = max if search.objectives[name] == "maximize" else min
     so_far = [choose(value for _, value in done[: index + 1]) for index in range(len(done))]
     axes.step([number for number, _ in done], so_far, where="post", color=hex_colour(FAINT), label="best until then")
-    _points(axes, found, [(number, value, number) for number, value in done])
-    reached = [(trial["number"], trial["reached"]) for trial in found.trials if trial["state"] == "pruned"]
+    _points(axes, search, [(number, value, number) for number, value in done])
+    reached = [(trial["number"], trial["reached"]) for trial in search.trials if trial["state"] == "pruned"]
     ended = [(number, value) for number, value in reached if isinstance(value, int | float)]
     if ended:
         x, y = zip(*ended, strict=True)
@@ -133,27 +133,27 @@ def _plot_trials(found: Found, name: str, path: Path) -> Path:
     return finish(figure, axes, path, "no finished trial", "trial")
 
 
-def _plot_front(found: Found, first: str, other: str, path: Path) -> Path:
+def _plot_front(search: SearchResult, first: str, other: str, path: Path) -> Path:
     """The first objective over another one; the front of all objectives is joined and numbered."""
     figure, axes = empty()
-    done = {trial["number"]: trial["values"] for trial in found.trials if {first, other} <= trial["values"].keys()}
-    front = sorted((done[number][other], done[number][first]) for number in found.best if number in done)
-    if len(found.objectives) == 2:
+    done = {trial["number"]: trial["values"] for trial in search.trials if {first, other} <= trial["values"].keys()}
+    front = sorted((done[number][other], done[number][first]) for number in search.best if number in done)
+    if len(search.objectives) == 2:
         axes.plot([x for x, _ in front], [y for _, y in front], color=hex_colour(FAINT), alpha=0.6, label="_nolegend_")
-    _points(axes, found, [(values[other], values[first], number) for number, values in done.items()])
+    _points(axes, search, [(values[other], values[first], number) for number, values in done.items()])
     prices = [x for x, _ in front]
     if prices and min(prices) > 0 and max(prices) > 20 * min(prices):
         axes.set_xscale("log")
     axes.margins(x=0.15, y=0.15)
-    axes.set(xlabel=f"{other} ({found.objectives[other]})", ylabel=f"{first} ({found.objectives[first]})")
+    axes.set(xlabel=f"{other} ({search.objectives[other]})", ylabel=f"{first} ({search.objectives[first]})")
     dress(axes, f"{first} and {other}: Pareto front of {len(done)} trials")
     return finish(figure, axes, path, "no finished trial", "trial")
 
 
-def _points(axes: Axes, found: Found, points: Sequence[Point]) -> None:
+def _points(axes: Axes, search: SearchResult, points: Sequence[Point]) -> None:
     """The best ones filled and numbered, the others hollow."""
     for label, wanted, colour in (("no other is better", True, 2), ("finished", False, 1)):
-        chosen = [(x, y, number) for x, y, number in points if (number in found.best) is wanted]
+        chosen = [(x, y, number) for x, y, number in points if (number in search.best) is wanted]
         look = hex_colour(class_colour(colour))
         if chosen:
             xs, ys, _ = zip(*chosen, strict=True)

@@ -1,4 +1,4 @@
-"""What a person may choose of a report, in code and on the command line. Quick to import."""
+"""The settings of a report, in code and on the command line. Quick to import."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ SIZES = (608, 640)  # px
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a person may choose."""
+    """The settings of a report."""
 
     baseline: str | None = None  # a row's number or choices; None: the first row
     resamples: int = 1000
     seconds: float = 20.0  # of processor time: half for counting operations, and what that leaves for comparisons
     sizes: Sequence[int] = SIZES  # px, inputs to count operations at beside the runs' own
     megabytes: float = 20.0  # of pictures inside the page
-    own_modules: bool = False  # whether code that is no part of lightdet may run to count operations
-    paper: Path | None = None  # None: paper.yaml in the study's folder or beside the report, where there is one
+    own_modules: bool = False  # whether code outside lightdet may run to count operations
+    paper: Path | None = None  # None: paper.yaml of the study or beside the report, if any
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """What a person may choose of a report, whoever makes one."""
+    """Adds the options of a report to a command line."""
     parser.add_argument(
         "--baseline",
         metavar="CHOICES",
@@ -51,13 +51,13 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--own-modules",
         action="store_true",
-        help="count operations of detectors with modules of your own too, which runs their code",
+        help="count operations of detectors with modules outside lightdet too, which runs their code",
     )
     parser.add_argument("--paper", type=Path, help="published numbers (default: paper.yaml in STUDY or OUT)")
 
 
 def settings(options: argparse.Namespace) -> Settings:
-    """What `add_settings` has read."""
+    """The settings from options that `add_settings` added."""
     return Settings(
         options.baseline,
         options.resamples,
