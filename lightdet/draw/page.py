@@ -10,7 +10,7 @@ from lightdet.draw.palette import ALARM, FAINT, INK, PAPER, Colour, font, shorte
 
 GAP = 12  # px between panels and around the page
 LEAST_WIDTH = 640  # px; narrower panels get paper beside them so that the header can be read
-WIDE = 1.7  # panels wider than this times their height stand above each other
+WIDE = 1.7  # panels wider than this times their height are placed above each other
 COLUMNS = 3  # of a contact sheet
 DASHED = "dashed: missed in the ground truth, false alarm in the prediction"
 Legend = Sequence[tuple[str, Colour]]

@@ -64,14 +64,7 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     gallery = Gallery(out, round(settings.megabytes * 1e6))
     content = details(rows, comparisons, gallery)
     troubles = broken + unreadable(rows, gallery)
-    notes = [f"Baseline of the differences: row {baseline.number}, {baseline.label}."]
-    if gallery.linked:
-        notes.append(
-            f"{gallery.linked} pictures are links to the run folders: the page holds {settings.megabytes:g} MB of them."
-        )
-    if paper.published:
-        notes.append('Columns headed "paper" are published elsewhere; Table 7 compares each row with them.')
-    notes += troubles[:20] + ([f"... and {len(troubles) - 20} more files"] if len(troubles) > 20 else [])
+    notes = page_notes(baseline, gallery, settings, bool(paper.published), troubles)
     pictures = {title: path.read_bytes() for title, path in figures.items()}
     title = f"lightdet: {study.resolve().name}"
     write_text(out / PAGE, document(Page(title, rows, comparisons, tables, pictures, content, notes)))
@@ -90,6 +83,20 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
         figures,
         examples,
     )
+
+
+def page_notes(
+    baseline: Row, gallery: Gallery, settings: Settings, published: bool, troubles: Sequence[str]
+) -> list[str]:
+    """The sentences under the title."""
+    notes = [f"Baseline of the differences: row {baseline.number}, {baseline.label}."]
+    if gallery.linked:
+        notes.append(
+            f"{gallery.linked} pictures are links to the run folders: the page holds {settings.megabytes:g} MB of them."
+        )
+    if published:
+        notes.append('Columns headed "paper" are published elsewhere; Table 7 compares each row with them.')
+    return [*notes, *troubles[:20], *([f"... and {len(troubles) - 20} more files"] if len(troubles) > 20 else [])]
 
 
 def draw_figures(rows: Sequence[Row], out: Path) -> dict[str, Path]:

@@ -149,7 +149,7 @@ def power_notes(key: str, comparisons: dict[int, Comparison]) -> list[str]:
     if alone:
         lines.append(
             f"With one seed, how trainings vary is unknown; from the images alone a difference under {_extent(alone)} "
-            "cannot be seen (80 % power, two-sided 5 %), and no such difference tells a method from a lucky seed."
+            "cannot be seen (80 % power, two-sided 5 %), and no such difference separates a method from a lucky seed."
         )
     return lines
 
