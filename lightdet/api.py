@@ -61,10 +61,11 @@ class Run:
         return load(self, device, threshold, checkpoint, overlap)
 
     def __repr__(self) -> str:
-        state = self.status.get("state", "unknown")
+        status = self.status
+        state = [str(status[key]) for key in ("state", "reason") if key in status] or ["no status"]
         numbers = self.results.get("metrics") or {}
         shown = [f"{title} {numbers[key]:.3f}" for key, title in _titles(self._folder) if _is_number(numbers.get(key))]
-        return f"<Run {self.path}: {', '.join([state, *shown])}>"
+        return f"<Run {self.path}: {', '.join([*state, *shown])}>"
 
 
 RunLike = Run | RunFolder | Path | str

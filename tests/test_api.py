@@ -1,5 +1,6 @@
 """lightdet from Python: what the commands do, with the same errors, and results in the image's own pixels."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from PIL import Image
 
 import lightdet
 from lightdet import LightdetError, Predictor, Run
+from lightdet.cli.main import main
 from lightdet.core.types import Detections
 from lightdet.runs.folder import RunFolder
 
@@ -150,7 +152,8 @@ def test_a_training_that_ends_early_says_so_in_its_status(
         )
     (status,) = (workplace / "runs" / error).glob("*/s0/status.json")
     assert RunFolder(status.parent).read_status()["state"] == state
-    assert f": {state}" in repr(Run(status.parent))
+    shown = repr(Run(status.parent))
+    assert f": {state}, " in shown and {"failed": "a defect", "killed": "interrupted"}[state] in shown
 
 
 @pytest.mark.parametrize(
@@ -216,6 +219,17 @@ def test_every_kind_of_image_gives_the_same_boxes(model: Predictor, tmp_path: Pa
     assert [each.path for each in model(tmp_path)] == [tmp_path / "a.png", tmp_path / "b.png"]
     assert [each.path for each in model(str(tmp_path / "*.png"))] == [tmp_path / "a.png", tmp_path / "b.png"]
     assert model([]) == []
+
+
+def test_the_command_writes_what_a_result_holds(run: Run, tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(1).integers(60, 180, (60, 90, 3), np.uint8)).save(tmp_path / "a.png")
+    words = [str(run.path), str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--threshold", "0"]
+    assert main(["predict", *words]) == 0
+    (entry,) = json.loads((tmp_path / "out/predictions.json").read_text())["images"]
+    (result,) = lightdet.load(run, threshold=0)(tmp_path / "a.png")
+    assert entry == {"id": 1, "picture": "pictures/a.png", **result.to_dict()} and entry["boxes"]
+    drawn = np.asarray(Image.open(tmp_path / "out/pictures/a.png"))
+    np.testing.assert_array_equal(drawn, np.asarray(result.plot()))
 
 
 class Looks(torch.nn.Module):
