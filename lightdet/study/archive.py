@@ -1,4 +1,4 @@
-"""A study as one file, to hand to somebody who has not trained it. No torch here."""
+"""A study as one ZIP file. No torch here."""
 
 import os
 import zipfile
@@ -11,9 +11,9 @@ PICTURES = (".png", ".jpg")
 
 
 def export(study_path: Path, out: Path, checkpoints: bool) -> int:
-    """Write rows, runs, tables and pictures, with best.ckpt if asked for, into a ZIP; returns its size in bytes.
+    """Writes rows, runs, tables and pictures into a ZIP, with `checkpoints` also best.ckpt; returns its size in bytes.
 
-    The file appears when it is whole. What is being trained is exported as far as it has come.
+    The file appears once it is complete. Unfinished runs are exported in their present state.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f"{out.name}.{os.getpid()}.tmp")

@@ -1,4 +1,4 @@
-"""`lightdet study`: its words on the command line. No torch here."""
+"""Command line of `lightdet study`. No torch here."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ from lightdet.study.live import show
 
 
 def run(words: Sequence[str]) -> int:
-    """Exit code: 0 when every row is done or pruned by a search, 1 when one is not, 2 for bad input."""
+    """Runs an action. Exit code: 0 when every row is done or was pruned by a search, 1 otherwise, 2 for bad input."""
     options = parse(words)
     options.study = find_study(options.study)
     action: Callable[[argparse.Namespace], int] = options.action
@@ -24,7 +24,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Exits with 2 for words that it does not know, as argparse does."""
+    """The parsed arguments. Exits with code 2 for unknown ones, as argparse does."""
     parser = argparse.ArgumentParser(
         "lightdet study",
         description="What became of every run of a study: state, epoch, best mAP, time left, the reason of a failure "

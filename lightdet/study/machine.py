@@ -1,4 +1,4 @@
-"""What this machine offers to the processes of a study. No torch here: a parent that only waits must stay small."""
+"""CPU cores, GPUs and memory of this machine. No torch here: a parent process that only waits stays small."""
 
 import functools
 import os
@@ -26,14 +26,14 @@ def gpus() -> tuple[str, ...]:
 
 
 def workers_that_fit(runs: int, per_gpu: int) -> int:
-    """How many trainings side by side: `per_gpu` on each GPU, or one per core as far as the memory goes."""
+    """Number of trainings side by side: `per_gpu` on each GPU, or one per core as far as memory allows."""
     if gpus():
         return min(runs, len(gpus()) * per_gpu)
     return max(1, min(runs, cores(), int(free_gigabytes() // GIGABYTES_PER_WORKER)))
 
 
 def free_gigabytes() -> float:
-    """Memory that new processes may take; generous where the system does not tell."""
+    """Memory available to new processes; a generous guess where the system does not report it."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             kilobytes = next(int(line.split()[1]) for line in file if line.startswith("MemAvailable"))

@@ -1,4 +1,4 @@
-"""How the process of a run ended, when it could not say so itself. No torch here."""
+"""Records how the process of a run ended when it could not record that itself. No torch here."""
 
 import contextlib
 import re
@@ -11,7 +11,7 @@ OUT_OF_MEMORY_COUNTERS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmst
 
 
 def out_of_memory_kills() -> int:
-    """How many processes the kernel has ended for want of memory so far; 0 where it does not tell."""
+    """Number of processes that the kernel has killed for lack of memory; 0 where it does not report it."""
     total = 0
     for path in OUT_OF_MEMORY_COUNTERS:
         with contextlib.suppress(OSError):
@@ -20,10 +20,10 @@ def out_of_memory_kills() -> int:
 
 
 def note_process_end(folder: RunFolder, exit_code: int, kills_before: int) -> None:
-    """Note a process that ended without noting anything: by a signal as "killed", by an exit code as "failed".
+    """Records a process that ended without recording it: by a signal as "killed", by an exit code as "failed".
 
-    A killed run goes on from its last checkpoint when its study is continued; a failed one is tried again on request.
-    `kills_before`: out_of_memory_kills() from before the process was started.
+    A killed run continues from its last checkpoint when its study is continued; a failed one is retried on request.
+    `kills_before`: out_of_memory_kills() before the process was started.
     """
     status = folder.read_status()
     if status.get("state") not in ("running", "queued"):
@@ -36,28 +36,28 @@ def note_process_end(folder: RunFolder, exit_code: int, kills_before: int) -> No
 
 
 def note_failure(folder: RunFolder, state: str, reason: str, account: str) -> None:
-    """Write the account where a traceback would stand, and the status."""
+    """Writes `account` in place of a traceback, and the status."""
     folder.path.mkdir(parents=True, exist_ok=True)
     folder.traceback_path.write_text(account, encoding="utf-8")
     folder.write_status(state, reason=reason, traceback=str(folder.traceback_path))
 
 
 def last_sign(status: dict[str, object]) -> str:
-    """The last that was heard of a run."""
+    """The position of a run at its last heartbeat."""
     if "epoch" not in status:
         return "it had not finished a batch"
-    return f"last heard of in epoch {status['epoch']} of {status.get('epochs')}, step {status.get('step')}"
+    return f"last heartbeat in epoch {status['epoch']} of {status.get('epochs')}, step {status.get('step')}"
 
 
 def _reason(exit_code: int, out_of_memory: bool) -> str:
     if exit_code >= 0:
-        return f"its process ended with exit code {exit_code} and no word"
+        return f"its process ended with exit code {exit_code} and no message"
     try:
         name = signal.Signals(-exit_code).name
     except ValueError:
         name = "unknown"
     if out_of_memory:
-        return f"out of memory: the system ended it with signal {-exit_code} ({name})"
+        return f"out of memory: the system killed it with signal {-exit_code} ({name})"
     return f"ended by signal {-exit_code} ({name})"
 
 

@@ -1,6 +1,6 @@
-"""A process that trains one run and ends: `python -m lightdet.study.worker RUN_FOLDER`.
+"""A process that trains one run and exits: `python -m lightdet.study.worker RUN_FOLDER`.
 
-No torch before the training itself.
+Torch is imported by the training alone.
 """
 
 import faulthandler
@@ -23,21 +23,21 @@ from lightdet.engine.work import TRAINING, HeldElsewhere, work
 from lightdet.runs.folder import RunFolder
 
 FAILED, HELD, INTERRUPTED = 1, 3, 130  # exit codes; 0: done, or ended on request
-STACKS = ".stacks"  # in the run folder: where a process that hangs is made to write what it was doing
+STACKS = ".stacks"  # in the run folder: stack traces that a hanging process writes on a signal
 ASK_FOR_STACKS = getattr(signal, "SIGUSR1", None)
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a process may use of this machine."""
+    """Resources of this machine that a process may use."""
 
-    threads: int | None = None  # of the CPU; None: as many as torch takes by itself
-    gpu: str | None = None  # the only GPU to be seen, as CUDA_VISIBLE_DEVICES names it; None: all of them
+    threads: int | None = None  # of the CPU; None: torch's default
+    gpu: str | None = None  # the one visible GPU, as CUDA_VISIBLE_DEVICES names it; None: all of them
     log: bool = False  # write to log.txt of the run folder, not to the terminal
 
 
 def train_folder(folder: RunFolder, train: str = TRAINING) -> int:
-    """Train a claimed run and return the exit code; what went wrong is printed in one line."""
+    """Trains a claimed run and returns the exit code; prints one line for an error."""
     try:
         work(folder, train)
     except HeldElsewhere:
@@ -53,9 +53,9 @@ def train_folder(folder: RunFolder, train: str = TRAINING) -> int:
 
 
 def child(path: str, train: str, share: Share, environment: Mapping[str, str]) -> None:
-    """What a launcher's child process does: one run, within its share of the machine, and never longer than its parent.
+    """Body of a launcher's child process: one run within its share of the machine; it ends with its parent.
 
-    `environment` is the parent's: a process that was forked from a server has an older one.
+    `environment` is the parent's: a process forked from the fork server has an older one.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.clear()
@@ -83,7 +83,7 @@ def child(path: str, train: str, share: Share, environment: Mapping[str, str]) -
 
 
 def _end_with_parent() -> None:
-    """A parent that dies takes its training along, or the same command would find the run held by an orphan."""
+    """Exits when the parent dies; otherwise an orphan would hold the run when the same command is given again."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -91,7 +91,7 @@ def _end_with_parent() -> None:
 
 
 def _write_to(log: Path) -> None:
-    """Everything that this process and the libraries under it print goes to a file from now on."""
+    """Redirects all output of this process and its libraries to a file."""
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -106,7 +106,7 @@ def _write_to(log: Path) -> None:
 def main(words: list[Any]) -> int:
     """The exit code: 0 done, 1 failed, 2 bad input, 3 another process trains there, 130 interrupted."""
     if len(words) != 1 or not RunFolder(words[0]).request_path.exists():
-        print("lightdet: give the folder of a run that a study has claimed: it holds request.yaml", file=sys.stderr)
+        print("lightdet: give the folder of a registered run: it holds request.yaml", file=sys.stderr)
         return 2
     place = world_from(os.environ)
     if place is not None and place.rank > 0:  # srun or torchrun started this one beside a rank 0

@@ -1,4 +1,4 @@
-"""`lightdet search`: its words on the command line. Optuna is imported when something is searched, torch never."""
+"""Command line of `lightdet search`. Optuna is imported when a search begins, torch never."""
 
 import argparse
 import re
@@ -28,48 +28,49 @@ from lightdet.runs.names import study_name
 from lightdet.runs.table import write_tables
 from lightdet.study.sweep import ON_ERROR
 
-COUNTS = {"trials": 1, "startup": 0, "batch": 1, "failures": 1, "attempts": 1}  # settings and their least values
+COUNTS = {"trials": 1, "startup": 0, "batch": 1, "failures": 1, "attempts": 1}  # settings with their minimum
 
 
 def run(words: Sequence[str], train: str = TRAINING) -> int:
-    """Search until the budget is spent; exit code 0, 1 when failures stopped it, 2 for bad input."""
+    """Searches until the budget is spent. Exit code: 0, 1 when failures stopped it, 2 for bad input."""
     options = parse(words)
     spaces = [word for word in options.word if "=" not in word and not word.startswith("~")]
     known = ", ".join(sorted(path.stem for path in (conf_folder() / "search").glob("*.yaml") if path.stem != "base"))
     if len(spaces) != 1:
-        raise LightdetError(f"name one search space: {known}, or one of your own in --config-dir FOLDER/search/")
+        raise LightdetError(f"name one search space: {known}, or a file of --config-dir FOLDER/search/")
     if find_spec("optuna") is None:
         raise LightdetError("a search needs Optuna: pip install 'lightdet[tune]'")
-    said = [re.sub(r"^study=", "study.name=", word) for word in options.word if word not in spaces]
-    own = [word for word in said if re.match(r"[+~]*search[./@]", word)]
-    return _search(spaces[0], [word for word in said if word not in own], own, options.config_dir, train)
+    renamed = [re.sub(r"^study=", "study.name=", word) for word in options.word if word not in spaces]
+    settings = [word for word in renamed if re.match(r"[+~]*search[./@]", word)]
+    words = [word for word in renamed if word not in settings]
+    return _search(spaces[0], words, settings, options.config_dir, train)
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Exits with 2 for words that it does not know, as argparse does."""
+    """The parsed arguments. Exits with code 2 for unknown ones, as argparse does."""
     parser = argparse.ArgumentParser(
         "lightdet search",
-        description="Look for the best settings: every trial is a row and a run of a study, trained by its launcher. "
-        "The same command again continues; in a second shell, or on a second machine that shares the study's "
-        "folder, it is a second worker on the same trials.",
+        description="Searches for the best settings: each trial is a row and a run of a study, trained by its "
+        "launcher. The same command again continues; in a second shell, or on a second machine that shares the "
+        "study's folder, it is a second worker on the same trials.",
         epilog="example: lightdet search recipe data=neu_det trainer.max_epochs=15 study=NAME search.trials=40 "
         "search/sampler=random search/pruner=none",
     )
-    parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with options of your own, search/*.yaml too")
-    parser.add_argument("word", nargs="*", help="the search space, and settings as for train: key=value")
+    parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with further options, search/*.yaml included")
+    parser.add_argument("word", nargs="*", help="the search space, and overrides as for train: key=value")
     return parser.parse_intermixed_args(words)
 
 
-def _search(space_name: str, words: list[str], own: list[str], config_dir: Path | None, train: str) -> int:
+def _search(space_name: str, words: list[str], settings: list[str], config_dir: Path | None, train: str) -> int:
     from lightdet.study.search.declared import declared_scores
     from lightdet.study.search.loop import Worker
     from lightdet.study.search.objective import read_objectives
-    from lightdet.study.search.result_files import write_outcome
+    from lightdet.study.search.result_files import write_result_files
     from lightdet.study.search.space import check_space, read_space
     from lightdet.study.search.trials import Search, TrialStore
     from lightdet.study.search.watch import epoch_metric
 
-    cfg = _compose(space_name, words, own, config_dir)
+    cfg = _compose(space_name, words, settings, config_dir)
     space = read_space(_plain(cfg.search.parameters))
     base = check_space(space, words, config_dir)
     name = study_name(cfg.study.name or "__".join(["search", space_name, slug(words)]))
@@ -82,28 +83,29 @@ def _search(space_name: str, words: list[str], own: list[str], config_dir: Path 
     }
     launcher = instantiate(cfg.launcher)
     store = TrialStore(Search(name, study_path, space, objectives, cfg.search, definition))
-    add_command(study_path, [f"+search={space_name}", *words, *own])
-    _tell_pruning(cfg.search, epoch_metric(store))
+    add_command(study_path, [f"+search={space_name}", *words, *settings])
+    _print_pruning(cfg.search, epoch_metric(store))
     limit = 1 if cfg.study.on_error == "stop" else int(cfg.search.failures)
     worker = Worker(store, launcher, Path(cfg.runs_dir), words, config_dir, train, bool(cfg.study.retry), limit)
     try:
-        enough = worker.work()
+        finished = worker.work()
     finally:
         write_tables(study_path, read_jobs(study_path))
-        facts = write_outcome(store)
+        facts = write_result_files(store)
     print(f"\n{_summary(facts, words, study_path, config_dir)}")
-    print(f"lightdet: {study_path}/search.csv holds the trials; `lightdet report {study_path}` draws them", flush=True)
-    if not enough:
+    print(f"lightdet: {study_path}/search.csv lists the trials; `lightdet report {study_path}` plots them", flush=True)
+    if not finished:
         last = store.failed_in_a_row()[-1]
         why = f"the last, trial {last.number}: {last.user_attrs.get('reason')}"
-        where = f"`lightdet study {study_path}` names the tracebacks"
+        where = f"`lightdet study {study_path}` lists the tracebacks"
         print(f"lightdet: stopped: {limit} trials in a row failed; {why}; {where}", file=sys.stderr)
-    return 0 if enough else 1
+    return 0 if finished else 1
 
 
-def _compose(space_name: str, words: Sequence[str], own: Sequence[str], config_dir: Path | None) -> DictConfig:
+def _compose(space_name: str, words: Sequence[str], settings: Sequence[str], config_dir: Path | None) -> DictConfig:
+    """The configuration with the group `search`. Raises LightdetError for bad input."""
     try:
-        cfg = compose_job([f"+search={space_name}", *words, *own], config_dir)
+        cfg = compose_job([f"+search={space_name}", *words, *settings], config_dir)
         missing = sorted(OmegaConf.missing_keys(cfg.search))
     except (HydraException, OmegaConfBaseException) as error:
         raise LightdetError(refusal(error)) from None
@@ -117,20 +119,20 @@ def _compose(space_name: str, words: Sequence[str], own: Sequence[str], config_d
 
 
 def _plain(node: Any) -> dict[Any, Any]:
-    """A mapping of the configuration as plain values."""
+    """A mapping of the configuration as plain values. Raises LightdetError for anything else."""
     content = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     if not isinstance(content, dict):
-        raise LightdetError(f"search: {content}: names and what they may become are needed, a mapping")
+        raise LightdetError(f"search.parameters: {content}: give a mapping of settings to their values")
     return content
 
 
-def _tell_pruning(search: DictConfig, column: str | None) -> None:
+def _print_pruning(search: DictConfig, column: str | None) -> None:
     pruner = str(search.pruner.get("_target_")).rpartition(".")[2]
     if column is not None:
         print(f"lightdet: trials are compared by {column} after every epoch ({pruner})", flush=True)
     else:
         print(
-            "lightdet: trials are not pruned: that needs one objective, and a mean precision of metrics.csv", flush=True
+            "lightdet: trials are not pruned: that needs a single objective that is a column of metrics.csv", flush=True
         )
 
 
@@ -142,9 +144,9 @@ def _summary(facts: dict[str, Any], words: list[str], study_path: Path, config_d
     names, chosen = {}, {}
     for number in facts["best"]:
         trial = by_number[number]
-        told = ", ".join(f"{name} {value:.6g}" for name, value in trial["values"].items())
+        reached = ", ".join(f"{name} {value:.6g}" for name, value in trial["values"].items())
         names[number] = f"trial-{number:04d}" if len(facts["objectives"]) > 1 else "best"
-        chosen[number] = [*words, *trial["overrides"]], f"trial {number} of {study_path.name}: {told}"
+        chosen[number] = [*words, *trial["overrides"]], f"trial {number} of {study_path.name}: {reached}"
     recipes = write_recipes(study_path, {names[number]: chosen[number] for number in chosen}, config_dir)
     commands = {number: command(settings, config_dir) for number, (settings, _) in chosen.items()}
     return summary(facts, commands, {number: recipes[name] for number, name in names.items()})

@@ -1,7 +1,7 @@
-"""The time of one image through a run's network, as a number that a search can make small.
+"""Latency of a run's network for one image, as an objective of a search.
 
-Measured by a process of its own, `python -m lightdet.study.search.latency RUN_FOLDER ROUNDS THREADS`, so that the
-search itself stays small. No torch before that process.
+Measured in a separate process, `python -m lightdet.study.search.latency RUN_FOLDER ROUNDS THREADS`, so that the search
+itself imports no torch.
 """
 
 import subprocess
@@ -18,20 +18,20 @@ FILE_NAME = "latency.json"
 def latency_ms(folder: RunFolder, rounds: int, threads: int) -> float:
     """Median milliseconds of a batch of one at the run's input size, BatchNorm folded, eager PyTorch on the CPU.
 
-    Noted in the run's folder with the machine, and measured once. Raises LightdetError when the measurement fails.
+    Measured once and stored in the run's folder together with the machine. Raises LightdetError when it fails.
     """
     noted = folder.path / FILE_NAME
     if not noted.exists():
         words = [sys.executable, "-m", __name__, str(folder.path), str(rounds), str(threads)]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-            raise LightdetError(f"{folder.path}: its latency could not be measured: {last}")
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise LightdetError(f"{folder.path}: measuring its latency failed: {last}")
     return float(read_json(noted)["ms"]["median"])
 
 
 def main(path: str, rounds: int, threads: int) -> None:
-    """Measure and write latency.json."""
+    """Measures and writes latency.json."""
     import torch
 
     from lightdet.benchmark.backend import eager

@@ -1,4 +1,4 @@
-"""A worker of a search: claims trials, has them trained by a launcher, and notes what they gave, until none is left."""
+"""A worker of a search: claims trials, trains them with a launcher and records their results, until none is left."""
 
 import time
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from lightdet.core.errors import LightdetError, one_line
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.registration import JobRequest, ask, register
 from lightdet.study.launcher.contract import Launcher
-from lightdet.study.search.result_files import write_outcome
+from lightdet.study.search.result_files import write_result_files
 from lightdet.study.search.trials import TrialStore
 from lightdet.study.search.watch import Watch, Watched
 
-LOOK_AGAIN = 2.0  # seconds between two looks at the trials of other workers
-ENDS = "ends"  # attribute of a trial: how often its training ended without a word
+LOOK_AGAIN = 2.0  # seconds between two checks of the trials of other workers
+ENDS = "ends"  # attribute of a trial: how often its process died
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One process of a search."""
+    """One process of a search. Its methods raise what the storage raises."""
 
     store: TrialStore
     launcher: Launcher
@@ -32,65 +32,67 @@ class Worker:
     words: list[str]  # the fixed settings, as overrides
     config_dir: Path | None
     train: str  # module:function
-    retry: bool  # train a failed run again when a trial comes to it
-    failures: int  # in a row that stop the search
+    retry: bool  # train a failed run again when a trial maps to it
+    failures: int  # consecutive ones that stop the search
 
     def work(self) -> bool:
-        """Until the budget is spent by all workers together; False when too many trials failed one after another."""
-        told = False
+        """Trains until all workers together have spent the budget; False after too many consecutive failures."""
+        announced = False
         with self.store.working():
             while True:
                 claimed = self.store.claim(int(self.store.search.settings.batch))
                 if claimed:
                     self._train(claimed)
-                    write_outcome(self.store)
+                    write_result_files(self.store)
                     if len(self.store.failed_in_a_row()) >= self.failures:
                         return False
                 elif self.store.busy():
-                    if not told:
-                        print("lightdet: other workers train the last trials; they are waited for", flush=True)
-                    told = True
+                    if not announced:
+                        print("lightdet: waiting for other workers, which train the last trials", flush=True)
+                    announced = True
                     time.sleep(LOOK_AGAIN)
                 else:
                     return True
 
     def _train(self, trials: Sequence[Trial]) -> None:
-        asked = [self._ask(trial) for trial in trials]
-        folders = register(self.runs_dir, self.store.search.name, [one for one, _ in asked])
+        requests = [self._request(trial) for trial in trials]
+        folders = register(self.runs_dir, self.store.search.name, [request for request, _ in requests])
         watched: list[Watched] = []
-        for trial, (one, epochs), folder in zip(trials, asked, folders, strict=True):
+        for trial, (request, epochs), folder in zip(trials, requests, folders, strict=True):
             if folder is None:
-                self.store.fail(trial, one.trouble)
-                print(f"lightdet: trial {trial.number} failed: {one.trouble}", flush=True)
+                self.store.fail(trial, request.trouble)
+                print(f"lightdet: trial {trial.number} failed: {request.trouble}", flush=True)
                 continue
             trial.set_user_attr("run", folder.path.relative_to(self.store.search.study_path).as_posix())
-            same = "" if folder.path.parent.name == one.slug else f" (the same training as {folder.path.parent.name})"
-            said = " ".join(one.overrides[len(self.words) :])
-            print(f"\nlightdet: trial {trial.number}{same}: {said}", flush=True)
+            same = (
+                "" if folder.path.parent.name == request.slug else f" (the same training as {folder.path.parent.name})"
+            )
+            drawn = " ".join(request.overrides[len(self.words) :])
+            print(f"\nlightdet: trial {trial.number}{same}: {drawn}", flush=True)
             watched.append(Watched(trial, folder, epochs))
         missing = {each.folder.path: each for each in watched if self._is_missing(each.folder)}
         if missing:
             with Watch(self.store, list(missing.values())):
                 self.launcher.run([each.folder for each in missing.values()], self.train, False)
         for each in watched:
-            self._settle(each)
+            self._record(each)
 
-    def _ask(self, trial: Trial) -> tuple[JobRequest, int]:
-        """The row of a trial, and the epochs that it may take."""
+    def _request(self, trial: Trial) -> tuple[JobRequest, int]:
+        """The job of a trial and its number of epochs; a job with `trouble` for choices that do not fit together."""
         drawn = [one.word(trial.params[one.key]) for one in self.store.search.space]
         words, slug = [*self.words, *drawn], f"trial-{trial.number:04d}"
         try:
             cfg = compose_job(words, self.config_dir)
             return ask(cfg, words, trial.number, slug), int(cfg.trainer.max_epochs)
-        except (HydraException, OmegaConfBaseException) as error:  # choices that do not go together
+        except (HydraException, OmegaConfBaseException) as error:  # choices that do not fit together
             return JobRequest(words, trial.number, 0, slug, "", {}, "", one_line(error)), 0
 
     def _is_missing(self, folder: RunFolder) -> bool:
         state = folder.read_status().get("state")
         return not folder.is_done() and state != "pruned" and (state != "failed" or self.retry)
 
-    def _settle(self, each: Watched) -> None:
-        """Note what became of a trial; one whose process died without a word is given back, some times."""
+    def _record(self, each: Watched) -> None:
+        """Records the result of a trial; requeues one whose process died, up to `search.attempts` times."""
         trial, status = each.trial, each.folder.read_status()
         state, reason = status.get("state"), str(status.get("reason") or f"it is {status.get('state')}")
         objectives = self.store.search.objectives
@@ -101,8 +103,8 @@ class Worker:
                 self.store.fail(trial, one_line(error))
                 return
             self.store.complete(trial, values)
-            told = ", ".join(f"{one.name} {value:.6g}" for one, value in zip(objectives, values, strict=True))
-            print(f"lightdet: trial {trial.number}: {told}", flush=True)
+            reached = ", ".join(f"{one.name} {value:.6g}" for one, value in zip(objectives, values, strict=True))
+            print(f"lightdet: trial {trial.number}: {reached}", flush=True)
         elif state == "pruned":
             self.store.prune(trial, reason)
         elif state == "failed":
@@ -111,6 +113,6 @@ class Worker:
             ends = int(trial.user_attrs.get(ENDS, 0)) + 1
             trial.set_user_attr(ENDS, ends)
             if ends >= self.store.search.settings.attempts:
-                self.store.fail(trial, f"ended {ends} times without a word: {reason}")
+                self.store.fail(trial, f"its process died {ends} times: {reason}")
             else:
                 self.store.requeue(trial)

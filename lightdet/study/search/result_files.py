@@ -1,4 +1,4 @@
-"""What a search has found so far, as files: search.json for the report, search.csv for people. No torch here."""
+"""The results of a search as files: search.json for the report, search.csv for people. No torch here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,8 +20,8 @@ STATES = {
 }
 
 
-def write_outcome(store: TrialStore) -> dict[str, Any]:
-    """Write both files and return what search.json holds: every trial, which are the best, and what mattered."""
+def write_result_files(store: TrialStore) -> dict[str, Any]:
+    """Writes both files; returns the content of search.json: all trials, the best ones and the importances."""
     search = store.search
     trials = store.trials()
     facts: dict[str, Any] = {
@@ -41,7 +41,7 @@ def write_outcome(store: TrialStore) -> dict[str, Any]:
 def _trial(store: TrialStore, trial: FrozenTrial) -> dict[str, Any]:
     objectives = store.search.objectives
     words = {one.key: one.word(trial.params[one.key]) for one in store.search.space if one.key in trial.params}
-    told = trial.intermediate_values
+    epochs = trial.intermediate_values
     return {
         "number": trial.number,
         "state": STATES[trial.state],
@@ -50,15 +50,15 @@ def _trial(store: TrialStore, trial: FrozenTrial) -> dict[str, Any]:
         "values": {one.name: value for one, value in zip(objectives, trial.values, strict=True)}
         if trial.state == TrialState.COMPLETE
         else {},
-        "epochs": max(told) + 1 if told else None,
-        "reached": told[max(told)] if told else None,
+        "epochs": max(epochs) + 1 if epochs else None,
+        "reached": epochs[max(epochs)] if epochs else None,
         "run": trial.user_attrs.get("run"),
         "reason": trial.user_attrs.get("reason") if trial.state.is_finished() else None,
     }
 
 
 def _as_csv(facts: Mapping[str, Any]) -> str:
-    """A line per trial, values at full precision."""
+    """One line per trial, values at full precision."""
     parameters, objectives = list(facts["parameters"]), list(facts["objectives"])
     lines = [["trial", "state", "best", *parameters, *objectives, "epochs", "reached", "run", "reason"]]
     for trial in facts["trials"]:
@@ -71,20 +71,20 @@ def _as_csv(facts: Mapping[str, Any]) -> str:
 
 
 def summary(facts: Mapping[str, Any], commands: Mapping[int, str], recipes: Mapping[int, str]) -> str:
-    """For a terminal: how many trials ended how, the best one or the front, and how to train them again."""
+    """Text for a terminal: trials by state, the best one or the Pareto front, and the commands that train them."""
     trials: Sequence[Mapping[str, Any]] = facts["trials"]
     states = [str(trial["state"]) for trial in trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     lines = [f"{len(trials)} trials: {counts}"]
     if not facts["best"]:
-        return f"{lines[0]}; none was trained to its end, so there is no best one"
+        return f"{lines[0]}; none was trained to its last epoch, so there is no best one"
     several = len(facts["objectives"]) > 1
     if several:
-        lines.append(f"Pareto front, {len(facts['best'])} trials that no other beats in everything:")
+        lines.append(f"Pareto front, {len(facts['best'])} trials that no other trial dominates:")
     by_number = {trial["number"]: trial for trial in trials}
     for number in facts["best"]:
-        told = ", ".join(f"{name} {value:.6g}" for name, value in by_number[number]["values"].items())
-        lines.append(f"{'' if several else 'best: '}trial {number}: {told}")
+        reached = ", ".join(f"{name} {value:.6g}" for name, value in by_number[number]["values"].items())
+        lines.append(f"{'' if several else 'best: '}trial {number}: {reached}")
         lines += [f"  {commands[number]}", f"  or {recipes[number]}"]
     for name, shares in facts["importance"].items():
         lines.append(f"what mattered for {name}: " + ", ".join(f"{key} {share:.0%}" for key, share in shares.items()))

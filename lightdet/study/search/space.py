@@ -1,4 +1,4 @@
-"""The space that a search looks through: which settings, and what each of them may become. No torch here."""
+"""The search space: settings and the values that each may take. No torch here."""
 
 import math
 import re
@@ -18,13 +18,13 @@ from lightdet.config.refusals import refusal
 from lightdet.core.errors import LightdetError
 
 RANGE = ("low", "high", "log", "step", "int")
-DIGITS = 6  # significant ones of a number that is drawn from a range: it has to be read and typed again
+DIGITS = 6  # significant digits of numbers drawn from a range, which people read and type
 PLAIN_WORD = re.compile(r"[A-Za-z_][\w./-]*|\d[\w./]*-[\w./-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One setting and what it may become."""
+    """One setting and the values that it may take."""
 
     key: str  # as on the command line
     distribution: BaseDistribution
@@ -36,9 +36,9 @@ class Parameter:
 
 
 def read_space(parameters: Mapping[Any, Any]) -> list[Parameter]:
-    """Raises LightdetError for a range that is empty and anything else that is no list of choices and no range."""
+    """The parameters. Raises LightdetError for an empty range and for anything but a list of choices or a range."""
     if not parameters:
-        raise LightdetError("search.parameters is empty: name at least one setting and what it may become")
+        raise LightdetError("search.parameters is empty: name at least one setting and its choices or range")
     return [_parameter(str(key), given) for key, given in parameters.items()]
 
 
@@ -52,7 +52,9 @@ def _parameter(key: str, given: Any) -> Parameter:
         raise LightdetError(f"search.parameters: {key}: {given}: give a list of choices or {{low: ..., high: ...}}")
     unknown = [name for name in given if name not in RANGE]
     if unknown:
-        raise LightdetError(f"search.parameters: {key}: {unknown[0]} is no part of a range; those are {RANGE}")
+        raise LightdetError(
+            f"search.parameters: {key}: {unknown[0]} is no key of a range; the keys are {', '.join(RANGE)}"
+        )
     return _range(key, given)
 
 
@@ -82,7 +84,7 @@ def _range(key: str, given: Mapping[Any, Any]) -> Parameter:
 
 
 def _as_word(value: Any) -> str:
-    """A value in Hydra's grammar; text that would be read as something else is quoted."""
+    """A value in Hydra's grammar; text that would parse as another type is quoted."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):
@@ -94,18 +96,18 @@ def _as_word(value: Any) -> str:
 
 
 def check_space(space: Sequence[Parameter], words: Sequence[str], config_dir: Path | None) -> DictConfig:
-    """The configuration under `words` alone, after composing every choice and both ends of every range once.
+    """The configuration of `words` alone, after composing every choice and both ends of every range once.
 
-    Raises LightdetError for a key or an option that there is not, and for a setting that is fixed in `words`, too.
+    Raises LightdetError for an unknown key or option, and for a searched setting that `words` fixes.
     """
     fixed = {word.lstrip("+~").partition("=")[0] for word in words}
     for parameter in space:
         if parameter.key in fixed:
-            raise LightdetError(f"{parameter.key} is fixed on the command line and searched: leave one of both out")
+            raise LightdetError(f"{parameter.key} is fixed on the command line and searched: remove one of the two")
     for index in range(max(len(parameter.ends) for parameter in space)):
-        tried = [parameter.word(parameter.ends[index % len(parameter.ends)]) for parameter in space]
+        drawn = [parameter.word(parameter.ends[index % len(parameter.ends)]) for parameter in space]
         try:
-            compose_job([*words, *tried], config_dir)
+            compose_job([*words, *drawn], config_dir)
         except (HydraException, OmegaConfBaseException) as error:
             raise LightdetError(f"search.parameters: {refusal(error)}") from None
     return compose_job(words, config_dir)

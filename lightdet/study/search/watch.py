@@ -1,4 +1,4 @@
-"""Looks on while trials are trained: tells Optuna what every epoch gave, and asks the hopeless ones to end."""
+"""Reports the epochs of running trials to Optuna and requests the end of those that its pruner rejects."""
 
 import statistics
 import threading
@@ -13,24 +13,24 @@ from lightdet.core.files import read_metrics
 from lightdet.runs.folder import RunFolder
 from lightdet.study.search.trials import TrialStore
 
-LOOK_AGAIN = 1.0  # seconds
+LOOK_AGAIN = 1.0  # seconds between two reads of metrics.csv
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A trial that is trained now."""
+    """A trial in training."""
 
     trial: Trial
     folder: RunFolder
-    epochs: int  # it may take
+    epochs: int  # of the whole training
 
 
 class Watch:
-    """A thread that lives as long as its `with` block: the files of the runs are all that it knows of them.
+    """A thread that lives as long as its `with` block and reads nothing but the files of the runs.
 
-    The value of an epoch is the best until then of the validation metric that the first objective is made of. A trial
-    is never ended after its last epoch. With several objectives nothing is ended: Optuna has no rule for it, and a
-    small network that is worse in the first objective may well belong to the front.
+    The value of an epoch is the best validation score up to it. A trial is never pruned after its last epoch. With
+    several objectives nothing is pruned: Optuna has no rule for it, and a small network that is worse in the first
+    objective may well belong to the Pareto front.
     """
 
     def __init__(self, store: TrialStore, watched: Sequence[Watched]) -> None:
@@ -38,7 +38,7 @@ class Watch:
         self._watched = watched
         self._column = epoch_metric(store)
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look_on, daemon=True)
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> None:
         if self._column is not None:
@@ -51,14 +51,14 @@ class Watch:
         if self._thread.ident is not None:
             self._thread.join()
         if error is None and self._column is not None:
-            self._look(may_end=False)  # what came after the last look
+            self._look(may_end=False)  # epochs since the last read
 
-    def _look_on(self) -> None:
+    def _watch(self) -> None:
         while not self._over.wait(LOOK_AGAIN):
             try:
                 self._look(may_end=True)
-            except Exception as error:  # a database that is away for a moment: the training goes on
-                print(f"lightdet: the search could not look at its trials: {one_line(error)}", flush=True)
+            except Exception as error:  # a database that is briefly unreachable: the training goes on
+                print(f"lightdet: the search could not read its trials: {one_line(error)}", flush=True)
 
     def _look(self, may_end: bool) -> None:
         for each in self._watched:
@@ -67,7 +67,7 @@ class Watch:
                 reason = self._reason_to_end(each)
                 if reason is not None:
                     each.folder.ask_to_end(reason)
-                    if not each.folder.is_running():  # it has ended meanwhile, and nobody reads the request
+                    if not each.folder.is_running():  # it ended meanwhile: nothing reads the request
                         each.folder.end_path.unlink(missing_ok=True)
 
     def _report(self, each: Watched) -> None:
