@@ -20,7 +20,7 @@ from tracked_run import CHOICES, CONFIG, forget_wandb, of_kind, records, results
 
 from lightdet.callback.metrics_csv import MetricsCsv, read_metrics
 from lightdet.logger.csv import CsvLogger
-from lightdet.logger.guarded_thread import GuardedThread, Silence
+from lightdet.logger.guarded_thread import GuardedThread, NoAnswer
 from lightdet.logger.run_logger import close_trackers
 from lightdet.logger.wandb import WandbLogger, of_one_size
 from lightdet.logger.wandb_mode import answers, decide, has_key
@@ -297,7 +297,7 @@ def test_what_is_done_aside_keeps_its_order_and_its_errors() -> None:
     assert told == ["test"], "asked from inside, it is done at once and in the same thread"
     with pytest.raises(ZeroDivisionError):
         aside.do(lambda: 1 / 0, 1)
-    with pytest.raises(Silence):
+    with pytest.raises(NoAnswer):
         aside.do(late.wait, 0.05)
     late.set()
     aside.do(lambda: told.append("after"), 5)

@@ -255,7 +255,7 @@ def test_failed_jobs_are_named_the_rest_is_finished_and_a_retry_is_asked_for(
     assert [row.state for row in rows] == ["failed", "killed", "failed", "failed"]
     assert rows[0].reason == "ValueError: loss is nan"
     assert rows[1].reason == "ended by signal 9 (SIGKILL)"
-    assert rows[2].reason == rows[3].reason == "its process ended with exit code 7 and no word"
+    assert rows[2].reason == rows[3].reason == "its process ended with exit code 7 and no message"
     assert "raise ValueError" in Path(rows[0].traceback).read_text()
     assert "had not finished a batch" in Path(rows[1].traceback).read_text()
     shown = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Everything that Lightning logs, as it logs it, in one long table; for those who keep no tracker."""
+"""All values that Lightning logs, in one long table; a tracker that needs no server and no package."""
 
 import csv
 from typing import Any
@@ -13,7 +13,7 @@ HEADER = ("step", "epoch", "name", "value")
 class CsvLogger(RunLogger):
     """Appends rows (step, epoch, name, value) to `<run folder>/log.csv`.
 
-    The first rows of a resumed run replace those of the same step and later, so no step stands there twice.
+    The first rows of a resumed run replace those of the same step and later, so no step appears twice.
     """
 
     title = "log.csv"
@@ -34,10 +34,10 @@ class CsvLogger(RunLogger):
             csv.writer(file, lineterminator="\n").writerows(rows)
 
     def write_results(self, results: dict[str, Any]) -> None:
-        """Nothing: results.json holds them."""
+        """Does nothing: results.json holds them."""
 
     def close(self, state: str) -> None:
-        """Nothing: every row is written when it comes."""
+        """Does nothing: every row is written at once."""
 
     def _keep_before(self, step: int) -> None:
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []

@@ -1,4 +1,4 @@
-"""Doing things in a thread of their own, one after another, so that one which never comes back can be left behind."""
+"""A worker thread for calls that may never return: the caller waits for a limited time and abandons them."""
 
 import queue
 import threading
@@ -6,21 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Silence(Exception):  # noqa: N818  # the name of what happens
-    """Something has not come back in time."""
+class NoAnswer(Exception):  # noqa: N818  # an outcome, not a mistake
+    """A call did not return in time."""
 
 
 class GuardedThread:
-    """One thread, started when it is first needed, that dies with the process. Some trackers keep state by thread."""
+    """One daemon thread, started on first use; all calls share it because some trackers keep state per thread."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._asked: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._actions: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def do(self, action: Callable[[], Any], seconds: float) -> None:
-        """Raises what the action raises, and Silence when it takes longer than `seconds`. An action that asks for
-        another one does it itself."""
+        """Calls the action in the thread and waits. Raises what the action raises, and NoAnswer after `seconds`.
+
+        An action that calls `do` itself runs the inner action directly.
+        """
         if threading.current_thread() is self._thread:
             action()
             return
@@ -30,24 +32,24 @@ class GuardedThread:
         def act() -> None:
             try:
                 action()
-            except BaseException as error:  # whoever waits gets it
+            except BaseException as error:  # raised again in the waiting thread
                 raised.append(error)
             done.set()
 
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=self.name, daemon=True)
             self._thread.start()
-        self._asked.put(act)
+        self._actions.put(act)
         if not done.wait(seconds):
-            raise Silence
+            raise NoAnswer
         if raised:
             raise raised[0]
 
     def end(self) -> None:
-        """Let the thread go, after what it was asked before."""
-        self._asked.put(None)
+        """Stops the thread after the actions that are queued."""
+        self._actions.put(None)
         self._thread = None
 
     def _work(self) -> None:
-        while (action := self._asked.get()) is not None:
+        while (action := self._actions.get()) is not None:
             action()

@@ -16,7 +16,7 @@ from lightdet.runs.scores import scores_of
 STATES = {"failed": "FAILED", "killed": "KILLED"}
 SQLITE = "sqlite:///"
 ID = "lightdet_id"  # the tag by which a resumed training finds its run
-# MLflow asks a silent server seven times, two minutes each, and reports its use: not from inside a training.
+# MLflow retries a silent server seven times, two minutes each, and sends usage reports: not during a training.
 PATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
 
@@ -24,8 +24,8 @@ QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
 class MlflowLogger(RunLogger):
     """One MLflow run per run folder, through Lightning's own logger.
 
-    `tracking_uri`: None takes MLFLOW_TRACKING_URI, else the database `mlflow.db` in runs_dir, with its pictures beside
-    it. `experiment`: None takes the study. A resumed training continues its own run; rows that it repeats are left out.
+    `tracking_uri`: None means MLFLOW_TRACKING_URI, else the database `mlflow.db` in runs_dir, with the pictures beside
+    it. `experiment`: None means the study. A resumed training continues its run; repeated rows are left out.
     """
 
     title, extra = "MLflow", "mlflow"
@@ -43,23 +43,23 @@ class MlflowLogger(RunLogger):
         self.database = Path(self.tracking_uri.removeprefix(SQLITE)) if self.tracking_uri.startswith(SQLITE) else None
         self.experiment = experiment or str(self.identity["study"] or "lightdet")
         self.inner: Any = None
-        self.told: dict[str, int] = {}  # last step that MLflow has of each number
+        self.last_steps: dict[str, int] = {}  # name of a number -> last step that MLflow has
         self.last_step = 0
         self.guard(self._start)
 
     def write_row(self, values: dict[str, float], step: int) -> None:
-        """The numbers that MLflow does not have of this step yet."""
+        """Logs the numbers that MLflow does not have for this step."""
         self.last_step = max(step, self.last_step)
-        new = {name: value for name, value in values.items() if step > self.told.get(name, -1)}
+        new = {name: value for name, value in values.items() if step > self.last_steps.get(name, -1)}
         if self.inner is not None and new:
             self.inner.log_metrics(new, step)
-            self.told |= dict.fromkeys(new, step)
+            self.last_steps |= dict.fromkeys(new, step)
 
     def write_results(self, results: dict[str, Any]) -> None:
-        """The final numbers, pictures and the configuration."""
+        """Logs the final numbers, pictures and the configuration."""
         if self.inner is None:
             return
-        self.write_row(summary(results, scores_of(self.folder)), max([self.last_step, *self.told.values()]))
+        self.write_row(summary(results, scores_of(self.folder)), max([self.last_step, *self.last_steps.values()]))
         client, run_id = self.inner.experiment, self.inner.run_id
         for name, paths in drawn(self.folder).items():
             for path in paths:
@@ -68,7 +68,7 @@ class MlflowLogger(RunLogger):
             client.log_artifact(run_id, str(self.folder.config_path))
 
     def close(self, state: str) -> None:
-        """Finished, failed or killed."""
+        """Ends the run as finished, failed or killed."""
         if self.inner is not None:
             self.inner.finalize(STATES.get(state, "FINISHED"))
 
@@ -79,11 +79,11 @@ class MlflowLogger(RunLogger):
         from mlflow.tracking import MlflowClient
         from pytorch_lightning.loggers import MLFlowLogger
 
-        logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # its tracebacks: `guard` tells the error in one line
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # no tracebacks: `guard` prints the error in one line
         logging.getLogger("alembic").setLevel(logging.WARNING)
         if self.tracking_uri.startswith(("http://", "https://")) and not answers(self.tracking_uri):
             raise TimeoutError(f"{self.tracking_uri} does not answer")
-        with self._alone():  # two processes that make the tables of one database disturb each other
+        with self._alone():  # two processes must not create the tables of one database at once
             if self.database is not None and not self.database.exists():
                 make_database(self.database)
             client = MlflowClient(self.tracking_uri)
@@ -102,7 +102,7 @@ class MlflowLogger(RunLogger):
             if found:
                 client.update_run(inner.run_id, status="RUNNING")
                 for name in found[0].data.metrics:
-                    self.told[name] = max(point.step for point in client.get_metric_history(inner.run_id, name))
+                    self.last_steps[name] = max(point.step for point in client.get_metric_history(inner.run_id, name))
             else:
                 inner.log_hyperparams(choices)
         self.inner = inner
@@ -113,17 +113,17 @@ class MlflowLogger(RunLogger):
         return nullcontext() if self.database is None else locked(self.database.with_suffix(".lock"), wait=True)
 
     def _experiment(self, client: Any) -> str:
-        """Its id; made where there is none, its pictures beside the database."""
+        """The experiment's id; created where there is none, with its pictures beside the database."""
         place = None
         if self.database is not None:
             place = (self.database.parent / "mlartifacts" / self.experiment).resolve().as_uri()
-        with suppress(Exception):  # it exists, or another process makes it now
+        with suppress(Exception):  # it exists, or another process creates it now
             client.create_experiment(self.experiment, artifact_location=place)
         return str(client.get_experiment_by_name(self.experiment).experiment_id)
 
 
 def make_database(path: Path) -> None:
-    """A whole database or none: with one whose making was killed, MLflow can do nothing ever after."""
+    """Creates a complete database or none: MLflow cannot use one whose creation was killed."""
     from mlflow.tracking import MlflowClient
 
     fresh = path.with_name(f"{path.name}.new")

@@ -1,5 +1,4 @@
-"""What a logger of a run does beside what Lightning asks of it: it takes the final numbers, it never raises and never
-keeps a training waiting for ever."""
+"""The contract of a tracker: a Lightning logger that also takes the final results, never raises and never blocks."""
 
 import sys
 from abc import abstractmethod
@@ -12,30 +11,30 @@ from pytorch_lightning.loggers import Logger
 
 from lightdet.config.tree import resolve
 from lightdet.core.errors import LightdetError, first_cause
-from lightdet.logger.guarded_thread import GuardedThread, Silence
+from lightdet.logger.guarded_thread import GuardedThread, NoAnswer
 from lightdet.logger.names import identity
 from lightdet.runs.folder import RunFolder
 
-PATIENCE = 3  # failures after which a tracker is let go
-_open: list["RunLogger"] = []  # of the job that this process is at
+PATIENCE = 3  # failures after which a tracker is no longer used
+_open: list["RunLogger"] = []  # of the current job of this process
 
 
 def close_trackers() -> None:
-    """End what is still open, with the state of its run, so that the next job of this process gets runs of its own."""
+    """Finishes all open trackers with the state of their runs, before the next job of this process begins."""
     for logger in list(_open):
         logger.finish()
 
 
 class RunLogger(Logger):
-    """A Lightning logger that is also told the final numbers. It never raises into a training: the first failure is
-    one line on stderr, and after the third it is let go, as it is after `seconds` without an answer.
+    """A Lightning logger that also takes the final results. It never raises into a training: the first failure prints
+    one line on stderr; after the third, or after `seconds` without an answer, the tracker is no longer used.
 
-    A tracker fills in `write_row`, `write_results` and `close`; what it does at the start goes through `guard`, too.
+    A tracker implements `write_row`, `write_results` and `close`; its set-up goes through `guard` as well.
     """
 
-    title = "the tracker"  # as people call it
+    title = "the tracker"  # for people
     extra = ""  # of pyproject.toml, which installs it
-    seconds = 300.0  # that one call may take
+    seconds = 300.0  # limit of one call
 
     def __init__(self, folder: RunFolder, config: dict[str, Any]) -> None:
         super().__init__()
@@ -43,7 +42,7 @@ class RunLogger(Logger):
         self.config = config
         self.identity = identity(folder, config)
         self.failures = 0
-        self._aside = GuardedThread(f"lightdet-{self.title}")
+        self._thread = GuardedThread(f"lightdet-{self.title}")
         _open.append(self)
 
     @property
@@ -62,49 +61,49 @@ class RunLogger(Logger):
         return str(self.folder.path)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: trackers take the choices and the configuration from the run folder."""
+        """Does nothing: trackers take the choices and the configuration from the run folder."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """A row of the history."""
+        """Logs one row of the history."""
         self.guard(lambda: self.write_row({name: float(value) for name, value in metrics.items()}, step or 0))
 
     def log_results(self, results: dict[str, Any]) -> None:
-        """What `results.json` will say, and the pictures in the run folder."""
+        """Logs the content of `results.json` and the pictures in the run folder."""
         self.guard(lambda: self.write_results(results))
 
     def finalize(self, status: str) -> None:
-        """Nothing yet: results come after Lightning is through. `finish` ends the run."""
+        """Does nothing: results follow after Lightning has finished. `finish` ends the run."""
 
     def finish(self) -> None:
-        """End the run in the state that `status.json` tells."""
+        """Ends the run with the state in `status.json`."""
         if self in _open:
             _open.remove(self)
             self.guard(lambda: self.close(str(self.folder.read_status().get("state", "done"))))
-            self._aside.end()
+            self._thread.end()
 
     @abstractmethod
     def write_row(self, values: dict[str, float], step: int) -> None:
-        """One row; `values` has the epoch under "epoch", `step` counts optimizer steps. A resume repeats rows."""
+        """Writes one row; `values` holds "epoch", `step` counts optimizer steps. A resumed run repeats rows."""
 
     @abstractmethod
     def write_results(self, results: dict[str, Any]) -> None:
-        """Final numbers and pictures; may come twice for a run that was killed just afterwards."""
+        """Writes final numbers and pictures; called twice for a run that was killed just after the first call."""
 
     @abstractmethod
     def close(self, state: str) -> None:
-        """End the run; `state` as in status.json: done, failed, killed, ..."""
+        """Ends the run; `state` as in status.json: done, failed, killed, ..."""
 
     def abandon(self) -> None:
-        """Called once when it has not answered in time: do what keeps it from holding up the end of the process."""
+        """Called once after a call without an answer: releases whatever would delay the exit of the process."""
 
     def guard(self, action: Callable[[], Any]) -> None:
-        """Do it, in a thread that is left behind when it does not come back in time; the first failure is one line."""
+        """Calls the action in a thread that is abandoned when it does not return in time; prints the first failure."""
         if self.failures >= PATIENCE:
             return
         try:
-            self._aside.do(action, self.seconds)
-        except Silence:
-            self._tell(f"has not answered for {self.seconds:g} s")
+            self._thread.do(action, self.seconds)
+        except NoAnswer:
+            self._report(f"has not answered for {self.seconds:g} s")
             self.failures = PATIENCE
             self.abandon()
         except Exception as error:
@@ -115,19 +114,19 @@ class RunLogger(Logger):
                 else f"failed ({first_cause(error)})"
             )
             if not self.failures:
-                self._tell(reason)
+                self._report(reason)
             self.failures = PATIENCE if missing else self.failures + 1
 
-    def _tell(self, reason: str) -> None:
-        told = f"lightdet: {self.title} {reason}; the training goes on, its numbers are in {self.folder.path}"
-        print(told, file=sys.stderr, flush=True)
+    def _report(self, reason: str) -> None:
+        line = f"lightdet: {self.title} {reason}; the training goes on, its numbers are in {self.folder.path}"
+        print(line, file=sys.stderr, flush=True)
 
 
 def build_loggers(cfg: DictConfig, folder: RunFolder) -> list[RunLogger]:
-    """The trackers that `conf/logger` chose for this run; [] for `logger=none`.
+    """The trackers that `logger=` chooses for this run; [] for `logger=none`.
 
-    An option's `_target_` is called with the run folder and the resolved config (a dict) beside its own knobs.
-    Raises LightdetError for an option file that does not say where it goes.
+    An option's `_target_` is called with the run folder and the resolved config (a dict) beside its own settings.
+    Raises LightdetError for an option file that sets no package.
     """
     close_trackers()
     chosen = cfg.get("logger") or {}
@@ -135,7 +134,7 @@ def build_loggers(cfg: DictConfig, folder: RunFolder) -> list[RunLogger]:
 
 
 def build_logger(name: str, option: Any, cfg: DictConfig, folder: RunFolder) -> RunLogger:
-    """One tracker from its option."""
+    """One tracker from its option. Raises LightdetError for an option without `_target_`."""
     if not OmegaConf.is_dict(option) or "_target_" not in option:
         raise LightdetError(
             f"logger: {name} is no tracker; an option file in logger/ opens with `# @package logger.NAME` "

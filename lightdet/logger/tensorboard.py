@@ -1,4 +1,4 @@
-"""TensorBoard: curves, hyperparameters with the final numbers, and pictures, in files of the run folder."""
+"""TensorBoard: curves, hyperparameters with the final numbers, and pictures, as event files in the run folder."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ from lightdet.runs.scores import scores_of
 class TensorboardLogger(RunLogger):
     """Writes event files into `<run folder>/tensorboard`, through Lightning's own logger.
 
-    A resumed run tells TensorBoard to forget the rows from its first step on (`purge_step`), so no step stands there
-    twice. The final numbers lie one step after the last row, beside the choices (its tab HPARAMS).
+    A resumed run purges the rows from its first step on (`purge_step`), so no step appears twice. The final numbers
+    follow one step after the last row, with the choices (TensorBoard's tab HPARAMS).
     """
 
     title, extra = "TensorBoard", "tensorboard"
@@ -26,15 +26,15 @@ class TensorboardLogger(RunLogger):
         self.path = folder.path / "tensorboard"
         self.inner: Any = None
         self.last_step = 0
-        self.guard(self._look)
+        self.guard(self._require_package)
 
     def write_row(self, values: dict[str, float], step: int) -> None:
-        """A point of each curve."""
+        """Writes a point of each curve."""
         self._writer(step).log_metrics(values, step)
         self.last_step = step
 
     def write_results(self, results: dict[str, Any]) -> None:
-        """Hyperparameters with the final numbers, and the pictures."""
+        """Writes hyperparameters with the final numbers, and the pictures."""
         rows = read_metrics(self.folder.metrics_csv)
         step = 1 + max([self.last_step, *(int(row["step"]) for row in rows if row.get("step"))])
         writer = self._writer(step)
@@ -47,15 +47,15 @@ class TensorboardLogger(RunLogger):
         writer.experiment.flush()
 
     def close(self, state: str) -> None:
-        """Write out what waits in memory."""
+        """Flushes the event file."""
         if self.inner is not None:
             self.inner.finalize(state)
 
-    def _look(self) -> None:
-        import tensorboard  # noqa: F401  # torch's writer needs it; better said before the first epoch than after
+    def _require_package(self) -> None:
+        import tensorboard  # noqa: F401  # torch's writer needs it; a missing package is reported before the first epoch
 
     def _writer(self, step: int) -> Any:
-        """Lightning's logger, opened at the first row: only then is it known which old rows come again."""
+        """Lightning's logger, opened with the first row, whose step decides which old rows are purged."""
         if self.inner is None:
             from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -64,6 +64,6 @@ class TensorboardLogger(RunLogger):
                 self.path, name="", version="", default_hp_metric=False, purge_step=step if resumed else None
             )
             if not resumed:
-                told = "\n".join(f"    {key}: {value}" for key, value in self.identity["choices"].items())
-                self.inner.experiment.add_text("choices", told, 0)
+                text = "\n".join(f"    {key}: {value}" for key, value in self.identity["choices"].items())
+                self.inner.experiment.add_text("choices", text, 0)
         return self.inner

@@ -1,7 +1,5 @@
-"""Weights & Biases, kept at arm's length: whatever happens to it, the training goes on.
-
-What it is told is listed in docs/wandb.md. The same numbers lie in the run folder, which stays the truth.
-"""
+"""Weights & Biases. Its failures never end a training; docs/wandb.md lists what is logged, and the run folder holds the
+same numbers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,9 +22,9 @@ class WandbLogger(RunLogger):
     """One W&B run per run folder; its id depends on the study, the folder and the fingerprint, so a resumed run
     continues its own. In a run that a W&B agent started, the agent's id wins.
 
-    `mode`: auto, online, offline, disabled; auto asks WANDB_MODE, then goes online only if a key is found and the host
-    answers. `finish_seconds`: how long the end of a run may wait for an upload; what is left stays on
-    disk for `wandb sync`.
+    `mode`: auto, online, offline, disabled; auto follows WANDB_MODE, then goes online only with a key and a host that
+    answers. `finish_seconds`: how long the end of a run may wait for the upload; the rest stays on disk for
+    `wandb sync`.
     """
 
     title = "W&B"
@@ -44,7 +42,7 @@ class WandbLogger(RunLogger):
         super().__init__(folder, config)
         self.project = project
         self.entity = entity
-        self.asked_mode = mode
+        self.mode = mode
         self.tags = tags or []
         self.finish_seconds = finish_seconds
         self.seconds = max(self.seconds, 2 * finish_seconds)
@@ -58,30 +56,30 @@ class WandbLogger(RunLogger):
         return str(self.identity["id"] if self.run is None else self.run.id)
 
     def write_row(self, values: dict[str, float], step: int) -> None:
-        """A row of the history; its x axis in W&B is `epoch`."""
+        """Logs a row of the history; its x axis in W&B is `epoch`."""
         if self.run is not None:
             self._log(values, step)
 
     def write_results(self, results: dict[str, Any]) -> None:
-        """Summary, curves and pictures; what one of them lacks does not keep the others away."""
+        """Logs summary, curves and pictures; a failure of one does not prevent the others."""
         if self.run is not None:
             self.guard(lambda: self.run.summary.update(summary(results, scores_of(self.folder))))
             self.guard(lambda: self._log(curves(results), 0))
             self.guard(lambda: self._log(pictures(results, self.folder), 0))
 
     def close(self, state: str) -> None:
-        """End the run, waiting at most `finish_seconds` for the upload."""
+        """Ends the run, waiting at most `finish_seconds` for the upload."""
         run, self.run = self.run, None
         if run is not None:
             run.finish(exit_code=int(state in FAILED))
 
     def abandon(self) -> None:
-        """Its process has stopped answering: end it."""
+        """Kills W&B's service process, which has stopped answering."""
         kill_service()
 
     def _start(self) -> None:
         path = str(self.folder.path)
-        told = {
+        arguments = {
             **{key: self.identity[key] for key in ("id", "name", "group")},
             "project": self.project,
             "entity": self.entity,
@@ -90,21 +88,21 @@ class WandbLogger(RunLogger):
             "config": {**self.identity["choices"], "config": self.config, "run_folder": path},
             "tags": [*self.identity["tags"], *self.tags],
         }
-        self.run = open_run(self.asked_mode, told, self.finish_seconds)
+        self.run = open_run(self.mode, arguments, self.finish_seconds)
         if self.run is not None:
             self.run.define_metric("epoch", hidden=True)
             self.run.define_metric("*", step_metric="epoch")
 
     def _log(self, values: dict[str, Any], step: int) -> None:
-        """W&B drops rows whose number is not above the last one. Counted from the optimizer step, a resumed run gives
-        a repeated row the number that it had, so it is dropped or equal, and no other row is lost."""
+        """Logs a row. W&B drops rows whose number does not exceed the last one; derived from the optimizer step, a row
+        that a resumed run repeats has its old number, so it is dropped or equal, and no other row is lost."""
         if values:
             self.row = max(self.row + 1, ROWS_PER_STEP * step)
             self.run.log(values, step=self.row, commit=True)
 
 
 def curves(results: dict[str, Any]) -> dict[str, Any]:
-    """Precision over recall, a line per class, as a chart of W&B's own."""
+    """Precision over recall, a line per class, as a W&B chart."""
     import wandb
 
     lines = results.get("metrics", {}).get("curves", {})
@@ -121,10 +119,10 @@ def curves(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def pictures(results: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """Photos with boxes to switch on and off, and the pictures that the evaluation drew.
+    """Images with two layers of boxes, and the pictures that the evaluation drew.
 
     `results["metrics"]["samples"]`: dicts of image_id, path, bits, boxes [[x1, y1, x2, y2, score, label]] and truth
-    [[x1, y1, x2, y2, label]], px in the photo's frame; worst first.
+    [[x1, y1, x2, y2, label]], original px; worst first.
     """
     import wandb
 
@@ -133,8 +131,8 @@ def pictures(results: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     samples = [sample for sample in samples if Path(sample["path"]).is_file()]
     logged: dict[str, Any] = {}
     if samples:
-        photos = of_one_size([read_image(Path(sample["path"]), sample.get("bits")) for sample in samples])
-        logged["predictions"] = [boxed(sample, photo, classes) for sample, photo in zip(samples, photos, strict=True)]
+        images = of_one_size([read_image(Path(sample["path"]), sample.get("bits")) for sample in samples])
+        logged["predictions"] = [boxed(sample, image, classes) for sample, image in zip(samples, images, strict=True)]
     for name, paths in drawn(folder).items():
         pages = of_one_size([read_image(path) for path in paths])
         shown = [wandb.Image(page, caption=path.stem) for page, path in zip(pages, paths, strict=True)]
@@ -143,8 +141,8 @@ def pictures(results: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
 
 
 def of_one_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The pictures (H, W, 3) uint8, white added to the right and below up to the largest: W&B lays a list of pictures
-    out by the size of its first."""
+    """The pictures (H, W, 3) uint8, padded with white to the right and below up to the largest: W&B lays out a list of
+    pictures by the size of its first."""
     height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
     return [
         np.pad(one, ((0, height - one.shape[0]), (0, width - one.shape[1]), (0, 0)), constant_values=255)
@@ -152,8 +150,8 @@ def of_one_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
     ]
 
 
-def boxed(sample: dict[str, Any], photo: np.ndarray, classes: dict[int, str]) -> Any:
-    """A photo (H, W, 3) as wandb.Image with two layers of boxes: predictions (with their scores) and truth."""
+def boxed(sample: dict[str, Any], image: np.ndarray, classes: dict[int, str]) -> Any:
+    """An image (H, W, 3) as wandb.Image with two layers of boxes: predictions with their scores, and ground truth."""
     import wandb
 
     def layer(rows: list[list[float]]) -> dict[str, Any]:
@@ -168,5 +166,5 @@ def boxed(sample: dict[str, Any], photo: np.ndarray, classes: dict[int, str]) ->
             boxes.append({**box, "scores": {"score": score[0]}} if score else box)
         return {"box_data": boxes, "class_labels": classes}
 
-    layers = {"predictions": layer(sample["boxes"]), "truth": layer(sample["truth"])}
-    return wandb.Image(photo, boxes=layers, caption=sample["image_id"], file_type="jpg")
+    layers = {"predictions": layer(sample["boxes"]), "ground_truth": layer(sample["truth"])}
+    return wandb.Image(image, boxes=layers, caption=sample["image_id"], file_type="jpg")

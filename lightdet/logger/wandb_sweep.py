@@ -1,4 +1,4 @@
-"""When a W&B agent asks for a training that is done already. No torch at the top: most of the time nothing is to do."""
+"""Answers a W&B agent whose training is done already. Torch is imported only where there is something to answer."""
 
 import os
 
@@ -8,9 +8,9 @@ from lightdet.runs.folder import RunFolder
 
 
 def answer_agent(cfg: DictConfig, folder: RunFolder) -> None:
-    """Give the agent's run the final numbers of the finished training in `folder`, or its search would lack them.
+    """Logs the final numbers of the finished training in `folder` to the agent's run, which would otherwise lack them.
 
-    Nothing happens outside of a W&B sweep (no WANDB_SWEEP_ID) and where `logger` has no wandb.
+    Does nothing outside of a W&B sweep (no WANDB_SWEEP_ID) and where `logger` lacks wandb.
     """
     option = (cfg.get("logger") or {}).get("wandb")
     if not os.environ.get("WANDB_SWEEP_ID") or not option:
