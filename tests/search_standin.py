@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-import lightdet.config.compose
+import lightdet.config.composition
 from lightdet.core.errors import Ended, LightdetError
 from lightdet.core.files import read_metrics, write_text
 from lightdet.engine.work import work
@@ -76,7 +76,7 @@ def main(conf: str, words: list[str]) -> int:
     """What typing `lightdet search` and the words does, with this training and the configuration in `conf`."""
     import lightdet.study.search.command as command
 
-    command.conf_folder = lightdet.config.compose.conf_folder = lambda: Path(conf)
+    command.conf_folder = lightdet.config.composition.conf_folder = lambda: Path(conf)
     return command.run(words, "search_standin:train")
 
 

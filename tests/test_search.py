@@ -26,13 +26,17 @@ from lightdet.config.compose import compose_config, compose_job
 from lightdet.config.conf_folder import conf_folder
 from lightdet.core.errors import Ended, LightdetError
 from lightdet.core.files import read_json
+from lightdet.core.score import Score
+from lightdet.metric.detection_scores import DETECTION_SCORES
 from lightdet.runs.fingerprint import fingerprint
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.jobs import read_jobs
+from lightdet.runs.scores import write_scores
 from lightdet.study.command import run as study_command
 from lightdet.study.search import loop, watch
 from lightdet.study.search.command import run as search_command
-from lightdet.study.search.objective import Objective
+from lightdet.study.search.declared import declared_scores
+from lightdet.study.search.objective import Objective, read_objectives
 from lightdet.study.search.recipe import write_recipes
 from lightdet.study.search.space import check_space, read_space
 from lightdet.study.search.trials import Search, TrialStore
@@ -81,7 +85,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "train.yaml").write_text(MAIN)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr("lightdet.config.compose.conf_folder", lambda: folder)
+    monkeypatch.setattr("lightdet.config.composition.conf_folder", lambda: folder)
     monkeypatch.setattr("lightdet.study.search.command.conf_folder", lambda: folder)
     monkeypatch.setattr(watch, "LOOK_AGAIN", 0.02)
     monkeypatch.setattr(loop, "LOOK_AGAIN", 0.1)
@@ -166,6 +170,49 @@ def test_front_worked_by_hand(tmp_path: Path) -> None:
     assert best([], up) == []
 
 
+ERROR_RATE = Score("errors", "errors", "val/errors", higher_is_better=False, primary=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"primary": "best"}, ("metrics.errors", "minimize", "val/errors")),
+        ({"primary": "maximize"}, ("metrics.errors", "maximize", "val/errors")),
+        ({"metrics.errors": "best"}, ("metrics.errors", "minimize", "val/errors")),
+        ({"metrics.map50_95": "maximize"}, ("metrics.map50_95", "maximize", "val/map50_95")),
+        ({"metrics.map75": "best"}, ("metrics.map75", "maximize", "val/map75")),
+        ({"metrics.per_class.dent.ap50": "best"}, ("metrics.per_class.dent.ap50", "maximize", "val/ap50/dent")),
+        ({"metrics.operating_point.f1": "maximize"}, ("metrics.operating_point.f1", "maximize", None)),
+        ({"seconds": "minimize"}, ("seconds", "minimize", None)),
+    ],
+)
+def test_an_objective_is_a_declared_score_or_another_number(given: dict[str, str], expected: tuple[str, ...]) -> None:
+    (objective,) = read_objectives(OmegaConf.create({"objectives": given}), lambda: (ERROR_RATE,))
+    assert (objective.name, objective.direction, objective.column) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"metrics.mpa50": "best"}, "no number metrics.mpa50; there are primary, metrics.errors, "),
+        ({"errors": "best"}, "no number errors"),
+        ({"seconds": "best"}, "give maximize or minimize"),
+        ({"primary": "up"}, "one of maximize, minimize, best"),
+        ({}, "search.objectives is empty"),
+    ],
+)
+def test_a_number_that_nothing_declares_is_refused(given: dict[str, str], told: str) -> None:
+    with pytest.raises(LightdetError, match=told):
+        read_objectives(OmegaConf.create({"objectives": given}), lambda: (ERROR_RATE,))
+
+
+def test_scores_are_those_of_the_studys_runs_before_any_model_is_built(tmp_path: Path) -> None:
+    write_scores(RunFolder(tmp_path / "trial-0000" / "s0"), "counting", [ERROR_RATE])
+    assert declared_scores(tmp_path, ["model=nothing"], None) == (ERROR_RATE,)
+    with pytest.raises(LightdetError, match="model=nothing"):
+        declared_scores(tmp_path / "empty", ["model=nothing"], None)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -199,6 +246,8 @@ def test_every_setting_of_the_shipped_spaces_exists(space: str) -> None:
     assert isinstance(parameters, dict)
     base = check_space(read_space(parameters), [], None)
     assert "search" not in base  # what trains knows nothing of the search
+    first = read_objectives(cfg.search, lambda: DETECTION_SCORES)[0]
+    assert (first.name, first.direction) == ("metrics.map50_95", "maximize")
 
 
 # ---------------------------------------------------------------- finding

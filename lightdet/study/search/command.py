@@ -9,15 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.config.compose import compose_job
 from lightdet.config.conf_folder import conf_folder
 from lightdet.config.names import slug
-from lightdet.config.refusals import refusal
 from lightdet.config.tree import digest
 from lightdet.core.errors import LightdetError, demand_whole
 from lightdet.engine.work import TRAINING
@@ -104,12 +101,8 @@ def _search(space_name: str, words: list[str], settings: list[str], config_dir: 
 
 def _compose(space_name: str, words: Sequence[str], settings: Sequence[str], config_dir: Path | None) -> DictConfig:
     """The configuration with the group `search`. Raises LightdetError for bad input."""
-    try:
-        cfg = compose_job([f"+search={space_name}", *words, *settings], config_dir)
-        missing = sorted(OmegaConf.missing_keys(cfg.search))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise LightdetError(refusal(error)) from None
-    if missing:
+    cfg = compose_job([f"+search={space_name}", *words, *settings], config_dir)
+    if missing := sorted(OmegaConf.missing_keys(cfg.search)):
         raise LightdetError(f"no value for {', '.join(missing)}")
     if cfg.study.on_error not in ON_ERROR:
         raise LightdetError(f"study.on_error={cfg.study.on_error}: one of {', '.join(ON_ERROR)}")

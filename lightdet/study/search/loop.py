@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import Trial
 
@@ -84,7 +83,7 @@ class Worker:
         try:
             cfg = compose_job(words, self.config_dir)
             return ask(cfg, words, trial.number, slug), int(cfg.trainer.max_epochs)
-        except (HydraException, OmegaConfBaseException) as error:  # choices that do not fit together
+        except (LightdetError, OmegaConfBaseException) as error:  # choices that do not fit together
             return JobRequest(words, trial.number, 0, slug, "", {}, "", one_line(error)), 0
 
     def _is_missing(self, folder: RunFolder) -> bool:

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from lightdet.config.compose import compose_job
-from lightdet.config.refusals import refusal
 from lightdet.core.errors import LightdetError
 
 RANGE = ("low", "high", "log", "step", "int")
@@ -108,6 +105,6 @@ def check_space(space: Sequence[Parameter], words: Sequence[str], config_dir: Pa
         drawn = [parameter.word(parameter.ends[index % len(parameter.ends)]) for parameter in space]
         try:
             compose_job([*words, *drawn], config_dir)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise LightdetError(f"search.parameters: {refusal(error)}") from None
+        except LightdetError as error:
+            raise LightdetError(f"search.parameters: {error}") from None
     return compose_job(words, config_dir)
