@@ -87,5 +87,5 @@ def summary(facts: Mapping[str, Any], commands: Mapping[int, str], recipes: Mapp
         lines.append(f"{'' if several else 'best: '}trial {number}: {reached}")
         lines += [f"  {commands[number]}", f"  or {recipes[number]}"]
     for name, shares in facts["importance"].items():
-        lines.append(f"what mattered for {name}: " + ", ".join(f"{key} {share:.0%}" for key, share in shares.items()))
+        lines.append(f"importance for {name}: " + ", ".join(f"{key} {share:.0%}" for key, share in shares.items()))
     return "\n".join(lines)
