@@ -5,8 +5,8 @@ under a lock in the study's folder and is stored before the next process decides
 folder; the storage is a file in it or a database server.
 
 Optuna's heartbeat (`RDBStorage(heartbeat_interval=...)`) and retry callback are not used: they record the trial of a
-dead worker as failed after a grace period and enqueue a copy under another number, and they run inside
-`study.optimize` alone. The lock of a dead worker is free at once, and its trial keeps its number and its run.
+dead worker as failed after a grace period and enqueue a copy under another number, and `study.optimize` alone records
+heartbeats. The lock of a dead worker is free at once, and its trial keeps its number and its run.
 """
 
 import os
