@@ -16,6 +16,7 @@ from lightdet.cli.evaluate import split_settings
 from lightdet.config.compose import compose_config
 from lightdet.config.judge import require_values
 from lightdet.config.refusals import reason
+from lightdet.config.settings import check_settings
 from lightdet.core.errors import LightdetError, underneath
 from lightdet.core.files import write_text
 
@@ -192,7 +193,11 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
         "model.criterion.box_gain=abc",
         "model.max_detections=0",
         "augment.min_visible=3",
-        "trainer.monitor=val/foo",
+        "trainer.device=0",
+        "trainer.devices=auto",
+        "trainer.progress=abc",
+        "data.batch_size=0",
+        "head=80",
         "trainer.limit_train_batches=0",
         "trainer.limit_val_batches=0",
         "trainer.limit_val_batches=-2",
@@ -222,8 +227,6 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
     ],
 )
 def test_a_number_with_which_no_training_can_be_done_is_named(words: str) -> None:
-    from lightdet.engine.settings import check_settings
-
     *options, word = words.split()
     check_settings(compose_config(options))
     with pytest.raises(LightdetError, match=f"^{re.escape(word.partition('=')[0])}="):

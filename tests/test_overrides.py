@@ -43,6 +43,8 @@ SLIPS = {
     "+modle=light": "+modle=light: nothing reads it; did you mean model?",
     "-m +modle=light": "+modle=light: nothing reads it; did you mean model?",
     "-m optimizer=adamw,3": "optimizer=adamw,3: there is no such option; choose one of adamw, muon, sgd",
+    "+search=recipe": "+search=recipe: nothing reads it",
+    "-m +search=recipe,speed": "+search=recipe: nothing reads it",
     "+trainer.max_epoch=4": "+trainer.max_epoch=4: nothing reads it; did you mean trainer.max_epochs?",
 }
 
@@ -56,6 +58,28 @@ def test_a_slip_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("lightdet: ") and SLIPS[word] in line
     assert not any(tmp_path.rglob("request.yaml"))
+
+
+@pytest.mark.parametrize("flags", [[], ["-m"]])
+def test_an_added_group_that_nothing_reads_is_refused(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "options" / "extra").mkdir(parents=True)
+    (tmp_path / "options" / "extra" / "mine.yaml").write_text("_target_: mine.Mine\n")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", *flags, "--config-dir", "options", "+extra=mine"]) == cli.BAD_INPUT
+    assert capsys.readouterr().err.startswith("lightdet: +extra=mine: nothing reads it; ")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("flags", [[], ["-m"], ["--cfg", "job"]])
+def test_a_dataset_that_is_not_there_is_refused_before_a_run_is_registered(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", *flags, "data=yolo", "data.reader.root=nowhere"]) == cli.BAD_INPUT
+    assert capsys.readouterr().err.startswith("lightdet: data.reader.root=nowhere: no such folder; ")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("path", ["/data/Prüfung", "/data/line (2)", "/data/a=b", "/data/camera's"])

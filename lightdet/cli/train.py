@@ -47,9 +47,12 @@ def show(words: Sequence[str]) -> int:
     if options.cfg or options.info:
         if options.multirun:
             raise LightdetError("Only one of --multirun, --cfg and --info can be given: they show one configuration")
+        from lightdet.config.judge import missing_folder
         from lightdet.study.single import single_config
 
-        single_config(options.overrides, Path(options.config_dir) if options.config_dir else None)
+        cfg = single_config(options.overrides, Path(options.config_dir) if options.config_dir else None)
+        if missing := missing_folder(cfg):
+            raise LightdetError(missing)
     try:
         _run_hydra(options, parser, run, str(conf_folder()), "train")
     except SystemExit as stop:  # how Hydra returns

@@ -1,34 +1,61 @@
 """Whether a composed configuration can be trained, as far as that shows without torch."""
 
+import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
+from lightdet.config.conf_folder import conf_folder
 from lightdet.config.refusals import advice, default_config
-from lightdet.config.tree import unused, without_hydra
+from lightdet.config.settings import check_settings
+from lightdet.config.tree import ignored, unused, without_hydra
 from lightdet.core.errors import LightdetError
 
-PLACES = ("backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner")  # inside of model.network
+READERS = "lightdet.data.reader."  # of this package: their `root` is a folder
 
 
 def judge(cfg: DictConfig, words: Sequence[str]) -> None:
     """Raise LightdetError for a configuration, composed under the overrides `words`, that no training can follow."""
     bare = without_hydra(cfg)
-    require_places(bare)
+    require_sections(bare, words)
     require_values(bare)
     require_mappings(bare, words)
     require_read(bare, words)
+    if "training" not in (bare.get("model") or {}):  # a training from outside judges its own settings
+        check_settings(bare)
 
 
-def require_places(config: DictConfig) -> None:
-    """Raise LightdetError for an option file that fills no place: its values would lie where nothing reads them."""
-    for name in PLACES:
-        if isinstance(config.get(name), DictConfig):
+def missing_folder(cfg: DictConfig) -> str:
+    """One line about the folder of the dataset where it does not exist on this machine, or ""."""
+    reader = OmegaConf.select(cfg, "data.reader") or {}
+    root = reader.get("root")
+    known = str(reader.get("_target_")).startswith(READERS)
+    if not known or root is None or Path(root).expanduser().is_dir():
+        return ""
+    return f"data.reader.root={root}: no such folder; set it to where the dataset is"
+
+
+def require_sections(cfg: DictConfig, words: Sequence[str]) -> None:
+    """Raise LightdetError for a section that nothing reads: of an option file without the right `# @package` line, or
+    of a group that there is not."""
+    for name in [str(key) for key, node in cfg.items_ex(resolve=False) if isinstance(node, DictConfig)]:
+        if name in default_config() or name in ignored(cfg) or _is_interpolated(cfg, name):
+            continue
+        named = [word for word in words if re.match(rf"\+*{re.escape(name)}[=/@.]", word)]
+        if (conf_folder() / name).is_dir() and not any(word.startswith("+") for word in named):
             raise LightdetError(
                 f"{name}: the file of this option fills no place; its first line must be `# @package ...`, as it is in "
                 f"conf/{name}"
             )
+        raise LightdetError(f"{(named or [name])[0]}: nothing reads it; {advice(name, default_config())}")
+
+
+def _is_interpolated(cfg: DictConfig, name: str) -> bool:
+    """Whether anything outside of a section refers to it."""
+    rest = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != name])
+    return re.search(rf"\${{{re.escape(name)}[.}}]", OmegaConf.to_yaml(rest)) is not None
 
 
 def require_values(config: DictConfig) -> None:
@@ -39,7 +66,7 @@ def require_values(config: DictConfig) -> None:
         why = str(error).splitlines()[0].rpartition("interpolation: ")[2].strip('"')
         raise LightdetError(f"no value for {error.full_key}: {why}") from error
     if missing:
-        raise LightdetError(f"no value for {', '.join(missing)}: say {missing[0]}=... on the command line")
+        raise LightdetError(f"no value for {', '.join(missing)}: give {missing[0]}=... on the command line")
 
 
 def require_mappings(cfg: DictConfig, words: Sequence[str]) -> None:
@@ -64,7 +91,7 @@ def require_read(cfg: DictConfig, words: Sequence[str]) -> None:
 
 
 def _is_read(cfg: DictConfig, key: str) -> bool:
-    """Whether a key is a group of options, an argument of some constructor, or interpolated elsewhere."""
+    """Whether a key is a section, an argument of some constructor, or interpolated elsewhere."""
     if OmegaConf.is_config(OmegaConf.select(cfg, key)) or any("_target_" in node for node in _around(cfg, key)):
         return True
     return f"${{{key}}}" in OmegaConf.to_yaml(cfg) if "." in key else key not in unused(cfg)

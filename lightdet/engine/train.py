@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from lightdet.config.settings import check_settings
 from lightdet.config.tree import resolve
 from lightdet.core.files import read_json, write_json, write_text
 from lightdet.core.named import named
@@ -24,7 +25,6 @@ from lightdet.engine.callbacks import build_callbacks
 from lightdet.engine.evaluate import evaluate
 from lightdet.engine.fit import fit, plan_of
 from lightdet.engine.load import BEST, LAST, load_weights
-from lightdet.engine.settings import check_settings
 from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.footprint import footprint
 from lightdet.optim.precision import Choice, choose

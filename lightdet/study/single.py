@@ -3,21 +3,21 @@
 No torch before the training itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lightdet.config.compose import compose_job
 from lightdet.config.ineffective import refuse_alone, refuse_ineffective
-from lightdet.config.judge import judge
+from lightdet.config.judge import judge, missing_folder
 from lightdet.config.words import with_full_names
 from lightdet.core.errors import LightdetError
 from lightdet.engine.work import TRAINING, work
 from lightdet.logger.wandb_sweep import answer_agent
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.names import study_name
-from lightdet.runs.registration import ask, register
+from lightdet.runs.registration import JobRequest, ask, register
 
 
 def train_words(words: Sequence[str], config_dir: Path | None = None, train: str = TRAINING) -> RunFolder:
@@ -30,15 +30,36 @@ def train_words(words: Sequence[str], config_dir: Path | None = None, train: str
     request = ask(cfg, list(cfg.hydra.overrides.task))
     if request.trouble:
         raise LightdetError(request.trouble)
-    (folder,) = register(Path(cfg.runs_dir), study_name(cfg.study.name or "single"), [request])
+    study = study_name(cfg.study.name or "single")
+    require_data({request.identity: missing_folder(cfg)}, Path(cfg.runs_dir) / study)
+    (folder,) = register(Path(cfg.runs_dir), study, [request])
     assert folder is not None
     if folder.is_done(request.identity):
         print(f"lightdet: this run is done already, in {folder.path}", flush=True)
         print("lightdet: images or labels changed since do not count; study=NAME trains anew", flush=True)
         answer_agent(cfg, folder)
-    else:
-        work(folder, train)
+        return folder
+    print(f"lightdet: training {_summary(cfg, request)}, in {folder.path}", flush=True)
+    print("lightdet: importing PyTorch and Lightning ...", flush=True)
+    work(folder, train)
     return folder
+
+
+def _summary(cfg: DictConfig, request: JobRequest) -> str:
+    """What is trained, in one line: "model=proposed on data=synthetic for 40 epochs"."""
+    names = {key: request.choices.get(key, "-") for key in ("model", "data")}
+    root = OmegaConf.select(cfg, "data.reader.root")
+    place = f" (folder {root})" if root else ""
+    return f"model={names['model']} on data={names['data']}{place} for {cfg.trainer.max_epochs} epochs"
+
+
+def require_data(missing: Mapping[str, str], study_path: Path) -> None:
+    """Raise LightdetError for a run without its dataset's folder. `missing`: one line by fingerprint; a run that is
+    done in this study needs no data."""
+    done = [RunFolder(path.parent) for path in study_path.glob("*/s*/status.json")] if any(missing.values()) else []
+    for identity, line in missing.items():
+        if line and not any(folder.is_done(identity) for folder in done):
+            raise LightdetError(line)
 
 
 def single_config(words: Sequence[str], config_dir: Path | None = None) -> DictConfig:

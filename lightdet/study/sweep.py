@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from lightdet.config.compose import compose_job, compose_sweep
-from lightdet.config.judge import judge
+from lightdet.config.judge import judge, missing_folder
 from lightdet.config.words import with_full_names
 from lightdet.core.errors import LightdetError
 from lightdet.engine.work import TRAINING
@@ -22,6 +22,8 @@ from lightdet.runs.names import study_name, sweep_slug
 from lightdet.runs.registration import JobRequest, ask, named, register
 from lightdet.runs.table import failures, to_text, write_tables
 from lightdet.study.launcher.contract import Launcher
+from lightdet.study.launcher.processes import Processes
+from lightdet.study.single import require_data
 
 ON_ERROR = ("continue", "stop")
 
@@ -33,7 +35,7 @@ def sweep_words(words: Sequence[str], config_dir: Path | None = None, train: str
     not done. Raises LightdetError for words that no training can follow, before a row is registered.
     """
     words = with_full_names(words)
-    cfg, requests = _requests(words, config_dir)
+    cfg, requests, missing = _requests(words, config_dir)
     if cfg.study.on_error not in ON_ERROR:
         raise LightdetError(f"study.on_error={cfg.study.on_error}: one of {', '.join(ON_ERROR)}")
     launcher: Launcher = instantiate(cfg.launcher)
@@ -41,6 +43,8 @@ def sweep_words(words: Sequence[str], config_dir: Path | None = None, train: str
     study = study_name(cfg.study.name or sweep_slug(words))
     study_path = Path(cfg.runs_dir) / study
     requests = named(study_path, requests)
+    if isinstance(launcher, Processes):  # other launchers train where this machine's folders may not be
+        require_data(missing, study_path)
     folders = register(Path(cfg.runs_dir), study, requests)
     add_command(study_path, [word for word in words if not word.startswith("hydra.")])
     names = {request.name for request in requests}
@@ -56,16 +60,20 @@ def sweep_words(words: Sequence[str], config_dir: Path | None = None, train: str
     return tell_undone([job for job in jobs if job.name in names], study_path)
 
 
-def _requests(words: list[str], config_dir: Path | None) -> tuple[DictConfig, list[JobRequest]]:
-    """The configuration of the first job, which says where and how all are trained, and what each job requests."""
+def _requests(words: list[str], config_dir: Path | None) -> tuple[DictConfig, list[JobRequest], dict[str, str]]:
+    """The configuration of the first job, which says where and how all are trained; what each job requests; and by
+    fingerprint a line about a dataset that is not on this machine."""
     jobs = compose_sweep(words, config_dir)
+    print(f"lightdet: composing {len(jobs)} jobs from {' '.join(words)}", flush=True)
     first = compose_job(jobs[0], config_dir)
-    requests = []
+    requests, missing = [], {}
     for number, job in enumerate(jobs):
         cfg = compose_job(job, config_dir) if number else first
         judge(cfg, job)
         requests.append(ask(cfg, list(cfg.hydra.overrides.task), number))
-    return first, requests
+        if line := missing_folder(cfg):
+            missing[requests[-1].identity] = line
+    return first, requests, missing
 
 
 def trainings(folders: Sequence[RunFolder | None]) -> list[RunFolder]:

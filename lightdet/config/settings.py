@@ -1,4 +1,4 @@
-"""The numbers of a training that can be judged before anything is built."""
+"""Values of a training that can be judged before anything is built. No torch here."""
 
 from collections.abc import Callable
 from math import inf
@@ -6,11 +6,13 @@ from math import inf
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lightdet.core.errors import LightdetError, demand_whole
-from lightdet.ops.grid import check_image_size
-from lightdet.optim.precision import PRECISIONS
+from lightdet.ops.grid import check_image_size, parse_head
 
 WHOLE = {  # from which number on
     "seed": 0,
+    "data.batch_size": 1,
+    "trainer.devices": 1,
+    "trainer.nodes": 1,
     "trainer.max_epochs": 1,
     "trainer.accumulate": 1,
     "trainer.validate_every": 1,
@@ -41,18 +43,25 @@ POSITIVE = ("width", "depth", "trainer.clip_norm", "augment.window.share", "data
 RANGES = ("augment.mosaic.scale", "augment.mosaic.centre")
 LIMITS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
 NONE_ALLOWED = ("trainer.patience", "trainer.clip_norm", *LIMITS)
-LAYOUTS = ("auto", True, False)
+CHOICES: dict[str, tuple[str | bool, ...]] = {
+    "trainer.precision": ("auto", "32-true", "bf16-mixed"),
+    "trainer.channels_last": ("auto", True, False),
+    "trainer.sync_batchnorm": ("auto", True, False),
+    "trainer.device": ("auto", "cpu", "cuda", "mps"),
+    "trainer.progress": ("auto", "bar", "lines", "none"),
+}
 BATCHES = "a whole number of batches from 1, or a share of them above 0.0, up to 1.0"
 
 
 def check_settings(cfg: DictConfig) -> None:
-    """Raises LightdetError for a number with which no training can be done; settings that the chosen options do not
+    """Raises LightdetError for a value with which no training can be done; settings that the chosen options do not
     have are skipped."""
     check_image_size(cfg.image_size)
     for name, least in WHOLE.items():
         if not _left_out(cfg, name):
             demand_whole(name, OmegaConf.select(cfg, name), least)
-    gains = [f"model.criterion.{key}" for key in cfg.model.get("criterion") or () if str(key).endswith("_gain")]
+    criterion = OmegaConf.select(cfg, "model.criterion") or ()
+    gains = [f"model.criterion.{key}" for key in criterion if str(key).endswith("_gain")]
     _demand(cfg, (*NOT_NEGATIVE, *gains), lambda value: 0 <= value < inf, "a number that is not negative")
     _demand(cfg, SHARES, lambda value: 0 <= value <= 1, "a number from 0 to 1")
     _demand(cfg, POSITIVE, lambda value: 0 < value < inf, "a number above 0")
@@ -62,11 +71,12 @@ def check_settings(cfg: DictConfig) -> None:
         ends = OmegaConf.select(cfg, name)
         if not _left_out(cfg, name) and not (isinstance(ends, ListConfig) and [*map(_is_number, ends)] == [True, True]):
             raise LightdetError(f"{name}={ends}: give two numbers, [from,to]")
-    settings = cfg.trainer
-    if settings.precision not in PRECISIONS:
-        raise LightdetError(f"trainer.precision={settings.precision}: one of {', '.join(PRECISIONS)}")
-    if settings.channels_last not in LAYOUTS:
-        raise LightdetError(f"trainer.channels_last={settings.channels_last}: one of auto, true, false")
+    for name, choices in CHOICES.items():
+        value = OmegaConf.select(cfg, name)
+        if not _left_out(cfg, name) and not any(value is one or value == one for one in choices):
+            raise LightdetError(f"{name}={value}: one of {', '.join(str(one).lower() for one in choices)}")
+    if "head" in cfg:
+        parse_head(cfg.head)
 
 
 def _demand(cfg: DictConfig, names: tuple[str, ...], fits: Callable[[float], bool], wanted: str) -> None:
@@ -86,7 +96,7 @@ def _counts_batches(value: float) -> bool:
 
 
 def _left_out(cfg: DictConfig, name: str) -> bool:
-    """Whether nothing is said under a name, where that is possible."""
+    """Whether a configuration has no such setting, or null where that is a value."""
     missing = object()
     value = OmegaConf.select(cfg, name, default=missing)
     return value is missing or (value is None and name in NONE_ALLOWED)
