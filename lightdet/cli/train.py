@@ -9,6 +9,7 @@ from lightdet.config.words import with_full_names
 from lightdet.core.errors import LightdetError
 from lightdet.engine.work import TRAINING
 
+FLAGS = ("-m", "--multirun", "-cd", "--config-dir")
 # flags of Hydra's application that print something in place of a training
 SHOW = ("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion")
 
@@ -30,12 +31,23 @@ def run(words: Sequence[str], train: str = TRAINING) -> int:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Exits with 2 for words that it does not know, as argparse does."""
+    """The words as settings. Raises LightdetError for a flag that does not exist."""
+    for flag in [word.partition("=")[0] for word in words if word.startswith("-")]:
+        if flag not in FLAGS:
+            raise LightdetError(f"{flag}: no such flag; settings are key=value: {flag_advice(flag)}")
     parser = argparse.ArgumentParser("lightdet train", add_help=False)
-    parser.add_argument("-m", "--multirun", action="store_true")
-    parser.add_argument("--config-dir", "-cd", type=Path)
+    parser.add_argument(*FLAGS[:2], dest="multirun", action="store_true")
+    parser.add_argument(*FLAGS[2:], dest="config_dir", type=Path)
     parser.add_argument("override", nargs="*")
     return parser.parse_intermixed_args(words)
+
+
+def flag_advice(flag: str) -> str:
+    """--batch-size -> "did you mean data.batch_size?"."""
+    from lightdet.config.refusals import advice, default_config
+
+    key = flag.lstrip("-").replace("-", "_")
+    return f"{key}=..." if key in default_config() else advice(key)
 
 
 def show(words: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.config.composition import composed
 from lightdet.config.conf_folder import conf_folder
+from lightdet.config.foreign import FOREIGN, HINTS
 from lightdet.core.errors import not_loaded, underneath
 
 NOISE = ("object_type=", "reference_type=", "See https://", "Config search path")
@@ -50,8 +51,10 @@ def reason(error: Exception) -> str:
 def refusal(error: Exception) -> str:
     """One line for an error of Hydra or OmegaConf about a configuration: which word is wrong, and what there is."""
     if isinstance(error, MissingConfigException) and error.options:
-        group, _, option = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}"
+        file = str(error.missing_cfg_file)  # group/option, and data=/a/folder is data//a/folder
+        group, _, option = file.partition("//") if "//" in file else file.rpartition("/")
+        hint = f"; {HINTS[group]}" if group in HINTS else ""
+        return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}{hint}"
     if isinstance(error, OverrideParseException):
         key, _, value = str(error.override).partition("=")
         text = shlex.quote(f'{key}="{value}"' if value else 'key="text"')  # Hydra has to see quotes, too
@@ -71,6 +74,8 @@ def refusal(error: Exception) -> str:
 
 def advice(key: str, cfg: DictConfig | None = None) -> str:
     """What to write in place of a key that a configuration (None: the default one) does not have, or where to look."""
+    if key in FOREIGN:
+        return FOREIGN[key]
     known = [name for name in _settings(cfg) if name != key]
     above = key.rpartition(".")[0]
     beside = [name for name in known if name.rpartition(".")[0] == above]

@@ -32,6 +32,8 @@ def require_words(words: Sequence[str]) -> None:
         key, value = override.key_or_group, override.value()
         if not key:
             raise LightdetError(f"{word}: not understood as key=value; the key is missing")
+        if key.startswith(("hydra.", "hydra/")) and key != "hydra.searchpath":
+            raise LightdetError(f"{word}: Hydra only composes; runs_dir, study and launcher decide where runs go")
         if override.is_sweep_override() and key != "seed" and not counts(key):
             together = f"; several at once are a list, {key}=[a,b]" if key in SEVERAL else ""
             raise LightdetError(f"{word}: it changes no training, so there is nothing to sweep{together}")
