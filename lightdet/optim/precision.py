@@ -12,7 +12,6 @@ from lightdet.nn.mode import in_mode
 from lightdet.ops.grid import ImageSize
 
 PLAIN, HALF = "32-true", "bf16-mixed"  # number formats, as Lightning names them
-PRECISIONS = ("auto", PLAIN, HALF)
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})  # of x86 processors
 
 
