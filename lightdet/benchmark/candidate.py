@@ -21,7 +21,9 @@ from lightdet.core.errors import LightdetError
 from lightdet.engine.load import BEST, build_model, load_weights
 from lightdet.model.contract import Model
 from lightdet.model.folded import folded
+from lightdet.nn.inputs import in_channels
 from lightdet.nn.mode import in_mode
+from lightdet.ops.grid import ImageSize, height_width
 from lightdet.runs.find import RUNS_DIR, find_run
 from lightdet.runs.fingerprint import network_digest
 from lightdet.runs.folder import RunFolder
@@ -49,7 +51,7 @@ class Candidate:
         return self.model.network
 
 
-def candidates(words: Sequence[str], image_size: int, config_dir: Path | None = None) -> list[Candidate]:
+def candidates(words: Sequence[str], image_size: ImageSize, config_dir: Path | None = None) -> list[Candidate]:
     """`key=value` and `~key` words compose presets, with commas as in a sweep; any other word is a run or study folder.
 
     `config_dir` holds options of one's own. Runs of one architecture that differ in weights alone are measured once.
@@ -83,7 +85,7 @@ def combinations(overrides: Sequence[str]) -> list[tuple[str, list[str]]]:
     return named
 
 
-def _preset(name: str, overrides: list[str], image_size: int, config_dir: Path | None) -> Candidate:
+def _preset(name: str, overrides: list[str], image_size: ImageSize, config_dir: Path | None) -> Candidate:
     config = compose_config([*overrides, f"image_size={image_size}"], config_dir)
     config.num_classes = PLACEHOLDER_CLASSES
     torch.manual_seed(int(config.seed))
@@ -92,9 +94,9 @@ def _preset(name: str, overrides: list[str], image_size: int, config_dir: Path |
     return _candidate(name, config, model, image_size)
 
 
-def patches(count: int, size: int) -> Tensor:
-    """Images (count, 3, size, size) RGB 0..1 of random coloured patches: what is timed is like what `settle` saw."""
-    return F.interpolate(torch.rand(count, 3, 4, 4), size=size, mode="bilinear")
+def patches(count: int, image_size: ImageSize, channels: int = 3) -> Tensor:
+    """Images (count, channels, H, W) 0..1 of random patches: what is timed is like what `settle` saw."""
+    return F.interpolate(torch.rand(count, channels, 4, 4), size=height_width(image_size), mode="bilinear")
 
 
 def settle(network: nn.Module) -> None:
@@ -108,7 +110,7 @@ def settle(network: nn.Module) -> None:
     for norm in norms:
         norm.momentum = 1.0
     with torch.no_grad(), in_mode(True, network):
-        network(patches(4, SETTLING_SIZE))
+        network(patches(4, SETTLING_SIZE, in_channels(network)))
     for norm, momentum in zip(norms, usual, strict=True):
         assert norm.running_var is not None
         norm.momentum = momentum
@@ -141,7 +143,7 @@ def _names(jobs: Sequence[Job]) -> list[str]:
     return [" ".join(f"{key}={each[key]}" for key in differing) for each in said]
 
 
-def _from_run(name: str, path: Path, image_size: int) -> Candidate:
+def _from_run(name: str, path: Path, image_size: ImageSize) -> Candidate:
     config = read_config(RunFolder(path).config_path)
     if "classes" not in config:
         raise LightdetError(f"{path}: not a run that began training")
@@ -153,7 +155,7 @@ def _from_run(name: str, path: Path, image_size: int) -> Candidate:
     return candidate
 
 
-def _candidate(name: str, config: DictConfig, model: Model, image_size: int) -> Candidate:
+def _candidate(name: str, config: DictConfig, model: Model, image_size: ImageSize) -> Candidate:
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
     network = folded(model, image_size)
     return Candidate(name, network_digest(resolve(config)), network, parameters)

@@ -20,7 +20,8 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json, write_text
 from lightdet.engine.load import require_device
 from lightdet.metric.footprint import footprint
-from lightdet.ops.grid import STRIDES
+from lightdet.nn.inputs import blank_image, in_channels
+from lightdet.ops.grid import COARSEST, ImageSize, check_image_size
 
 USUAL_WAYS = ("eager", "channels-last", "onnxruntime")
 DETECT = "detect"  # the way of a trained run that goes on to boxes and suppression, in eager PyTorch, batch 1
@@ -93,17 +94,20 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     return asked
 
 
-def _image_size(words: Sequence[str]) -> tuple[list[str], int]:
+def _image_size(words: Sequence[str]) -> tuple[list[str], ImageSize]:
     """The words without `image_size=`, and its value."""
-    said = [word.partition("=")[2] for word in words if word.startswith("image_size=")]
-    size = said[-1] if said else str(IMAGE_SIZE)
-    if not size.isdigit() or not int(size) or int(size) % STRIDES[-1]:
-        raise LightdetError(f"image_size={size}: one multiple of {STRIDES[-1]}")
-    return [word for word in words if not word.startswith("image_size=")], int(size)
+    given = [word.partition("=")[2] for word in words if word.startswith("image_size=")]
+    size = given[-1] if given else str(IMAGE_SIZE)
+    numbers = [int(side) for side in size.removeprefix("[").removesuffix("]").split(",") if side.strip().isdigit()]
+    if len(numbers) != (2 if size.startswith("[") else 1) or size.count(",") != len(numbers) - 1:
+        raise LightdetError(f"image_size={size}: one multiple of {COARSEST}, or [height,width]")
+    image_size: ImageSize = numbers if size.startswith("[") else numbers[0]
+    check_image_size(image_size)
+    return [word for word in words if not word.startswith("image_size=")], image_size
 
 
-def _row(candidate: Candidate, image_size: int, device: str) -> dict[str, Any]:
-    example = torch.rand(1, 3, image_size, image_size)
+def _row(candidate: Candidate, image_size: ImageSize, device: str) -> dict[str, Any]:
+    example = torch.rand(blank_image(candidate.network, image_size).shape)
     cost = footprint(candidate.network, image_size) | {"parameters": candidate.parameters}
     peak = peak_bytes(lambda: network_maps(candidate.network, example))
     candidate.model.to(device)
@@ -121,14 +125,15 @@ def _measure(facts: dict[str, Any], taking_part: Sequence[Candidate], batch: int
     """Fill the rows' results for one batch size; a way that fails keeps its reason instead of a number."""
     size = facts["settings"]["image_size"]
     torch.manual_seed(0)
-    images = patches(batch, size).to(asked.device)
+    kinds = dict.fromkeys(in_channels(candidate.network) for candidate in taking_part)
+    images = {channels: patches(batch, size, channels).to(asked.device) for channels in kinds}
     calls: dict[tuple[str, int], Call] = {}
     for place, candidate in enumerate(taking_part):
         _tell(f"{candidate.name} is prepared ({place + 1} of {len(taking_part)})")
         results = facts["rows"][place]["batches"].setdefault(str(batch), {})
         for way in asked.ways:
             try:
-                prepared = WAYS[way](candidate.network, images, asked.threads)
+                prepared = WAYS[way](candidate.network, images[in_channels(candidate.network)], asked.threads)
             except TRIAL_ERRORS as error:
                 text = str(error).strip().splitlines() or [type(error).__name__]
                 results[way] = {"reason": text[0][:160]}

@@ -7,13 +7,14 @@ from rich.table import Table
 
 from lightdet.benchmark.order import disagreements, timed
 from lightdet.core.table import rich_table, to_markdown
+from lightdet.ops.grid import size_text
 
 Cells = list[list[str]]
 
 
 def cost_cells(facts: Mapping[str, Any]) -> Cells:
     """Header and rows: what every candidate has to compute and to hold."""
-    size = f"{facts['settings']['image_size']} px"
+    size = size_text(facts["settings"]["image_size"])
     header = ["model", "parameters", f"GMAC at {size}", f"GFLOPs at {size} (2 x MAC)", "activations, MB"]
     return [header] + [
         [
@@ -69,12 +70,13 @@ def conditions(facts: Mapping[str, Any]) -> str:
     """What has to be known to read the numbers."""
     asked = facts["settings"]
     return (
-        f"{asked['image_size']} px on {asked['device']}, {asked['threads']} threads, {asked['rounds']} interleaved "
-        f"rounds in one process, {asked['warm_up']} warm-up calls of each before. BatchNorm folded into convolutions. "
-        "The network alone, without letterbox and suppression, unless the way says detect: raw maps, boxes and "
-        "suppression on a validation photo of the run. The norms of a preset got the statistics of random patches. "
-        "Largest difference: of a raw value from eager PyTorch, a map off by half of its root mean square a failure; "
-        "that of Faster R-CNN includes the order of its regions. Ratios are taken within a round; median (quartiles). "
+        f"{size_text(asked['image_size'])} on {asked['device']}, {asked['threads']} threads, {asked['rounds']} "
+        f"interleaved rounds in one process, {asked['warm_up']} warm-up calls of each before. BatchNorm folded into "
+        "convolutions. The network alone, without letterbox and suppression, unless the way says detect: raw maps, "
+        "boxes and suppression on a validation image of the run. The norms of a preset got the statistics of random "
+        "patches. Largest difference: of a raw value from eager PyTorch, a map off by half of its root mean square a "
+        "failure; that of Faster R-CNN includes the order of its regions. Ratios are taken within a round; median "
+        "(quartiles). "
         "Activations: the most bytes that eager tensors hold at one moment, batch 1, weights apart."
     )
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from lightdet.ops.grid import ImageSize, height_width
+
 MEGABYTE = 1_000_000  # bytes
 
 
@@ -17,10 +19,11 @@ class ImageCache:
     A worker that is spawned instead of forked starts without a cache.
     """
 
-    def __init__(self, count: int, image_size: int, limit_bytes: int, channels: int = 3) -> None:
-        self.image_bytes = image_size * image_size * channels
+    def __init__(self, count: int, image_size: ImageSize, limit_bytes: int, channels: int = 3) -> None:
+        height, width = height_width(image_size)
+        self.image_bytes = height * width * channels
         self.places = min(count, max(0, limit_bytes) // self.image_bytes)
-        self._images = shared_zeros((self.places, image_size, image_size, channels))
+        self._images = shared_zeros((self.places, height, width, channels))
         self._filled = shared_zeros((self.places,))
 
     @property
@@ -34,7 +37,7 @@ class ImageCache:
         return int(np.count_nonzero(self._filled))
 
     def get(self, index: int) -> np.ndarray | None:
-        """The image (S, S, channels) uint8, read-only, or None when it is not kept (yet)."""
+        """The image (H, W, channels) uint8, read-only, or None when it is not kept (yet)."""
         if index >= self.places or not self._filled[index]:
             return None
         image: np.ndarray = self._images[index]

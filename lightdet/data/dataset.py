@@ -16,13 +16,14 @@ from lightdet.data.augment.sample import Sample
 from lightdet.data.cache import ImageCache, shared_zeros
 from lightdet.data.image import original_size, read_mask
 from lightdet.data.record import Record, read_pixels
+from lightdet.ops.grid import ImageSize
 from lightdet.ops.letterbox import boxes_to_input, letterbox_image, letterbox_mask, place
 
 
 class LetterboxedImages:
     """The letterboxed images of a split, as they are: the source of augmentations."""
 
-    def __init__(self, records: Sequence[Record], image_size: int, cache: ImageCache, channels: int = 3) -> None:
+    def __init__(self, records: Sequence[Record], image_size: ImageSize, cache: ImageCache, channels: int = 3) -> None:
         self.records = list(records)
         self.image_size = image_size
         self.channels = channels
@@ -48,7 +49,7 @@ class LetterboxedImages:
         return Sample(image, self._boxes[index], record.box_labels, self._mask(index))
 
     def _mask(self, index: int) -> np.ndarray | None:
-        """(S, S) uint8, input px, of an image that is annotated by a mask; read anew each time."""
+        """(H, W) uint8, input px, of an image that is annotated by a mask; read anew each time."""
         annotation = self.records[index].annotation
         if not isinstance(annotation, Mask):
             return None
@@ -85,7 +86,7 @@ class ImageDataset(Dataset[tuple[np.ndarray, Target]]):
         return len(self.images)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, Target]:
-        """(S, S, channels) uint8 and its target in the same frame."""
+        """(H, W, channels) uint8 and its target in the same frame."""
         epoch, copy = key
         index = copy % len(self.images)
         if self.augment is None:

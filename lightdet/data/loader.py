@@ -74,7 +74,7 @@ class BatchLoader:
 
 
 def collate(samples: list[tuple[np.ndarray, Target]]) -> Batch:
-    """Images (S, S, C) uint8 -> (B, C, S, S) uint8, in channels-last memory format.
+    """Images (H, W, C) uint8 -> (B, C, H, W) uint8, in channels-last memory format.
 
     Workers send them through shared memory, of which a container has little; `Batch.to` makes them float32.
     """

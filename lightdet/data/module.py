@@ -19,6 +19,7 @@ from lightdet.data.dataset import ImageDataset, LetterboxedImages
 from lightdet.data.loader import BatchLoader, Position
 from lightdet.data.record import CHANNELS, Reader, Record, require_kind, with_bits
 from lightdet.data.sampler import EpochBatchSampler
+from lightdet.ops.grid import ImageSize, height_width
 
 MOST_WORKERS = 8
 Sampling = Callable[[Sequence[np.ndarray]], np.ndarray]  # labels of each image -> how often it comes in an epoch
@@ -43,7 +44,7 @@ class ImageData(LightningDataModule):
         self,
         reader: Reader,
         augment: Pipeline | None,
-        image_size: int,
+        image_size: ImageSize,
         batch_size: int,
         num_workers: int | str,
         cache_megabytes: int,
@@ -57,7 +58,7 @@ class ImageData(LightningDataModule):
         if num_workers == "auto":
             num_workers = min(MOST_WORKERS, torch.get_num_threads()) if torch.cuda.is_available() else 0
         for name, value, least in (
-            ("image_size", image_size, 1),
+            *(("image_size", side, 1) for side in _sides(image_size)),
             ("data.batch_size", batch_size, 1),
             ("data.num_workers", num_workers, 0),
             ("data.cache_megabytes", cache_megabytes, 0),
@@ -96,10 +97,12 @@ class ImageData(LightningDataModule):
         return len(self.classes)
 
     @property
-    def trained_size(self) -> int:
-        """Side of the images that are trained on, px: with windows, theirs."""
+    def trained_size(self) -> ImageSize:
+        """Size of the images that are trained on, px: with windows, theirs."""
         window = None if self.augment is None else self.augment.window
-        return self.image_size if window is None else window.width(self.image_size)
+        if window is None:
+            return self.image_size
+        return [window.side(side) for side in height_width(self.image_size)]
 
     def setup(self, stage: str | None = None) -> None:
         """Read the records, once. Raises LightdetError for unusable data."""
@@ -207,3 +210,8 @@ class ImageData(LightningDataModule):
         loop = self.trainer.fit_loop
         epoch: int = loop.epoch_progress.current.processed  # type: ignore[attr-defined]
         return epoch, loop.epoch_loop.batch_progress.current.ready
+
+
+def _sides(image_size: object) -> Sequence[object]:
+    """The sides that a setting names: one, or two."""
+    return image_size if isinstance(image_size, Sequence) and not isinstance(image_size, str) else [image_size]

@@ -16,6 +16,7 @@ from lightdet.data.record import Record, Splits
 from lightdet.doctor.findings import Finding, ImageFacts, InputBoxes
 from lightdet.ops.anchors import POOR_RECALL
 from lightdet.ops.boxes import pairwise_iou
+from lightdet.ops.grid import COARSEST, ImageSize, height_width, plain_size
 
 SMALLEST_SIDE = 2.0  # px, input frame; below this nothing is left of an object after the first two convolutions
 LARGEST_INPUT = 2048  # px; where more would be needed, cutting images into tiles is the better advice
@@ -179,7 +180,7 @@ def check_bits(records: Iterable[Record], brightest: Mapping[Path, int]) -> list
     return found
 
 
-def check_sizes(boxes: InputBoxes, classes: Sequence[str], image_size: int) -> list[Finding]:
+def check_sizes(boxes: InputBoxes, classes: Sequence[str], image_size: ImageSize) -> list[Finding]:
     """Boxes too small to be learned at this input size."""
     short, labels = boxes.sizes.min(axis=1, initial=math.inf), boxes.labels
     tiny = short < SMALLEST_SIDE
@@ -187,12 +188,16 @@ def check_sizes(boxes: InputBoxes, classes: Sequence[str], image_size: int) -> l
     for label in np.unique(labels[tiny]):
         some = tiny & (labels == label)
         where = tuple(dict.fromkeys(image for image, small in zip(boxes.images, some, strict=True) if small))
-        needed = math.ceil(SMALLEST_SIDE / short[some].min() * image_size / 32) * 32
-        advice = f"image_size={needed} would show them" if needed <= LARGEST_INPUT else "cut the images into tiles"
+        wanted = SMALLEST_SIDE / short[some].min()
+        needed = [math.ceil(wanted * side / COARSEST) * COARSEST for side in height_width(image_size)]
+        setting = needed[0] if isinstance(image_size, int) else needed
+        advice = (
+            f"image_size={setting} would show them" if max(needed) <= LARGEST_INPUT else "cut the images into tiles"
+        )
         of_all = int((labels == label).sum())
         text = (
             f"{classes[label]}: {some.sum():,} of {of_all:,} boxes are less than {SMALLEST_SIDE:g} px wide or high "
-            f"at image_size={image_size} and cannot be learned; {advice} ({_some(where)})"
+            f"at image_size={plain_size(image_size)} and cannot be learned; {advice} ({_some(where)})"
         )
         found.append(Finding("warning", "unlearnable boxes", text, where))
     return found

@@ -14,7 +14,7 @@ from lightdet.data.labels import DatasetError
 from lightdet.data.record import Reader
 from lightdet.doctor.examine import examine
 from lightdet.doctor.report import print_problems, print_report, write_report
-from lightdet.ops.grid import check_image_size
+from lightdet.ops.grid import check_image_size, plain_size
 
 
 def run_doctor(cfg: DictConfig, as_json: bool = False) -> int:
@@ -24,7 +24,7 @@ def run_doctor(cfg: DictConfig, as_json: bool = False) -> int:
     """
     try:
         check_image_size(cfg.image_size)
-        examination = examine(_make_reader(cfg), cfg.image_size, bits=cfg.data.get("bits"))
+        examination = examine(_make_reader(cfg), plain_size(cfg.image_size), bits=cfg.data.get("bits"))
     except DatasetError as error:
         return print_problems(error.problems, as_json)
     except LightdetError as error:

@@ -23,13 +23,14 @@ from lightdet.doctor.checks import (
 )
 from lightdet.doctor.findings import Examination, Finding, ImageFacts, InputBoxes
 from lightdet.ops.anchors import DEFAULT_ANCHORS, reachable
+from lightdet.ops.grid import ImageSize
 
 QUICK_SAMPLE = 500  # images whose headers the quick check opens
 QUICK_DECODED = 32  # of those with more than 8 bits per channel
 
 
 def examine(
-    reader: Reader, image_size: int, anchors: Sequence[Any] | np.ndarray | None = None, bits: int | None = None
+    reader: Reader, image_size: ImageSize, anchors: Sequence[Any] | np.ndarray | None = None, bits: int | None = None
 ) -> Examination:
     """Read and decode everything once, with `bits` as training does.
 
@@ -66,7 +67,7 @@ def examine(
 
 
 def quick_check(
-    records_by_split: Splits, classes: Sequence[str], image_size: int, kind: type | None = Boxes
+    records_by_split: Splits, classes: Sequence[str], image_size: ImageSize, kind: type | None = Boxes
 ) -> list[str]:
     """What a few hundred headers say before a training; a few images of more than 8 bits are decoded.
 

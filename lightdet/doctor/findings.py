@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 
 from lightdet.data.record import Record, Splits
+from lightdet.ops.grid import ImageSize
+from lightdet.ops.letterbox import input_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,14 @@ class InputBoxes:
     images: tuple[str, ...]  # N image ids
 
     @staticmethod
-    def of(records: Iterable[Record], original_sizes: Mapping[Path, tuple[int, int]], image_size: int) -> "InputBoxes":
+    def of(
+        records: Iterable[Record], original_sizes: Mapping[Path, tuple[int, int]], image_size: ImageSize
+    ) -> "InputBoxes":
         """`original_sizes`: height and width in px; records of unknown size are left out."""
         known = [record for record in records if record.path in original_sizes]
         sizes, labels, images = [np.zeros((0, 2))], [np.zeros(0, np.int64)], list[str]()
         for record in known:
-            scale = image_size / max(original_sizes[record.path])
+            scale = input_scale(*original_sizes[record.path], image_size)
             sizes.append((record.boxes_xyxy[:, 2:] - record.boxes_xyxy[:, :2]) * scale)
             labels.append(record.box_labels)
             images += [record.image_id] * len(record.box_labels)
@@ -58,7 +62,7 @@ class Examination:
     """Everything that is known of a dataset after the doctor looked at it."""
 
     classes: tuple[str, ...]
-    image_size: int  # px
+    image_size: ImageSize  # px
     splits: Splits
     findings: tuple[Finding, ...]
     boxes: InputBoxes  # of all readable images

@@ -17,7 +17,7 @@ from lightdet.data.image import read_image
 from lightdet.data.record import Record
 from lightdet.doctor.checks import SMALLEST_SIDE, count_boxes
 from lightdet.doctor.findings import Examination
-from lightdet.ops.grid import STRIDES
+from lightdet.ops.grid import STRIDES, height_width, size_text
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D31", "#7B4FA3", "#4D4D4D", "#B8A800")
 SPLIT_SHADES = {"train": 1.0, "val": 0.55, "test": 0.3}  # opacity
@@ -78,7 +78,7 @@ def _draw_title(figure: Figure, examination: Examination, title: str) -> None:
         f"{name}: {len(records):,} images, {sum(len(r.box_labels) for r in records):,} boxes"
         for name, records in examination.splits.items()
     ]
-    facts = [*parts, f"{len(examination.classes)} classes", f"input {examination.image_size} px"]
+    facts = [*parts, f"{len(examination.classes)} classes", f"input {size_text(examination.image_size)}"]
     figure.text(0.025, 1 - 0.82 * inch, "   |   ".join(facts), fontsize=11, color=FAINT)
 
 
@@ -164,7 +164,7 @@ def _draw_sizes(axes: Axes, examination: Examination) -> None:
     chosen = np.random.default_rng(0).permutation(len(sizes))[:DOTS]
     colours = [_colour(int(label)) for label in labels[chosen]]
     low = max(min(1.5, float(sizes.min(initial=1.5))) * 0.8, 0.05)
-    high = examination.image_size * 1.15
+    high = max(height_width(examination.image_size)) * 1.15
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     _draw_limits(axes, low, high)
     axes.scatter(sizes[chosen, 0], sizes[chosen, 1], s=9, c=colours, alpha=0.55, linewidths=0, zorder=2)

@@ -13,7 +13,7 @@ from lightdet.core.table import to_text
 from lightdet.doctor.checks import SMALLEST_SIDE, count_boxes
 from lightdet.doctor.findings import Examination, Finding
 from lightdet.doctor.picture import draw_report
-from lightdet.ops.grid import STRIDES
+from lightdet.ops.grid import STRIDES, size_text
 
 SHOWN = 20  # findings, or problems, in the text; the JSON has them all
 
@@ -71,7 +71,7 @@ def _size_facts(examination: Examination, label: int) -> dict[str, Any]:
 def as_text(examination: Examination) -> str:
     """The report for a terminal."""
     facts = as_dict(examination)
-    lines = [f"{len(examination.classes)} classes, input {examination.image_size} px", ""]
+    lines = [f"{len(examination.classes)} classes, input {size_text(examination.image_size)}", ""]
     rows = [["split", "images", "without boxes", "boxes"]]
     rows += [
         [name, f"{s['images']:,}", f"{s['images_without_boxes']:,}", f"{s['boxes']:,}"]

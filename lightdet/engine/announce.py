@@ -4,6 +4,7 @@ from omegaconf import DictConfig
 
 from lightdet.engine.build import Parts
 from lightdet.engine.few_steps import few_steps
+from lightdet.ops.grid import size_text
 from lightdet.runs.folder import RunFolder
 
 
@@ -12,7 +13,7 @@ def announce(cfg: DictConfig, parts: Parts, cost: dict[str, float], machine: str
     data, model = parts.data, parts.model
     counts = ", ".join(f"{len(records)} {name}" for name, records in data.records.items())
     lines = {
-        "model": f"{cost['parameters']:,} parameters, {cost['gflops']:.2f} GFLOPs at {cfg.image_size} px",
+        "model": f"{cost['parameters']:,} parameters, {cost['gflops']:.2f} GFLOPs at {size_text(cfg.image_size)}",
         **model.notes(),
         "data": "; ".join(filter(None, (f"{counts} images, {data.num_classes} classes", parts.prepared))),
         "training": f"{cfg.trainer.max_epochs} epochs on {machine}, {batch_text(cfg)}, seed {cfg.seed}",

@@ -18,6 +18,7 @@ from lightdet.config.tree import lies_in
 from lightdet.core.errors import LightdetError
 from lightdet.model.contract import Model
 from lightdet.nn.pretrained import weights_follow
+from lightdet.ops.grid import ImageSize, plain_size
 from lightdet.runs.folder import RunFolder
 
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -30,7 +31,7 @@ class LoadedRun:
 
     model: Model
     classes: tuple[str, ...]
-    image_size: int  # px
+    image_size: ImageSize  # px
     config: DictConfig
     epoch: int  # of the checkpoint, 0-based
 
@@ -98,7 +99,7 @@ def load_run(run_path: Path, checkpoint: str = "best", device: str = "cpu", over
     classes = tuple(config.classes)
     model = build_model(config, len(classes), fetch=False)
     epoch = load_weights(model, folder.checkpoints / (BEST if checkpoint == "best" else LAST), device)
-    return LoadedRun(model.to(device).eval(), classes, int(config.image_size), config, epoch)
+    return LoadedRun(model.to(device).eval(), classes, plain_size(config.image_size), config, epoch)
 
 
 def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:

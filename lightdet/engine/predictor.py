@@ -10,13 +10,16 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from lightdet.core.errors import demand_share
+from lightdet.core.errors import LightdetError, demand_share
 from lightdet.core.named import named
+from lightdet.data.image import as_channels
 from lightdet.engine.load import load_run
 from lightdet.engine.result import Result, ResultSettings
 from lightdet.engine.sources import ImageLike, Original, originals
 from lightdet.model.contract import Model
 from lightdet.model.folded import folded
+from lightdet.nn.inputs import in_channels
+from lightdet.ops.grid import ImageSize, height_width, size_text
 from lightdet.ops.letterbox import letterbox_image
 from lightdet.runs.folder import RunFolder
 
@@ -52,7 +55,7 @@ class Predictor:
         self,
         model: Model,
         classes: Sequence[str],
-        image_size: int,
+        image_size: ImageSize,
         threshold: float = DEFAULT_THRESHOLD,
         overlap: float = DEFAULT_OVERLAP,
         bits: int | None = None,
@@ -66,7 +69,13 @@ class Predictor:
         demand_share("overlap", overlap)
         self.model = model
         self.classes = tuple(classes)
-        self.image_size = image_size  # px, side of the network input
+        self.image_size = image_size  # px, of the network input
+        self.channels = in_channels(getattr(model, "network", None))
+        if self.channels not in (1, 3):
+            raise LightdetError(
+                f"channels={self.channels}: this model compares an image with its reference, and there is none here; "
+                "measure it on a dataset with `lightdet evaluate`"
+            )
         self.threshold = threshold
         self.overlap = overlap
         self.bits = bits
@@ -88,8 +97,8 @@ class Predictor:
     @torch.inference_mode()
     def warm_up(self) -> None:
         """Run the model on a grey image: the first call takes longer than all others."""
-        grey = torch.full((1, 3, self.image_size, self.image_size), 0.5, device=self.device)
-        self.model.predict(grey)
+        shape = (1, self.channels, *height_width(self.image_size))
+        self.model.predict(torch.full(shape, 0.5, device=self.device))
 
     @torch.inference_mode()
     def predict(self, original: Original, watch: Stopwatch) -> Result:
@@ -97,7 +106,7 @@ class Predictor:
         with watch.step("read"):
             pixels = original.pixels
         with watch.step("letterbox", self.device):
-            placed, letterbox = letterbox_image(pixels, self.image_size)
+            placed, letterbox = letterbox_image(as_channels(pixels, self.channels), self.image_size)
             batch = torch.from_numpy(placed).to(self.device).permute(2, 0, 1)[None].float() / 255
         with watch.step("detect", self.device):
             (prediction,) = self.model.predict(batch)
@@ -106,8 +115,8 @@ class Predictor:
         )
 
     def __repr__(self) -> str:
-        classes = ", ".join(self.classes)
-        return f"<{type(self.model).__name__} at {self.image_size} px, score >= {self.threshold:.3g}: {classes}>"
+        classes, size = ", ".join(self.classes), size_text(self.image_size)
+        return f"<{type(self.model).__name__} at {size}, score >= {self.threshold:.3g}: {classes}>"
 
 
 def load_predictor(

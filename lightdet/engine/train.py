@@ -57,7 +57,8 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     data, model = parts.data, parts.model
     folder.beat()
     data.check_ranks(ranks)
-    for warning in (*doubts_of(data.reader), *quick_check(data.records, data.classes, cfg.image_size)):
+    found = quick_check(data.records, data.classes, cfg.image_size, model.annotation)
+    for warning in (*doubts_of(data.reader), *found):
         print(f"  data       {warning}")
     folder.beat()
     choice = _precision(cfg, device, folder)

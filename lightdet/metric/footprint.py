@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lightdet.nn.inputs import blank_image
-from lightdet.ops.grid import ImageSize
+from lightdet.ops.grid import ImageSize, plain_size
 
 
 def footprint(network: nn.Module, image_size: ImageSize) -> dict[str, Any]:
@@ -26,5 +26,5 @@ def footprint(network: nn.Module, image_size: ImageSize) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "macs": flops // 2,
         "gflops": flops / 1e9,
-        "image_size": image_size if isinstance(image_size, int) else list(image_size),
+        "image_size": plain_size(image_size),
     }

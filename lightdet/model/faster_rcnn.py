@@ -21,6 +21,7 @@ from lightdet.model.region_align import RegionAlign
 from lightdet.model.torchvision import TorchvisionNetwork, load_pretrained, without_background
 from lightdet.nn.float32 import in_float32
 from lightdet.nn.mode import in_mode
+from lightdet.ops.grid import ImageSize, square_side
 
 BACKBONE_LAYERS = 5  # all of them are trained
 
@@ -39,8 +40,9 @@ class FasterRcnn(TorchvisionNetwork):
     any_order = True  # of the regions: with another rounding they are ranked otherwise, and no map is wrong for it
 
     def __init__(
-        self, num_classes: int, image_size: int, proposals: int = 1000, pretrained_backbone: bool = False
+        self, num_classes: int, image_size: ImageSize, proposals: int = 1000, pretrained_backbone: bool = False
     ) -> None:
+        side = square_side(image_size, type(self).__name__)
         backbone = resnet_fpn_backbone(
             backbone_name="resnet50", weights=None, norm_layer=nn.BatchNorm2d, trainable_layers=BACKBONE_LAYERS
         )
@@ -50,8 +52,8 @@ class FasterRcnn(TorchvisionNetwork):
             FasterRCNN(
                 backbone,
                 num_classes + 1,
-                min_size=image_size,
-                max_size=image_size,
+                min_size=side,
+                max_size=side,
                 rpn_post_nms_top_n_test=proposals,
                 box_roi_pool=RegionAlign(featmap_names=["0", "1", "2", "3"], output_size=7, sampling_ratio=2),
             )

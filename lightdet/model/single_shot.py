@@ -17,6 +17,7 @@ from torchvision.ops import box_iou
 
 from lightdet.model.torchvision import TorchvisionNetwork, without_background
 from lightdet.ops.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from lightdet.ops.grid import ImageSize, square_side
 
 
 class SingleShot(TorchvisionNetwork):
@@ -32,22 +33,23 @@ class SingleShot(TorchvisionNetwork):
         head: nn.Module,
         default_boxes: DefaultBoxGenerator,
         num_classes: int,
-        image_size: int,
+        image_size: ImageSize,
         image_mean: Sequence[float] | None = None,
         image_std: Sequence[float] | None = None,
     ) -> None:
+        side = square_side(image_size, type(self).__name__)
         super().__init__(
             SSD(
                 extractor,
                 default_boxes,
-                (image_size, image_size),
+                (side, side),
                 num_classes + 1,
                 image_mean=image_mean,
                 image_std=image_std,
                 head=head,
             )
         )
-        self.image_size = image_size
+        self.image_size = side
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps = list(self.model.backbone(self.as_image_list(images).tensors).values())

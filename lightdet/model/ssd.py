@@ -17,6 +17,7 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from lightdet.model.single_shot import SingleShot
 from lightdet.model.torchvision import load_pretrained
+from lightdet.ops.grid import ImageSize
 
 CHANNELS = [512, 1024, 512, 256, 256, 256]
 RATIOS = [[2], [2, 3], [2, 3], [2, 3], [2], [2]]
@@ -27,7 +28,7 @@ CAFFE_MEAN = (0.48235, 0.45882, 0.40784)  # with the standard deviation 1 / 255:
 class Ssd(SingleShot):
     """Default boxes per cell 4, 6, 6, 6, 4, 4 on six maps; strides 8 to 64, then two maps of few cells."""
 
-    def __init__(self, num_classes: int, image_size: int, pretrained_backbone: bool = False) -> None:
+    def __init__(self, num_classes: int, image_size: ImageSize, pretrained_backbone: bool = False) -> None:
         vgg = _vgg()
         if pretrained_backbone:
             load_pretrained(vgg, VGG16_Weights.IMAGENET1K_FEATURES, prefix="features.")

@@ -17,6 +17,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.model.single_shot import SingleShot
 from lightdet.model.torchvision import load_pretrained
 from lightdet.nn.blocks import batch_norm
+from lightdet.ops.grid import ImageSize
 
 EXPANDED = 14  # the layer of MobileNetV2 (block 13) whose expansion is the last thing at stride 16
 EXTRA = ((512, 0.2), (256, 0.25), (256, 0.5), (64, 0.25))  # channels, expansion
@@ -32,7 +33,7 @@ class SsdliteMobilenetV2(SingleShot):
     linear bottleneck's shift would be lost on maps of one cell.
     """
 
-    def __init__(self, num_classes: int, image_size: int, pretrained_backbone: bool = False) -> None:
+    def __init__(self, num_classes: int, image_size: ImageSize, pretrained_backbone: bool = False) -> None:
         mobilenet = MobileNetV2().features
         if pretrained_backbone:
             load_pretrained(mobilenet, MobileNet_V2_Weights.IMAGENET1K_V1, prefix="features.")

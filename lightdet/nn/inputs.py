@@ -7,7 +7,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.ops.grid import ImageSize, height_width
 
 
-def in_channels(network: nn.Module) -> int:
+def in_channels(network: object) -> int:
     """Channels of the images that a network takes: those that it names, or the three of RGB."""
     channels = getattr(network, "in_channels", 3)
     return channels if isinstance(channels, int) else 3

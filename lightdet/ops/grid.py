@@ -44,6 +44,19 @@ def height_width(image_size: ImageSize) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def plain_size(image_size: ImageSize) -> ImageSize:
+    """The same as a number or a list of two, also where it comes from a configuration."""
+    return image_size if isinstance(image_size, int) else list(height_width(image_size))
+
+
+def square_side(image_size: ImageSize, model: str) -> int:
+    """The side, px, of a square input. Raises LightdetError for another input, which that model does not take."""
+    height, width = height_width(image_size)
+    if height != width:
+        raise LightdetError(f"image_size={[height, width]}: {model} takes square images alone; give one side")
+    return height
+
+
 def size_text(image_size: ImageSize) -> str:
     """320 -> "320 px", [256, 320] -> "256 x 320 px" (height x width)."""
     return " x ".join(map(str, dict.fromkeys(height_width(image_size)))) + " px"

@@ -1,4 +1,4 @@
-"""Placing an image into a square input without distortion, and mapping boxes back."""
+"""Placing an image into the input without distortion, and mapping boxes back."""
 
 import cv2
 import numpy as np
@@ -6,52 +6,58 @@ from torch import Tensor
 
 from lightdet.core.types import Letterbox
 from lightdet.ops.boxes import clip
+from lightdet.ops.grid import ImageSize, height_width
 
 PADDING_GREY = 114  # the grey level of the border, 0..255
 
 
-def place(original_height: int, original_width: int, image_size: int) -> Letterbox:
-    """Where an image of that size (px) lies in the input: its longer side is `image_size` px, and it is centred."""
+def input_scale(original_height: int, original_width: int, image_size: ImageSize) -> float:
+    """Input px per original px with which an image just fits into the input."""
+    height, width = height_width(image_size)
+    return min(height / original_height, width / original_width)
+
+
+def place(original_height: int, original_width: int, image_size: ImageSize) -> Letterbox:
+    """Where an image of that size (px) lies in the input: as large as fits, and centred."""
     height, width = _scaled_size(original_height, original_width, image_size)
-    top, left = (image_size - height) // 2, (image_size - width) // 2
+    input_height, input_width = height_width(image_size)
     return Letterbox(
         scale_x=width / original_width,
         scale_y=height / original_height,
-        left=float(left),
-        top=float(top),
+        left=float((input_width - width) // 2),
+        top=float((input_height - height) // 2),
         original_height=original_height,
         original_width=original_width,
     )
 
 
-def letterbox_image(image: np.ndarray, image_size: int) -> tuple[np.ndarray, Letterbox]:
-    """Scale an image (H, W, C) uint8 so that its longer side is `image_size` px, and pad it to a square with grey."""
-    original_height, original_width = image.shape[:2]
-    placed = place(original_height, original_width, image_size)
-    smooth = cv2.INTER_AREA if image_size < max(original_height, original_width) else cv2.INTER_LINEAR
-    return _scaled_and_padded(image, image_size, smooth, PADDING_GREY), placed
+def letterbox_image(image: np.ndarray, image_size: ImageSize) -> tuple[np.ndarray, Letterbox]:
+    """Scale an image (H, W, C) uint8 so that it just fits into `image_size` px, and pad it to that size with grey."""
+    height, width = image.shape[:2]
+    smooth = cv2.INTER_AREA if input_scale(height, width, image_size) < 1 else cv2.INTER_LINEAR
+    return _scaled_and_padded(image, image_size, smooth, PADDING_GREY), place(height, width, image_size)
 
 
-def letterbox_mask(mask: np.ndarray, image_size: int) -> np.ndarray:
-    """(H, W) uint8 -> (S, S): placed as `letterbox_image` places its image, by nearest neighbours, padded with 0."""
+def letterbox_mask(mask: np.ndarray, image_size: ImageSize) -> np.ndarray:
+    """(H, W) uint8 -> input size: placed as `letterbox_image` places its image, by nearest neighbours, padded by 0."""
     return _scaled_and_padded(mask, image_size, cv2.INTER_NEAREST_EXACT, 0)
 
 
-def _scaled_and_padded(image: np.ndarray, image_size: int, interpolation: int, padding: int) -> np.ndarray:
-    original_height, original_width = image.shape[:2]
-    height, width = _scaled_size(original_height, original_width, image_size)
-    if (height, width) != (original_height, original_width):
+def _scaled_and_padded(image: np.ndarray, image_size: ImageSize, interpolation: int, padding: int) -> np.ndarray:
+    height, width = _scaled_size(image.shape[0], image.shape[1], image_size)
+    if (height, width) != image.shape[:2]:
         image = resized(image, height, width, interpolation)
-    if (height, width) != (image_size, image_size):
-        canvas = np.full((image_size, image_size, *image.shape[2:]), padding, dtype=np.uint8)
-        top, left = (image_size - height) // 2, (image_size - width) // 2
+    input_height, input_width = height_width(image_size)
+    if (height, width) != (input_height, input_width):
+        canvas = np.full((input_height, input_width, *image.shape[2:]), padding, dtype=np.uint8)
+        top, left = (input_height - height) // 2, (input_width - width) // 2
         canvas[top : top + height, left : left + width] = image
         image = canvas
     return image
 
 
-def _scaled_size(original_height: int, original_width: int, image_size: int) -> tuple[int, int]:
-    scale = image_size / max(original_height, original_width)
+def _scaled_size(original_height: int, original_width: int, image_size: ImageSize) -> tuple[int, int]:
+    scale = input_scale(original_height, original_width, image_size)
     return max(1, round(original_height * scale)), max(1, round(original_width * scale))
 
 

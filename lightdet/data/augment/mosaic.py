@@ -16,7 +16,7 @@ class Mosaic:
     """Four images around a random meeting point, at the size of one.
 
     `probability` of a mosaic for an image; `closing_epochs`: the last epochs of a training go without; `scale`: range
-    of the four images' size in the mosaic; `centre`: range of the meeting point, as a share of the image's side;
+    of the four images' size in the mosaic; `centre`: range of the meeting point, as a share of the image's sides;
     `min_visible`, `min_side` (px): which boxes stay, see `cut_boxes`.
     """
 
@@ -46,18 +46,20 @@ class Mosaic:
             return None
         indices = [index, *generator.integers(len(source), size=3).tolist()]
         samples = [source.sample(each) for each in indices]
-        side = samples[0].image.shape[0]
-        scaled_side = max(1, round(side * generator.uniform(self.scale[0], self.scale[1])))
-        meet_x, meet_y = (round(side * share) for share in generator.uniform(self.centre[0], self.centre[1], size=2))
+        height, width = samples[0].image.shape[:2]
+        scale = generator.uniform(self.scale[0], self.scale[1])
+        scaled = max(1, round(height * scale)), max(1, round(width * scale))
+        share_x, share_y = generator.uniform(self.centre[0], self.centre[1], size=2)
+        meet_x, meet_y = round(width * share_x), round(height * share_y)
         canvas = np.full(samples[0].image.shape, PADDING_GREY, dtype=np.uint8)
         corners = [
             (0, 0, meet_x, meet_y),
-            (meet_x, 0, side, meet_y),
-            (0, meet_y, meet_x, side),
-            (meet_x, meet_y, side, side),
+            (meet_x, 0, width, meet_y),
+            (0, meet_y, meet_x, height),
+            (meet_x, meet_y, width, height),
         ]
         placed = [
-            self._place(canvas, sample, corner, (meet_x, meet_y), scaled_side, generator)
+            self._place(canvas, sample, corner, (meet_x, meet_y), scaled, generator)
             for sample, corner in zip(samples, corners, strict=True)
         ]
         return Sample(
@@ -72,18 +74,20 @@ class Mosaic:
         sample: Sample,
         tile: tuple[int, int, int, int],
         meeting_point: tuple[int, int],
-        scaled_side: int,
+        scaled: tuple[int, int],
         generator: np.random.Generator,
     ) -> Sample:
-        """Draw a window of `sample`, scaled, into the tile (left, top, right, bottom; px) and return its boxes there.
+        """Draw a window of `sample` into the tile (left, top, right, bottom; px) and return its boxes there.
 
-        An image smaller than the tile touches the meeting point and leaves the rest of the tile grey.
+        `scaled`: height and width, px, to which the sample is brought first. An image smaller than the tile touches the
+        meeting point and leaves the rest of the tile grey.
         """
-        (from_x, left, width), (from_y, top, height) = (
-            _window(tile[axis], tile[axis + 2], meeting_point[axis], scaled_side, generator) for axis in (0, 1)
-        )
-        image = resized(sample.image, scaled_side, scaled_side, cv2.INTER_LINEAR)
-        boxes = sample.boxes_xyxy * np.float32(scaled_side / sample.image.shape[0])
+        scaled_height, scaled_width = scaled
+        from_x, left, width = _window(tile[0], tile[2], meeting_point[0], scaled_width, generator)
+        from_y, top, height = _window(tile[1], tile[3], meeting_point[1], scaled_height, generator)
+        image = resized(sample.image, scaled_height, scaled_width, cv2.INTER_LINEAR)
+        factors = scaled_width / sample.image.shape[1], scaled_height / sample.image.shape[0]
+        boxes = sample.boxes_xyxy * np.asarray([*factors, *factors], dtype=np.float32)
         window = part(Sample(image, boxes, sample.labels), from_x, from_y, width, height)
         canvas[top : top + height, left : left + width] = window.image
         inside = cut_boxes(window, self.min_visible, self.min_side)

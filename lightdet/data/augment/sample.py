@@ -10,10 +10,10 @@ import numpy as np
 class Sample:
     """Pixels and ground truth in the same frame. The arrays may be views of a cache: never write into them."""
 
-    image: np.ndarray  # (S, S, channels) uint8
+    image: np.ndarray  # (H, W, channels) uint8
     boxes_xyxy: np.ndarray  # (N, 4) float32, px, frame of `image`
     labels: np.ndarray  # (N,) int64
-    mask: np.ndarray | None = None  # (S, S) uint8, of an image that is annotated by one
+    mask: np.ndarray | None = None  # (H, W) uint8, of an image that is annotated by one
 
 
 class Source(Protocol):

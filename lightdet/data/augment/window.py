@@ -8,9 +8,9 @@ from lightdet.ops.grid import COARSEST
 
 
 class Window:
-    """A square window at a random place, without scaling; validation and use see whole images.
+    """A window at a random place, without scaling; validation and use see whole images.
 
-    `share`: side of the window as a share (0..1] of the image's side, rounded to a multiple of the coarsest stride.
+    `share`: sides of the window as a share (0..1] of the image's sides, rounded to multiples of the coarsest stride.
     A network of convolutions does not mind that it is used at another size than it is trained at.
     `min_visible`, `min_side` (px): which boxes stay, see `cut_boxes`. Raises LightdetError for another share.
     """
@@ -26,17 +26,17 @@ class Window:
         """`source`, seen through windows whose places `generator` draws."""
         return _Windowed(self, source, generator)
 
-    def width(self, side: int) -> int:
-        """Side of the windows, px, of images of `side` px."""
-        step = COARSEST
-        return min(side, max(step, round(side * self.share / step) * step))
+    def side(self, side: int) -> int:
+        """Side of the windows, px, along a side of `side` px of the images."""
+        return min(side, max(COARSEST, round(side * self.share / COARSEST) * COARSEST))
 
     def cut(self, sample: Sample, generator: np.random.Generator) -> Sample:
-        """(S, S, C) and its boxes -> (W, W, C) and the boxes in it, in the window's px."""
-        side = sample.image.shape[0]
-        width = self.width(side)
-        left, top = generator.integers(side - width + 1, size=2).tolist()
-        return cut_boxes(part(sample, left, top, width, width), self.min_visible, self.min_side)
+        """The part of a sample in a window: an image (H, W, C) gets smaller, and boxes are in the window's px."""
+        height, width = sample.image.shape[:2]
+        window_height, window_width = self.side(height), self.side(width)
+        left = int(generator.integers(width - window_width + 1))
+        top = int(generator.integers(height - window_height + 1))
+        return cut_boxes(part(sample, left, top, window_width, window_height), self.min_visible, self.min_side)
 
 
 class _Windowed:

@@ -10,6 +10,7 @@ import sys
 from lightdet.config.saved import read_config
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json
+from lightdet.ops.grid import plain_size
 from lightdet.runs.folder import RunFolder
 
 FILE_NAME = "latency.json"
@@ -39,13 +40,14 @@ def main(path: str, rounds: int, threads: int) -> None:
     from lightdet.benchmark.measure import interleaved, spread
     from lightdet.engine.load import build_model
     from lightdet.model.folded import folded
+    from lightdet.nn.inputs import blank_image
 
     torch.set_num_threads(threads)
     config = read_config(RunFolder(path).config_path)
     model = folded(build_model(config, len(config.classes), fetch=False), config.image_size)
-    images = torch.rand(1, 3, config.image_size, config.image_size)
+    images = torch.rand(blank_image(model.network, config.image_size).shape)
     times = interleaved({"eager": eager(model.network, images, threads).call}, rounds)["eager"]
-    settings = {"image_size": config.image_size, "threads": threads, "rounds": rounds, "way": "eager"}
+    settings = {"image_size": plain_size(config.image_size), "threads": threads, "rounds": rounds, "way": "eager"}
     facts = {"ms": spread(times), "settings": settings, "machine": fingerprint(), "load": load()}
     write_json(RunFolder(path).path / FILE_NAME, facts)
 
