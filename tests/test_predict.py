@@ -80,7 +80,7 @@ def test_boxes_come_back_to_the_image(tmp_path: Path) -> None:
     assert box["box_xyxy"] == pytest.approx(BOX_ORIGINAL, abs=0.01)
 
 
-def test_one_place_gets_one_box_unless_all_are_asked_for(tmp_path: Path) -> None:
+def test_one_place_gets_one_box_unless_every_box_is_wanted(tmp_path: Path) -> None:
     class Twice(Stub):
         def predict(self, images: Tensor) -> list[Detections]:
             boxes = torch.tensor([[10.0, 20, 30, 40], [10, 20, 30, 38], [31, 20, 50, 40]])  # IoU .9, 0
@@ -129,10 +129,15 @@ def test_coco_results_are_read_by_the_reference_tool(tmp_path: Path) -> None:
     coco = pytest.importorskip("pycocotools.coco")
     run(save(tmp_path / "a.png"), tmp_path / "out", threshold=0.1)
     written = json.loads((tmp_path / "out/predictions.json").read_text())
-    truth = coco.COCO()
-    truth.dataset = {"images": written["images"], "categories": written["categories"], "annotations": [], "info": {}}
-    truth.createIndex()
-    assert len(truth.loadRes(str(tmp_path / "out/predictions.coco.json")).anns) == 2
+    ground_truth = coco.COCO()
+    ground_truth.dataset = {
+        "images": written["images"],
+        "categories": written["categories"],
+        "annotations": [],
+        "info": {},
+    }
+    ground_truth.createIndex()
+    assert len(ground_truth.loadRes(str(tmp_path / "out/predictions.coco.json")).anns) == 2
 
 
 def test_pictures_are_drawn_on_copies(tmp_path: Path) -> None:
@@ -197,7 +202,7 @@ def test_nothing_to_look_at_is_an_error(tmp_path: Path, source: str) -> None:
         find_images([str(tmp_path / source)], tmp_path / "out")
 
 
-def test_speed_is_told_per_step_with_the_threads(tmp_path: Path) -> None:
+def test_speed_is_printed_per_step_with_the_threads(tmp_path: Path) -> None:
     summary = run(save(tmp_path / "a.png"), tmp_path / "out")
     facts = summary.as_json()
     assert list(facts["median_ms"]) == ["read", "letterbox", "detect", "draw"]
