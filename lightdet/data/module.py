@@ -19,7 +19,7 @@ from lightdet.data.dataset import ImageDataset, LetterboxedImages
 from lightdet.data.loader import BatchLoader, Position
 from lightdet.data.record import CHANNELS, Reader, Record, require_kind, with_bits
 from lightdet.data.sampler import EpochBatchSampler
-from lightdet.ops.grid import ImageSize, height_width
+from lightdet.ops.grid import ImageSize
 
 MOST_WORKERS = 8
 Sampling = Callable[[Sequence[np.ndarray]], np.ndarray]  # labels of each image -> how often it comes in an epoch
@@ -102,7 +102,9 @@ class ImageData(LightningDataModule):
         window = None if self.augment is None else self.augment.window
         if window is None:
             return self.image_size
-        return [window.side(side) for side in height_width(self.image_size)]
+        if isinstance(self.image_size, int):
+            return window.side(self.image_size)
+        return [window.side(side) for side in self.image_size]
 
     def setup(self, stage: str | None = None) -> None:
         """Read the records, once. Raises LightdetError for unusable data."""
