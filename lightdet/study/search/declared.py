@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.score import Score
@@ -38,8 +37,8 @@ def main(folder: str, config_dir: str, words: Sequence[str]) -> None:
     from lightdet.engine.load import build_model
 
     cfg = compose_job(list(words), Path(config_dir) if config_dir else None)
-    model: Any = build_model(cfg, 1, fetch=False)
-    write_scores(RunFolder(folder), "", model.metric(("class",)).scores)
+    model = build_model(cfg, 1, fetch=False)
+    write_scores(RunFolder(folder), model.task, model.metric(("class",)).scores)
 
 
 if __name__ == "__main__":
