@@ -78,6 +78,9 @@ def test_a_training_is_heard_of_in_every_phase_and_while_it_is_measured_at_its_e
         room = fitting if name == "build_trainer" else training
         monkeypatch.setattr(room, name, watched(name, getattr(room, name)))
     monkeypatch.setattr(training, "evaluate", measured)
+    tracked: list[Any] = []
+    monkeypatch.setattr(training, "build_loggers", lambda cfg, _: tracked.append(cfg) or [])
     training.train(compose_config([*TINY, f"data.reader.cache={tmp_path}"]), folder)
     phases = ["quick_check", "_precision", "build_trainer", "load_weights", *["batch"] * 3, "plot_training"]
     assert listener.heard == [(phase, True) for phase in phases]
+    assert tracked[0].num_classes == len(tracked[0].classes) > 0  # trackers get what the data resolved

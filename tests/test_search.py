@@ -211,6 +211,7 @@ def test_scores_are_those_of_the_studys_runs_before_any_model_is_built(tmp_path:
     assert declared_scores(tmp_path, ["model=nothing"], None) == (ERROR_RATE,)
     with pytest.raises(LightdetError, match="model=nothing"):
         declared_scores(tmp_path / "empty", ["model=nothing"], None)
+    assert declared_scores(tmp_path / "empty", ["width=0.125"], None) == DETECTION_SCORES
 
 
 @pytest.mark.parametrize(
