@@ -29,7 +29,7 @@ from lightdet.benchmark.report import machine_line, markdown_table, ratio_cell
 from lightdet.core.errors import LightdetError
 
 EXPORT = EXPERIMENTS / "rivals" / "export.py"
-WAYS = {
+BACKENDS = {
     "ONNX Runtime, float32": onnx_call,
     "OpenVINO, float32": lambda *given: openvino_call(*given, "f32"),
     "OpenVINO, bfloat16": lambda *given: openvino_call(*given, "bf16"),
@@ -49,7 +49,7 @@ def main() -> None:
     facts = {
         "command": command(),
         **machine,
-        "ms": {f"{way}, {model}": spread(found) for (way, model), found in times.items()},
+        "ms": {f"{backend}, {model}": spread(found) for (backend, model), found in times.items()},
         "reasons": reasons,
     }
     parameters = {model: count for model, (_, count) in rows.items()}
@@ -104,16 +104,16 @@ def our_files(asked: argparse.Namespace, folder: Path) -> dict[str, tuple[Path, 
 def prepare(
     files: dict[str, Path], asked: argparse.Namespace
 ) -> tuple[dict[tuple[str, str], Call], dict[tuple[str, str], str]]:
-    """What can be timed, and why the rest cannot, by way and model."""
+    """What can be timed, and why the rest cannot, by backend and model."""
     images = patches(1, asked.image_size)
     calls: dict[tuple[str, str], Call] = {}
     reasons: dict[tuple[str, str], str] = {}
-    for way, load_file in WAYS.items():
+    for backend, load_file in BACKENDS.items():
         for model, path in files.items():
             try:
-                calls[way, model] = load_file(path, images, asked.threads)
+                calls[backend, model] = load_file(path, images, asked.threads)
             except (ImportError, LightdetError) as error:
-                reasons[way, model] = str(error)
+                reasons[backend, model] = str(error)
     return calls, reasons
 
 
@@ -127,14 +127,23 @@ def report(
     """The section as Markdown."""
     first = next(iter(parameters))
     cells: list[list[Any]] = [
-        ["model", "parameters", *(f"{way}: ms" for way in WAYS), *(f"{way}: ratio" for way in WAYS)]
+        [
+            "model",
+            "parameters",
+            *(f"{backend}: ms" for backend in BACKENDS),
+            *(f"{backend}: ratio" for backend in BACKENDS),
+        ]
     ]
     for model, count in parameters.items():
-        found = [times.get((way, model)) for way in WAYS]
+        found = [times.get((backend, model)) for backend in BACKENDS]
         milliseconds = [f"{spread(values)['median']:.1f}" if values else "-" for values in found]
         ratios = [
-            ratio_cell(paired_ratio(values, times[way, first])) if values and model != first else "1" if values else "-"
-            for way, values in zip(WAYS, found, strict=True)
+            ratio_cell(paired_ratio(values, times[backend, first]))
+            if values and model != first
+            else "1"
+            if values
+            else "-"
+            for backend, values in zip(BACKENDS, found, strict=True)
         ]
         cells.append([model, f"{count:,}", *milliseconds, *ratios])
     lines = [
@@ -146,7 +155,10 @@ def report(
         f"quartiles. {PLACEHOLDER_CLASSES} classes, BatchNorm folded, no suppression (yolo26n needs none), an image of "
         "random patches.",
     ]
-    lines += [f"{way}: {reason}." for way, reason in dict.fromkeys((way, words) for (way, _), words in reasons.items())]
+    lines += [
+        f"{backend}: {reason}."
+        for backend, reason in dict.fromkeys((backend, words) for (backend, _), words in reasons.items())
+    ]
     lines.append(machine_line(machine))
     return "\n\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Detectors measured beside each other: who takes part, what is counted, and what is said when a way fails."""
+"""Detectors measured beside each other: the candidates, what is counted, and the reason when a backend fails."""
 
 import copy
 import json
@@ -13,8 +13,8 @@ from tiny_datasets import write_voc
 from torch import Tensor, nn
 
 from lightdet.benchmark import command
-from lightdet.benchmark.backend import WAYS, Prepared
-from lightdet.benchmark.candidate import _photo, candidates, combinations
+from lightdet.benchmark.backend import BACKENDS, Prepared
+from lightdet.benchmark.candidate import _validation_image, candidates, combinations
 from lightdet.benchmark.measure import interleaved, paired_ratio, peak_bytes
 from lightdet.benchmark.order import disagreements, timed
 from lightdet.cli.main import main
@@ -56,20 +56,28 @@ def test_options_from_outside_take_part(tmp_path: Path) -> None:
     assert (mine.name, eca.name) == ("attention=mine", "attention=eca") and mine.parameters == eca.parameters
 
 
-def test_a_run_whose_photos_are_elsewhere_is_measured_without_one() -> None:
+def test_a_run_whose_validation_images_are_elsewhere_is_measured_without_one() -> None:
     words = ["data=voc", "data.reader.root=/nowhere", "data.reader.classes=[dent]"]
-    assert _photo(compose_config(words)) is None
+    assert _validation_image(compose_config(words)) is None
 
 
-def test_the_photo_of_a_run_is_what_its_detector_takes(tmp_path: Path) -> None:
+def test_the_validation_image_of_a_run_is_what_its_detector_takes(tmp_path: Path) -> None:
     write_voc(tmp_path)
     words = ["data=neu_det", f"data.reader.root={tmp_path}", "data.reader.classes=[scratch,dent]", "image_size=64"]
-    photo = _photo(compose_config(words))
-    assert photo is not None and photo.shape == (1, 3, 64, 64)
-    assert photo.dtype == torch.float32 and 0.5 < photo.max() <= 1
+    image = _validation_image(compose_config(words))
+    assert image is not None and image.shape == (1, 3, 64, 64)
+    assert image.dtype == torch.float32 and 0.5 < image.max() <= 1
 
 
-def test_the_photo_of_a_run_has_the_size_of_the_benchmark(tmp_path: Path) -> None:
+def run_and_show(run: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """The tables of a benchmark of a run beside a preset of 608 px."""
+    out = run.parents[1] / "out"
+    words = [str(run), "model=ssdlite_mobilenetv2", "--rounds", "1", "--threads", "1", "--out", str(out)]
+    assert main(["benchmark", *words, "--backends", "eager"]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_image_of_a_run_has_the_size_of_the_benchmark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_voc(tmp_path / "data")
     words = ["data=neu_det", f"data.reader.root={tmp_path / 'data'}", "data.reader.classes=[scratch,dent]", *SMALL]
     config, folder = compose_config(words), RunFolder(tmp_path / "run" / "s0")
@@ -80,7 +88,15 @@ def test_the_photo_of_a_run_has_the_size_of_the_benchmark(tmp_path: Path) -> Non
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
     torch.save({"ema": {"weights": weights}, "epoch": 0}, folder.checkpoints / BEST)
     (found,) = candidates([str(folder.path)], 96)
-    assert found.photo is not None and found.photo.shape == (1, 3, 96, 96)
+    assert found.image is not None and found.image.shape == (1, 3, 96, 96)
+    (found,) = candidates([str(folder.path)])
+    assert found.image is not None and found.image.shape == (1, 3, 64, 64), (
+        "the run's own size, unless another is given"
+    )
+    shown = run_and_show(folder.path, capsys)
+    assert "608 px" in shown and "64 px" in shown and "each at its own input size" in shown
+    rows = json.loads((tmp_path / "out/benchmark.json").read_text())["rows"]
+    assert [row["footprint"]["image_size"] for row in rows] == [64, 608]
 
 
 def test_rounds_take_turns_and_ratios_are_paired() -> None:
@@ -116,21 +132,21 @@ class Maps(nn.Module):
         return [fine, fine[..., ::2, ::2] * 2]
 
 
-@pytest.mark.parametrize("way", ["eager", "channels-last", "onnxruntime", "openvino-f32"])
-def test_every_way_gives_the_networks_own_numbers(way: str) -> None:
-    pytest.importorskip({"onnxruntime": "onnxruntime", "openvino-f32": "openvino"}.get(way, "torch"))
+@pytest.mark.parametrize("backend", ["eager", "channels-last", "onnxruntime", "openvino-f32"])
+def test_every_backend_gives_the_networks_own_numbers(backend: str) -> None:
+    pytest.importorskip({"onnxruntime": "onnxruntime", "openvino-f32": "openvino"}.get(backend, "torch"))
     network, images = Maps().eval(), torch.rand(2, 3, 8, 8)
-    prepared = WAYS[way](network, images, 1)
+    prepared = BACKENDS[backend](network, images, 1)
     with torch.inference_mode():
         expected = network(images)
     for one, other in zip(expected, prepared.call(), strict=True):
         assert torch.allclose(one, torch.as_tensor(other), atol=1e-5)
-    if way != "eager":
+    if backend != "eager":
         assert prepared.difference is not None and prepared.difference < 1e-5
 
 
 class Answering(Maps):
-    """`Maps` whose copies, which the other ways run, answer `change(fine)` in place of the fine map."""
+    """`Maps` whose copies, which the other backends run, return `change(fine)` in place of the fine map."""
 
     def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -159,18 +175,18 @@ def one_nan(fine: Tensor) -> Tensor:
         (lambda fine: fine.flip(-1), "of the size of map 0"),
     ],
 )
-def test_a_way_whose_answers_are_others_fails(change: Callable[[Tensor], Tensor], said: str) -> None:
+def test_a_backend_with_other_maps_fails(change: Callable[[Tensor], Tensor], said: str) -> None:
     with pytest.raises(LightdetError, match=said):
-        WAYS["channels-last"](Answering(change).eval(), torch.rand(2, 3, 8, 8), 1)
+        BACKENDS["channels-last"](Answering(change).eval(), torch.rand(2, 3, 8, 8), 1)
 
 
 def test_rounding_and_another_order_of_regions_are_no_failure() -> None:
     images = torch.rand(2, 3, 8, 8)
-    rounded = WAYS["channels-last"](Answering(lambda fine: fine.bfloat16().float()).eval(), images, 1)
+    rounded = BACKENDS["channels-last"](Answering(lambda fine: fine.bfloat16().float()).eval(), images, 1)
     assert rounded.difference is not None and 0 < rounded.difference < 0.05
     regions = Answering(lambda fine: fine.flip(-1)).eval()
     regions.any_order = True  # type: ignore[assignment]
-    moved = WAYS["channels-last"](regions, images, 1)
+    moved = BACKENDS["channels-last"](regions, images, 1)
     assert moved.difference is not None and moved.difference > 0.05
     with torch.device("meta"):
         network = build_model(compose_config(["model=faster_rcnn"]), 6).network
@@ -179,7 +195,7 @@ def test_rounding_and_another_order_of_regions_are_no_failure() -> None:
 
 def test_the_command_leaves_its_numbers_with_the_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["benchmark", "model=proposed,yolov5s", *SMALL, "--against", "yolov5s", "--rounds", "2", "--threads", "1"]
-    assert main([*words, "--ways", "eager", "channels-last", "--batch", "1", "2", "--out", str(tmp_path)]) == 0
+    assert main([*words, "--backends", "eager", "channels-last", "--batch", "1", "2", "--out", str(tmp_path)]) == 0
     facts = json.loads((tmp_path / "benchmark.json").read_text())
     assert facts["machine"]["torch"] == torch.__version__.split("+")[0] and facts["settings"]["threads"] == 1
     ours, theirs = facts["rows"]
@@ -193,19 +209,19 @@ def test_the_command_leaves_its_numbers_with_the_machine(tmp_path: Path, capsys:
 
     facts["machine"]["processor"] = "another"
     (tmp_path / "benchmark.json").write_text(json.dumps(facts))
-    assert main([*words, "--ways", "eager", "--out", str(tmp_path)]) == 2, "machines are not mixed"
+    assert main([*words, "--backends", "eager", "--out", str(tmp_path)]) == 2, "machines are not mixed"
     told = capsys.readouterr()
     assert "another machine" in told.err and not told.out, "nothing is measured in vain"
 
 
-def test_a_way_that_fails_says_why_and_the_others_go_on(
+def test_a_backend_that_fails_gives_its_reason_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(network: nn.Module, images: Tensor, threads: int) -> Prepared:
         raise RuntimeError("no such operator\nand a long story")
 
-    monkeypatch.setitem(WAYS, "compiled", broken)
-    words = ["model=proposed", *SMALL, "--ways", "eager", "compiled", "--rounds", "1", "--threads", "1"]
+    monkeypatch.setitem(BACKENDS, "compiled", broken)
+    words = ["model=proposed", *SMALL, "--backends", "eager", "compiled", "--rounds", "1", "--threads", "1"]
     assert command.benchmark(words) == 1
     shown = capsys.readouterr().out
     assert "no such operator" in shown and "long story" not in shown

@@ -73,6 +73,12 @@ def test_the_line_of_an_epoch_has_its_own_losses(run: Path, printed: list[str]) 
         assert f"  {name} {float(row[f'train/{name}']):.4f}" in line
 
 
+def test_a_training_with_too_few_steps_says_so_before_it_starts(run: Path, printed: list[str]) -> None:
+    (number,) = [place for place, line in enumerate(printed) if line.startswith("  steps ")]
+    assert "2 optimizer steps are too few to learn much: raise trainer.max_epochs to 150 or more" in printed[number]
+    assert number < next(place for place, line in enumerate(printed) if line.startswith("epoch "))
+
+
 def test_mean_average_precision_is_measured_in_the_last_epoch_too(words: list[str]) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as said:
         assert main([*words, "study=seldom", "trainer.max_epochs=3", "trainer.validate_every=2"]) == 0

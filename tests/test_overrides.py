@@ -204,7 +204,7 @@ def test_a_fault_in_a_module_of_ones_own_keeps_its_traceback_under_every_command
     monkeypatch.syspath_prepend(str(tmp_path))
     words = ["model.network.attention._target_=faulty_attention.gate", "image_size=64"]
     with pytest.raises(InstantiationException) as raised:
-        cli.main(["benchmark", *words, "--ways", "eager", "--rounds", "1"])
+        cli.main(["benchmark", *words, "--backends", "eager", "--rounds", "1"])
     assert "faulty_attention.py" in "".join(traceback.format_exception(raised.value))
 
 

@@ -1,4 +1,4 @@
-"""The ways to run a network: each turns a fused network and an example into a call that can be timed."""
+"""Backends that run a network: each turns a folded network and an example into a call that can be timed."""
 
 import copy
 import math
@@ -22,14 +22,14 @@ Call = Callable[[], Any]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A call that answers `maps` tensors or arrays."""
+    """A call that returns the raw maps, as tensors or arrays."""
 
     call: Call
     difference: float | None = None  # largest absolute difference of a raw value from eager PyTorch; None: not compared
 
 
-# (fused network in eval mode, images (B, 3, H, W), threads); raises LightdetError for answers that are not its own
-Way = Callable[[nn.Module, Tensor, int], Prepared]
+# (folded network in eval mode, images (B, C, H, W), threads); raises LightdetError for maps that differ from eager's
+Backend = Callable[[nn.Module, Tensor, int], Prepared]
 
 
 def eager(network: nn.Module, images: Tensor, threads: int) -> Prepared:
@@ -58,7 +58,7 @@ def onnx_runtime(network: nn.Module, images: Tensor, threads: int) -> Prepared:
 
 
 def onnx_call(path: Path, images: Tensor, threads: int) -> Call:
-    """The file, loaded by ONNX Runtime, answering these images."""
+    """The file, loaded by ONNX Runtime, called with these images."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -80,7 +80,7 @@ def openvino_bf16(network: nn.Module, images: Tensor, threads: int) -> Prepared:
     return _openvino(network, images, threads, "bf16")
 
 
-WAYS: dict[str, Way] = {
+BACKENDS: dict[str, Backend] = {
     "eager": eager,
     "channels-last": channels_last,
     "compiled": compiled,
@@ -113,7 +113,7 @@ def _openvino(network: nn.Module, images: Tensor, threads: int, precision: str) 
 
 
 def openvino_call(path: Path, images: Tensor, threads: int, precision: str) -> Call:
-    """The file, compiled by OpenVINO, answering these images. Raises LightdetError for a precision it has not here."""
+    """The file, compiled by OpenVINO, called with these images. Raises LightdetError where it lacks the precision."""
     import openvino
 
     core = openvino.Core()
@@ -121,7 +121,7 @@ def openvino_call(path: Path, images: Tensor, threads: int, precision: str) -> C
     model = core.compile_model(str(path), "CPU", settings)
     used = str(model.get_property("INFERENCE_PRECISION_HINT"))
     if precision not in used and {"f32": "float", "bf16": "bfloat16"}[precision] not in used:
-        raise LightdetError(f"OpenVINO computes in {used} on this processor, {precision} was asked for")
+        raise LightdetError(f"OpenVINO computes in {used} on this processor, not in {precision}")
     request, given = model.create_infer_request(), images.cpu().numpy()
 
     def call() -> list[np.ndarray]:
@@ -143,17 +143,17 @@ def _torch_call(network: Callable[[Tensor], Any], images: Tensor) -> Call:
 
 
 def _compared(call: Call, network: nn.Module, images: Tensor) -> Prepared:
-    """The call with how far its answers are from those of eager PyTorch. Raises LightdetError where they are others."""
+    """The call with the largest difference of its maps from eager PyTorch's. Raises LightdetError for other maps."""
     differences = [0.0]
     for number, (one, other) in enumerate(zip(network_maps(network, images), call(), strict=True)):
         expected, found = one.cpu().float(), torch.as_tensor(other).cpu().float()
         if found.shape != expected.shape:
             shapes = f"{tuple(found.shape)}, in eager PyTorch {tuple(expected.shape)}"
-            raise LightdetError(f"answers otherwise than the network: map {number} is {shapes}")
+            raise LightdetError(f"gives other maps than the network: map {number} is {shapes}")
         off, size = float((expected - found).norm()), float(expected.norm())
         reordered = getattr(network, "any_order", False) and math.isfinite(off)
         if not (off <= FAR * size or reordered):  # NaN is not below it either
             share = f"the difference is {off / size if size else math.inf:.2g} of the size of map {number}"
-            raise LightdetError(f"answers otherwise than the network: {share}")
+            raise LightdetError(f"gives other maps than the network: {share}")
         differences.append(float((expected - found).abs().max()))
     return Prepared(call, max(differences))

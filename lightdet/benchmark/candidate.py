@@ -1,4 +1,4 @@
-"""Who takes part in a benchmark: presets under swept overrides, finished runs, or all runs of a study."""
+"""The candidates of a benchmark: presets under swept overrides, finished runs, or all runs of a study."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from lightdet.model.contract import Model
 from lightdet.model.folded import folded
 from lightdet.nn.inputs import in_channels
 from lightdet.nn.mode import in_mode
-from lightdet.ops.grid import ImageSize, height_width
+from lightdet.ops.grid import ImageSize, height_width, plain_size
 from lightdet.runs.find import RUNS_DIR, find_run
 from lightdet.runs.fingerprint import network_digest
 from lightdet.runs.folder import RunFolder
@@ -31,6 +31,7 @@ from lightdet.runs.jobs import Job, read_jobs
 
 PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data
 SMALLEST_VARIANCE = 0.02  # where a norm sees hardly any, rounding would be enlarged
+PRESET_SIZE = 608  # px, of the input of a preset
 SETTLING_SIZE = 128  # px, of the random images from which a preset's norms take their statistics
 
 
@@ -42,8 +43,9 @@ class Candidate:
     key: str  # of its network, see `network_digest`
     model: Model  # in eval mode, BatchNorm folded
     parameters: int
+    image_size: ImageSize  # px, of the input that it is measured with
     run: str = ""  # the run folder it was read from
-    photo: Tensor | None = None  # (1, 3, H, W) RGB 0..1, of the run's validation set: its boxes are suppressed
+    image: Tensor | None = None  # (1, C, H, W) 0..1, of the run's validation set: its boxes are suppressed
 
     @property
     def network(self) -> nn.Module:
@@ -51,20 +53,24 @@ class Candidate:
         return self.model.network
 
 
-def candidates(words: Sequence[str], image_size: ImageSize, config_dir: Path | None = None) -> list[Candidate]:
-    """`key=value` and `~key` words compose presets, with commas as in a sweep; any other word is a run or study folder.
+def candidates(
+    words: Sequence[str], image_size: ImageSize | None = None, config_dir: Path | None = None
+) -> list[Candidate]:
+    """`key=value` and `~key` words compose presets, with commas as in a sweep; any other word names a run or a study.
 
-    `config_dir` holds options of one's own. Runs of one architecture that differ in weights alone are measured once.
-    Raises LightdetError for a folder without runs.
+    `image_size`: px; None: of each run its own, of a preset 608. `config_dir` holds further options. Runs of one
+    architecture and size that differ in weights alone are measured once. Raises LightdetError for a study without
+    finished runs and for words that name no run.
     """
     overrides = [word for word in words if "=" in word or word.startswith("~")]
     runs = [word for word in words if word not in overrides]
     found = [_from_run(name, folder, image_size) for name, folder in _runs(runs)]
     if overrides or not runs:
-        found += [_preset(name, each, image_size, config_dir) for name, each in combinations(overrides)]
-    unique: dict[tuple[str, bool], Candidate] = {}
+        size = image_size or PRESET_SIZE
+        found += [_preset(name, each, size, config_dir) for name, each in combinations(overrides)]
+    unique: dict[tuple[str, bool, tuple[int, int]], Candidate] = {}
     for candidate in found:
-        unique.setdefault((candidate.key, bool(candidate.run)), candidate)
+        unique.setdefault((candidate.key, bool(candidate.run), height_width(candidate.image_size)), candidate)
     return list(unique.values())
 
 
@@ -95,14 +101,14 @@ def _preset(name: str, overrides: list[str], image_size: ImageSize, config_dir: 
 
 
 def patches(count: int, image_size: ImageSize, channels: int = 3) -> Tensor:
-    """Images (count, channels, H, W) 0..1 of random patches: what is timed is like what `settle` saw."""
+    """Images (count, channels, H, W) 0..1 of random patches, as those `settle` uses."""
     return F.interpolate(torch.rand(count, channels, 4, 4), size=height_width(image_size), mode="bilinear")
 
 
 def settle(network: nn.Module) -> None:
     """Give every BatchNorm the statistics of random coloured patches.
 
-    With those it is born with, the maps of an untrained network fade from layer to layer: there is then nothing to
+    With its initial statistics, the maps of an untrained network fade from layer to layer: there is then nothing to
     compare, and numbers too small for a processor's fast path would slow it down.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -136,37 +142,38 @@ def _runs(words: Sequence[str]) -> list[tuple[str, Path]]:
 def _names(jobs: Sequence[Job]) -> list[str]:
     """The choices in which the jobs of a study differ; their model where they differ in nothing but the seed."""
     keys = dict.fromkeys(key for job in jobs for key in job.choices)
-    said = [{key: job.choices.get(key, job.options.get(key, "-")) for key in keys} for job in jobs]
-    differing = [key for key in keys if len({each[key] for each in said}) > 1]
+    values = [{key: job.choices.get(key, job.options.get(key, "-")) for key in keys} for job in jobs]
+    differing = [key for key in keys if len({each[key] for each in values}) > 1]
     if differing in ([], ["model"]):
         return [job.options.get("model", job.name) for job in jobs]
-    return [" ".join(f"{key}={each[key]}" for key in differing) for each in said]
+    return [" ".join(f"{key}={each[key]}" for key in differing) for each in values]
 
 
-def _from_run(name: str, path: Path, image_size: ImageSize) -> Candidate:
+def _from_run(name: str, path: Path, image_size: ImageSize | None) -> Candidate:
     config = read_config(RunFolder(path).config_path)
     if "classes" not in config:
         raise LightdetError(f"{path}: not a run that began training")
     model = build_model(config, len(config.classes), fetch=False)
     load_weights(model, RunFolder(path).checkpoints / BEST)
-    candidate = _candidate(name, config, model, image_size)
-    config.data.image_size = image_size  # a run's configuration is resolved: it lies there by itself
-    candidate.run, candidate.photo = str(path), _photo(config)
+    size = image_size or plain_size(config.image_size)
+    candidate = _candidate(name, config, model, size)
+    config.data.image_size = size  # a run's configuration is resolved: it lies there by itself
+    candidate.run, candidate.image = str(path), _validation_image(config)
     return candidate
 
 
 def _candidate(name: str, config: DictConfig, model: Model, image_size: ImageSize) -> Candidate:
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
     network = folded(model, image_size)
-    return Candidate(name, network_digest(resolve(config)), network, parameters)
+    return Candidate(name, network_digest(resolve(config)), network, parameters, image_size)
 
 
-def _photo(config: DictConfig) -> Tensor | None:
-    """The first validation photo of a run at the size of the benchmark; None where its data is not here."""
+def _validation_image(config: DictConfig) -> Tensor | None:
+    """The first validation image of a run at the size of the benchmark; None where its data is not here."""
     try:
         data: Any = instantiate(config.data, _convert_="all")
         data.setup("fit")
         images: Tensor = next(iter(data.loader("val"))).images_on("cpu")[:1]
-    except (LightdetError, InstantiationException, OSError):  # Hydra's is around what the reader said
+    except (LightdetError, InstantiationException, OSError):  # Hydra's wraps the reader's own
         return None
     return images

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from torch import Tensor
 
-from lightdet.benchmark.backend import WAYS, Call, Prepared, network_maps
+from lightdet.benchmark.backend import BACKENDS, Call, Prepared, network_maps
 from lightdet.benchmark.candidate import Candidate, candidates, patches
 from lightdet.benchmark.machine import fingerprint, load
 from lightdet.benchmark.measure import WARM_UP, interleaved, paired_ratio, peak_bytes, spread
@@ -21,24 +22,25 @@ from lightdet.core.files import read_json, write_json, write_text
 from lightdet.engine.load import require_device
 from lightdet.metric.footprint import footprint
 from lightdet.nn.inputs import blank_image, in_channels
-from lightdet.ops.grid import COARSEST, ImageSize, check_image_size
+from lightdet.ops.grid import COARSEST, ImageSize, check_image_size, height_width
 
-USUAL_WAYS = ("eager", "channels-last", "onnxruntime")
-DETECT = "detect"  # the way of a trained run that goes on to boxes and suppression, in eager PyTorch, batch 1
-IMAGE_SIZE = 608  # px
+USUAL_BACKENDS = ("eager", "channels-last", "onnxruntime")
+DETECT = "detect"  # a trained run's whole detection, boxes and suppression included, in eager PyTorch, batch 1
 TRIAL_ERRORS = (RuntimeError, ImportError, ValueError, TypeError, NotImplementedError, LightdetError)
 
 
 def benchmark(words: list[str]) -> int:
-    """Measure detectors beside each other; 0 when every way worked for every one, else 1."""
+    """Measure detectors beside each other; 0 when every backend worked for each, else 1."""
     asked = parse(words)
     torch.set_num_threads(asked.threads)
     require_device(asked.device)
     machine = fingerprint()
     if asked.out is not None:
         _require_machine(asked.out, machine)
-    overrides, image_size = _image_size(asked.what)
-    taking_part = candidates(overrides, image_size, asked.config_dir)
+    words_of_candidates, image_size = _image_size(asked.what)
+    taking_part = candidates(words_of_candidates, image_size, asked.config_dir)
+    sizes = [candidate.image_size for candidate in taking_part]
+    same = all(height_width(size) == height_width(sizes[0]) for size in sizes)
     names = [candidate.name for candidate in taking_part]
     against = asked.against or names[0]
     if against not in names:
@@ -48,16 +50,16 @@ def benchmark(words: list[str]) -> int:
         "machine": machine,
         "load": load(),
         "settings": {
-            "image_size": image_size,
+            "image_size": sizes[0] if same else None,  # None: the rows have their own
             "batches": asked.batch,
             "threads": asked.threads,
             "rounds": asked.rounds,
             "warm_up": WARM_UP,
             "device": asked.device,
-            "ways": [*asked.ways, DETECT],
+            "ways": [*asked.backends, DETECT],
             "against": against,
         },
-        "rows": [_row(candidate, image_size, asked.device) for candidate in taking_part],
+        "rows": [_row(candidate, asked.device) for candidate in taking_part],
     }
     for batch in asked.batch:
         _measure(facts, taking_part, batch, asked)
@@ -65,22 +67,38 @@ def benchmark(words: list[str]) -> int:
     if asked.out is not None:
         _keep(facts, asked.out)
     return int(
-        any("reason" in found for row in facts["rows"] for ways in row["batches"].values() for found in ways.values())
+        any(
+            "reason" in found
+            for row in facts["rows"]
+            for backends in row["batches"].values()
+            for found in backends.values()
+        )
     )
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The words of a shell as settings."""
+    """The settings of a command line."""
     parser = argparse.ArgumentParser(
         "lightdet benchmark",
         description=__doc__,
         epilog="example: lightdet benchmark model=yolov5s,proposed attention=cbam,none image_size=640 --batch 1 16",
     )
-    parser.add_argument("what", nargs="*", help="overrides as for `train -m`, run folders, study folders")
-    parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with config groups of your own")
+    parser.add_argument(
+        "what",
+        nargs="*",
+        help="overrides as for `train -m`, runs, studies; image_size=N is the input size of all, px "
+        "(default: of a run its own, of a preset 608)",
+    )
+    parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with further options")
     parser.add_argument("--against", help="the candidate whose time the ratios divide by (default: the first)")
     parser.add_argument(
-        "--ways", nargs="+", choices=list(WAYS), default=list(USUAL_WAYS), metavar="WAY", help=", ".join(WAYS)
+        "--backends",
+        "--ways",
+        nargs="+",
+        choices=list(BACKENDS),
+        default=list(USUAL_BACKENDS),
+        metavar="BACKEND",
+        help=", ".join(BACKENDS),
     )
     parser.add_argument("--batch", nargs="+", type=int, default=[1], help="images per call (default: 1)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: what torch takes")
@@ -94,10 +112,12 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     return asked
 
 
-def _image_size(words: Sequence[str]) -> tuple[list[str], ImageSize]:
-    """The words without `image_size=`, and its value."""
+def _image_size(words: Sequence[str]) -> tuple[list[str], ImageSize | None]:
+    """The words without `image_size=`, and its value in px; None where it is not given."""
     given = [word.partition("=")[2] for word in words if word.startswith("image_size=")]
-    size = given[-1] if given else str(IMAGE_SIZE)
+    if not given:
+        return list(words), None
+    size = given[-1]
     numbers = [int(side) for side in size.removeprefix("[").removesuffix("]").split(",") if side.strip().isdigit()]
     if len(numbers) != (2 if size.startswith("[") else 1) or size.count(",") != len(numbers) - 1:
         raise LightdetError(f"image_size={size}: one multiple of {COARSEST}, or [height,width]")
@@ -106,9 +126,10 @@ def _image_size(words: Sequence[str]) -> tuple[list[str], ImageSize]:
     return [word for word in words if not word.startswith("image_size=")], image_size
 
 
-def _row(candidate: Candidate, image_size: ImageSize, device: str) -> dict[str, Any]:
-    example = torch.rand(blank_image(candidate.network, image_size).shape)
-    cost = footprint(candidate.network, image_size) | {"parameters": candidate.parameters}
+def _row(candidate: Candidate, device: str) -> dict[str, Any]:
+    size = candidate.image_size
+    example = torch.rand(blank_image(candidate.network, size).shape)
+    cost = footprint(candidate.network, size) | {"parameters": candidate.parameters}
     peak = peak_bytes(lambda: network_maps(candidate.network, example))
     candidate.model.to(device)
     return {
@@ -122,43 +143,48 @@ def _row(candidate: Candidate, image_size: ImageSize, device: str) -> dict[str, 
 
 
 def _measure(facts: dict[str, Any], taking_part: Sequence[Candidate], batch: int, asked: argparse.Namespace) -> None:
-    """Fill the rows' results for one batch size; a way that fails keeps its reason instead of a number."""
-    size = facts["settings"]["image_size"]
-    torch.manual_seed(0)
-    kinds = dict.fromkeys(in_channels(candidate.network) for candidate in taking_part)
-    images = {channels: patches(batch, size, channels).to(asked.device) for channels in kinds}
+    """Fill the rows' results for one batch size; a backend that fails keeps its reason instead of a number."""
+    images: dict[tuple[int, int, int], Tensor] = {}
+    for kind in {_input(candidate) for candidate in taking_part}:
+        torch.manual_seed(0)
+        images[kind] = patches(batch, kind[:2], kind[2]).to(asked.device)
     calls: dict[tuple[str, int], Call] = {}
     for place, candidate in enumerate(taking_part):
-        _tell(f"{candidate.name} is prepared ({place + 1} of {len(taking_part)})")
+        _report(f"{candidate.name} is prepared ({place + 1} of {len(taking_part)})")
         results = facts["rows"][place]["batches"].setdefault(str(batch), {})
-        for way in asked.ways:
+        for backend in asked.backends:
             try:
-                prepared = WAYS[way](candidate.network, images[in_channels(candidate.network)], asked.threads)
+                prepared = BACKENDS[backend](candidate.network, images[_input(candidate)], asked.threads)
             except TRIAL_ERRORS as error:
                 text = str(error).strip().splitlines() or [type(error).__name__]
-                results[way] = {"reason": text[0][:160]}
+                results[backend] = {"reason": text[0][:160]}
                 continue
-            calls[way, place] = prepared.call
-            results[way] = {"difference": prepared.difference}
-        if candidate.photo is not None and batch == 1:
+            calls[backend, place] = prepared.call
+            results[backend] = {"difference": prepared.difference}
+        if candidate.image is not None and batch == 1:
             prepared = _detect(candidate, asked.device)
             calls[DETECT, place] = prepared.call
             results[DETECT] = {"difference": None}
-    _fill(facts, interleaved(calls, asked.rounds, tell=_tell), batch)
+    _fill(facts, interleaved(calls, asked.rounds, tell=_report), batch)
 
 
-def _tell(words: str) -> None:
-    """How far it is, on stderr: the largest models take minutes, and the numbers come at the end."""
+def _input(candidate: Candidate) -> tuple[int, int, int]:
+    """Height and width, px, and channels of the images that it takes."""
+    return *height_width(candidate.image_size), in_channels(candidate.network)
+
+
+def _report(words: str) -> None:
+    """Progress on stderr: the largest models take minutes, and the numbers come at the end."""
     print(f"lightdet: {words}", file=sys.stderr, flush=True)
 
 
 def _detect(candidate: Candidate, device: str) -> Prepared:
-    assert candidate.photo is not None
-    photo, model = candidate.photo.to(device), candidate.model
+    assert candidate.image is not None
+    image, model = candidate.image.to(device), candidate.model
 
     def call() -> Any:
         with torch.inference_mode():
-            return model.predict(photo)
+            return model.predict(image)
 
     return Prepared(call)
 
@@ -166,11 +192,11 @@ def _detect(candidate: Candidate, device: str) -> Prepared:
 def _fill(facts: dict[str, Any], times: Mapping[tuple[str, int], Sequence[float]], batch: int) -> None:
     names = [row["name"] for row in facts["rows"]]
     reference = names.index(facts["settings"]["against"])
-    for (way, place), values in times.items():
-        found = facts["rows"][place]["batches"][str(batch)][way]
+    for (backend, place), values in times.items():
+        found = facts["rows"][place]["batches"][str(batch)][backend]
         found["ms"] = spread(values)
-        if (way, reference) in times:
-            found["ratio"] = paired_ratio(values, times[way, reference])
+        if (backend, reference) in times:
+            found["ratio"] = paired_ratio(values, times[backend, reference])
 
 
 def _show(facts: Mapping[str, Any]) -> None:
@@ -185,7 +211,7 @@ def _show(facts: Mapping[str, Any]) -> None:
 
 
 def _require_machine(folder: Path, machine: Mapping[str, str]) -> None:
-    """Raises LightdetError where numbers of another machine lie."""
+    """Raises LightdetError where the folder holds numbers of another machine."""
     before = read_json(folder / "benchmark.json").get("machine")
     if before is not None and before != machine:
         raise LightdetError(f"{folder}/benchmark.json is of another machine or other versions: take another folder")

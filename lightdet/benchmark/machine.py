@@ -1,4 +1,4 @@
-"""What a measurement says about the machine it was made on."""
+"""The machine that a measurement was made on."""
 
 import os
 import platform

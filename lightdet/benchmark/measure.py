@@ -20,7 +20,7 @@ def interleaved(
     warm_up: int = WARM_UP,
     tell: Callable[[str], None] = lambda words: None,
 ) -> dict[Key, list[float]]:
-    """Milliseconds of every call in every round; each round begins with another one. `tell` hears how far it is."""
+    """Milliseconds of every call in every round; each round begins with another one. `tell` gets the progress."""
     tell(f"{len(calls)} calls are warmed up {warm_up} times")
     for call in calls.values():
         for _ in range(warm_up):

@@ -1,4 +1,4 @@
-"""Where operations and time disagree: counted and measured order beside each other, and the same in words."""
+"""Where operations and time disagree: the counted and the measured order, as numbers and in words."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,9 +9,9 @@ def ranks(values: Sequence[float]) -> list[int]:
     return [1 + sum(other < value for other in values) for value in values]
 
 
-def timed(facts: Mapping[str, Any], batch: int, way: str) -> list[dict[str, Any]]:
-    """The rows that this way worked for: name, gflops, ms (median and quartiles) and both ranks."""
-    rows = [(row, row["batches"][str(batch)].get(way, {})) for row in facts["rows"]]
+def timed(facts: Mapping[str, Any], batch: int, backend: str) -> list[dict[str, Any]]:
+    """The rows that this backend worked for: name, gflops, ms (median and quartiles) and both ranks."""
+    rows = [(row, row["batches"][str(batch)].get(backend, {})) for row in facts["rows"]]
     found = [
         {"name": row["name"], "gflops": row["footprint"]["gflops"], "ms": measured["ms"]}
         for row, measured in rows
@@ -23,22 +23,24 @@ def timed(facts: Mapping[str, Any], batch: int, way: str) -> list[dict[str, Any]
 
 
 def disagreements(facts: Mapping[str, Any], batch: int) -> list[str]:
-    """One sentence for each way and each model that is slower there than one with more operations.
+    """One sentence for each backend and each model that is slower there than one with more operations.
 
-    Two models count as different where the quartiles of their times are apart. A way in which time follows operations
-    says so; one that timed a single model says nothing.
+    Two models count as different where the quartiles of their times are apart. A backend where time follows
+    operations gets a sentence too; one that timed a single model gets none.
     """
     lines: list[str] = []
-    for way in facts["settings"]["ways"]:
-        rows = timed(facts, batch, way)
-        told = [line for row in sorted(rows, key=lambda row: row["by_flops"]) if (line := _slower(way, row, rows))]
+    for backend in facts["settings"]["ways"]:
+        rows = timed(facts, batch, backend)
+        slower = [
+            line for row in sorted(rows, key=lambda row: row["by_flops"]) if (line := _slower(backend, row, rows))
+        ]
         if len(rows) > 1:
-            lines += told or [f"{way}: time follows operations."]
+            lines += slower or [f"{backend}: time follows operations."]
     return lines
 
 
-def _slower(way: str, row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    """What this model is slower than although it computes less; "" where there is nothing."""
+def _slower(backend: str, row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Which models with more operations are faster than this one; "" for none."""
     beaten_by = [other for other in rows if other["gflops"] > row["gflops"] and other["ms"]["q75"] < row["ms"]["q25"]]
     others = ", ".join(
         f"{other['name']} ({row['gflops'] / other['gflops']:.2f} of its operations, "
@@ -46,4 +48,4 @@ def _slower(way: str, row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]])
         for other in beaten_by
     )
     places = f"place {row['by_flops']} by FLOPs, {row['by_time']} by time"
-    return f"{way}: {row['name']} ({places}) is slower than {others}." if others else ""
+    return f"{backend}: {row['name']} ({places}) is slower than {others}." if others else ""

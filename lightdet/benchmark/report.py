@@ -1,4 +1,4 @@
-"""What a benchmark prints and leaves behind."""
+"""The tables and texts of a benchmark."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,12 +13,14 @@ Cells = list[list[str]]
 
 
 def cost_cells(facts: Mapping[str, Any]) -> Cells:
-    """Header and rows: what every candidate has to compute and to hold."""
-    size = size_text(facts["settings"]["image_size"])
-    header = ["model", "parameters", f"GMAC at {size}", f"GFLOPs at {size} (2 x MAC)", "activations, MB"]
+    """Header and rows: what every candidate computes and holds; with its input size where the sizes differ."""
+    size = facts["settings"]["image_size"]
+    at, column = (f" at {size_text(size)}", []) if size else ("", ["input"])
+    header = ["model", *column, "parameters", f"GMAC{at}", f"GFLOPs{at} (2 x MAC)", "activations, MB"]
     return [header] + [
         [
             row["name"],
+            *([] if size else [size_text(row["footprint"]["image_size"])]),
             f"{row['footprint']['parameters']:,}",
             f"{row['footprint']['macs'] / 1e9:.3f}",
             f"{row['footprint']['gflops']:.2f}",
@@ -29,26 +31,26 @@ def cost_cells(facts: Mapping[str, Any]) -> Cells:
 
 
 def time_cells(facts: Mapping[str, Any], batch: int) -> Cells:
-    """Header and rows: milliseconds of a batch, way by way, and the places by operations and by time in that way.
+    """Header and rows: milliseconds of a batch in each backend, and the places by operations and by time in it.
 
     The ratio is to `against`, within a round.
     """
     against = facts["settings"]["against"]
-    header = ["way", "model", "p50 ms", "p95 ms", "images/s", f"ratio to {against}"]
+    header = ["backend", "model", "p50 ms", "p95 ms", "images/s", f"ratio to {against}"]
     header += ["place by FLOPs", "place by time", "largest difference"]
     rows: Cells = []
-    for way in facts["settings"]["ways"]:
-        places = {row["name"]: (row["by_flops"], row["by_time"]) for row in timed(facts, batch, way)}
+    for backend in facts["settings"]["ways"]:
+        places = {row["name"]: (row["by_flops"], row["by_time"]) for row in timed(facts, batch, backend)}
         for row in facts["rows"]:
-            found = row["batches"][str(batch)].get(way)
+            found = row["batches"][str(batch)].get(backend)
             if found is None:
                 continue
             if "reason" in found:
-                rows.append([way, row["name"], *["-"] * 6, found["reason"]])
+                rows.append([backend, row["name"], *["-"] * 6, found["reason"]])
                 continue
             rows.append(
                 [
-                    way,
+                    backend,
                     row["name"],
                     f"{found['ms']['median']:.1f}",
                     f"{found['ms']['p95']:.1f}",
@@ -67,16 +69,16 @@ def ratio_cell(ratio: Mapping[str, float] | None) -> str:
 
 
 def conditions(facts: Mapping[str, Any]) -> str:
-    """What has to be known to read the numbers."""
+    """The conditions of the measurement."""
     asked = facts["settings"]
+    size = size_text(asked["image_size"]) if asked["image_size"] else "each at its own input size"
     return (
-        f"{size_text(asked['image_size'])} on {asked['device']}, {asked['threads']} threads, {asked['rounds']} "
-        f"interleaved rounds in one process, {asked['warm_up']} warm-up calls of each before. BatchNorm folded into "
-        "convolutions. The network alone, without letterbox and suppression, unless the way says detect: raw maps, "
-        "boxes and suppression on a validation image of the run. The norms of a preset got the statistics of random "
-        "patches. Largest difference: of a raw value from eager PyTorch, a map off by half of its root mean square a "
-        "failure; that of Faster R-CNN includes the order of its regions. Ratios are taken within a round; median "
-        "(quartiles). "
+        f"{size} on {asked['device']}, {asked['threads']} threads, {asked['rounds']} interleaved "
+        f"rounds in one process, {asked['warm_up']} warm-up calls of each before. BatchNorm folded into convolutions. "
+        "The network alone, without letterbox and suppression, unless the backend is detect: raw maps, boxes and "
+        "suppression on a validation image of the run. The norms of a preset got the statistics of random patches. "
+        "Largest difference: of a raw value from eager PyTorch, a map off by half of its root mean square a failure; "
+        "that of Faster R-CNN includes the order of its regions. Ratios are taken within a round; median (quartiles). "
         "Activations: the most bytes that eager tensors hold at one moment, batch 1, weights apart."
     )
 

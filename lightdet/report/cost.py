@@ -157,10 +157,12 @@ def _read_latency(rows: Sequence[Row], path: Path, costs: Costs) -> None:
         costs.notes.append(f"Latency left out: {error}")
         return
     measured = {inside(entry, "network"): entry for entry in _listed(facts, "rows")}
-    size, threads = (inside(facts, "settings", key) for key in ("image_size", "threads"))
+    threads = inside(facts, "settings", "threads")
     for way in _listed(facts, "settings", "ways"):
         for row in rows:
-            median = inside(measured.get(_key(row)), "batches", "1", str(way), "ms", "median")
+            entry = measured.get(_key(row))
+            median = inside(entry, "batches", "1", str(way), "ms", "median")
+            size = inside(facts, "settings", "image_size") or inside(entry, "footprint", "image_size")
             if isinstance(median, int | float):
                 costs.latency.setdefault(f"{way}, {size} px, {threads} threads", {})[row.number] = float(median)
     processor = inside(facts, "machine", "processor")

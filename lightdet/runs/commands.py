@@ -1,4 +1,4 @@
-"""What a study consists of: `study.json`, every command that was given for it. Rows and runs are files of their own."""
+"""`study.json`: every command that was given for a study. Jobs and runs have files of their own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ def study_lock(study_path: Path) -> Iterator[None]:
 
 
 def add_command(study_path: Path, words: list[str]) -> None:
-    """Note a sweep's overrides, once; what was asked for earlier stays."""
+    """Note a sweep's overrides, once; earlier commands stay."""
     with study_lock(study_path):
         known = read_definition(study_path)
         if not any(command.get("overrides") == words for command in known):

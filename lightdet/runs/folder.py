@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from lightdet.core.files import holder_of, locked, now, read_json, write_json, write_text
 
-ENDED = ("done", "failed", "pruned")  # a process has said how the run ended; "killed" it is by silence
+ENDED = ("done", "failed", "pruned")  # a process noted the end of the run; one that died without that is "killed"
 STATES = ("queued", "running", "killed", *ENDED)
 BEAT = 5.0  # seconds between two signs of life of a training, at least
 Item = TypeVar("Item")
@@ -52,7 +52,7 @@ class RunFolder:
         write_json(self.status_path, {**status, "state": state, **facts, "updated": now()})
 
     def beat(self) -> None:
-        """A sign of life: a launcher ends a training of which nothing is heard for `launcher.stall_minutes`."""
+        """Update the status: a launcher ends a training whose status does not change for `launcher.stall_minutes`."""
         self.write_status("running")
 
     def beating(self, items: Iterable[Item]) -> Iterator[Item]:
@@ -94,7 +94,7 @@ class RunFolder:
         return holder_of(self.lock_path)
 
     def is_running(self) -> bool:
-        """Whether its status says that it is being trained."""
+        """Whether its status is "running"."""
         return self.read_status().get("state") == "running"
 
     def ask_to_end(self, reason: str) -> None:

@@ -29,15 +29,15 @@ class _Child:
     process: BaseProcess
     kills_before: int
     started: float = field(default_factory=time.monotonic)
-    heard: float = field(default_factory=time.monotonic)  # when its last sign of life was seen
+    seen: float = field(default_factory=time.monotonic)  # when its status file last changed
     sign: int = 0  # mtime of its status file then, ns
 
     def silence(self) -> float:
-        """Seconds without a new sign of life, by a clock that nobody sets and that stands while the machine sleeps."""
+        """Seconds since its status file changed, by a monotonic clock, which pauses while the machine sleeps."""
         sign = self.folder.status_path.stat().st_mtime_ns
         if sign != self.sign:
-            self.sign, self.heard = sign, time.monotonic()
-        return time.monotonic() - self.heard
+            self.sign, self.seen = sign, time.monotonic()
+        return time.monotonic() - self.seen
 
 
 class Processes:
@@ -125,15 +125,15 @@ class Processes:
             if ASK_FOR_STACKS is not None:
                 os.kill(one.process.pid, ASK_FOR_STACKS)
                 _nap()
-            said = stacks.read_text(encoding="utf-8") if stacks.exists() else ""
+            text = stacks.read_text(encoding="utf-8") if stacks.exists() else ""
             one.process.kill()
             one.process.join()
-            reason = f"it hung: nothing heard of it for {self.stall_seconds / 60:g} min (launcher.stall_minutes)"
-            account = f"{reason}; {last_sign(one.folder.read_status())}\n{said}"
+            reason = f"it hung: no sign of life for {self.stall_seconds / 60:g} min (launcher.stall_minutes)"
+            account = f"{reason}; {last_sign(one.folder.read_status())}\n{text}"
             note_failure(one.folder, "failed", reason, account)
 
     def _leave(self, children: list[_Child]) -> None:
-        """Ctrl-C reaches the children too; one that it did not reach is told, one that stays is ended."""
+        """Ctrl-C reaches the children too; one that it missed is interrupted, one that stays is killed."""
         for seconds, send in ((LEAVE / 6, signal.SIGINT), (LEAVE, signal.SIGKILL)):
             until = time.monotonic() + seconds
             for one in children:

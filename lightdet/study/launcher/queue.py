@@ -1,4 +1,4 @@
-"""The runs that a launcher still has to bring to their end, and what is told of each. No torch here."""
+"""The runs that a launcher still has to train, and the lines printed about each. No torch here."""
 
 import time
 from collections import deque
@@ -8,7 +8,7 @@ from lightdet.runs.folder import ENDED, RunFolder
 
 
 class Queue:
-    """Runs in the order in which they were asked for; one that another process trains stands aside meanwhile.
+    """Runs in the order of their requests; one that another process trains is set aside meanwhile.
 
     True while there is a run that could still be begun. With `stop_on_error` there is none after one that failed.
     """
@@ -50,15 +50,15 @@ class Queue:
                 self.waiting.append(folder)
 
     def tell_begin(self, folder: RunFolder, place: str = "") -> None:
-        """Say that a run begins; `place` is where, if not here."""
+        """Print that a run begins; `place` is where, if not here."""
         self._begun += 1
         print(f"lightdet: run {self._begun} of {self._total}: {folder.path}{place}", flush=True)
 
     def tell_end(self, folder: RunFolder, started: float) -> None:
-        """Say what became of a run that began at `started` (time.monotonic(), seconds)."""
+        """Print the outcome of a run that began at `started` (time.monotonic(), seconds)."""
         status = folder.read_status()
         state, minutes = status.get("state"), (time.monotonic() - started) / 60
         account = f" (see {status['traceback']})" if status.get("traceback") else ""
-        told = f": {status['reason']}{account}" if status.get("reason") else ""
-        print(f"lightdet: {folder.path} is {state} after {minutes:.1f} min{told}", flush=True)
+        reason = f": {status['reason']}{account}" if status.get("reason") else ""
+        print(f"lightdet: {folder.path} is {state} after {minutes:.1f} min{reason}", flush=True)
         self.stopped = self.stopped or (self._stop_on_error and state == "failed")

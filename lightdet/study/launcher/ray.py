@@ -35,7 +35,7 @@ class _Attempt:
     lock: contextlib.ExitStack
     task: Any = None
     started: float = field(default_factory=time.monotonic)
-    heard: float | None = None  # time.monotonic() of the last news; None: no node has begun
+    seen: float | None = None  # time.monotonic() of the last news; None: no node has begun
 
     @property
     def sender(self) -> str:
@@ -43,7 +43,7 @@ class _Attempt:
 
 
 class Ray:
-    """Each run is a task of Ray's with `cpus`, `gpus` and `memory_gb`; conf/launcher/ray.yaml tells the other settings.
+    """Each run is a task of Ray's with `cpus`, `gpus` and `memory_gb`; conf/launcher/ray.yaml lists the other settings.
 
     Raises LightdetError for a cluster that does not answer, or of which no node is large enough.
     """
@@ -113,7 +113,7 @@ class Ray:
                     queue.tell_end(one.folder, one.started)
                 for one in attempts:
                     self._end_if_silent(one)
-                    if queue.stopped and one.heard is None:
+                    if queue.stopped and one.seen is None:
                         ray.cancel(one.task)
                 fits = time.monotonic() if self.cluster.fits() else fits
                 if self.stall_minutes is not None and time.monotonic() - fits > 60 * self.stall_minutes:
@@ -125,7 +125,7 @@ class Ray:
     def _submit(self, one: _Attempt, train: str, mailbox: Any) -> None:
         import ray
 
-        one.heard = None
+        one.seen = None
         one.folder.write_status("queued")
         task = ray.remote(train_on_node).options(
             name=f"lightdet {one.folder.path}",
@@ -147,11 +147,11 @@ class Ray:
         for one in attempts:
             if one.sender not in letters:
                 continue
-            if one.heard is None and one.number == 1:
+            if one.seen is None and one.number == 1:
                 queue.tell_begin(one.folder, " begins on a node")
-            elif one.heard is None:
+            elif one.seen is None:
                 print(f"lightdet: {one.folder.path} goes on on another node, attempt {one.number}", flush=True)
-            one.heard = time.monotonic()
+            one.seen = time.monotonic()
             self._keep(one, letters[one.sender])
 
     def _keep(self, one: _Attempt, files: Files) -> bool:
@@ -197,10 +197,10 @@ class Ray:
         """The node itself ends a training that hangs; this is for a node that hangs."""
         import ray
 
-        if self.stall_minutes is None or one.heard is None or one.folder.read_status().get("state") == "failed":
+        if self.stall_minutes is None or one.seen is None or one.folder.read_status().get("state") == "failed":
             return
-        if time.monotonic() - one.heard > 60 * self.stall_minutes + LEAVE:
-            reason = f"nothing heard of its node for {self.stall_minutes:g} min (launcher.stall_minutes)"
+        if time.monotonic() - one.seen > 60 * self.stall_minutes + LEAVE:
+            reason = f"no news from its node for {self.stall_minutes:g} min (launcher.stall_minutes)"
             note_failure(one.folder, "failed", reason, f"{reason}; {last_sign(one.folder.read_status())}\n")
             ray.cancel(one.task, force=True)
 

@@ -72,18 +72,18 @@ class RayCluster:
         return [node for node in ray.nodes() if node.get("Alive")]
 
     def offer(self) -> str:
-        """What was asked for, and what there is."""
-        asked = f"{self.needs['CPU']:g} CPUs, {self.needs['GPU']:g} GPUs, {self.needs['memory'] / 2**30:.1f} GiB"
+        """What a run needs, and what the nodes have."""
+        needed = f"{self.needs['CPU']:g} CPUs, {self.needs['GPU']:g} GPUs, {self.needs['memory'] / 2**30:.1f} GiB"
         here = [node.get("Resources", {}) for node in self._nodes()]
         most = [max((node.get(name, 0.0) for node in here), default=0.0) for name in self.needs]
         return (
-            f"it needs {asked} (launcher.cpus, gpus, memory_gb); the most of each among {len(here)} nodes is "
+            f"it needs {needed} (launcher.cpus, gpus, memory_gb); the most of each among {len(here)} nodes is "
             f"{most[0]:g} CPUs, {most[1]:g} GPUs, {most[2] / 2**30:.1f} GiB"
         )
 
 
 def _knock(address: str) -> None:
-    """Raises LightdetError when nobody listens where a cluster should be: Ray itself would try for minutes."""
+    """Raises LightdetError when nothing listens at the cluster's address: Ray itself would try for minutes."""
     if address == "auto":
         noted = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
         address = os.environ.get("RAY_ADDRESS") or (noted.read_text().strip() if noted.exists() else "")

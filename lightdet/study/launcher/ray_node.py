@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher.processes import Processes
-from lightdet.study.launcher.transfer import ASKED, STATUS, Files, names, pack, unpack
+from lightdet.study.launcher.transfer import REQUEST, STATUS, Files, names, pack, unpack
 
 BEAT = 5.0  # seconds between two looks for news
 GIVE_UP = 12  # sends in a row that fail before no more are tried
@@ -61,7 +61,7 @@ class News:
         self._thread.join()
 
     def rest(self) -> Files:
-        """All that home has not seen yet; to be asked for when the training is over."""
+        """All that home has not received yet; for the end of the training."""
         return pack(self._folder, [name for name in names(self._folder) if self._is_ours(name)])
 
     def _run(self) -> None:
@@ -84,14 +84,14 @@ class News:
         self._failures = 0
 
     def _news(self, beats: int) -> Files:
-        """What the beat of this number tells; the first one only that the node has begun."""
+        """The files that the beat of this number sends; the first one sends only that the node has begun."""
         if not beats:
             return {}
         files = self._checkpoints() if beats % self._beats_between == 0 else {}
         small = [name for name in names(self._folder) if self._is_small(name) and self._is_ours(name)]
         files |= pack(self._folder, small)
         if b'"running"' not in files.get(STATUS, b'"running"'):
-            files.pop(STATUS)  # the end is told when everything else is at home
+            files.pop(STATUS)  # the end is sent when everything else is at home
             self._sent.pop(STATUS)
         return files
 
@@ -107,10 +107,10 @@ class News:
         return "/" not in name and path.exists() and path.stat().st_size < SMALL
 
     def _is_ours(self, name: str) -> bool:
-        return name not in ASKED and self._changed(name)
+        return name not in REQUEST and self._changed(name)
 
     def _changed(self, name: str) -> bool:
-        """Whether a file is another one than when this was asked last."""
+        """Whether a file has changed since the last call."""
         try:
             stat = (self._folder.path / name).stat()
         except FileNotFoundError:
@@ -141,7 +141,7 @@ def train_on_node(
     def send(news: Files) -> None:
         ray.get(mailbox.put.remote(sender, news))
 
-    if hasattr(signal, "pthread_sigmask"):  # Ray blocks Ctrl-C, which the training shall be able to hear
+    if hasattr(signal, "pthread_sigmask"):  # Ray blocks Ctrl-C, which the training must be able to receive
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     with tempfile.TemporaryDirectory(prefix="lightdet-") as top:
         folder = RunFolder(Path(top, *place))

@@ -1,7 +1,7 @@
 """Runs as jobs of a Slurm cluster with a shared disk, through submitit. No torch here.
 
 The jobs are Slurm's: whoever submitted them may leave, and the same command finds them again by the job's number that
-lies in each run folder. What became of a run stands in its status file; Slurm is asked about those that say nothing.
+lies in each run folder. The outcome of a run is in its status file; Slurm is queried about those without one.
 """
 
 import getpass
@@ -23,7 +23,7 @@ from lightdet.study.process_end import note_failure
 
 CLUSTERS = ("slurm", "local", "debug")
 LOOK_AGAIN = 2.0  # seconds between two looks at the files and at the processes of submitit's local executor
-ASK_AGAIN = 15.0  # seconds between two questions to Slurm
+QUERY_AGAIN = 15.0  # seconds between two queries to Slurm
 NAME = "lightdet"  # of the jobs, by which `squeue --name lightdet` finds them
 NOTE = "job.json"  # in the run folder: the number of its job
 OVER = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE"} | {
@@ -43,12 +43,12 @@ class _Job:
     number: str
     handle: Any  # submitit's
     started: float = field(default_factory=time.monotonic)
-    said: str = ""  # what was told of it last
+    shown: str = ""  # the state that was printed last
     over: int = 0  # in how many looks in a row it was over: a job on its way back into the queue may seem so once
 
 
 class Slurm:
-    """Each run is a job, all of one command an array; conf/launcher/slurm.yaml tells the settings.
+    """Each run is a job, all of one command an array; conf/launcher/slurm.yaml lists the settings.
 
     Raises LightdetError for a cluster that is not here and for what sbatch refuses.
     """
@@ -112,12 +112,12 @@ class Slurm:
         if not queue:
             return
         jobs = self._known(queue)
-        asked, states = 0.0, dict[str, str]()
+        queried, states = 0.0, dict[str, str]()
         try:
             while queue or jobs:
                 jobs += self._submit(queue, len(jobs), train)
-                if time.monotonic() - asked >= (ASK_AGAIN if self.cluster == "slurm" else 0.0):
-                    asked, states = time.monotonic(), self._states(jobs)
+                if time.monotonic() - queried >= (QUERY_AGAIN if self.cluster == "slurm" else 0.0):
+                    queried, states = time.monotonic(), self._states(jobs)
                 else:
                     states = {}
                 for job in list(jobs):
@@ -189,7 +189,7 @@ class Slurm:
         return jobs
 
     def _states(self, jobs: Sequence[_Job]) -> dict[str, str]:
-        """What is known of each job; {} when Slurm does not answer, which a busy one may well do for a while."""
+        """What is known of each job; {} when Slurm does not answer, as a busy one may not for a while."""
         if self.cluster == "slurm":
             found = squeue([job.number for job in jobs])
             return {} if found is None else {job.number: found.get(job.number, GONE) for job in jobs}
@@ -212,13 +212,13 @@ class Slurm:
         if job.over < 2:
             return False
         plain = state in ("COMPLETED", "FINISHED", GONE)
-        told = status.get("state") == "done" or (plain and status.get("state") == "killed")
-        if not told and job.folder.holder() is None:
+        noted = status.get("state") == "done" or (plain and status.get("state") == "killed")
+        if not noted and job.folder.holder() is None:
             self._note(job, "ended without a word" if plain else f"is {state}", status)
         return True
 
     def _note(self, job: _Job, end: str, status: Mapping[str, Any]) -> None:
-        """The end of a job as the reason, with what the run said before, its traceback and the job's log."""
+        """The end of a job as the reason, with the run's own reason, its traceback and the job's log."""
         before = f"; {status['reason']}" if status.get("reason") else ""
         reason = f"its job {job.number} {end}{before}"
         account = f"{reason}\n"
@@ -228,13 +228,13 @@ class Slurm:
         note_failure(job.folder, "killed", reason, account)
 
     def _tell(self, job: _Job) -> None:
-        """Say when a run has begun and when it was put back into the queue."""
+        """Print when a run has begun and when it was put back into the queue."""
         status = job.folder.read_status()
         state = str(status.get("state"))
-        if state != (job.said or "queued") and state in ("queued", "running"):
+        if state != (job.shown or "queued") and state in ("queued", "running"):
             where = f" on {status.get('host')}" if state == "running" else f": {status.get('reason', '')}"
             print(f"lightdet: {job.folder.path} is {state} (job {job.number}){where}", flush=True)
-        job.said = state
+        job.shown = state
 
     def _withdraw(self, jobs: Sequence[_Job]) -> list[_Job]:
         """Cancel the jobs that have not begun, because a run failed; those left are waited for."""

@@ -43,7 +43,7 @@ class Training:
         return str(folder.read_status().get("state"))
 
     def checkpoint(self) -> Any:
-        """submitit asks for this when time is up: the same call again."""
+        """submitit calls this when time is up: the same call again."""
         from submitit.helpers import DelayedSubmission
 
         folder = RunFolder(self.path)

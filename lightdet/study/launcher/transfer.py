@@ -11,7 +11,7 @@ from lightdet.runs.folder import STATES, RunFolder
 from lightdet.study.worker import STACKS
 
 STAYS_HOME = ("wandb", "mlruns", "tensorboard", "pictures")  # folders that no training goes on from
-ASKED = ("request.yaml", "overrides.yaml")  # what a run was asked for is decided at home alone
+REQUEST = ("request.yaml", "overrides.yaml")  # what a run is to train is decided at home alone
 IDENTITY = ("fingerprint", "study", "slug", "seed", "choices", "overrides")  # facts of status.json, likewise
 STATUS = "status.json"
 
@@ -60,9 +60,9 @@ def unpack_on_driver(folder: RunFolder, files: Mapping[str, bytes]) -> None:
 
     The node does not decide which training this is. Raises LightdetError for a name or a status that cannot be true.
     """
-    asked = sorted(set(files) & set(ASKED))
-    if asked:
-        raise LightdetError(f"a node sent {asked[0]} for {folder.path}, which no training writes")
+    requests = sorted(set(files) & set(REQUEST))
+    if requests:
+        raise LightdetError(f"a node sent {requests[0]} for {folder.path}, which no training writes")
     last = [name for name in files if str(name).endswith("/last.ckpt")]
     others = [name for name in files if name not in (*last, STATUS)]
     status = _status(folder, files[STATUS]) if STATUS in files else None
