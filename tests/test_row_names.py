@@ -14,7 +14,7 @@ from lightdet.core.files import read_json, write_json
 from lightdet.runs.find import find_run
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.jobs import read_jobs
-from lightdet.runs.registration import ask, named, register
+from lightdet.runs.registration import named, register, request_job
 from lightdet.runs.row_names import counted, row_slugs
 from lightdet.study.single import train_words
 from lightdet.study.sweep import sweep_words
@@ -59,12 +59,12 @@ def test_a_study_of_the_older_rule_keeps_its_rows_and_runs() -> None:
     words = ["width=0.125", "trainer.max_epochs=3"]
     for number, attention in enumerate(("cbam", "none")):
         overrides = [f"attention={attention}", *words, "study.name=s", "logger=none"]
-        request = ask(compose_job(overrides), overrides, number)
+        request = request_job(compose_job(overrides), overrides, number)
         folder = RunFolder(Path("runs/s") / slug(overrides) / "s0")
-        folder.write_status("done", fingerprint=request.identity, seed=0)
+        folder.write_status("done", fingerprint=request.fingerprint, seed=0)
         folder.write_results({"metrics": {"map50": 0.5}})
         row = {"overrides": overrides, "choices": request.choices, "seed": 0, "number": number}
-        row |= {"fingerprint": request.identity, "run": f"{slug(overrides)}/s0"}
+        row |= {"fingerprint": request.fingerprint, "run": f"{slug(overrides)}/s0"}
         write_json(Path("runs/s/jobs") / f"{slug(overrides)}__s0.json", row)
     before = rows_of("s")
     assert before[0] == "attention-cbam__trainer.max_epochs-3__width-0.125__s0"
@@ -108,7 +108,7 @@ def test_a_single_run_is_named_after_the_last_parts_of_its_keys() -> None:
     assert short_slug(["a.x=1", "b.x=1", "loss/box=ciou"]) == "a.x-1__b.x-1__loss.box-ciou"
     long = short_slug([f"data.reader.key_{number}=some_long_value" for number in range(6)])
     assert len(long) == 60
-    request = ask(compose_job(["trainer.max_epochs=60"]), ["trainer.max_epochs=60"])
+    request = request_job(compose_job(["trainer.max_epochs=60"]), ["trainer.max_epochs=60"])
     assert named(Path("runs/single"), [request])[0].name == "max_epochs-60__s0"
 
 
@@ -119,7 +119,9 @@ def test_two_keys_with_one_short_name_stay_two_rows() -> None:
 
 
 def test_a_trial_of_a_search_keeps_its_own_name() -> None:
-    requests = [ask(compose_job(["width=0.125"]), ["width=0.125"], number, f"trial-{number:04d}") for number in (0, 1)]
+    requests = [
+        request_job(compose_job(["width=0.125"]), ["width=0.125"], number, f"trial-{number:04d}") for number in (0, 1)
+    ]
     folders = register(Path("runs"), "search", requests)
     assert folders[0] is not None and folders[0].path == folders[1].path == Path("runs/search/trial-0000/s0")
     assert sorted(path.stem for path in Path("runs/search/jobs").glob("*")) == ["trial-0000__s0", "trial-0001__s0"]

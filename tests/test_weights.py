@@ -16,7 +16,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_bytes
 from lightdet.engine.weights import start_from
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.registration import ask, register
+from lightdet.runs.registration import register, request_job
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +88,9 @@ def test_no_such_weights_is_one_line_before_a_folder_is_made(
 
 
 def requested(*words: str) -> str:
-    request = ask(compose_job(words), list(words))
+    request = request_job(compose_job(words), list(words))
     assert not request.trouble, request.trouble
-    return request.identity
+    return request.fingerprint
 
 
 def test_weights_count_by_their_content(words: list[str], tmp_path: Path) -> None:
@@ -100,17 +100,17 @@ def test_weights_count_by_their_content(words: list[str], tmp_path: Path) -> Non
     write_bytes(tmp_path / "copy.ckpt", b"other")
     assert requested(f"weights={tmp_path}/copy.ckpt") != requested(base)
     old = compose_job([])
-    before = ask(old, []).identity
+    before = request_job(old, []).fingerprint
     OmegaConf.set_struct(old, False)
     del old["weights"]
-    assert ask(old, []).identity == before, "null is what runs did before"
+    assert request_job(old, []).fingerprint == before, "null is what runs did before"
 
 
 def test_last_is_the_same_run_when_the_command_is_given_again(words: list[str], tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     shutil.copytree("runs/single/base", runs / "single/base")
     given = ("weights=last", f"runs_dir={runs}")
-    first = ask(compose_job(given), list(given))
+    first = request_job(compose_job(given), list(given))
     (folder,) = register(runs, "single", [first])
     assert (
         folder is not None
@@ -119,7 +119,7 @@ def test_last_is_the_same_run_when_the_command_is_given_again(words: list[str], 
     write_bytes(folder.checkpoints / "best.ckpt", b"trained since")
     write_bytes(folder.config_path, b"seed: 0\n")
     folder.write_status("done", started="2999-01-01T00:00:00+00:00")
-    assert ask(compose_job(given), list(given)).identity == first.identity
+    assert request_job(compose_job(given), list(given)).fingerprint == first.fingerprint
 
 
 def test_a_sweep_over_weights(words: list[str]) -> None:

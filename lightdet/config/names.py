@@ -1,4 +1,4 @@
-"""Which overrides name a run, and the folder name that they make. No torch here."""
+"""Which overrides count as choices, and the folder names made of them. No torch here."""
 
 import re
 from collections.abc import Sequence

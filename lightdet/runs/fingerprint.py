@@ -16,7 +16,7 @@ ENVIRONMENT = re.compile(r"\$\{oc\.env:([^{}]*)\}")
 
 
 def fingerprint(cfg: DictConfig) -> str:
-    """Which training a config describes: "<16 hex of the design>-s<seed>".
+    """The fingerprint of the training that a config describes: "<16 hex of the design>-s<seed>".
 
     Equal for two configs whose resolved model, data, augmentation, optimizer, schedule, trainer and image size are
     equal; blind to where things lie (a path taken from the environment counts by the variable's name), to the logger,
@@ -26,7 +26,7 @@ def fingerprint(cfg: DictConfig) -> str:
 
 
 def design(cfg: DictConfig) -> dict[str, Any]:
-    """The part of a config that decides what is learnt, resolved, with the seed left open."""
+    """The part of a config that decides the result, resolved, with the seed left open."""
     tree = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(tree, dict)
     tree.pop("hydra", None)

@@ -1,4 +1,4 @@
-"""What a study, its rows and their choices are called."""
+"""Names of studies and runs, and the choices of a job. No torch here."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ from lightdet.config.tree import ignored, unused
 from lightdet.core.errors import LightdetError
 
 NOT_CHOICES = ("study", "name", "launcher", "runs_dir", "num_classes")
-YOUNGER = {"weights": None, "callback": "none", "experiment": "none"}  # as before: not among the choices of older rows
+YOUNGER = {"weights": None, "callback": "none", "experiment": "none"}  # left out then: older jobs lack them
 RESERVED = ("last", "jobs", "report")
 
 
@@ -18,7 +18,7 @@ def chosen(cfg: DictConfig) -> dict[str, Any]:
     """The chosen option of each group and the plain values at the top: {"attention": "cbam", "head": 76, ...}.
 
     A group that is chosen a second time inside another option keeps the place in its name ("attention@model..."), and
-    what nothing takes up, a plain value or a group that the model ignores, is "-", whatever it says.
+    what nothing reads, a plain value or a group that the model ignores, is "-", whatever its value.
     """
     options = OmegaConf.select(cfg, "hydra.runtime.choices") or {}  # of a composed job
     names: dict[str, Any] = {str(key): value for key, value in options.items() if not str(key).startswith("hydra/")}

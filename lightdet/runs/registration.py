@@ -30,7 +30,7 @@ class JobRequest:
     number: int  # its place among the jobs of the command
     seed: Any
     slug: str  # folder name that its seeds share; "": it gets one when it is registered
-    identity: str  # fingerprint of the training; empty when the settings are incomplete
+    fingerprint: str  # of the training; empty when the settings are incomplete
     choices: dict[str, Any]
     request: str  # the composed configuration as YAML, interpolations kept: paths are resolved where it is trained
     trouble: str = ""  # why the settings are incomplete
@@ -41,7 +41,7 @@ class JobRequest:
         return f"{self.slug}__s{self.seed}"
 
 
-def ask(cfg: DictConfig, overrides: list[str], number: int = 0, name: str | None = None) -> JobRequest:
+def request_job(cfg: DictConfig, overrides: list[str], number: int = 0, name: str | None = None) -> JobRequest:
     """The request of a composed configuration; one that lacks a value carries its trouble.
 
     `name` is the folder's name; None: the configuration's `name`, or, where that is null, one made from the overrides.
@@ -51,10 +51,10 @@ def ask(cfg: DictConfig, overrides: list[str], number: int = 0, name: str | None
     bare = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     try:
         bare = settle_weights(bare)
-        identity, choices, trouble = fingerprint(bare), chosen(cfg), ""
+        of_training, choices, trouble = fingerprint(bare), chosen(cfg), ""
     except LightdetError as error:
-        identity, choices, trouble = "", {}, one_line(error)
-    return JobRequest(overrides, number, cfg.seed, slug, identity, choices, OmegaConf.to_yaml(bare), trouble)
+        of_training, choices, trouble = "", {}, one_line(error)
+    return JobRequest(overrides, number, cfg.seed, slug, of_training, choices, OmegaConf.to_yaml(bare), trouble)
 
 
 def named(study_path: Path, requests: Sequence[JobRequest]) -> list[JobRequest]:
@@ -62,7 +62,7 @@ def named(study_path: Path, requests: Sequence[JobRequest]) -> list[JobRequest]:
     return _named(requests, _read_notes(study_path))
 
 
-def register(runs_dir: Path, study: str, asked: Sequence[JobRequest]) -> list[RunFolder | None]:
+def register(runs_dir: Path, study: str, requests: Sequence[JobRequest]) -> list[RunFolder | None]:
     """Write the rows, claim a folder for each new training, and give the folder of every row, in order.
 
     None stands for a row without a run, because its settings are incomplete. A folder of another training is never
@@ -75,13 +75,13 @@ def register(runs_dir: Path, study: str, asked: Sequence[JobRequest]) -> list[Ru
         for path in sorted(study_path.glob("*/s*/status.json")):
             known[read_json(path).get("fingerprint")] = RunFolder(path.parent)
         noted = _read_notes(study_path)
-        rows = _named(asked, noted)
+        rows = _named(requests, noted)
         folders: list[RunFolder | None] = []
         for row, place in zip(rows, _places(rows, noted), strict=True):
             folder = None
-            if row.identity:
-                folder = known.get(row.identity) or _claim(study_path, study, row)
-                known[row.identity] = folder
+            if row.fingerprint:
+                folder = known.get(row.fingerprint) or _claim(study_path, study, row)
+                known[row.fingerprint] = folder
                 if not folder.is_done():
                     _renew(folder, row.request)
             facts = _facts(study_path, row, folder, place)
@@ -109,27 +109,27 @@ def _read_note(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _places(asked: Sequence[JobRequest], noted: Mapping[str, Mapping[str, Any]]) -> list[int]:
+def _places(requests: Sequence[JobRequest], noted: Mapping[str, Mapping[str, Any]]) -> list[int]:
     """A place in the study for each row: the one that it has, else its number, else, where that is taken, behind all
-    others. `noted`: facts of the rows that are there, by name."""
+    others. `noted`: facts of the rows that exist, by name."""
     places = {name: facts["number"] for name, facts in noted.items() if isinstance(facts.get("number"), int)}
     taken = set(places.values())
-    for row in asked:
+    for row in requests:
         place = places.setdefault(row.name, row.number if row.number not in taken else max(taken) + 1)
         taken.add(place)
-    return [places[row.name] for row in asked]
+    return [places[row.name] for row in requests]
 
 
 def _claim(study_path: Path, study: str, row: JobRequest) -> RunFolder:
     """A folder that no other training has."""
-    names = [row.slug, f"{row.slug}-{row.identity[:6]}", f"{row.slug}-{row.identity[:16]}"]
+    names = [row.slug, f"{row.slug}-{row.fingerprint[:6]}", f"{row.slug}-{row.fingerprint[:16]}"]
     folders = [RunFolder(study_path / name / f"s{row.seed}") for name in names]
     folder = next(folder for folder in folders if not folder.status_path.exists())
     write_text(folder.request_path, row.request)
     write_text(folder.overrides_path, OmegaConf.to_yaml(OmegaConf.create(row.overrides)))
     folder.write_status(
         "queued",
-        fingerprint=row.identity,
+        fingerprint=row.fingerprint,
         study=study,
         slug=folder.path.parent.name,
         seed=row.seed,
@@ -149,7 +149,7 @@ def _facts(study_path: Path, row: JobRequest, folder: RunFolder | None, place: i
     }
     if folder is None:
         return facts | {"state": "failed", "reason": row.trouble}
-    return facts | {"fingerprint": row.identity, "run": folder.path.relative_to(study_path).as_posix()}
+    return facts | {"fingerprint": row.fingerprint, "run": folder.path.relative_to(study_path).as_posix()}
 
 
 def _renew(folder: RunFolder, request: str) -> None:

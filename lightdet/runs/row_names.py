@@ -1,4 +1,4 @@
-"""Names of a study's rows: what its command sweeps, or what differs from the rows that are there. No torch here."""
+"""Names of a study's jobs: what their command sweeps, or what differs from the jobs that exist. No torch here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -17,7 +17,7 @@ from lightdet.engine.work import TRAINING, work
 from lightdet.logger.wandb_sweep import answer_agent
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.names import study_name
-from lightdet.runs.registration import JobRequest, ask, register
+from lightdet.runs.registration import JobRequest, register, request_job
 
 
 def train_words(words: Sequence[str], config_dir: Path | None = None, train: str = TRAINING) -> RunFolder:
@@ -27,14 +27,14 @@ def train_words(words: Sequence[str], config_dir: Path | None = None, train: str
     that no training can follow, before a folder is made, and whatever the training raises, after noting it.
     """
     cfg = single_config(words, config_dir)
-    request = ask(cfg, list(cfg.hydra.overrides.task))
+    request = request_job(cfg, list(cfg.hydra.overrides.task))
     if request.trouble:
         raise LightdetError(request.trouble)
     study = study_name(cfg.study.name or "single")
-    require_data({request.identity: missing_folder(cfg)}, Path(cfg.runs_dir) / study)
+    require_data({request.fingerprint: missing_folder(cfg)}, Path(cfg.runs_dir) / study)
     (folder,) = register(Path(cfg.runs_dir), study, [request])
     assert folder is not None
-    if folder.is_done(request.identity):
+    if folder.is_done(request.fingerprint):
         print(f"lightdet: this run is done already, in {folder.path}", flush=True)
         print("lightdet: images or labels changed since do not count; study=NAME trains anew", flush=True)
         answer_agent(cfg, folder)

@@ -11,7 +11,7 @@ from optuna.trial import Trial
 from lightdet.config.compose import compose_job
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.registration import JobRequest, ask, register
+from lightdet.runs.registration import JobRequest, register, request_job
 from lightdet.study.launcher.contract import Launcher
 from lightdet.study.search.result_files import write_result_files
 from lightdet.study.search.trials import TrialStore
@@ -82,7 +82,7 @@ class Worker:
         words, slug = [*self.words, *drawn], f"trial-{trial.number:04d}"
         try:
             cfg = compose_job(words, self.config_dir)
-            return ask(cfg, words, trial.number, slug), int(cfg.trainer.max_epochs)
+            return request_job(cfg, words, trial.number, slug), int(cfg.trainer.max_epochs)
         except (LightdetError, OmegaConfBaseException) as error:  # choices that do not fit together
             return JobRequest(words, trial.number, 0, slug, "", {}, "", one_line(error)), 0
 
