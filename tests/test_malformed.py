@@ -137,7 +137,7 @@ CASES: dict[tuple[str, str], tuple[Spoil, str, str]] = {
     ("coco", "duplicate key"): (
         text("train.json", '{"images": [], "images": []}'),
         "train.json",
-        "'images' stands twice",
+        "'images' occurs twice",
     ),
     ("coco", "a list at the top"): (text("train.json", "[]"), "train.json", "not a JSON object"),
     ("coco", "missing file"): (removed("val.json"), "val.json", "no such file"),
@@ -176,7 +176,7 @@ CASES: dict[tuple[str, str], tuple[Spoil, str, str]] = {
     ),
     ("coco", "box outside"): (annotation(bbox=[9, 2, 30, 4]), "train.json", "outside the image"),
     ("yolo", "broken YAML"): (data_yaml("train: [images\n"), "data.yaml", "unreadable YAML"),
-    ("yolo", "duplicate key"): (data_yaml("names: [a]\ntrain: x\ntrain: y\n"), "data.yaml", "'train' stands twice"),
+    ("yolo", "duplicate key"): (data_yaml("names: [a]\ntrain: x\ntrain: y\n"), "data.yaml", "'train' occurs twice"),
     ("yolo", "YAML that runs code"): (data_yaml("a: !!python/object/apply:os.getcwd []\n"), "data.yaml", "unreadable"),
     ("yolo", "a list at the top"): (data_yaml("- a\n"), "data.yaml", "not a mapping"),
     ("yolo", "missing data.yaml"): (removed("data.yaml"), "data.yaml", "no such file"),

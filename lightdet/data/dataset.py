@@ -73,7 +73,7 @@ class ImageDataset(Dataset[tuple[np.ndarray, Target]]):
     """Samples by (epoch, index), each a pure function of these two and of the seed.
 
     Without `augment` the epoch changes nothing. An index beyond the images is a further copy of image `index % count`,
-    augmented in its own way. `max_epochs` tells augmentations how near the end is; -1 = no end.
+    augmented in its own way. From `max_epochs` augmentations know the epochs that are left; -1 = no end.
     """
 
     def __init__(self, images: LetterboxedImages, augment: Pipeline | None, seed: int, max_epochs: int) -> None:

@@ -28,8 +28,8 @@ def read_image(path: Path, bits: int | None = None) -> np.ndarray:
     Grey, 1-bit and palette images become RGB, alpha is dropped, the EXIF orientation is applied (the frame of the
     boxes is the image as a viewer shows it). An image of 16 bits per channel is scaled linearly, with a fixed factor
     and not by its own contrast: 2**bits - 1 becomes 255, and what is brighter is white, so that a camera's hot pixel
-    changes nothing around it. Without `bits` (one of BITS) each image is taken for what its brightest value says: up
-    to 4095 for 12 bits, beyond that for 16; images of one camera are then comparable only where that comes out alike.
+    changes nothing around it. Without `bits` (one of BITS) the brightest value of each image decides: up
+    to 4095 means 12 bits, beyond that 16; images of one camera are then comparable only where that comes out alike.
 
     Raises LightdetError for a missing, empty, truncated or foreign file, and for floating-point pixels.
     """
@@ -78,7 +78,7 @@ def read_mask(path: Path) -> np.ndarray:
 def original_size(path: Path) -> tuple[int, int]:
     """Height and width in px of the image that `read_image` returns, from the file's header alone.
 
-    Raises LightdetError for a missing, empty or foreign file; a truncated one is found only by `read_image`.
+    Raises LightdetError for a missing, empty or foreign file; only `read_image` notices a truncated one.
     """
     try:
         with path.open("rb") as file, _open(file) as image:
@@ -87,7 +87,7 @@ def original_size(path: Path) -> tuple[int, int]:
     except FileNotFoundError as error:
         raise LightdetError(f"{path}: no such image; restore it or remove its label") from error
     except UNREADABLE:
-        height, width = read_image(path).shape[:2]  # says what is wrong; reads the deep TIFFs that Pillow does not open
+        height, width = read_image(path).shape[:2]  # raises the reason; reads the deep TIFFs that Pillow does not open
         return height, width
     return (width, height) if turned else (height, width)
 
@@ -123,7 +123,7 @@ def _open(source: io.BufferedReader | bytes) -> Image.Image:
 
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1..8, that is still to be applied to an image which is not loaded yet."""
-    if image.format == "TIFF":  # Pillow turns it as it loads it, and tells the size as turned
+    if image.format == "TIFF":  # Pillow turns it while loading, and reports the size as turned
         return 1
     if image.format == "PNG" and "exif" not in image.info:  # Pillow would load it to look behind its pixels
         return 1
@@ -163,7 +163,7 @@ def _is_deep_colour(image: Image.Image, content: bytes) -> bool:
 
 
 def _read_deep_colour(content: bytes, path: Path) -> np.ndarray:
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # we say what is wrong, in one line
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it
     try:
         values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
     except cv2.error as error:

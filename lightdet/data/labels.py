@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 
 class Claim(NamedTuple):
-    """One object as a label file tells it."""
+    """One object as a label file states it."""
 
     place: str  # where in that file: "object 3", "line 7"
     label: int
@@ -25,7 +25,7 @@ class Claim(NamedTuple):
 
 
 class DatasetError(LightdetError):
-    """All that is wrong with the files of a dataset; as one line it tells the first problem and counts the rest."""
+    """All that is wrong with the files of a dataset; as one line, the first problem and the number of the others."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -72,17 +72,17 @@ def make_record(root: DataRoot, image: Path, claims: Sequence[Claim], said_by: P
 def checked_box(claim: Claim, height: int, width: int, said_by: Path) -> tuple[float, float, float, float]:
     """The box, cut at the image's border where it lies outside by no more than a pixel. Raises LightdetError."""
     x1, y1, x2, y2 = claim.box_xyxy
-    told = f"{said_by}: {claim.place}: box ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
+    where = f"{said_by}: {claim.place}: box ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
     if not all(map(math.isfinite, claim.box_xyxy)):
-        raise LightdetError(f"{told} is not made of finite numbers; correct or remove it")
+        raise LightdetError(f"{where} is not made of finite numbers; correct or remove it")
     if x2 <= x1 or y2 <= y1:
         word = "inverted" if x2 < x1 or y2 < y1 else "empty"
-        raise LightdetError(f"{told} is {word} (left < right and top < bottom must hold); correct or remove it")
+        raise LightdetError(f"{where} is {word} (left < right and top < bottom must hold); correct or remove it")
     if min(x1, y1) < -BORDER_TOLERANCE or x2 > width + BORDER_TOLERANCE or y2 > height + BORDER_TOLERANCE:
-        raise LightdetError(f"{told} reaches outside the image of {width} x {height} px; correct or remove it")
+        raise LightdetError(f"{where} reaches outside the image of {width} x {height} px; correct or remove it")
     cut = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
     if cut[2] <= cut[0] or cut[3] <= cut[1]:
-        raise LightdetError(f"{told} lies outside the image of {width} x {height} px; correct or remove it")
+        raise LightdetError(f"{where} lies outside the image of {width} x {height} px; correct or remove it")
     return cut
 
 

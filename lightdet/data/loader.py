@@ -1,4 +1,4 @@
-"""Batches from a dataset, started at the position where a training stands."""
+"""Batches from a dataset, from the current position of a training on."""
 
 import multiprocessing
 import sys
@@ -21,7 +21,7 @@ Position = Callable[[], tuple[int, int]]  # -> (epoch, number of its batches tha
 class BatchLoader:
     """Iterates over one epoch of batches; its length is that of a whole epoch.
 
-    `position` is asked when the first batch is demanded, not before: Lightning creates the iterator of a resumed
+    `position` is called when the first batch is requested, not before: Lightning creates the iterator of a resumed
     epoch while its own counters are still those of the checkpoint, and workers would start to prefetch at once.
     """
 
@@ -53,7 +53,7 @@ class BatchLoader:
         self._batches._iterator = iterator
 
     def state_dict(self) -> dict[str, int]:
-        """What the order of the images depends on; where it stands is known to the trainer alone."""
+        """What the order of the images depends on; the position in it belongs to the trainer."""
         sampler = self._sampler
         return {"images": sampler.count, "batch_size": sampler.batch_size, "seed": sampler.seed}
 

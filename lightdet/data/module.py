@@ -1,4 +1,4 @@
-"""From a reader to batches: what a trainer, an evaluation or a look at the data asks for."""
+"""The data module: from a reader to the batches of a training or an evaluation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ class ImageData(LightningDataModule):
 
     A training sample is a pure function of (seed, epoch, index), and the order of (seed, epoch): a training resumed in
     the middle of an epoch needs nothing from here but the trainer's own counters, with any number of workers.
-    `sampling` says how often each image comes in an epoch of training; None: once.
+    `sampling` decides how often each image occurs in an epoch of training; None: once.
     `bits` are those of the camera, for images of more than 8 bits per channel; None: guessed for each (`read_image`).
     `channels` of the input: 3 is RGB, 1 grey levels; 6 and 2 are those of an image and of its record's reference.
     `cache_megabytes` bounds the letterboxed images kept in memory: training images first, then the other splits.
@@ -144,7 +144,7 @@ class ImageData(LightningDataModule):
         return self._plain("train" if self._overfits() else "val", *self._rank(), even=False)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Lightning's hook: a batch knows how to arrive, as float32. Batches are made in channels last."""
+        """Lightning's hook: images become float32 on the device. Batches are made in channels last."""
         moved = batch.to(device)
         return moved if self.channels_last else replace(moved, images=moved.images.contiguous())
 
@@ -202,7 +202,7 @@ class ImageData(LightningDataModule):
         return self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
 
     def _rank(self) -> tuple[int, int]:
-        """Which rank of how many asks."""
+        """The rank of this process, and the number of ranks."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def _position(self) -> tuple[int, int]:

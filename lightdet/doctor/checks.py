@@ -95,7 +95,7 @@ def count_boxes(records: Iterable[Record], num_classes: int) -> np.ndarray:
 
 
 def check_boxes(splits: Splits, classes: Sequence[str]) -> list[Finding]:
-    """Boxes that stand twice, and boxes in the same place that do not agree about the class."""
+    """Boxes that occur twice, and boxes in the same place that do not agree about the class."""
     twice: list[str] = []
     conflicts: list[str] = []
     disagreement: dict[str, None] = {}
@@ -166,7 +166,7 @@ def check_bits(records: Iterable[Record], brightest: Mapping[Path, int]) -> list
     if dark and bright:
         text = (
             f"{_count(len(dark), 'image')} with values up to {TWELVE_BIT_MAX} read as 12 bits ({_some(dark)}), "
-            f"{len(bright):,} brighter as 16 ({_some(bright)}) and so 16 times darker; say for all of them what the "
+            f"{len(bright):,} brighter as 16 ({_some(bright)}) and so 16 times darker; set for all of them what the "
             f"camera writes, data.bits={'|'.join(map(str, BITS))}"
         )
         found.append(Finding("warning", "bit depth", text, tuple(dark if len(dark) < len(bright) else bright)))

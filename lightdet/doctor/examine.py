@@ -69,7 +69,7 @@ def examine(
 def quick_check(
     records_by_split: Splits, classes: Sequence[str], image_size: ImageSize, kind: type | None = Boxes
 ) -> list[str]:
-    """What a few hundred headers say before a training; a few images of more than 8 bits are decoded.
+    """A check of a few hundred headers before a training; a few images of more than 8 bits are decoded.
 
     `kind`: the annotation that the model needs, of `lightdet.core.annotation`; None: none.
     Returns warnings, one line each. Raises LightdetError for a dataset that cannot be trained on: an empty training or

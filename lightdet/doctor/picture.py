@@ -35,8 +35,8 @@ LINE = 0.24  # inches from one finding to the next
 def draw_report(examination: Examination, title: str) -> bytes:
     """A PNG, 1500 px wide."""
     longest = max(len(_short(name)) for name in examination.classes)
-    told = min(max(len(examination.findings), 1), SHOWN + 1)
-    inches = [0.95, 0.4, 1.7, 0.6, 4.5, 0.95, 0.1 + LINE * told]  # title, gap, examples, gap, charts, gap, findings
+    listed = min(max(len(examination.findings), 1), SHOWN + 1)
+    inches = [0.95, 0.4, 1.7, 0.6, 4.5, 0.95, 0.1 + LINE * listed]  # title, gap, examples, gap, charts, gap, findings
     figure = Figure(figsize=(12.5, sum(inches) + 0.2), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
     left, bottom = 0.025 + 0.0063 * longest, 0.2 / figure.get_figheight()
@@ -59,7 +59,7 @@ def _short(name: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Matplotlib would read what stands between two dollar signs as a formula."""
+    """Matplotlib would read text between two dollar signs as a formula."""
     return text.replace("$", r"\$")
 
 
@@ -113,7 +113,7 @@ def _typical(examination: Examination, label: int) -> tuple[Record, np.ndarray, 
     for _, _, index, record in found[len(found) // 2 :]:
         try:
             return record, read_image(record.path, record.bits), index
-        except LightdetError:  # told among the findings; the next one will do
+        except LightdetError:  # it is among the findings; the next one will do
             continue
     return None
 

@@ -17,7 +17,7 @@ class Sample:
 
 
 class Source(Protocol):
-    """Where an augmentation takes its images from; a mosaic asks for more than one."""
+    """Where an augmentation takes its images from; a mosaic takes more than one."""
 
     def __len__(self) -> int: ...
 
@@ -25,7 +25,7 @@ class Source(Protocol):
 
 
 def part(sample: Sample, left: int, top: int, width: int, height: int) -> Sample:
-    """A part of the image (px), a view, with all boxes in its frame; `cut_boxes` says which of them stay."""
+    """A part of the image (px), a view, with all boxes in its frame; `cut_boxes` decides which of them stay."""
     rows, columns = slice(top, top + height), slice(left, left + width)
     boxes_xyxy = sample.boxes_xyxy - np.asarray([left, top, left, top], dtype=np.float32)
     mask = None if sample.mask is None else sample.mask[rows, columns]

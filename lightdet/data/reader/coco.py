@@ -93,14 +93,14 @@ class Coco:
 
 
 def load_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, in which no key stands twice. Raises LightdetError for anything else."""
+    """The object in a JSON file, in which no key is repeated. Raises LightdetError for anything else."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
         if len(content) < len(pairs):
             names = [name for name, _ in pairs]
             repeated = next(name for index, name in enumerate(names) if name in names[:index])
-            raise LightdetError(f"{path}: the key {repeated[:40]!r} stands twice in one object; remove one of the two")
+            raise LightdetError(f"{path}: the key {repeated[:40]!r} occurs twice in one object; remove one of the two")
         return {name: value for name, value in content.items() if name not in UNUSED}
 
     def refuse(constant: str) -> NoReturn:

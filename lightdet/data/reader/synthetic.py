@@ -43,7 +43,7 @@ class Synthetic:
 
     The images are a pure function of (seed, size, number). They lie in `<cache>/synthetic-<hash of the parameters>`;
     `cache` None or "" means `lightdet.core.cache_folder`. The folder is written under another name and then renamed, so
-    that it is either complete or absent, whoever is killed, and however many processes want it at once.
+    that it is either complete or absent, also when a process is killed and when several draw it at once.
     """
 
     classes: tuple[str, ...] = CLASSES
@@ -132,7 +132,7 @@ class Synthetic:
         return {"file": file, "boxes_xyxy": drawn.boxes_xyxy.tolist(), "labels": drawn.labels.tolist()}
 
     def _publish(self, draft: Path) -> None:
-        """Rename the draft; where a damaged folder stands in the way, it goes first."""
+        """Rename the draft; a damaged folder of that name is removed first."""
         for _ in range(3):
             try:
                 draft.rename(self.folder)

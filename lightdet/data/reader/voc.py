@@ -76,7 +76,7 @@ class Voc:
 
     @staticmethod
     def _required(lists: dict[str, Path]) -> set[str]:
-        """One of the two lists without the other is a mistake; neither asks for a split of ours."""
+        """One of the two lists without the other is a mistake; without both the images are split here."""
         return {"train", "val"} if lists["train"].is_file() or lists["val"].is_file() else set()
 
     def _folder(self, name: str, setting: str) -> Path:
@@ -124,7 +124,7 @@ def parse_xml(path: Path) -> Element:
         raise LightdetError(f"{path}: not well-formed XML ({error}); correct or replace it") from error
     except DefusedXmlException as error:
         raise LightdetError(f"{path}: XML with entities is refused as unsafe; remove its DOCTYPE") from error
-    except (ValueError, LookupError) as error:  # an encoding that nobody knows
+    except (ValueError, LookupError) as error:  # an unknown encoding
         raise LightdetError(f"{path}: unreadable XML ({error}); save it as UTF-8") from error
     if tree.tag != "annotation":
         raise LightdetError(f"{path}: the outermost element is <{tree.tag[:40]}>, not <annotation>; is it Pascal VOC?")
@@ -132,11 +132,11 @@ def parse_xml(path: Path) -> Element:
 
 
 def _check_size(tree: Element, size: tuple[int, int], path: Path) -> None:
-    """Boxes drawn on an image of another size would all be wrong; a size of 0 x 0, or none, says nothing."""
-    told = tree.find("size")
-    if told is None:
+    """Boxes drawn on an image of another size would all be wrong; a size of 0 x 0, or none, is ignored."""
+    size_node = tree.find("size")
+    if size_node is None:
         return
-    height, width = (parse_number(told.findtext(side) or "0", f"<{side}>", path) for side in ("height", "width"))
+    height, width = (parse_number(size_node.findtext(side) or "0", f"<{side}>", path) for side in ("height", "width"))
     if (height, width) != (0, 0) and (height, width) != size:
         raise LightdetError(
             f"{path}: made for an image of {width:g} x {height:g} px, but the image has {size[1]} x {size[0]} px; "

@@ -1,4 +1,4 @@
-"""YOLO text files: a line `class cx cy w h` per object, in shares of the image, and a data.yaml that says where."""
+"""YOLO text files: a line `class cx cy w h` per object, in shares of the image, and a data.yaml with the folders."""
 
 import os
 from collections import Counter
@@ -47,7 +47,7 @@ class Yolo:
         """Records by split. Raises LightdetError about every file that is missing, broken or contradictory."""
         images = {name: self._images(name) for name in ("train", "val", "test") if self._sources(name)}
         if "train" not in images:
-            raise LightdetError(f"{self._yaml_path}: no 'train'; say which folder or list file has the training images")
+            raise LightdetError(f"{self._yaml_path}: no 'train'; name the folder or list file with the training images")
         for name, paths in images.items():
             if not any(self._label_path(path).is_file() for path in paths):
                 example = self._label_path(paths[0])
@@ -85,9 +85,9 @@ class Yolo:
     def _find(self, source: str) -> Path:
         """Where a folder or list file is. Roboflow writes `../train/images` for what lies beside data.yaml."""
         beside = self._yaml_path.parent
-        said = self._config.get("path")
-        if isinstance(said, str) and said:
-            base = Path(os.path.normpath(beside / said))
+        named = self._config.get("path")
+        if isinstance(named, str) and named:
+            base = Path(os.path.normpath(beside / named))
             if base.is_relative_to(self._root.path) and (base / source).exists():
                 return self._root.locate(source, base, self._yaml_path)
         if source.startswith("../") and not (beside / source).resolve().is_relative_to(self._root.path):
@@ -126,7 +126,7 @@ class Yolo:
         return images
 
     def _label_path(self, image: Path) -> Path:
-        """Beside the image, or where `labels` stands for the last `images` on the way from the dataset's folder."""
+        """Beside the image, or where `labels` replaces the last `images` on the way from the dataset's folder."""
         parts = list(image.parts)
         above = len(self._root.path.parts) if image.is_relative_to(self._root.path) else 0
         for index in range(len(parts) - 2, above - 1, -1):
@@ -193,13 +193,13 @@ class Yolo:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key may stand once."""
+    """YAML in which no key is repeated."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         repeated = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
         if repeated is not None:
-            raise yaml.MarkedYAMLError(problem=f"the key {str(repeated)[:40]!r} stands twice")
+            raise yaml.MarkedYAMLError(problem=f"the key {str(repeated)[:40]!r} occurs twice")
         return super().construct_mapping(node, deep)
 
 
