@@ -166,7 +166,7 @@ def test_boxes_longer_than_the_bins_can_tell_are_named() -> None:
     assert boxes[0, 0].tolist() == pytest.approx([4, 4, 196, 196], abs=1e-3)
     counts = torch.tensor([1, 1])
     told = criterion().prepare(TrainingStats(torch.tensor([[30.0, 193.0], [192.0, 192.0]]), counts), predictor)
-    assert told.startswith("1 of 2 boxes are longer than the 192 px that 4 bins can tell")
+    assert told.startswith("1 of 2 boxes are longer than the 192 px that 4 bins can express")
     one_number = Distances((8, 8), (16, 32), 2, bins=1)
     assert criterion().prepare(TrainingStats(torch.tensor([[3000.0, 10.0]]), counts), one_number) == "nothing to fit"
 

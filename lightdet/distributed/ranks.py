@@ -2,7 +2,7 @@
 
 Rank 0 listens (a TCPStore), starts the others of this machine as `python -m lightdet.engine.rank RUN_FOLDER`, sends all
 of them the configuration, waits until they are ready, and joins them into one group (gloo on a CPU, nccl on CUDA).
-Where torchrun or Slurm has started every rank already, it starts none. A rank that raises says why before it goes, so
+Where torchrun or Slurm has started every rank already, it starts none. A rank that raises reports why, so
 that rank 0 ends with that reason, and never with the broken connection that follows from it.
 """
 
@@ -68,8 +68,8 @@ def own_place(settings: DictConfig, count: int) -> World:
 def rank_zero(settings: DictConfig, device: torch.device, folder: Path, plan: str) -> Iterator[World]:
     """Be rank 0 of trainer.devices x trainer.nodes while the block runs; the default place, and nothing else, for one.
 
-    `settings` is the configuration's `trainer`; `plan` is what the other ranks are told. The threads of this process
-    are shared with those it starts. Raises LightdetError that says which other rank failed, and why.
+    `settings` is the configuration's `trainer`; `plan` is the text sent to the other ranks. The threads of this process
+    are shared with those it starts. Raises LightdetError that names the other rank that failed, and why.
     """
     count = rank_count(settings, device)
     if count == 1:
@@ -110,25 +110,25 @@ def rank_zero(settings: DictConfig, device: torch.device, folder: Path, plan: st
 
 
 class Crew:
-    """The ranks that this process has started, and what any rank has said in the store."""
+    """The ranks that this process has started, and what any rank has reported in the store."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
-        self.told: dict[int, IO[bytes]] = {}  # their standard error
+        self.errors: dict[int, IO[bytes]] = {}  # their standard error
 
     def start(self, place: World, folder: Path) -> None:
         """Start ranks 1, 2, ... of this machine with this interpreter, these import paths and this environment."""
         paths = os.pathsep.join(path for path in sys.path if path)
         for rank in range(1, place.ranks):
             own = replace(place, rank=rank, local_rank=rank).variables()
-            self.told[rank] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the crew
+            self.errors[rank] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the crew
             self.processes[rank] = subprocess.Popen(
                 [sys.executable, "-m", "lightdet.engine.rank", str(folder)],
                 env={**os.environ, **own, "PYTHONPATH": paths, PARENT: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=self.told[rank],
+                stderr=self.errors[rank],
             )
 
     def wait_until_ready(self, count: int) -> None:
@@ -175,11 +175,11 @@ class Crew:
     def _vanished(self) -> LightdetError | None:
         for rank, process in self.processes.items():
             if process.poll():
-                self.told[rank].seek(0)
-                text = self.told[rank].read().decode(errors="replace").strip()
+                self.errors[rank].seek(0)
+                text = self.errors[rank].read().decode(errors="replace").strip()
                 fault = LightdetError(
                     f"rank {rank} of this training ended with exit code {process.returncode}: "
-                    f"{text.splitlines()[-1] if text else 'it said nothing'}"
+                    f"{text.splitlines()[-1] if text else 'no message'}"
                 )
                 fault.__cause__ = RuntimeError(text)
                 return fault
@@ -205,14 +205,14 @@ class Crew:
             if process.poll() is None:
                 process.kill()
             process.wait()
-        for file in self.told.values():
+        for file in self.errors.values():
             file.close()
 
 
 def follow(place: World, prepare: Callable[[str], tuple[torch.device, Callable[[], None]]]) -> int:
     """Be a rank other than 0: `prepare(plan)` gives the device and the work that all ranks do together.
 
-    Returns the exit code. What goes wrong is told to rank 0.
+    Returns the exit code. Errors are reported to rank 0.
     """
     store = TCPStore(place.address, place.port, is_master=False, timeout=timedelta(seconds=MEET_SECONDS))
     try:

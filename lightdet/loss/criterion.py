@@ -1,4 +1,4 @@
-"""What a detector asks of its loss."""
+"""The contract of a detector's loss."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,33 +11,33 @@ from lightdet.core.types import Target, TrainingStats
 
 
 class Criterion(nn.Module, ABC):
-    """Belongs to one kind of predictor, whose raw maps it understands.
+    """The loss of one kind of predictor, computed from its raw maps.
 
-    A module without parameters: what a loss has to remember from step to step is a buffer and lies in the checkpoint.
+    A module without parameters: state that is kept from step to step is a buffer, saved in the checkpoint.
     """
 
-    teaches: type = object  # that kind of predictor
+    predictor_type: type = object  # the kind of predictor it works with
 
     def check(self, predictor: object) -> None:
         """Raises LightdetError for a predictor of another kind."""
-        require(predictor, self.teaches, "predictor", type(self).__name__)
+        require(predictor, self.predictor_type, "predictor", type(self).__name__)
 
     @abstractmethod
     def forward(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Any) -> dict[str, Tensor]:
-        """Named scalar terms whose sum is the objective."""
+        """Raw maps and targets -> named scalar terms whose sum is the objective."""
 
-    def set_progress(self, progress: float) -> None:  # nothing changes unless a criterion says so
-        """The share of the training that is over, 0 <= progress < 1, before each step; see `Detector.at`."""
+    def set_progress(self, progress: float) -> None:  # does nothing by default
+        """Called before each training step with the fraction of the training completed, 0 <= progress < 1."""
 
     def prepare(self, stats: TrainingStats, predictor: Any) -> str:
-        """Adapt loss and predictor to the training set; says what was done."""
+        """Adapt loss and predictor to statistics of the training set; returns a text of what was done."""
         return "nothing to fit"
 
 
-def require(part: object, kind: type, room: str, criterion: str) -> None:
-    """Raises LightdetError where the option of `room` is not of the kind that the criterion works with."""
+def require(part: object, kind: type, group: str, criterion: str) -> None:
+    """Raises LightdetError unless `part`, the option of the config group `group`, is a `kind`."""
     if not isinstance(part, kind):
         raise LightdetError(
-            f"{room}: {criterion} works with {kind.__name__}, not {type(part).__name__}; choose predictor=, loss= and "
+            f"{group}: {criterion} works with {kind.__name__}, not {type(part).__name__}; choose predictor=, loss= and "
             "assigner= that belong together, as the presets in conf/model do"
         )

@@ -1,10 +1,10 @@
 """The loss of a `Distances` predictor under task-aligned assignment, without objectness.
 
-Classes: cross-entropy of every cell, taught the alignment of its positive and 0 elsewhere (Feng et al. 2021, arXiv
+Classes: cross-entropy of every cell; the target is the alignment of a positive and 0 elsewhere (Feng et al. 2021, arXiv
 2108.07755). Boxes: a box loss, and the distribution focal loss of Li et al. 2020, arXiv 2006.04388, eq. 6: the
-cross-entropy with the two bins beside the true distance, in proportion to its nearness. Both weigh a positive by what
-it is taught. Every term is divided by the sum of what is taught, but by no less than the number of images without a
-truth, all of whose cells are background: they would else weigh as much as all of them together.
+cross-entropy with the two bins beside the true distance, in proportion to its nearness. Both weigh a positive by its
+class target. Every term is divided by the sum of the class targets, but by no less than the number of images without a
+box, all of whose cells are background: they would else weigh as much as all of them together.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ class TaskAlignedCriterion(Criterion):
     distance in strides. Raises LightdetError for an assigner of another kind.
     """
 
-    teaches = Distances
+    predictor_type = Distances
 
     def __init__(
         self,
@@ -47,29 +47,29 @@ class TaskAlignedCriterion(Criterion):
         self.class_gain = class_gain
 
     def forward(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Distances) -> dict[str, Tensor]:
-        answers = predictor.flatten(raw_maps)  # (B, N, 4 bins + C)
+        outputs = predictor.flatten(raw_maps)  # (B, N, 4 bins + C)
         width = 4 * predictor.bins
         centres, strides = predictor.centres(raw_maps)
-        raw = answers.detach()
+        raw = outputs.detach()
         boxes = predictor.boxes_xyxy(raw[..., :width], centres, strides)
-        found = self.assigner(targets, ScoredCells(boxes, raw[..., width:].sigmoid(), centres, strides))
-        place = found.image * len(centres) + found.cell
-        taught = answers.new_zeros(answers.shape[0] * len(centres), predictor.num_classes)
-        taught[place, found.labels] = found.score
+        assigned = self.assigner(targets, ScoredCells(boxes, raw[..., width:].sigmoid(), centres, strides))
+        place = assigned.image * len(centres) + assigned.cell
+        class_target = outputs.new_zeros(outputs.shape[0] * len(centres), predictor.num_classes)
+        class_target[place, assigned.labels] = assigned.score
         empty = sum(not len(target.labels) for target in targets)
-        total = found.score.sum().clamp(min=max(1, empty))
-        crossed = F.binary_cross_entropy_with_logits(answers[..., width:].flatten(0, 1), taught, reduction="sum")
-        zero = answers.new_zeros(())
+        total = assigned.score.sum().clamp(min=max(1, empty))
+        crossed = F.binary_cross_entropy_with_logits(outputs[..., width:].flatten(0, 1), class_target, reduction="sum")
+        zero = outputs.new_zeros(())
         terms = {"box": zero, "distribution": zero, "class": self.class_gain * crossed / total}
         if len(place) == 0:
             return terms
-        chosen = answers.flatten(0, 1).index_select(0, place)[:, :width]  # its backward adds in a fixed order
-        centres, strides = centres[found.cell], strides[found.cell]
+        chosen = outputs.flatten(0, 1).index_select(0, place)[:, :width]  # its backward adds in a fixed order
+        centres, strides = centres[assigned.cell], strides[assigned.cell]
         predicted = predictor.boxes_xyxy(chosen, centres, strides)
-        weighed = (self.box_loss(predicted, found.boxes_xyxy) * found.score).sum()
-        low, high = found.boxes_xyxy.split(2, dim=-1)
+        weighed = (self.box_loss(predicted, assigned.boxes_xyxy) * assigned.score).sum()
+        low, high = assigned.boxes_xyxy.split(2, dim=-1)
         wanted = torch.cat((centres - low, high - centres), dim=-1) / strides  # (K, 4) strides
-        apart = (distribution_loss(chosen, wanted, predictor).mean(dim=-1) * found.score).sum()
+        apart = (distribution_loss(chosen, wanted, predictor).mean(dim=-1) * assigned.score).sum()
         terms["box"] = self.box_gain * weighed / total
         terms["distribution"] = self.distribution_gain * apart / total
         return terms
@@ -80,7 +80,7 @@ class TaskAlignedCriterion(Criterion):
             return super().prepare(stats, predictor)
         return (
             f"{beyond} of {len(stats.box_sizes)} boxes are longer than the {predictor.widest:.0f} px that "
-            f"{predictor.bins} bins can tell: raise model.network.predictor.bins, or take a smaller image_size"
+            f"{predictor.bins} bins can express: raise model.network.predictor.bins, or take a smaller image_size"
         )
 
 

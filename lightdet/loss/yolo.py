@@ -1,8 +1,8 @@
 """The loss of the anchor-based YOLOs, Huang 2024 eq. 8: x * class + y * box + z * confidence.
 
 Class and confidence are binary cross-entropies (eq. 9), the box term is an option (eq. 11: GIoU), and so is the class
-term. The confidence of a positive is taught its IoU, every other cell 0; a grid's confidence counts by its stride,
-because fine grids hold most cells and most of the small truths.
+term. The target of the confidence is the IoU of a positive and 0 at every other cell; a grid's confidence is weighted
+by its stride, because fine grids hold most cells and most of the small boxes.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,11 +32,11 @@ class AnchorCriterion(Criterion):
     Scalars that sum to the objective; box and class are means over the positives of a grid, confidence over its cells,
     and the grids are added. `box_loss`: (K, 4), (K, 4) px -> (K,). `class_loss`: None is binary cross-entropy.
     `class_weights`: boxes of each class in the training set (C,) -> what a positive of each class counts (C,); in force
-    after `prepare`; None: all alike. Raises LightdetError for an assigner of another kind, and for one that has cells
-    answer for centres which the predictor cannot reach.
+    after `prepare`; None: all alike. Raises LightdetError for an assigner of another kind, and for one with
+    positives whose centres the predictor cannot reach.
     """
 
-    teaches = Anchor
+    predictor_type = Anchor
     class_weights: Tensor | None
 
     def __init__(
@@ -58,14 +58,14 @@ class AnchorCriterion(Criterion):
         self.class_gain = class_gain
         self.class_loss = class_loss or Bce()
         self.weigh_classes = class_weights
-        self.register_buffer("class_weights", None, persistent=False)  # told by the data at every start
+        self.register_buffer("class_weights", None, persistent=False)  # computed from the data at every start
 
     def check(self, predictor: object) -> None:
         super().check(predictor)
         assert isinstance(predictor, Anchor)
         if self.assigner.beyond > predictor.reach:
             raise LightdetError(
-                f"assigner: {type(self.assigner).__name__} has cells answer for centres up to {self.assigner.beyond:g} "
+                f"assigner: {type(self.assigner).__name__} has positives with centres up to {self.assigner.beyond:g} "
                 f"cells outside of them, and those of {type(predictor).__name__} reach {predictor.reach:g}; take "
                 "model.criterion.assigner.neighbour_offset=0 or another assigner="
             )
@@ -75,8 +75,8 @@ class AnchorCriterion(Criterion):
         positives = self.assigner(targets, predictor.anchors_wh, predictor.strides, shapes)
         zero = raw_maps[0].new_zeros((), dtype=torch.float32)
         terms = {"box": zero, "objectness": zero, "class": zero}
-        for level, (raw, found) in enumerate(zip(raw_maps, positives, strict=True)):
-            for name, value in self._one_grid(raw, found, targets, predictor, level).items():
+        for level, (raw, assigned) in enumerate(zip(raw_maps, positives, strict=True)):
+            for name, value in self._one_grid(raw, assigned, targets, predictor, level).items():
                 terms[name] = terms[name] + value
         return terms
 
@@ -104,36 +104,36 @@ class AnchorCriterion(Criterion):
         return f"anchors clustered from the training set, best possible recall {recall:.3f} -> {after:.3f}"
 
     def _one_grid(
-        self, raw: Tensor, found: Positives, targets: Sequence[Target], predictor: Anchor, level: int
+        self, raw: Tensor, assigned: Positives, targets: Sequence[Target], predictor: Anchor, level: int
     ) -> dict[str, Tensor]:
         anchors = predictor.anchors_wh[level]
         maps = predictor.flatten(raw)
         target = torch.zeros(maps[..., 4].numel(), device=raw.device)
         terms: dict[str, Tensor] = {}
-        if len(found.labels):
+        if len(assigned.labels):
             _, per_cell, height, width, outputs = maps.shape
-            place = ((found.image * per_cell + found.anchor) * height + found.row) * width + found.column
-            answers = maps.reshape(-1, outputs).index_select(0, place)  # its backward adds in a fixed order
-            cells = torch.stack((found.column, found.row), dim=-1)
-            boxes = predictor.boxes(predictor.activate(answers[:, :4]), cells, anchors[found.anchor], level)
-            predicted, truth = cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(found.boxes_cxcywh)
-            iou = overlap(predicted.detach(), truth).iou.clamp(0, 1)
+            place = ((assigned.image * per_cell + assigned.anchor) * height + assigned.row) * width + assigned.column
+            chosen = maps.reshape(-1, outputs).index_select(0, place)  # its backward adds in a fixed order
+            cells = torch.stack((assigned.column, assigned.row), dim=-1)
+            boxes = predictor.boxes(predictor.activate(chosen[:, :4]), cells, anchors[assigned.anchor], level)
+            predicted, wanted = cxcywh_to_xyxy(boxes), cxcywh_to_xyxy(assigned.boxes_cxcywh)
+            iou = overlap(predicted.detach(), wanted).iou.clamp(0, 1)
             target.scatter_reduce_(0, place, self.confidence(iou), "amax")
-            share = self.share(len(found.labels), len(targets))
-            terms["box"] = self.box_gain * share * self.box_loss(predicted, truth).mean()
+            share = self.share(len(assigned.labels), len(targets))
+            terms["box"] = self.box_gain * share * self.box_loss(predicted, wanted).mean()
             if predictor.num_classes > 1:
-                weight = None if self.class_weights is None else self.class_weights[found.labels, None]
-                value = self.class_loss(answers[:, 5:], found.labels, iou, weight)
+                weight = None if self.class_weights is None else self.class_weights[assigned.labels, None]
+                value = self.class_loss(chosen[:, 5:], assigned.labels, iou, weight)
                 terms["class"] = self.class_gain * share * value
         terms["objectness"] = self.objectness(maps, target, targets, predictor, level)
         return terms
 
     def confidence(self, iou: Tensor) -> Tensor:
-        """IoU of the positives with their truths (K,) -> the confidence that they are taught (K,)."""
+        """IoU of the positives with their ground truth (K,) -> the targets of their confidence (K,)."""
         return iou
 
     def share(self, positives: int, images: int) -> float:
-        """What the mean over a grid's positives is multiplied by."""
+        """The factor of the mean over a grid's positives."""
         return 1.0
 
     def objectness(

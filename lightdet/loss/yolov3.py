@@ -1,8 +1,8 @@
-"""The loss of YOLOv3 and YOLOv4: sums over an image, and predictions that lie well are not taught as background.
+"""The loss of YOLOv3 and YOLOv4: sums over an image, and good predictions do not count as background.
 
 Sources: Redmon and Farhadi 2018, arXiv 1804.02767, section 2.1; Bochkovskiy et al. 2020, arXiv 2004.10934. Chosen: the
-confidence of a positive is taught 1; whether a place is ignored is asked of its predicted box, as in the published
-implementation (the paper's sentence speaks of its prior); objectness and class are binary cross-entropies. The box
+confidence target of a positive is 1; an output is ignored by the IoU of its predicted box, as in the published
+implementation (the paper names its prior); objectness and class are binary cross-entropies. The box
 term is an option: published are `squared_offsets` for YOLOv3 and `ciou` for YOLOv4.
 """
 
@@ -26,7 +26,7 @@ class Yolov3Criterion(AnchorCriterion):
     """Raw maps of an `Anchor` predictor and targets -> {"box", "objectness", "class"}.
 
     Box and class (the mean over the classes) are sums over positives, objectness over places, each divided by the
-    number of images. A place whose predicted box has an IoU above `ignore_iou` with a truth of its image is taught as
+    number of images. A place whose predicted box has an IoU above `ignore_iou` with a box of its image counts as
     object or not at all. Raises LightdetError for an `ignore_iou` outside 0..1.
     """
 
@@ -60,7 +60,7 @@ class Yolov3Criterion(AnchorCriterion):
         return self.objectness_gain * (values * counts).sum() / len(targets)
 
     def well_placed(self, maps: Tensor, targets: Sequence[Target], predictor: Anchor, level: int) -> Tensor:
-        """maps (B, A, H, W, outputs) -> (B * A * H * W,) bool: predictions that overlap a truth of their image."""
+        """maps (B, A, H, W, outputs) -> (B * A * H * W,) bool: predictions that overlap a box of their image."""
         cells = cell_indices(maps.shape[2], maps.shape[3], maps.device)
         anchors = predictor.anchors_wh[level][:, None, None]
         boxes = cxcywh_to_xyxy(predictor.boxes(predictor.activate(maps[..., :4]), cells, anchors, level)).flatten(1, 3)

@@ -1,9 +1,9 @@
 """The loss of YOLOX, Ge et al. 2021, arXiv 2107.08430: sums over cells, divided by the number of positives.
 
-Objectness is taught 1 at positives and 0 at all other cells, the class of a positive its one-hot times the IoU, its
-box the truth; in the last part of a training also by the L1 distance of the raw outputs. Differs: it is divided by the
-number of images where there are fewer positives, so that a batch with hardly a truth weighs no more than its images;
-the source divides by 1 at least, and all cells of all images then count whole.
+The target of objectness is 1 at positives and 0 at all other cells, that of a positive's class its one-hot times the
+IoU, that of its box the ground truth; in the last part of a training the L1 distance of the raw outputs is added.
+Differs: the sums are divided by the number of images where there are fewer positives, so that a batch with hardly a box
+weighs no more than its images; the source divides by 1 at least, and all cells of all images then count whole.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ class YoloxCriterion(Criterion):
     training (1: never). Raises LightdetError for an assigner of another kind.
     """
 
-    teaches = Decoupled
+    predictor_type = Decoupled
 
     def __init__(
         self,
@@ -54,30 +54,30 @@ class YoloxCriterion(Criterion):
         self.with_l1 = progress >= self.l1_from
 
     def forward(self, raw_maps: Sequence[Tensor], targets: Sequence[Target], predictor: Decoupled) -> dict[str, Tensor]:
-        answers = predictor.flatten(raw_maps)  # (B, N, 5 + C)
+        outputs = predictor.flatten(raw_maps)  # (B, N, 5 + C)
         cells, strides = predictor.cells(raw_maps)
-        raw = answers.detach()
+        raw = outputs.detach()
         boxes = cxcywh_to_xyxy(boxes_from_cells(raw[..., :4], cells, strides))
         centres = (cells + 0.5) * strides
-        found = self.assigner(targets, Cells(boxes, raw[..., 4], raw[..., 5:], centres, strides))
-        positives = max(len(targets), len(found.cell))
-        place = found.image * len(cells) + found.cell
-        taught = torch.zeros(answers.shape[:2].numel(), device=answers.device)
-        taught[place] = 1.0
-        confidence = F.binary_cross_entropy_with_logits(answers[..., 4].flatten(), taught, reduction="sum")
-        zero = answers.new_zeros(())
+        assigned = self.assigner(targets, Cells(boxes, raw[..., 4], raw[..., 5:], centres, strides))
+        positives = max(len(targets), len(assigned.cell))
+        place = assigned.image * len(cells) + assigned.cell
+        objectness = torch.zeros(outputs.shape[:2].numel(), device=outputs.device)
+        objectness[place] = 1.0
+        confidence = F.binary_cross_entropy_with_logits(outputs[..., 4].flatten(), objectness, reduction="sum")
+        zero = outputs.new_zeros(())
         terms = {"box": zero, "objectness": self.objectness_gain * confidence / positives, "class": zero, "l1": zero}
         if len(place) == 0:
             return terms
-        chosen = answers.flatten(0, 1).index_select(0, place)  # its backward adds in a fixed order
-        cells, strides = cells[found.cell], strides[found.cell]
+        chosen = outputs.flatten(0, 1).index_select(0, place)  # its backward adds in a fixed order
+        cells, strides = cells[assigned.cell], strides[assigned.cell]
         predicted = cxcywh_to_xyxy(boxes_from_cells(chosen[:, :4], cells, strides))
-        iou = overlap(predicted.detach(), found.boxes_xyxy).iou
-        soft = F.one_hot(found.labels, predictor.num_classes) * iou[:, None]
+        iou = overlap(predicted.detach(), assigned.boxes_xyxy).iou
+        soft = F.one_hot(assigned.labels, predictor.num_classes) * iou[:, None]
         crossed = F.binary_cross_entropy_with_logits(chosen[:, 5:], soft, reduction="sum")
-        terms["box"] = self.box_gain * self.box_loss(predicted, found.boxes_xyxy).sum() / positives
+        terms["box"] = self.box_gain * self.box_loss(predicted, assigned.boxes_xyxy).sum() / positives
         terms["class"] = self.class_gain * crossed / positives
         if self.with_l1:
-            wanted = offsets_from_boxes(xyxy_to_cxcywh(found.boxes_xyxy), cells, strides)
+            wanted = offsets_from_boxes(xyxy_to_cxcywh(assigned.boxes_xyxy), cells, strides)
             terms["l1"] = self.l1_gain * F.l1_loss(chosen[:, :4], wanted, reduction="sum") / positives
         return terms
