@@ -50,10 +50,10 @@ TINY = (
 def connect(monkeypatch: pytest.MonkeyPatch, online: bool) -> None:
     """Both libraries find weights, all of them 0.01, or nothing."""
 
-    def created(name: str, features_only: bool, pretrained: bool) -> Any:
+    def created(name: str, pretrained: bool, **settings: Any) -> Any:
         if pretrained and not online:
             raise OSError("no network")
-        features = create(name, features_only=features_only)
+        features = create(name, **settings)
         for parameter in features.parameters() if pretrained else ():
             parameter.data.fill_(0.01)
         return features

@@ -258,7 +258,7 @@ def test_parts_that_do_not_belong_together_are_refused() -> None:
 def test_the_task_says_the_progress_before_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = detector("model=yolox_tiny", "width=0.125").train()
     said: list[float] = []
-    monkeypatch.setattr(model, "at", said.append)
+    monkeypatch.setattr(model, "set_progress", said.append)
     task = TrainingTask(model, ["a"] * 6, torch.optim.SGD, SimpleNamespace(), tmp_path)  # type: ignore[arg-type]
     monkeypatch.setattr(task, "log", lambda *_, **__: None)
     for epoch in (0, 0, 19):
