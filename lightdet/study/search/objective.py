@@ -84,7 +84,7 @@ def _of_score(name: str, direction: str, declared: Callable[[], Sequence[Score]]
 
 
 def path_of(score: Score) -> str:
-    """Where a score lies in results.json: metrics.map50, metrics.per_class.NAME.ap50."""
+    """Where a score lies in results.json: metrics.KEY, with `per_class` metrics.per_class.NAME.KEY."""
     return f"metrics.per_class.{CLASS}.{score.key}" if score.per_class else f"metrics.{score.key}"
 
 
