@@ -23,7 +23,15 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling torch and its like 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = "LIGHTDET_CACHE"
 # Files by what they cost, most first: pytest -n deals whole files, and a long one at the end would keep one core alone.
-LONGEST = ("test_resume.py", "test_ddp.py", "test_study.py", "test_end_to_end.py", "test_models.py", "test_trackers.py")
+LONGEST = (
+    "test_resume.py",
+    "test_packaging.py",
+    "test_ddp.py",
+    "test_models.py",
+    "test_study.py",
+    "test_end_to_end.py",
+)
+LONGEST += ("test_notebook.py", "test_api.py", "test_trackers.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
