@@ -114,6 +114,20 @@ def test_a_run_folder_read_back_detects_the_same(model: str, tmp_path: Path) -> 
             assert one.boxes_xyxy.min() >= 0 and one.boxes_xyxy.max() <= 64
 
 
+@pytest.mark.parametrize("model", PRESETS)
+def test_maps_are_what_the_layers_compute_and_embed_to_a_vector_per_image(model: str) -> None:
+    built = detector(f"model={model}", "image_size=64", *small(f"model={model}")).eval()
+    images, _ = batch()
+    with torch.no_grad():
+        maps, vectors, flipped = built.maps(images), built.embed(images), built.embed(images.flip(0))
+    assert {name.rpartition(".")[0] for name in maps} == set(built.layers())
+    assert all(len(output) == 2 and output.isfinite().all() for output in maps.values())
+    coarsest = min((output for output in maps.values()), key=lambda output: output.shape[-1])
+    assert vectors.shape == (2, coarsest.shape[1])
+    torch.testing.assert_close(flipped, vectors.flip(0))
+    assert not built.network._forward_hooks and not any(part._forward_hooks for part in built.network.modules())
+
+
 def test_parameters_and_operations_are_those_of_the_papers_rows() -> None:
     baseline, proposed = (footprint(detector(f"model={m}").network, 608) for m in ("yolov5s", "proposed"))
     assert baseline["parameters"] == 7_268_579  # 7.26 M in Table 3

@@ -28,6 +28,7 @@ import numpy as np
 from torch import nn
 
 from lightdet.core.score import Score
+from lightdet.data.reader.synthetic import Synthetic
 from lightdet.metric.contract import Contributions, Metric
 from lightdet.model.contract import Model
 
@@ -43,6 +44,11 @@ class AbsoluteError(Metric):
     def contributions(self):
         errors = np.array(list(self.errors.values()))
         return Contributions(tuple(self.errors), {"error": (errors, np.ones(len(errors)))})
+
+class WithTest(Synthetic):
+    def read(self):
+        splits = super().read()
+        return {**splits, "test": splits["val"][:3]}
 
 class Brightness(Model):
     task = "brightness"
@@ -60,6 +66,7 @@ class Brightness(Model):
         return ("0",)
 """
 WORDS = (
+    "data.reader._target_=brightness_task.WithTest",
     *("data.reader.train_images=16", "data.reader.val_images=6", "data.reader.size=96", "data.batch_size=4"),
     *("image_size=64", "trainer.max_epochs=3", "trainer.checkpoint_seconds=0", "trainer.device=cpu"),
     *("trainer.precision=32-true", "trainer.channels_last=false", "trainer.progress=lines", "logger=none"),
@@ -111,6 +118,14 @@ def test_it_trains_and_declares_what_it_is_judged_by(run: RunFolder) -> None:
     assert run.read_metrics_text().startswith("mean error ")
     assert not list(run.path.glob("*.png")) or [path.name for path in run.path.glob("*.png")] == ["training.png"]
     assert not run.pictures.exists()
+
+
+def test_the_test_split_is_reported_beside_validation(run: RunFolder) -> None:
+    results = run.read_results()
+    assert (results["metrics"]["images"], results["test"]["metrics"]["images"]) == (6, 3)
+    contributions = read_contributions(run.path)
+    assert contributions is not None
+    assert results["test"]["metrics"]["error"] == pytest.approx(contributions.scores["error"][0][:3].mean())
 
 
 def test_contributions_of_images_give_the_score(run: RunFolder) -> None:

@@ -83,6 +83,9 @@ class TorchvisionDetector(Detector):
         height, width = images.shape[-2:]
         return select(boxes, scores, self.score_threshold, self.nms_iou, self.max_detections, (height, width))
 
+    def layers(self) -> tuple[str, ...]:
+        return ("model.backbone",)
+
     def prepare(self, stats: TrainingStats) -> str:
         return "anchors as published"
 

@@ -1,4 +1,4 @@
-"""The YOLO family: a network that knows no target, and the detector that teaches and decodes it."""
+"""The YOLO family: a network without losses, and the detector that trains and decodes it."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,8 +16,8 @@ class Yolo(nn.Module):
     """images (B, in_channels, H, W) -> raw maps, finest grid first; H and W multiples of the coarsest stride.
 
     `neck(channels, fusion=)`, `attention(channels)` and `predictor(channels, strides, num_classes)` are built here
-    from the channels of what stands before them. `head` names the grids in front of whose predictor the attention
-    stands; None for `attention` leaves it out.
+    from the channels of the part before them. `head` names the grids in front of whose predictor the attention is
+    placed; None for `attention` leaves it out.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Yolo(nn.Module):
 class YoloDetector(Detector):
     """A `Yolo` network behind the detector contract.
 
-    Raises LightdetError for a criterion that teaches another kind of predictor.
+    Raises LightdetError for a criterion for another kind of predictor.
     """
 
     network: Yolo
@@ -78,6 +78,9 @@ class YoloDetector(Detector):
 
     def set_progress(self, progress: float) -> None:
         self.criterion.set_progress(progress)
+
+    def layers(self) -> tuple[str, ...]:
+        return ("backbone", "neck", "attention")
 
     def placement(self) -> str:
         placed = [*self.network.backbone.placement(), *self.network.attention.placement("before")]
