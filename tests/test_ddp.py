@@ -139,7 +139,7 @@ def test_both_ranks_step_alike(whole: tuple[Path, dict[str, Any], int]) -> None:
 def test_the_buffers_of_every_rank_begin_as_those_of_rank_0(whole: tuple[Path, dict[str, Any], int]) -> None:
     """It alone may have fetched pretrained ones; DDP sends the weights, and these not."""
     state = torch.load(whole[0] / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    assert state["detector.network.1.running_mean"].abs().max() < 10
+    assert state["model.network.1.running_mean"].abs().max() < 10
 
 
 def test_the_validation_of_two_ranks_is_that_of_one_process(whole: tuple[Path, dict[str, Any], int], config) -> None:

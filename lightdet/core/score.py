@@ -13,11 +13,11 @@ LOSS = "train/loss"  # the column of a training's objective
 class Score:
     """One declared number of a metric.
 
-    key: its key in `results.json` under "metrics", e.g. "map50_95". With `per_class` it lies under
+    key: its key in `results.json` under "metrics", e.g. "accuracy". With `per_class` it lies under
         `metrics.per_class.<class>.<key>`.
-    title: its name for people, e.g. "mAP50-95".
-    log_name: its name in metrics.csv, in trackers and for `trainer.monitor`, e.g. "val/map50_95". With `per_class` a
-        prefix: "val/ap50" stands for "val/ap50/<class>".
+    title: its name for people, e.g. "accuracy".
+    log_name: its name in metrics.csv, in trackers and for `trainer.monitor`, e.g. "val/accuracy". With `per_class` a
+        prefix: "val/recall" stands for "val/recall/<class>".
     higher_is_better: False for errors and losses.
     primary: what a training is judged by where nothing else is named; exactly one of a metric's scores.
     """

@@ -47,7 +47,7 @@ def work(folder: RunFolder, train: str = TRAINING) -> dict[str, Any]:
 
 def _train(folder: RunFolder, train: str) -> dict[str, Any]:
     """In a folder that is locked for us."""
-    folder.end_path.unlink(missing_ok=True)  # was asked of an earlier process
+    folder.end_path.unlink(missing_ok=True)  # a request to an earlier process
     for half in folder.checkpoints.glob("*.tmp"):  # of one that was killed while it wrote
         half.unlink(missing_ok=True)
     folder.write_status("running", pid=os.getpid(), host=socket.gethostname(), started=now())

@@ -96,7 +96,7 @@ class FasterRcnn(TorchvisionNetwork):
         return boxes[:, :, 1:].flatten(1, 2), scores.flatten(1, 2)
 
     def _filled(self, boxes: Tensor) -> Tensor:
-        """Up to `proposals` boxes and then empty ones. Their number is never asked for: an export would freeze it."""
+        """Up to `proposals` boxes and then empty ones. Their number is never read: an export would freeze it."""
         return torch.cat((boxes, boxes.new_zeros(self.proposals, 4)))[: self.proposals]
 
     def _features(self, images: Tensor) -> tuple[ImageList, dict[str, Tensor]]:

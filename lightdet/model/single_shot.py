@@ -2,8 +2,8 @@
 
 Liu et al. 2016, arXiv 1512.02325. Differs: the default boxes of a map are spread evenly over the image, so that they
 follow the maps at any input size; torchvision fixes the steps of SSD at those of 300 px. Their sides are shares of the
-configured input, in px the same at every other one: an object in a window of a photo, on which `augment=window`
-trains, is as large as in the whole photo.
+configured input, in px the same at every other one: an object in a window of an image, on which `augment=window`
+trains, is as large as in the whole image.
 """
 
 from collections.abc import Sequence
@@ -59,8 +59,8 @@ class SingleShot(TorchvisionNetwork):
     def losses(self, images: Tensor, truth: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """{"bbox_regression", "classification"}.
 
-        Three default boxes of background are taught for each positive of the same image, so an image without a box
-        teaches nothing.
+        Three default boxes of background count for each positive of the same image, so an image without a box adds
+        nothing.
         """
         logits, offsets, default_boxes = self(images)
         matched = [self._match(one["boxes"], default_boxes) for one in truth]

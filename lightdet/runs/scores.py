@@ -1,6 +1,6 @@
 """Which task a run trains and which scores it is judged by: `scores.json`, written when training begins. No torch here.
 
-{"schema": 2, "task": "detection", "scores": [{"key": "map50", "title": "mAP50", "log_name": "val/map50", ...}, ...]}
+{"schema": 2, "task": "detection", "scores": [{"key": ..., "title": ..., "log_name": ..., ...}]}
 """
 
 from collections.abc import Sequence
