@@ -92,7 +92,7 @@ def add_job(
                         "ap50": values[0],
                         "ap75": values[5],
                         "ap50_95": values.mean(),
-                        "truths": int(r.truths.sum()),
+                        "truths": int(r.positives.sum()),
                     }
                     for name, values, r in zip(classes, table, records, strict=True)
                 },

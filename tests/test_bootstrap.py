@@ -49,7 +49,7 @@ def coco_map(images: list[ImageBoxes]) -> tuple[float, float, float]:
         x1, y1, x2, y2 = box
         return {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
 
-    truth = [(n, row) for n, image in enumerate(images) for row in image.truth.tolist()]
+    truth = [(n, row) for n, image in enumerate(images) for row in image.ground_truth.tolist()]
     found = [(n, row) for n, image in enumerate(images) for row in image.detections.tolist()]
     ground = COCO(
         {
@@ -133,7 +133,7 @@ def test_resamples_are_the_same_every_time_and_of_full_size() -> None:
 
 def test_a_thousand_resamples_of_a_validation_set_take_seconds() -> None:
     images = [
-        ImageBoxes(np.concatenate([image.detections] * 2)[:90], image.truth)
+        ImageBoxes(np.concatenate([image.detections] * 2)[:90], image.ground_truth)
         for image in some_images(180, found=84, ties=True)
     ]
     began = time.process_time()
@@ -152,7 +152,7 @@ def test_detections_come_back_as_they_were(tmp_path: Path) -> None:
     assert len(json.loads(path.read_text())["images"]) == 5
     for index in range(5):
         np.testing.assert_allclose(kept.images[index].detections, images[index].detections, rtol=1e-8)
-        np.testing.assert_allclose(kept.images[index].truth, images[index].truth, rtol=1e-8)
+        np.testing.assert_allclose(kept.images[index].ground_truth, images[index].ground_truth, rtol=1e-8)
     assert all((np.diff(image.detections[:, 4]) <= 0).all() for image in kept.images), "best first"
     assert [entry.name for entry in tmp_path.iterdir()] == ["detections.json"]
 

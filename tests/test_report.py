@@ -482,7 +482,7 @@ def test_numbers_are_kept_to_their_last_digit(tmp_path: Path) -> None:
     write_detections(tmp_path / "d.json", ["dent"], ["a.png"], [ImageBoxes(table, truth)])
     (kept,) = read_detections(tmp_path / "d.json").images
     assert np.array_equal(kept.detections.astype(np.float32), table.astype(np.float32))
-    assert np.array_equal(kept.truth.astype(np.float32), truth.astype(np.float32))
+    assert np.array_equal(kept.ground_truth.astype(np.float32), truth.astype(np.float32))
 
 
 def test_the_front_holds_the_rows_that_none_beats(six: Path) -> None:

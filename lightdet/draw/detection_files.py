@@ -28,7 +28,7 @@ def write_files(
     [[x1, y1, x2, y2, label]], original px. The images of the pictures are read from `records`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    kept = [ImageBoxes(*boxes_and_truth(*image)) for image in metric.images]
+    kept = [ImageBoxes(*boxes_and_ground_truth(*image)) for image in metric.images]
     write_detections(folder / FILE_NAME, metric.classes, [target.image_id for _, target in metric.images], kept)
     plot_precision_recall(report, folder / "pr_curve.png")
     plot_confusion(report, metric.classes, folder / "confusion.png")
@@ -51,18 +51,18 @@ def write_files(
 
 def boxes_of(sample: Sample, record: Record) -> dict[str, Any]:
     """One image with its boxes as plain numbers."""
-    boxes, truth = boxes_and_truth(sample.detections, sample.target)
+    boxes, ground_truth = boxes_and_ground_truth(sample.detections, sample.target)
     return {
         "image_id": sample.target.image_id,
         "path": str(record.path),
         "bits": record.bits,
         "boxes": [[round(value, 3) for value in row] for row in boxes.tolist()],
-        "truth": [[round(value, 3) for value in row] for row in truth.tolist()],
+        "truth": [[round(value, 3) for value in row] for row in ground_truth.tolist()],
     }
 
 
-def boxes_and_truth(found: Detections, target: Target) -> tuple[np.ndarray, np.ndarray]:
+def boxes_and_ground_truth(found: Detections, target: Target) -> tuple[np.ndarray, np.ndarray]:
     """(N, 6) x1, y1, x2, y2, score, label and (M, 5) x1, y1, x2, y2, label, float64, in the frame of the boxes."""
     scored = torch.cat((found.boxes_xyxy.double(), found.scores[:, None], found.labels[:, None]), dim=1)
-    truth = torch.cat((target.boxes_xyxy.double(), target.labels[:, None]), dim=1)
-    return scored.cpu().numpy(), truth.cpu().numpy()
+    ground_truth = torch.cat((target.boxes_xyxy.double(), target.labels[:, None]), dim=1)
+    return scored.cpu().numpy(), ground_truth.cpu().numpy()

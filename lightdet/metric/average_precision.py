@@ -11,19 +11,19 @@ from lightdet.metric.coco import IOU_THRESHOLDS, MAX_DETECTIONS, RECALL_POINTS, 
 
 @dataclass(frozen=True, slots=True)
 class AveragePrecision:
-    """Interpolated precision of the classes that have truth; a class without truth has no AP and is absent."""
+    """Interpolated precision of the classes with ground truth; a class without has no AP and is absent."""
 
     precision: dict[int, np.ndarray]  # label -> (10 IoU thresholds, 101 recall points) float64
 
     def of_class(self, label: int, iou: float | None = None) -> float | None:
-        """AP of one class at one IoU threshold, or over all ten; None without truth."""
+        """AP of one class at one IoU threshold, or over all ten; None without ground truth."""
         table = self.precision.get(label)
         if table is None:
             return None
         return float(table.mean() if iou is None else table[iou_index(iou)].mean())
 
     def mean(self, iou: float | None = None) -> float | None:
-        """Mean over the classes that have truth; None if no class has any."""
+        """Mean over the classes with ground truth; None if no class has any."""
         values = [value for label in self.precision if (value := self.of_class(label, iou)) is not None]
         return float(np.mean(values)) if values else None
 
@@ -48,7 +48,7 @@ def average_precision(detections: list[Detections], targets: list[Target]) -> Av
         [{"boxes": t.boxes_xyxy.double(), "labels": t.labels} for t in targets],
     )
     result = metric.compute()
-    # precision: (10 IoU, 101 recall, classes seen, 4 areas, 3 detection limits); -1 where a class has no truth
+    # precision: (10 IoU, 101 recall, classes seen, 4 areas, 3 detection limits); -1: no ground truth of the class
     precision = result["precision"].numpy()[:, :, :, 0, -1]
     labels = result["classes"].reshape(-1).tolist()  # torchmetrics squeezes the list of a single class
     return AveragePrecision({k: precision[:, :, i] for i, k in enumerate(labels) if precision[:, :, i].max() > -1})

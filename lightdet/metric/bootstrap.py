@@ -1,4 +1,4 @@
-"""How far a mean average precision varies over other images of the same kind.
+"""Bootstrap over images: how much mean average precision varies with the choice of images.
 
 The bootstrap of Efron (1979) over images: each resample draws as many images as there are, with replacement, and every
 detector that is compared is measured on the same resamples (paired). An image drawn k times counts as k images. No
@@ -40,12 +40,12 @@ def class_precisions(records: Sequence[ClassRecord], counts: np.ndarray) -> np.n
 
 
 def _in_pieces(record: ClassRecord, counts: np.ndarray) -> np.ndarray:
-    if not record.truths.any():
+    if not record.positives.any():
         return np.full((len(counts), len(IOU_THRESHOLDS)), np.nan)
     images, copies, right = _unfolded(record, int(counts.max()))
     step = max(1, CELLS // max(1, len(images)))
     pieces = [counts[start : start + step] for start in range(0, len(counts), step)]
-    return np.concatenate([_precisions(piece, images, copies, right, record.truths) for piece in pieces])
+    return np.concatenate([_precisions(piece, images, copies, right, record.positives) for piece in pieces])
 
 
 def _unfolded(record: ClassRecord, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -72,14 +72,17 @@ def _unfolded(record: ClassRecord, most: int) -> tuple[np.ndarray, np.ndarray, n
 
 
 def _precisions(
-    counts: np.ndarray, images: np.ndarray, copies: np.ndarray, right: np.ndarray, truths: np.ndarray
+    counts: np.ndarray, images: np.ndarray, copies: np.ndarray, right: np.ndarray, boxes: np.ndarray
 ) -> np.ndarray:
-    """(R, 10) average precision of one class. Precision changes upwards at right detections alone, so only they are
-    looked at; one whose image was not drawn adds no recall and hides no better precision."""
+    """(R, 10) average precision of one class, `boxes` (I,): its ground-truth boxes in each image.
+
+    Precision rises only at right detections, so only they are evaluated. A right detection whose image was not drawn
+    adds no recall, and leaves the interpolated precision at the others unchanged.
+    """
     places = np.flatnonzero(right.any(axis=0))
     weights = _weights(counts, images[places], copies[places])
     ranked = _ranked(counts, images, copies, places)
-    positives = counts @ truths
+    positives = counts @ boxes
     result = np.zeros((len(counts), len(right)))
     for level, hits in enumerate(right[:, places]):
         detected = weights[:, hits].cumsum(axis=1)

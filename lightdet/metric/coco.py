@@ -1,4 +1,4 @@
-"""What COCO's average precision is counted at (Lin et al. 2014, arXiv 1405.0312). No torch here."""
+"""IoU thresholds, recalls and detection limit of COCO's mAP (Lin et al. 2014, arXiv 1405.0312). No torch here."""
 
 import numpy as np
 
@@ -10,5 +10,5 @@ MAX_DETECTIONS = 100  # best ones per image and class, as COCO counts them
 
 
 def iou_index(iou: float) -> int:
-    """Where an IoU stands among the thresholds."""
+    """Index of an IoU among the thresholds."""
     return int(np.abs(IOU_THRESHOLDS - iou).argmin())

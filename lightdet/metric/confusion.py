@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""The confusion matrix of a detector: counts of boxes by true and predicted class."""
 
 import numpy as np
 
@@ -13,12 +13,12 @@ def confusion_matrix(
     threshold: float,
     minimum_iou: float = MATCH_IOU,
 ) -> np.ndarray:
-    """(C + 1, C + 1) int64 counts of boxes; rows are the truth, columns the prediction, the last of each is background.
+    """(C + 1, C + 1) int64 counts of boxes; rows: ground truth, columns: prediction, the last of each: background.
 
-    First each class is matched for itself, so the diagonal holds exactly the boxes that precision and recall count as
-    found. What is left over is matched regardless of class: a detection on a truth of another class is a mix-up. What
-    is still left is a false alarm (last row) or a miss (last column). So a row sums to the truths of a class, a column
-    to its detections at or above the threshold.
+    Boxes are first matched within each class, so the diagonal holds exactly the boxes that precision and recall count
+    as detected. The remaining boxes are matched regardless of class: a detection that matches a ground-truth box of
+    another class is a confusion of the two. Boxes that remain unmatched are false alarms (last row) or misses (last
+    column). So a row sums to the ground-truth boxes of a class, a column to its detections at or above the threshold.
     """
     matrix = np.zeros((num_classes + 1, num_classes + 1), dtype=np.int64)
     for found, target in zip(detections, targets, strict=True):
@@ -33,11 +33,11 @@ def _add_image(matrix: np.ndarray, found: Detections, target: Target, minimum_io
     predicted, true = found.labels.cpu().numpy(), target.labels.cpu().numpy()
     matched = match_image(found, target, minimum_iou)
     free_detections = np.flatnonzero(matched == UNMATCHED)
-    free_truths = np.setdiff1d(np.arange(len(true)), matched)
-    leftover_iou = overlaps(found, target)[np.ix_(free_detections, free_truths)]
-    mixed_up = greedy(leftover_iou, double(found.scores)[free_detections], minimum_iou)
-    hit = mixed_up != UNMATCHED
-    matched[free_detections[hit]] = free_truths[mixed_up[hit]]
+    free_boxes = np.setdiff1d(np.arange(len(true)), matched)
+    leftover_iou = overlaps(found, target)[np.ix_(free_detections, free_boxes)]
+    confused = greedy(leftover_iou, double(found.scores)[free_detections], minimum_iou)
+    hit = confused != UNMATCHED
+    matched[free_detections[hit]] = free_boxes[confused[hit]]
 
     true_of_detection = np.where(matched == UNMATCHED, background, true[matched] if len(true) else background)
     np.add.at(matrix, (true_of_detection, predicted), 1)

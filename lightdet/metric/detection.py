@@ -59,10 +59,10 @@ class DetectionMetric(Metric):
         """The scores as plain JSON types; None where a score does not exist (a class without ground truth has no AP).
 
         full=False computes what an epoch needs: map50, map75, map50_95, images, and per_class with ap50, ap75,
-        ap50_95, truths (boxes) and predictions (boxes of any score). full=True adds found, false_alarms, missed,
-        precision, recall and f1 per class, operating_point, confusion, curves and images_without_finding (ids of the
-        images without a box that reaches the threshold), all at IoU 0.5 and at `threshold`; None: at the one that is
-        best for these very images (see `best_f1_threshold`).
+        ap50_95, truths (ground-truth boxes) and predictions (boxes of any score). full=True adds found, false_alarms,
+        missed, precision, recall and f1 per class, operating_point, confusion, curves and images_without_finding (ids
+        of the images without a box that reaches the threshold), all at IoU 0.5 and at `threshold`; None: at the best
+        one for these images (see `best_f1_threshold`).
         """
         detections, targets = self._gather()
         found = average_precision(detections, targets)
@@ -110,14 +110,14 @@ class DetectionMetric(Metric):
         self, found: AveragePrecision, detections: list[Detections], targets: list[Target]
     ) -> dict[str, dict[str, Any]]:
         none = torch.zeros(0, dtype=torch.int64)
-        truths = torch.cat([none, *(target.labels for target in targets)]).bincount(minlength=len(self.classes))
+        boxes = torch.cat([none, *(target.labels for target in targets)]).bincount(minlength=len(self.classes))
         predictions = torch.cat([none, *(d.labels for d in detections)]).bincount(minlength=len(self.classes))
         return {
             name: {
                 "ap50": found.of_class(label, 0.5),
                 "ap75": found.of_class(label, 0.75),
                 "ap50_95": found.of_class(label),
-                "truths": int(truths[label]),
+                "truths": int(boxes[label]),
                 "predictions": int(predictions[label]),
             }
             for label, name in enumerate(self.classes)

@@ -9,7 +9,7 @@ MAP50_95 = Score("map50_95", "mAP50-95", "val/map50_95", primary=True)
 AP50 = Score("ap50", "AP50", "val/ap50", per_class=True)
 MEANS = (MAP50, MAP75, MAP50_95)  # over the classes with ground truth
 DETECTION_SCORES = (*MEANS, AP50)
-FURTHER_NUMBERS = (  # in results.json of detection: not measured after every epoch, or without a direction of their own
+FURTHER_NUMBERS = (  # in results.json of detection: not measured after every epoch, or without a declared direction
     "metrics.per_class.NAME.ap50_95",
     "metrics.per_class.NAME.ap75",
     "metrics.operating_point.f1",

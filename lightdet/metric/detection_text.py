@@ -17,8 +17,8 @@ def metrics_text(report: dict[str, Any]) -> str:
     point: dict[str, Any] = report["operating_point"]
     rows = [[name, *(_cell(numbers[column]) for column in COLUMNS)] for name, numbers in per_class.items()]
     means = (report["map50"], report["map50_95"], point["precision"], point["recall"], point["f1"])
-    truths = sum(numbers["truths"] for numbers in per_class.values())
-    rows.append(["all", *(_cell(number) for number in means), _cell(truths)])
+    boxes = sum(numbers["truths"] for numbers in per_class.values())
+    rows.append(["all", *(_cell(number) for number in means), _cell(boxes)])
     note = (
         f"{report['images']} images; precision, recall and F1 of boxes with score >= {point['threshold']:.3g}, where "
         f"{_share(point['escape_rate'])} of {point['defective_images']} defective images are missed and "

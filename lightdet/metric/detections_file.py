@@ -36,14 +36,16 @@ class KeptDetections:
 def write_detections(
     path: Path, classes: Sequence[str], image_ids: Sequence[str], images: Sequence[ImageBoxes]
 ) -> None:
-    """Write the file as a whole, a line per image; numbers as float32 has them. What the metric counts is kept: the
-    best `MAX_DETECTIONS` of each class in an image."""
+    """Writes the file as a whole, a line per image, with the precision of float32.
+
+    Only the detections that the metric counts are kept: the best `MAX_DETECTIONS` of each class in an image.
+    """
     lines = []
     for image_id, image in zip(image_ids, images, strict=True):
         entry = {
             "id": image_id,
             "detections": [[*_rounded(numbers), int(label)] for *numbers, label in _counted(image.detections).tolist()],
-            "truth": [[*_rounded(box), int(label)] for *box, label in image.truth.tolist()],
+            "truth": [[*_rounded(box), int(label)] for *box, label in image.ground_truth.tolist()],
         }
         lines.append(json.dumps(entry, separators=(",", ":"), allow_nan=False))
     head = json.dumps({"box": "xyxy, original px", "classes": list(classes)})
@@ -71,7 +73,9 @@ def read_detections(path: Path) -> KeptDetections:
         image_ids = tuple(str(entry["id"]) for entry in entries)
     except (KeyError, TypeError, ValueError) as error:
         raise LightdetError(f"{path}: not the detections of a run ({type(error).__name__}: {error})") from None
-    labels = np.concatenate([np.zeros(0), *(i.detections[:, 5] for i in images), *(i.truth[:, 4] for i in images)])
+    labels = np.concatenate(
+        [np.zeros(0), *(i.detections[:, 5] for i in images), *(i.ground_truth[:, 4] for i in images)]
+    )
     if len(set(image_ids)) < len(image_ids) or not np.isin(labels, np.arange(len(classes))).all():
         raise LightdetError(f"{path}: an image twice, or a label that is no class")
     return KeptDetections(classes, image_ids, images)

@@ -1,4 +1,4 @@
-"""Which detection found which truth: the greedy matching under every count at a threshold."""
+"""Greedy matching of detections with ground-truth boxes, used by all counts at a score threshold."""
 
 from dataclasses import dataclass
 
@@ -8,36 +8,36 @@ from torch import Tensor
 from lightdet.core.types import Detections, Target
 from lightdet.ops.boxes import pairwise_iou
 
-MATCH_IOU = 0.5  # a detection with at least this overlap has found the truth
+MATCH_IOU = 0.5  # least overlap of a detection with the ground-truth box that it matches
 UNMATCHED = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """All detections and truths of a set of images, pooled.
+    """All detections and ground-truth boxes of a set of images, pooled.
 
-    Matching goes from the best score down, so the detections above any threshold are matched as if they were alone:
-    one matching serves every threshold.
+    Matching goes from the best score down, so the detections above any threshold are matched as if there were no
+    others: one matching is valid for every threshold.
     """
 
     scores: np.ndarray  # (N,) float64
     labels: np.ndarray  # (N,) int64
     images: np.ndarray  # (N,) int64, index of the image
-    truths: np.ndarray  # (N,) int64, index of the truth found within that image, UNMATCHED for a false alarm
-    truth_labels: np.ndarray  # (M,) int64
-    truth_images: np.ndarray  # (M,) int64
+    matches: np.ndarray  # (N,) int64, index of the matched ground-truth box in that image; UNMATCHED: false alarm
+    ground_truth_labels: np.ndarray  # (M,) int64
+    ground_truth_images: np.ndarray  # (M,) int64
     num_images: int
 
     @property
     def correct(self) -> np.ndarray:
-        """(N,) bool: the detection found a truth that no better detection had found."""
-        return self.truths != UNMATCHED
+        """(N,) bool: the detection matches a ground-truth box that no better detection matches."""
+        return self.matches != UNMATCHED
 
 
 def greedy(iou: np.ndarray, scores: np.ndarray, minimum_iou: float = MATCH_IOU) -> np.ndarray:
-    """One truth per detection, best score first, each taking the free truth it overlaps most.
+    """Matches each detection, best score first, with the unmatched ground-truth box that it overlaps most.
 
-    iou (N, M), scores (N,) -> (N,) int64 index of the truth or UNMATCHED. Equal scores keep their order.
+    iou (N, M), scores (N,) -> (N,) int64 index of the ground-truth box or UNMATCHED. Equal scores keep their order.
     """
     matched = np.full(len(scores), UNMATCHED, dtype=np.int64)
     if iou.size == 0:
@@ -55,17 +55,17 @@ def greedy(iou: np.ndarray, scores: np.ndarray, minimum_iou: float = MATCH_IOU) 
 
 
 def double(values: Tensor) -> np.ndarray:
-    """A tensor as a float64 array, so that a threshold read back from JSON compares equal to the score it was."""
+    """A tensor as a float64 array, so that a threshold read from JSON equals the score it was taken from."""
     return values.detach().cpu().double().numpy()
 
 
 def overlaps(detections: Detections, target: Target) -> np.ndarray:
-    """(N, M) float64 IoU of an image's detections with its truths."""
+    """(N, M) float64 IoU of an image's detections with its ground-truth boxes."""
     return pairwise_iou(detections.boxes_xyxy.double(), target.boxes_xyxy.double()).cpu().numpy()
 
 
 def match_image(detections: Detections, target: Target, minimum_iou: float = MATCH_IOU) -> np.ndarray:
-    """Within one image, each class for itself: (N,) int64 index of the truth found or UNMATCHED."""
+    """Matches within one image and within each class: (N,) int64 index of the ground-truth box or UNMATCHED."""
     same_class = (detections.labels[:, None] == target.labels[None, :]).cpu().numpy()
     iou = np.where(same_class, overlaps(detections, target), -1.0)
     return greedy(iou, double(detections.scores), minimum_iou)
@@ -74,15 +74,15 @@ def match_image(detections: Detections, target: Target, minimum_iou: float = MAT
 def match(detections: list[Detections], targets: list[Target], minimum_iou: float = MATCH_IOU) -> Matching:
     """Match a set of images, one entry per image in both lists; boxes of both in the same frame."""
     counts = [len(found.labels) for found in detections]
-    truth_counts = [len(target.labels) for target in targets]
+    ground_truth_counts = [len(target.labels) for target in targets]
     pairs = list(zip(detections, targets, strict=True))
     return Matching(
         scores=_join([double(found.scores) for found in detections], np.float64),
         labels=_join([found.labels.cpu().numpy() for found in detections], np.int64),
         images=np.repeat(np.arange(len(counts)), counts),
-        truths=_join([match_image(found, target, minimum_iou) for found, target in pairs], np.int64),
-        truth_labels=_join([target.labels.cpu().numpy() for target in targets], np.int64),
-        truth_images=np.repeat(np.arange(len(truth_counts)), truth_counts),
+        matches=_join([match_image(found, target, minimum_iou) for found, target in pairs], np.int64),
+        ground_truth_labels=_join([target.labels.cpu().numpy() for target in targets], np.int64),
+        ground_truth_images=np.repeat(np.arange(len(ground_truth_counts)), ground_truth_counts),
         num_images=len(targets),
     )
 

@@ -1,4 +1,4 @@
-"""One score threshold and what it means: right and wrong boxes, defective parts let through, good parts thrown away."""
+"""Counts at one score threshold: boxes detected, missed and false; defective images that escape, good ones rejected."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ DEFAULT_THRESHOLD = 0.5  # where nothing can be chosen, because no detection of 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Boxes at a threshold. A ratio whose denominator is zero does not exist and is None."""
+    """Boxes at a threshold. A ratio whose denominator is zero is None."""
 
-    found: int  # truths with a detection of their class
-    false_alarms: int  # detections without a truth of their class
-    missed: int  # truths without a detection
+    found: int  # ground-truth boxes with a detection of their class
+    false_alarms: int  # detections without a ground-truth box of their class
+    missed: int  # ground-truth boxes without a detection
 
     @property
     def precision(self) -> float | None:
@@ -33,17 +33,17 @@ class Counts:
 def best_f1_threshold(matching: Matching) -> float | None:
     """The score at which F1 over the boxes of all classes together is highest.
 
-    Chosen on the very images it is then reported for, so precision, recall and F1 there are slightly flattering: for an
-    honest number on new images, choose on one set and give that threshold to another. Of several equally good ones the
-    lowest, which lets fewer defects through. None if no detection of any score is right.
+    Precision, recall and F1 are optimistic on the images on which the threshold was chosen. For an unbiased estimate,
+    choose the threshold on one set and measure on another. Of several equally good thresholds the lowest is returned,
+    at which fewer defects are missed. None if no detection of any score is right.
     """
     if not matching.correct.any():
         return None
     order = np.argsort(-matching.scores, kind="stable")
     scores = matching.scores[order]
     found = matching.correct[order].cumsum()
-    last_of_score = np.append(scores[1:] != scores[:-1], True)  # a threshold cannot part equal scores
-    f1 = 2 * found / (np.arange(1, len(scores) + 1) + len(matching.truth_labels))
+    last_of_score = np.append(scores[1:] != scores[:-1], True)  # a threshold cannot separate equal scores
+    f1 = 2 * found / (np.arange(1, len(scores) + 1) + len(matching.ground_truth_labels))
     f1 = np.where(last_of_score, f1, -1.0)
     return float(scores[len(f1) - 1 - f1[::-1].argmax()])
 
@@ -51,30 +51,30 @@ def best_f1_threshold(matching: Matching) -> float | None:
 def count(matching: Matching, threshold: float, label: int | None = None) -> Counts:
     """Boxes with a score at or above the threshold, of one class or of all together."""
     kept = matching.scores >= threshold
-    truths = len(matching.truth_labels)
+    boxes = len(matching.ground_truth_labels)
     if label is not None:
         kept &= matching.labels == label
-        truths = int((matching.truth_labels == label).sum())
+        boxes = int((matching.ground_truth_labels == label).sum())
     found = int((kept & matching.correct).sum())
-    return Counts(found=found, false_alarms=int(kept.sum()) - found, missed=truths - found)
+    return Counts(found=found, false_alarms=int(kept.sum()) - found, missed=boxes - found)
 
 
 @dataclass(frozen=True, slots=True)
 class Sorting:
-    """What a gate would do that rejects every image with a detection at or above the threshold.
+    """Decisions of an inspection that rejects every image with a detection at or above the threshold.
 
-    The gate sees images, not boxes: a defective image is caught by any detection anywhere in it, of any class, even if
-    its box or class is wrong. How well the boxes sit is what precision and recall are for.
+    It counts images, not boxes: any detection in a defective image counts, even if its box or class is wrong. Precision
+    and recall measure boxes and classes.
     """
 
-    defective_images: int  # at least one truth
+    defective_images: int  # at least one ground-truth box
     escaped_images: int  # of these: no detection
-    good_images: int  # no truth
+    good_images: int  # no ground-truth box
     rejected_images: int  # of these: at least one detection
 
     @property
     def escape_rate(self) -> float | None:
-        """Share of the defective images let through; None without defective images."""
+        """Share of the defective images that are not rejected; None without defective images."""
         return _ratio(self.escaped_images, self.defective_images)
 
     @property
@@ -84,9 +84,9 @@ class Sorting:
 
 
 def sort_images(matching: Matching, threshold: float) -> Sorting:
-    """Escapes and overkill of a gate at that threshold."""
+    """Escapes and overkill of an inspection at that threshold."""
     defective = np.zeros(matching.num_images, dtype=bool)
-    defective[matching.truth_images] = True
+    defective[matching.ground_truth_images] = True
     rejected = np.zeros(matching.num_images, dtype=bool)
     rejected[matching.images[matching.scores >= threshold]] = True
     return Sorting(

@@ -5,18 +5,17 @@ could have been drawn and because another seed would have trained other weights,
 
 - Images: whole validation images with replacement, the same draw for every pair that was measured on the same images
   (crossed, the pigeonhole bootstrap of Owen 2007, Annals of Applied Statistics 1(2), 386-411). To draw anew for each
-  seed would average the chance of the images away, as if every training had been tested on a set of its own.
+  seed would average the chance of the images away, as if every training had been tested on another set.
 - Seeds: whole pairs with replacement, in every resample anew. The mean of S drawn seeds scatters by sqrt((S - 1) / S)
-  too little, and three seeds know little of their own spread: the seeds' part of a deviation is stretched by
+  too little, and the spread of three seeds is a poor estimate: the seeds' part of a deviation is stretched by
   sqrt(S / (S - 1)) x t / z, t of S - 1 degrees of freedom (the correction of the expanded percentile interval,
   Hesterberg 2015, The American Statistician 69(4), 371-386). Unstretched, a 95 % interval over three seeds held the
   true difference in 73 to 78 % of simulated studies in which the seeds decide.
 
-The interval over both is the wider one, because it adds what other seeds would have done to what other images would
-have shown.
+The interval over both is the wider one, because it adds the variation over seeds to the variation over images.
 
 Pairs may come in groups, such as the same change made to several detectors: each group's pairs are then drawn among
-themselves, and all groups together tell the spread, with as many degrees of freedom as they have pairs beyond one each
+themselves, and all groups together give the spread, with as many degrees of freedom as they have pairs beyond one each
 (the pure error of a factorial experiment). No torch here.
 """
 
@@ -28,7 +27,7 @@ from scipy import special
 
 from lightdet.metric.bootstrap import LEVEL
 
-POWER = 0.8  # of seeing a difference that is there
+POWER = 0.8  # probability of detecting a difference that exists
 TAIL = 1 - (1 - LEVEL) / 2
 
 

@@ -1,4 +1,4 @@
-"""From scored boxes to detections: threshold, non-maximum suppression per class, the best of what is left."""
+"""Selects detections from scored boxes: threshold, non-maximum suppression per class, best `max_detections`."""
 
 import torch
 from torch import Tensor
@@ -20,8 +20,8 @@ def select(
 ) -> list[Detections]:
     """boxes (B, N, 4) px, scores (B, N, C), image_shape (height, width) px -> B detections, best first.
 
-    A box may be kept for several classes: the mean AP wants every scored answer. A score that is NaN is kept, best of
-    all, so that whoever takes the detections sees that the network is broken.
+    A box may be kept for several classes, since mean AP counts every scored box. A score that is NaN is kept and ranks
+    first, so that code that reads the detections can report a broken network.
     """
     return [
         _one_image(boxes, score, score_threshold, nms_iou, max_detections, image_shape)
@@ -30,7 +30,7 @@ def select(
 
 
 def best_of_overlapping(found: Detections, iou: float) -> Detections:
-    """Of boxes that overlap by more than `iou`, whatever their classes, only the best scored: one finding per place."""
+    """Of boxes that overlap by more than `iou`, whatever their classes, only the best scored."""
     kept = nms(found.boxes_xyxy, found.scores, iou)
     return Detections(found.boxes_xyxy[kept], found.scores[kept], found.labels[kept])
 

@@ -72,7 +72,7 @@ class FasterRcnn(TorchvisionNetwork):
         per_image = (len(images), self.proposals, -1)
         return [logits.view(per_image), offsets.view(per_image), torch.stack(proposals)]
 
-    def losses(self, images: Tensor, truth: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, ground_truth: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """{"loss_classifier", "loss_box_reg", "loss_objectness", "loss_rpn_box_reg"}.
 
         Anchors and regions are sampled with torch's global random numbers, whose state a checkpoint keeps.
@@ -81,12 +81,12 @@ class FasterRcnn(TorchvisionNetwork):
         rpn, heads = self.model.rpn, self.model.roi_heads
         with in_mode(True, rpn, heads):
             with torch.autocast(images.device.type, enabled=False):
-                proposals, of_proposals = rpn(seen, maps, truth)
-            _, of_regions = heads(maps, proposals, seen.image_sizes, truth)
+                proposals, of_proposals = rpn(seen, maps, ground_truth)
+            _, of_regions = heads(maps, proposals, seen.image_sizes, ground_truth)
         return {**of_regions, **of_proposals}
 
     def decode(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """N = P x num_classes: a region has a box of its own for every class, and a score for that class alone."""
+        """N = P x num_classes: each region predicts one box per class, with a score for that class alone."""
         logits, offsets, proposals = raw
         images, regions, outputs = logits.shape
         coder = self.model.roi_heads.box_coder
@@ -96,10 +96,10 @@ class FasterRcnn(TorchvisionNetwork):
         return boxes[:, :, 1:].flatten(1, 2), scores.flatten(1, 2)
 
     def _filled(self, boxes: Tensor) -> Tensor:
-        """Up to `proposals` boxes and then empty ones. Their number is never read: an export would freeze it."""
+        """Up to `proposals` boxes, then empty ones. The number of boxes is never read: an export would freeze it."""
         return torch.cat((boxes, boxes.new_zeros(self.proposals, 4)))[: self.proposals]
 
     def _features(self, images: Tensor) -> tuple[ImageList, dict[str, Tensor]]:
-        """The batch as torchvision's heads want it, and the pyramid's maps in float32."""
+        """The batch as torchvision's heads expect it, and the pyramid's maps in float32."""
         seen = self.as_image_list(images)
         return seen, {name: feature.float() for name, feature in self.model.backbone(seen.tensors).items()}

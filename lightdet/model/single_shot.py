@@ -2,8 +2,8 @@
 
 Liu et al. 2016, arXiv 1512.02325. Differs: the default boxes of a map are spread evenly over the image, so that they
 follow the maps at any input size; torchvision fixes the steps of SSD at those of 300 px. Their sides are shares of the
-configured input, in px the same at every other one: an object in a window of an image, on which `augment=window`
-trains, is as large as in the whole image.
+configured input size, and in px they stay the same at any other input size: an object in a window of an image, as
+`augment=window` trains on, is as large as in the whole image.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from lightdet.ops.grid import ImageSize, square_side
 class SingleShot(TorchvisionNetwork):
     """images -> [class logits (B, N, C + 1), box offsets (B, N, 4), default boxes (N, 4) px, xyxy].
 
-    `extractor`: images -> {name: map}, fine to coarse; `head` : maps -> torchvision's two answers, with one class more
+    `extractor`: images -> {name: map}, fine to coarse; `head` : maps -> torchvision's two outputs, with one class more
     than `num_classes` for the background. `image_size`: px, whose shares the sides of the default boxes are.
     """
 
@@ -53,19 +53,21 @@ class SingleShot(TorchvisionNetwork):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps = list(self.model.backbone(self.as_image_list(images).tensors).values())
-        answers = self.model.head(maps)
-        return [answers["cls_logits"].float(), answers["bbox_regression"].float(), self._default_boxes(images, maps)]
+        outputs = self.model.head(maps)
+        return [outputs["cls_logits"].float(), outputs["bbox_regression"].float(), self._default_boxes(images, maps)]
 
-    def losses(self, images: Tensor, truth: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, ground_truth: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """{"bbox_regression", "classification"}.
 
-        Three default boxes of background count for each positive of the same image, so an image without a box adds
-        nothing.
+        The loss counts three default boxes of background for each positive of the same image, so an image without a
+        box contributes nothing.
         """
         logits, offsets, default_boxes = self(images)
-        matched = [self._match(one["boxes"], default_boxes) for one in truth]
-        answers = {"bbox_regression": offsets, "cls_logits": logits}
-        terms: dict[str, Tensor] = self.model.compute_loss(truth, answers, [default_boxes] * len(truth), matched)
+        matched = [self._match(one["boxes"], default_boxes) for one in ground_truth]
+        outputs = {"bbox_regression": offsets, "cls_logits": logits}
+        terms: dict[str, Tensor] = self.model.compute_loss(
+            ground_truth, outputs, [default_boxes] * len(ground_truth), matched
+        )
         return terms
 
     def decode(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -84,7 +86,7 @@ class SingleShot(TorchvisionNetwork):
         return cxcywh_to_xyxy(torch.cat((centre, size * (self.image_size / size.new_tensor([width, height]))), dim=-1))
 
     def _match(self, boxes: Tensor, default_boxes: Tensor) -> Tensor:
-        """(N,) int64: which of the true boxes each default box answers for; -1: for none."""
+        """(N,) int64: the ground-truth box that each default box is assigned to; -1: none."""
         if not len(boxes):
             return torch.full((len(default_boxes),), -1, dtype=torch.int64, device=boxes.device)
         matched: Tensor = self.model.proposal_matcher(box_iou(boxes, default_boxes))

@@ -41,11 +41,11 @@ class SsdliteMobilenetV2(SingleShot):
         head = SSDLiteHead(CHANNELS, default_boxes.num_anchors_per_location(), num_classes + 1, batch_norm)
         super().__init__(_Extractor(mobilenet), head, default_boxes, num_classes, image_size)
 
-    def losses(self, images: Tensor, truth: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, ground_truth: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """As of `SingleShot`. Raises LightdetError for a training batch whose BatchNorm would see one value."""
         if self.training and len(images) == 1 and max(images.shape[-2:]) <= SEVERAL_CELLS:
             raise LightdetError("data.batch_size=1: the last map has one cell, and BatchNorm needs two; take 2 or more")
-        return super().losses(images, truth)
+        return super().losses(images, ground_truth)
 
 
 class _Extractor(nn.Module):

@@ -1,10 +1,12 @@
-"""torchvision's detectors behind the `Detector` contract. What they do differently is undone here, and only here.
+"""Adapts torchvision's detectors to the `Detector` contract. All differences are handled here:
 
-- Background is class 0 there, so that our class 0 is their 1: `truths` and `without_background`.
-- Their forward resizes and normalises the images. Ours only normalises (`as_image_list`): what a detector is given is
-  what reaches its backbone. Their own sizes are pinned to the input as well, for those who call the model itself.
-- Their forward gives losses in train mode and detections in eval mode. Ours calls the parts, and lends them a mode
-  where they ask for one.
+- torchvision's class 0 is the background, so lightdet's class 0 is its class 1: `ground_truth_dicts` and
+  `without_background`.
+- torchvision's forward resizes and normalises the images. `as_image_list` only normalises them, so the backbone
+  receives the images at the size of the input. torchvision's resizing is also set to the input size, for callers of the
+  torchvision model itself.
+- torchvision's forward returns losses in train mode and detections in eval mode. Here its parts are called one by one,
+  and a part whose result depends on the mode is switched to the required one during the call.
 """
 
 from abc import ABC, abstractmethod
@@ -38,15 +40,15 @@ class TorchvisionNetwork(nn.Module, ABC):
     def forward(self, images: Tensor) -> list[Tensor]: ...
 
     @abstractmethod
-    def losses(self, images: Tensor, truth: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """torchvision's named terms. `truth` as `truths` gives it."""
+    def losses(self, images: Tensor, ground_truth: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """torchvision's named loss terms. `ground_truth`: as returned by `ground_truth_dicts`."""
 
     @abstractmethod
     def decode(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Raw tensors -> boxes_xyxy (B, N, 4) in input px, scores (B, N, num_classes) in 0..1, no background."""
 
     def as_image_list(self, images: Tensor) -> ImageList:
-        """The batch as torchvision's parts want it: normalised, at its own size."""
+        """The batch as torchvision's parts expect it: normalised, not resized."""
         height, width = images.shape[-2:]
         return ImageList(self.model.transform.normalize(images), [(height, width)] * len(images))
 
@@ -55,8 +57,9 @@ class TorchvisionDetector(Detector):
     """A torchvision network behind the detector contract.
 
     `detect` runs in eval mode whatever mode the detector is in, so that it never touches BatchNorm's statistics;
-    `losses` leaves BatchNorm as it stands. Selection is that of all detectors here: it differs from torchvision's only
-    where very many boxes pass the score threshold (3000 of an image here; 400 of a class in torchvision's SSD).
+    `losses` does not change the mode of BatchNorm. Boxes are selected by `decode.select`, as in all detectors here; it
+    differs from torchvision's only where very many boxes pass the score threshold (at most 3000 per image here, 400 per
+    class in torchvision's SSD).
     """
 
     network: TorchvisionNetwork
@@ -75,7 +78,7 @@ class TorchvisionDetector(Detector):
         self.max_detections = max_detections
 
     def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
-        return self.network.losses(images, truths(targets))
+        return self.network.losses(images, ground_truth_dicts(targets))
 
     def detect(self, images: Tensor) -> list[Detections]:
         with in_mode(False, self.network):
@@ -90,20 +93,20 @@ class TorchvisionDetector(Detector):
         return "anchors as published"
 
 
-def truths(targets: Sequence[Target]) -> list[dict[str, Tensor]]:
-    """Targets as torchvision's losses want them: labels from 1, boxes in input px."""
+def ground_truth_dicts(targets: Sequence[Target]) -> list[dict[str, Tensor]]:
+    """Targets as torchvision's losses expect them: labels from 1, boxes in input px."""
     return [{"boxes": target.boxes_xyxy, "labels": target.labels + 1} for target in targets]
 
 
 def without_background(logits: Tensor) -> Tensor:
-    """torchvision's class logits (..., C + 1) -> the probabilities of our classes (..., C)."""
+    """torchvision's class logits (..., C + 1) -> the probabilities of the classes without background (..., C)."""
     return logits.float().softmax(dim=-1)[..., 1:]
 
 
 def load_pretrained(backbone: nn.Module, weights: WeightsEnum, prefix: str = "") -> None:
     """Fill a backbone with ImageNet weights; `prefix` is what its names begin with in torchvision's file.
 
-    Nothing is done where other weights follow. Raises LightdetError when they cannot be fetched.
+    Does nothing where other weights are loaded afterwards. Raises LightdetError when they cannot be fetched.
     """
     if not fetches():
         return

@@ -58,8 +58,8 @@ def _of_detections(kept: KeptDetections) -> PerImage | str:
     if not kept.images:
         return "no validation images"
     records = match_records(kept.images, len(kept.classes))
-    if not any(record.truths.any() for record in records):
+    if not any(record.positives.any() for record in records):
         return "no ground truth in the validation images"
-    truth = hashlib.sha256(b"".join(image.truth.tobytes() + b";" for image in kept.images)).hexdigest()
-    data = digest([kept.classes, kept.image_ids, truth])
+    ground_truth = hashlib.sha256(b"".join(image.ground_truth.tobytes() + b";" for image in kept.images)).hexdigest()
+    data = digest([kept.classes, kept.image_ids, ground_truth])
     return PerImage(DETECTIONS, len(kept.images), data, MEANS, lambda counts: mean_precisions(records, counts))
