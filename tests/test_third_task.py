@@ -128,6 +128,13 @@ def test_the_test_split_is_reported_beside_validation(run: RunFolder) -> None:
     assert results["test"]["metrics"]["error"] == pytest.approx(contributions.scores["error"][0][:3].mean())
 
 
+def test_evaluated_again_it_prints_its_own_score(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(run.path)]) == 0
+    assert capsys.readouterr().out.startswith("mean error ")
+    again = json.loads((run.path / "evaluate-val" / "metrics.json").read_text())
+    assert again == run.read_results()["metrics"]
+
+
 def test_contributions_of_images_give_the_score(run: RunFolder) -> None:
     contributions = read_contributions(run.path)
     assert contributions is not None

@@ -24,14 +24,14 @@ def run(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     own, overrides = split_settings(options.setting)
     run_folder = find_run(options.run)
+    from lightdet.engine.evaluate import TEXT
     from lightdet.engine.evaluate_run import evaluate_run
-    from lightdet.metric.detection_text import metrics_text
 
     split = own.pop("split", "val")
     folder = Path(own.pop("out", "") or run_folder.path / f"evaluate-{split}")
     threshold = number(own.pop("threshold")) if "threshold" in own else None
-    report = evaluate_run(run_folder.path, folder, split, threshold, overrides=overrides, **own)
-    print(metrics_text(report))
+    evaluate_run(run_folder.path, folder, split, threshold, overrides=overrides, **own)
+    print((folder / TEXT).read_text(encoding="utf-8"), end="")
     print(f"written to {folder}")
     return 0
 
