@@ -18,7 +18,7 @@ from bench.publish import command, publish
 from torch import Tensor
 from torchvision.ops import MultiScaleRoIAlign
 
-from lightdet.benchmark.machine import fingerprint, load
+from lightdet.benchmark.machine import load, machine_facts
 from lightdet.benchmark.measure import interleaved, paired_ratio, spread
 from lightdet.benchmark.report import machine_line, markdown_table, ratio_cell
 from lightdet.model.region_align import RegionAlign
@@ -33,7 +33,7 @@ KINDS = {"ours": RegionAlign, "torchvision": MultiScaleRoIAlign}
 def main() -> None:
     asked = arguments()
     torch.set_num_threads(asked.threads)
-    machine = {"machine": fingerprint(("torch", "torchvision")), "load": load()}
+    machine = {"machine": machine_facts(("torch", "torchvision")), "load": load()}
     maps, regions = drawn(asked.batch, asked.image_size, asked.regions)
     calls = {
         (name, step): call

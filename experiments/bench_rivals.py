@@ -23,7 +23,7 @@ from bench.publish import EXPERIMENTS, command, publish
 from experiments.rivals.environment import rival_environment
 from lightdet.benchmark.backend import Call, export, onnx_call, openvino_call
 from lightdet.benchmark.candidate import PLACEHOLDER_CLASSES, candidates, patches
-from lightdet.benchmark.machine import fingerprint, load
+from lightdet.benchmark.machine import load, machine_facts
 from lightdet.benchmark.measure import interleaved, paired_ratio, spread
 from lightdet.benchmark.report import machine_line, markdown_table, ratio_cell
 from lightdet.core.errors import LightdetError
@@ -39,7 +39,7 @@ BACKENDS = {
 def main() -> None:
     asked = arguments()
     torch.set_num_threads(asked.threads)
-    machine: dict[str, Any] = {"machine": fingerprint(), "load": load()}
+    machine: dict[str, Any] = {"machine": machine_facts(), "load": load()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = {**rival_files(asked, folder), **our_files(asked, folder)}

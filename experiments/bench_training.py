@@ -28,7 +28,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.rivals.photos import export_yolo
-from lightdet.benchmark.machine import fingerprint, load
+from lightdet.benchmark.machine import load, machine_facts
 from lightdet.benchmark.measure import paired_ratio, spread
 from lightdet.benchmark.report import markdown_table, ratio_cell
 from lightdet.config.conf_folder import conf_folder
@@ -80,7 +80,7 @@ class Turns(pl.Callback):
 def main() -> None:
     asked = arguments()
     torch.set_num_threads(asked.threads)
-    machine = {**fingerprint(PACKAGES), "load before": load()}
+    machine = {**machine_facts(PACKAGES), "load before": load()}
     cfg = configuration(asked)
     reader = Some(instantiate(cfg.data.reader, _convert_="all"), asked.images)
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightdet.benchmark.backend import BACKENDS, Call, Prepared, network_maps
 from lightdet.benchmark.candidate import Candidate, candidates, patches
-from lightdet.benchmark.machine import fingerprint, load
+from lightdet.benchmark.machine import load, machine_facts
 from lightdet.benchmark.measure import WARM_UP, interleaved, paired_ratio, peak_bytes, spread
 from lightdet.benchmark.order import disagreements
 from lightdet.benchmark.report import conditions, cost_cells, machine_line, markdown, terminal_table, time_cells
@@ -34,7 +34,7 @@ def benchmark(words: list[str]) -> int:
     asked = parse(words)
     torch.set_num_threads(asked.threads)
     require_device(asked.device)
-    machine = fingerprint()
+    machine = machine_facts()
     if asked.out is not None:
         _require_machine(asked.out, machine)
     words_of_candidates, image_size = _image_size(asked.what)

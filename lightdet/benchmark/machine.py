@@ -11,8 +11,8 @@ CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 PACKAGES = ("torch", "onnxruntime", "openvino")
 
 
-def fingerprint(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """The machine and the versions, in words. Numbers whose fingerprints differ do not belong into one column."""
+def machine_facts(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """The machine and the versions, in words. Numbers for which they differ do not belong into one column."""
     found = {
         "processor": _processor(),
         "cores": str(os.cpu_count()),

@@ -36,7 +36,7 @@ def main(path: str, rounds: int, threads: int) -> None:
     import torch
 
     from lightdet.benchmark.backend import eager
-    from lightdet.benchmark.machine import fingerprint, load
+    from lightdet.benchmark.machine import load, machine_facts
     from lightdet.benchmark.measure import interleaved, spread
     from lightdet.engine.load import build_model
     from lightdet.model.folded import folded
@@ -48,7 +48,7 @@ def main(path: str, rounds: int, threads: int) -> None:
     images = torch.rand(blank_image(model.network, config.image_size).shape)
     times = interleaved({"eager": eager(model.network, images, threads).call}, rounds)["eager"]
     settings = {"image_size": plain_size(config.image_size), "threads": threads, "rounds": rounds, "way": "eager"}
-    facts = {"ms": spread(times), "settings": settings, "machine": fingerprint(), "load": load()}
+    facts = {"ms": spread(times), "settings": settings, "machine": machine_facts(), "load": load()}
     write_json(RunFolder(path).path / FILE_NAME, facts)
 
 
