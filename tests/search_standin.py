@@ -40,7 +40,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     rows = [(int(row["epoch"]), row["val/map50_95"]) for row in read_metrics(folder.metrics_csv)]
     for epoch in range(len(rows), epochs):
         time.sleep(float(os.environ.get("NAP", "0")))
-        reason = folder.asked_to_end()
+        reason = folder.end_reason()
         if reason is not None:
             raise Ended(reason)
         if epoch == 1 and _deaths() < int(os.environ.get("DEATHS", "0")):

@@ -24,7 +24,7 @@ from lightdet.config.conf_folder import conf_folder
 from lightdet.core.errors import LightdetError
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.distributed.cluster import Cluster
-from lightdet.distributed.ranks import own_place, rank_count
+from lightdet.distributed.ranks import rank_count, world_of_rank_zero
 from lightdet.distributed.world import PARENT, World, first_host, world_from
 from lightdet.engine.announce import batch_text
 from lightdet.engine.evaluate import evaluate
@@ -296,5 +296,5 @@ def test_several_devices_of_a_kind_that_cannot() -> None:
     settings = configured("trainer.device=mps").trainer
     with pytest.raises(LightdetError, match="not mps"):
         rank_count(settings, torch.device("mps"))
-    assert own_place(settings, 2) == World(ranks=2)
+    assert world_of_rank_zero(settings, 2) == World(ranks=2)
     assert not shares_batchnorm(settings, CPU) and shares_batchnorm(settings, torch.device("cuda"))

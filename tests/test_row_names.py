@@ -90,7 +90,7 @@ def test_a_name_is_the_folder_of_a_run_and_changes_no_training() -> None:
 def test_a_sweep_of_seeds_may_have_a_name_and_one_of_more_is_refused() -> None:
     assert sweep("width=0.125", "seed=0,1", "name=mine", "study=s") == 0
     assert stand_in.trained() == ["mine/s0", "mine/s1"]
-    with pytest.raises(LightdetError, match="name=mine: the rows of this sweep differ in more than the seed; take st"):
+    with pytest.raises(LightdetError, match="name=mine: the jobs of this sweep differ in more than the seed; take st"):
         sweep("width=0.125,0.25", "name=mine", "study=t")
     assert not Path("runs/t/jobs").exists()
 

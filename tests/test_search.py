@@ -414,7 +414,7 @@ def test_a_training_ends_when_its_folder_is_asked_to(tmp_path: Path) -> None:
     from pytorch_lightning import Trainer
     from pytorch_lightning.demos.boring_classes import BoringModel
 
-    from lightdet.callback.end_when_asked import EndWhenAsked
+    from lightdet.callback.end_on_request import EndOnRequest
 
     folder = RunFolder(tmp_path)
     seen: list[int] = []
@@ -423,7 +423,7 @@ def test_a_training_ends_when_its_folder_is_asked_to(tmp_path: Path) -> None:
         def training_step(self, batch: torch.Tensor, batch_idx: int) -> Any:
             seen.append(batch_idx)
             if len(seen) == 3:
-                folder.ask_to_end("pruned at epoch 1: for the test")
+                folder.request_end("pruned at epoch 1: for the test")
             return super().training_step(batch, batch_idx)
 
     quiet = {
@@ -432,7 +432,7 @@ def test_a_training_ends_when_its_folder_is_asked_to(tmp_path: Path) -> None:
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
-    trainer = Trainer(max_epochs=2, accelerator="cpu", callbacks=[EndWhenAsked(folder, seconds=0.0)], **quiet)
+    trainer = Trainer(max_epochs=2, accelerator="cpu", callbacks=[EndOnRequest(folder, seconds=0.0)], **quiet)
     with pytest.raises(Ended, match="for the test"):
         trainer.fit(Model())
     assert len(seen) == 3

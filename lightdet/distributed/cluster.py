@@ -12,9 +12,9 @@ class Cluster(ClusterEnvironment):
     signals in a Slurm task.
     """
 
-    def __init__(self, place: World) -> None:
+    def __init__(self, world: World) -> None:
         super().__init__()
-        self.place = place
+        self.world = world
 
     @property
     def creates_processes_externally(self) -> bool:
@@ -22,11 +22,11 @@ class Cluster(ClusterEnvironment):
 
     @property
     def main_address(self) -> str:
-        return self.place.address
+        return self.world.address
 
     @property
     def main_port(self) -> int:
-        return self.place.port
+        return self.world.port
 
     @staticmethod
     def detect() -> bool:
@@ -34,19 +34,19 @@ class Cluster(ClusterEnvironment):
         return False
 
     def world_size(self) -> int:
-        return self.place.ranks
+        return self.world.ranks
 
     def set_world_size(self, size: int) -> None:
-        """Does nothing: `place` decides."""
+        """Does nothing: `world` is fixed."""
 
     def global_rank(self) -> int:
-        return self.place.rank
+        return self.world.rank
 
     def set_global_rank(self, rank: int) -> None:
-        """Does nothing: `place` decides."""
+        """Does nothing: `world` is fixed."""
 
     def local_rank(self) -> int:
-        return self.place.local_rank
+        return self.world.local_rank
 
     def node_rank(self) -> int:
-        return self.place.node
+        return self.world.node

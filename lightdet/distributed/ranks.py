@@ -1,9 +1,9 @@
-"""The processes that train one run together: brought together by rank 0, and gone when it is.
+"""The processes (ranks) that train one run together: rank 0 starts them, and they end with it.
 
-Rank 0 listens (a TCPStore), starts the others of this machine as `python -m lightdet.engine.rank RUN_FOLDER`, sends all
-of them the configuration, waits until they are ready, and joins them into one group (gloo on a CPU, nccl on CUDA).
-Where torchrun or Slurm has started every rank already, it starts none. A rank that raises reports why, so
-that rank 0 ends with that reason, and never with the broken connection that follows from it.
+Rank 0 opens a TCPStore, starts the others of this machine as `python -m lightdet.engine.rank RUN_FOLDER`, sends all
+of them the configuration, waits until they are ready, and forms one process group (gloo on a CPU, nccl on CUDA).
+Where torchrun or Slurm has started every rank already, it starts none. A rank that raises reports the reason, and
+rank 0 ends with that reason instead of the broken connection that follows.
 """
 
 import json
@@ -30,16 +30,16 @@ from torch.distributed import PrefixStore, Store, TCPStore
 from lightdet.core.errors import LightdetError, demand_whole
 from lightdet.distributed.world import PARENT, World, world_from
 
-PLAN, FAILED = "plan", "failed"  # keys of the store: the configuration; why a rank went
+PLAN, FAILED = "plan", "failed"  # keys of the store: the configuration; why a rank failed
 COLLECTIVE = timedelta(minutes=20)  # how long one rank may keep the others waiting
-MEET_SECONDS = 1200  # for all ranks to read their data and build their detector
+MEET_SECONDS = 1200  # for all ranks to read their data and build their model
 REASON_SECONDS = 10  # for the reason behind a broken connection
 LEAVE_SECONDS = 30  # for the other ranks to end after rank 0 is through
 POLL_SECONDS = 0.1
 
 
 def rank_count(settings: DictConfig, device: torch.device) -> int:
-    """Processes of a training, trainer.devices x trainer.nodes. Raises LightdetError for what cannot be had here."""
+    """Processes of a training, trainer.devices x trainer.nodes. Raises LightdetError for what this machine lacks."""
     for name in ("devices", "nodes"):
         demand_whole(f"trainer.{name}", settings[name], 1)
     devices = settings.devices
@@ -51,8 +51,8 @@ def rank_count(settings: DictConfig, device: torch.device) -> int:
     return count
 
 
-def own_place(settings: DictConfig, count: int) -> World:
-    """The place of rank 0 among `count`. Raises LightdetError for several nodes that nobody has started."""
+def world_of_rank_zero(settings: DictConfig, count: int) -> World:
+    """The world of rank 0 of `count` ranks. Raises LightdetError for several nodes whose ranks were not started."""
     given = world_from(os.environ)
     if given is not None and given.ranks == count and given.rank == 0:
         return given
@@ -66,50 +66,50 @@ def own_place(settings: DictConfig, count: int) -> World:
 
 @contextmanager
 def rank_zero(settings: DictConfig, device: torch.device, folder: Path, plan: str) -> Iterator[World]:
-    """Be rank 0 of trainer.devices x trainer.nodes while the block runs; the default place, and nothing else, for one.
+    """Acts as rank 0 of trainer.devices x trainer.nodes while the block runs; for one rank gives the default world.
 
-    `settings` is the configuration's `trainer`; `plan` is the text sent to the other ranks. The threads of this process
-    are shared with those it starts. Raises LightdetError that names the other rank that failed, and why.
+    `settings` is the configuration's `trainer`; `plan` is the text sent to the other ranks. The CPU threads of this
+    process are divided among the ranks of this machine. Raises LightdetError with the rank that failed and its reason.
     """
     count = rank_count(settings, device)
     if count == 1:
         yield World()
         return
-    place = own_place(settings, count)
-    started = place.port == 0
-    host = not place.hosted
-    store = TCPStore(place.address, place.port, is_master=host, wait_for_workers=False, timeout=COLLECTIVE)
-    place = replace(place, port=store.port)
+    world = world_of_rank_zero(settings, count)
+    started = world.port == 0
+    host = not world.hosted
+    store = TCPStore(world.address, world.port, is_master=host, wait_for_workers=False, timeout=COLLECTIVE)
+    world = replace(world, port=store.port)
     threads = torch.get_num_threads()
     share = max(1, threads // settings.devices) if started else threads
-    crew = Crew(store)
+    ranks = Ranks(store)
     done = threading.Event()
     try:
         with environment({"OMP_NUM_THREADS": str(share)}):
             torch.set_num_threads(share)
             store.set(PLAN, plan)
             if started:
-                crew.start(place, folder)
-            crew.wait_until_ready(count)
-            join(store, place, device)
+                ranks.start(world, folder)
+            ranks.wait_until_ready(count)
+            join(store, world, device)
             if device.type == "cuda":
-                threading.Thread(target=crew.free_when_one_ends, args=(done,), daemon=True).start()
-            yield place
+                threading.Thread(target=ranks.free_when_one_ends, args=(done,), daemon=True).start()
+            yield world
             leave()
-            crew.finish()
+            ranks.finish()
     except RuntimeError as error:
-        fault = crew.fault(REASON_SECONDS)
+        fault = ranks.fault(REASON_SECONDS)
         if fault is None:
             raise
         raise fault from (fault.__cause__ or error)
     finally:
         done.set()
-        crew.kill()
+        ranks.kill()
         leave(abort=device.type == "cuda")
         torch.set_num_threads(threads)
 
 
-class Crew:
+class Ranks:
     """The ranks that this process has started, and what any rank has reported in the store."""
 
     def __init__(self, store: Store) -> None:
@@ -117,12 +117,12 @@ class Crew:
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.errors: dict[int, IO[bytes]] = {}  # their standard error
 
-    def start(self, place: World, folder: Path) -> None:
+    def start(self, world: World, folder: Path) -> None:
         """Start ranks 1, 2, ... of this machine with this interpreter, these import paths and this environment."""
         paths = os.pathsep.join(path for path in sys.path if path)
-        for rank in range(1, place.ranks):
-            own = replace(place, rank=rank, local_rank=rank).variables()
-            self.errors[rank] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the crew
+        for rank in range(1, world.ranks):
+            own = replace(world, rank=rank, local_rank=rank).variables()
+            self.errors[rank] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `kill`
             self.processes[rank] = subprocess.Popen(
                 [sys.executable, "-m", "lightdet.engine.rank", str(folder)],
                 env={**os.environ, **own, "PYTHONPATH": paths, PARENT: str(os.getpid())},
@@ -132,7 +132,7 @@ class Crew:
             )
 
     def wait_until_ready(self, count: int) -> None:
-        """Raises LightdetError for a rank that failed on its way, or did not come."""
+        """Waits for all ranks. Raises LightdetError for a rank that failed, or was not ready in time."""
         missing = list(range(1, count))
         deadline = time.monotonic() + MEET_SECONDS
         while missing := [rank for rank in missing if not self.store.check([_ready(rank)])]:
@@ -141,11 +141,11 @@ class Crew:
                 raise fault
             if time.monotonic() > deadline:
                 names = ", ".join(map(str, missing))
-                raise LightdetError(f"rank {names} of {count} did not come within {MEET_SECONDS} s")
+                raise LightdetError(f"rank {names} of {count} did not connect within {MEET_SECONDS} s")
             time.sleep(POLL_SECONDS)
 
     def fault(self, seconds: float = 0.0) -> LightdetError | None:
-        """Why another rank has ended, where one has, or does so within that time."""
+        """The reason why another rank has ended, or ends within that time; None where none does."""
         deadline = time.monotonic() + seconds
         while (fault := self._killed() or self._reported() or self._vanished()) is None:
             if time.monotonic() >= deadline:
@@ -159,7 +159,7 @@ class Crew:
             if code is not None and code < 0:
                 return LightdetError(
                     f"rank {rank} of this training was ended by {Signals(-code).name} from outside (SIGKILL may be the "
-                    "system's answer to too little memory); the same command goes on from the last checkpoint"
+                    "system's reaction to too little memory); the same command continues from the last checkpoint"
                 )
         return None
 
@@ -186,7 +186,7 @@ class Crew:
         return None
 
     def free_when_one_ends(self, done: threading.Event) -> None:
-        """Watch over nccl, which waits for a dead rank: let the main thread out of a collective that cannot end."""
+        """Aborts the nccl group when a rank has died: nccl would wait for it for ever in a collective."""
         while not done.wait(1.0):
             if any(process.poll() for process in self.processes.values()):
                 if not done.wait(REASON_SECONDS):
@@ -194,13 +194,13 @@ class Crew:
                 return
 
     def finish(self) -> None:
-        """Give the other ranks time to end by themselves."""
+        """Waits until the other ranks have ended, for a limited time."""
         deadline = time.monotonic() + LEAVE_SECONDS
         while any(process.poll() is None for process in self.processes.values()) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
 
     def kill(self) -> None:
-        """End what is left of the processes that this one started."""
+        """Kills the started processes that still run."""
         for process in self.processes.values():
             if process.poll() is None:
                 process.kill()
@@ -209,22 +209,22 @@ class Crew:
             file.close()
 
 
-def follow(place: World, prepare: Callable[[str], tuple[torch.device, Callable[[], None]]]) -> int:
-    """Be a rank other than 0: `prepare(plan)` gives the device and the work that all ranks do together.
+def follow(world: World, prepare: Callable[[str], tuple[torch.device, Callable[[], None]]]) -> int:
+    """Acts as a rank other than 0: `prepare(plan)` returns the device and the work that all ranks do together.
 
     Returns the exit code. Errors are reported to rank 0.
     """
-    store = TCPStore(place.address, place.port, is_master=False, timeout=timedelta(seconds=MEET_SECONDS))
+    store = TCPStore(world.address, world.port, is_master=False, timeout=timedelta(seconds=MEET_SECONDS))
     try:
         device, work = prepare(store.get(PLAN).decode())
-        store.set(_ready(place.rank), "")
-        join(store, place, device)
+        store.set(_ready(world.rank), "")
+        join(store, world, device)
         work()
         leave()
     except Exception as error:
         text = " ".join(str(error).split())
         reason = text if isinstance(error, LightdetError) else f"{type(error).__name__}: {text}"
-        report = {"rank": place.rank, "reason": reason, "traceback": traceback.format_exc()}
+        report = {"rank": world.rank, "reason": reason, "traceback": traceback.format_exc()}
         with suppress(RuntimeError):  # rank 0 is gone
             store.compare_set(FAILED, "", json.dumps(report))  # the first reason stays
         return 1
@@ -235,24 +235,24 @@ def _ready(rank: int) -> str:
     return f"ready/{rank}"
 
 
-def join(store: Store, place: World, device: torch.device) -> None:
-    """Become one group with all the ranks that have come."""
+def join(store: Store, world: World, device: torch.device) -> None:
+    """Forms one process group with all ranks."""
     own = None
     if device.type == "cuda":
-        own = torch.device("cuda", place.local_rank)
+        own = torch.device("cuda", world.local_rank)
         torch.cuda.set_device(own)
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         store=PrefixStore("group", store),
-        rank=place.rank,
-        world_size=place.ranks,
+        rank=world.rank,
+        world_size=world.ranks,
         timeout=COLLECTIVE,
         device_id=own,
     )
 
 
 def leave(abort: bool = False) -> None:
-    """Out of the group, if there is one. `abort`: without waiting for what is on its way."""
+    """Leaves the process group, if there is one. `abort`: without waiting for communication in progress."""
     if not distributed.is_initialized():
         return
     if abort:
@@ -263,7 +263,7 @@ def leave(abort: bool = False) -> None:
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """These environment variables while the block runs."""
+    """Sets environment variables while the block runs."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

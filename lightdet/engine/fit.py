@@ -24,12 +24,12 @@ def fit(
     cfg: DictConfig,
     folder: RunFolder,
     parts: Parts,
-    way: tuple[torch.device, Choice, World],
+    setup: tuple[torch.device, Choice, World],
     loggers: Sequence[Logger],
     callbacks: Sequence[pl.Callback],
 ) -> pl.Trainer:
     """Trains the model, from the last checkpoint where there is one. Raises LightdetError for a loss that breaks."""
-    device, choice, place = way
+    device, choice, world = setup
     data, model = parts.data, parts.model
     data.channels_last = choice.channels_last
     if choice.channels_last:
@@ -37,7 +37,7 @@ def fit(
     optimizer, schedule = instantiate(cfg.optimizer, _convert_="all"), instantiate(cfg.schedule)
     task = TrainingTask(model, data.classes, optimizer, schedule, folder.path)
     scores = task.metric.scores
-    trainer = build_trainer(cfg.trainer, folder, device, choice, loggers, parts.monitor, scores, place, callbacks)
+    trainer = build_trainer(cfg.trainer, folder, device, choice, loggers, parts.monitor, scores, world, callbacks)
     last = folder.checkpoints / LAST
     try:
         trainer.fit(task, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
@@ -50,14 +50,14 @@ def fit(
 
 
 def plan_of(settled: DictConfig, device: torch.device, choice: Choice) -> str:
-    """What the other ranks get: the resolved configuration with everything that rank 0 has decided, as YAML."""
+    """What rank 0 sends to the other ranks, as YAML: the resolved configuration, with device and precision chosen."""
     decided = {"device": device.type, "precision": choice.precision, "channels_last": choice.channels_last}
     trainer = {**settled.trainer, **decided, "progress": "none"}
     return OmegaConf.to_yaml(OmegaConf.create({**settled, "trainer": trainer, "logger": None}))
 
 
-def train_beside(place: World, path: Path) -> int:
-    """Trains as one of the ranks of the run at `path`, other than 0, which gives the plan; returns the exit code.
+def train_beside(world: World, path: Path) -> int:
+    """Trains as a rank other than 0 of the run at `path`, with the plan that rank 0 sends; returns the exit code.
 
     Writes nothing but a batch whose loss broke.
     """
@@ -69,11 +69,11 @@ def train_beside(place: World, path: Path) -> int:
         rank_count(cfg.trainer, device)
         callbacks = build_callbacks(cfg)
         parts = build(cfg, device, weights_follow=True)
-        way = (device, choose(device, cfg.trainer.precision, cfg.trainer.channels_last), place)
+        setup = (device, choose(device, cfg.trainer.precision, cfg.trainer.channels_last), world)
 
         def work() -> None:
-            fit(cfg, RunFolder(path), parts, way, (), callbacks)
+            fit(cfg, RunFolder(path), parts, setup, (), callbacks)
 
         return device, work
 
-    return follow(place, prepare)
+    return follow(world, prepare)

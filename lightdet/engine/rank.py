@@ -1,6 +1,6 @@
 """A rank other than 0 of a training in several processes: `python -m lightdet.engine.rank RUN_FOLDER`.
 
-Rank 0 starts it, or torchrun or srun do, beside a rank 0 that trains the run in that folder. It ends with rank 0.
+Started by rank 0, torchrun or srun, beside a rank 0 that trains the run in that folder. It ends with rank 0.
 """
 
 import ctypes
@@ -18,21 +18,21 @@ LOOK_SECONDS = 0.5
 
 
 def main() -> int:
-    """Train as the rank that the environment says, and return the exit code."""
-    place = world_from(os.environ)
-    if place is None or place.rank == 0 or len(sys.argv) != 2:
-        print(f"{__doc__}\nThe environment says no rank other than 0.", file=sys.stderr)
+    """Trains as the rank that the environment variables define; returns the exit code."""
+    world = world_from(os.environ)
+    if world is None or world.rank == 0 or len(sys.argv) != 2:
+        print(f"{__doc__}\nThe environment variables define no rank other than 0.", file=sys.stderr)
         return 2
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to rank 0 as well, which ends this process
     if PARENT in os.environ:
         end_with(int(os.environ[PARENT]))
     from lightdet.engine.fit import train_beside
 
-    return train_beside(place, Path(sys.argv[1]))
+    return train_beside(world, Path(sys.argv[1]))
 
 
 def end_with(parent: int) -> None:
-    """Let this process be killed when its parent ends, however it ends."""
+    """Has this process killed when its parent ends, for any reason."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -47,4 +47,4 @@ def end_with(parent: int) -> None:
 if __name__ == "__main__":
     code = main()
     sys.stderr.flush()
-    os._exit(code)  # what a broken group has left behind may wait for ever
+    os._exit(code)  # threads of a broken process group may wait for ever

@@ -69,8 +69,8 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     write_scores(folder, model.task, scores)
     announce(cfg, parts, cost, f"{device.type}, {choice}", folder)
     trackers = build_loggers(settled, folder)
-    with rank_zero(cfg.trainer, device, folder.path, plan_of(settled, device, choice)) as place:
-        trainer = fit(cfg, folder, parts, (device, choice, place), trackers, callbacks)
+    with rank_zero(cfg.trainer, device, folder.path, plan_of(settled, device, choice)) as world:
+        trainer = fit(cfg, folder, parts, (device, choice, world), trackers, callbacks)
     best_epoch = load_weights(model, folder.checkpoints / BEST)
     few = int(trainer.num_training_batches) if cfg.trainer.overfit_batches else None
     measured = _measure(parts, validation_split(cfg), folder, device, few)

@@ -1,6 +1,6 @@
-"""One claimed run, from its request to its results: the only place where a training is begun and its end is noted.
+"""Trains one registered run, from its request to its results; the only place where a training begins and ends.
 
-Whoever trains (this process, a child, a node of a cluster) needs nothing but the run's folder. No torch here.
+The process that trains (this one, a child, a node of a cluster) needs only the run's folder. No torch here.
 """
 
 import os
@@ -29,10 +29,10 @@ class HeldElsewhere(LightdetError):  # noqa: N818  # a fact, not a mistake
 
 
 def work(folder: RunFolder, train: str = TRAINING) -> dict[str, Any]:
-    """Train what `request.yaml` of the folder describes, going on from its last checkpoint; returns the results.
+    """Trains what `request.yaml` of the folder describes, from its last checkpoint on; returns the results.
 
-    `status.json` says done only after everything else is written. Raises HeldElsewhere when the folder's lock is
-    taken, and whatever the training raises after noting it: Ended as "pruned", another error as "failed", an
+    `status.json` becomes done only after everything else is written. Raises HeldElsewhere when the folder's lock is
+    taken, and every error of the training, recorded first: Ended as "pruned", another error as "failed", an
     interruption as "killed".
     """
     identity = str(folder.read_status().get("fingerprint"))
@@ -46,7 +46,7 @@ def work(folder: RunFolder, train: str = TRAINING) -> dict[str, Any]:
 
 
 def _train(folder: RunFolder, train: str) -> dict[str, Any]:
-    """In a folder that is locked for us."""
+    """Trains in a folder that this process has locked."""
     folder.end_path.unlink(missing_ok=True)  # a request to an earlier process
     for half in folder.checkpoints.glob("*.tmp"):  # of one that was killed while it wrote
         half.unlink(missing_ok=True)
@@ -75,7 +75,7 @@ def _train(folder: RunFolder, train: str) -> dict[str, Any]:
 
 
 def close_trackers() -> None:
-    """End what this training's trackers still have open, or the next run of this process would write into it."""
+    """Closes what this training's trackers have open, or the next run of this process would write into it."""
     trackers = sys.modules.get("lightdet.logger.run_logger")  # loaded with torch, by a training
     if trackers is not None:
         trackers.close_trackers()

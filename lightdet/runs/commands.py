@@ -1,4 +1,4 @@
-"""`study.json`: every command that was given for a study. Jobs and runs have files of their own."""
+"""`study.json`: the commands given for a study. Each job and each run has separate files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +12,13 @@ FILE_NAME = "study.json"
 
 @contextmanager
 def study_lock(study_path: Path) -> Iterator[None]:
-    """While the block runs, no other process notes commands, claims runs or deletes them; waits for its turn."""
+    """While the block runs, no other process registers commands, creates runs or deletes them; waits for the lock."""
     with locked(study_path / ".lock", wait=True):
         yield
 
 
 def add_command(study_path: Path, words: list[str]) -> None:
-    """Note a sweep's overrides, once; earlier commands stay."""
+    """Adds a sweep's overrides, once; earlier commands stay."""
     with study_lock(study_path):
         known = read_definition(study_path)
         if not any(command.get("overrides") == words for command in known):

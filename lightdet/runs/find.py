@@ -15,7 +15,7 @@ SHOWN = 8  # choices that an error names
 
 
 def find_run(named: Path | str, runs_dir: Path = RUNS_DIR) -> RunFolder:
-    """The run that a person means.
+    """Finds one run.
 
     `named` is `last` (the run under `runs_dir` that started most recently), the path of a run folder, or a folder that
     holds exactly one run: a study, by its path or its name under `runs_dir`, or the folder of a row. The short name of

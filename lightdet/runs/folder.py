@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from lightdet.core.files import holder_of, locked, now, read_json, write_json, write_text
 
-ENDED = ("done", "failed", "pruned")  # a process noted the end of the run; one that died without that is "killed"
+ENDED = ("done", "failed", "pruned")  # a process recorded the end of the run; one that died before that is "killed"
 STATES = ("queued", "running", "killed", *ENDED)
-BEAT = 5.0  # seconds between two signs of life of a training, at least
+BEAT = 5.0  # seconds between two status updates of `beating`, at least
 Item = TypeVar("Item")
 
 
@@ -41,11 +41,11 @@ class RunFolder:
         return f"RunFolder({str(self.path)!r})"
 
     def read_status(self) -> dict[str, Any]:
-        """What is known about the run; {} for a folder without a status."""
+        """The content of status.json; {} for a folder without one."""
         return read_json(self.status_path)
 
     def write_status(self, state: str, **facts: Any) -> None:
-        """Note that the run is queued, running, done, pruned, failed or killed; facts noted earlier stay."""
+        """Records that the run is queued, running, done, pruned, failed or killed; earlier facts stay."""
         status = self.read_status()
         for stale in ("reason", "traceback"):
             status.pop(stale, None)
@@ -56,7 +56,7 @@ class RunFolder:
         self.write_status("running")
 
     def beating(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items, with a sign of life before the first, after the last, and in between every `BEAT` seconds."""
+        """The items, with a status update before the first, after the last, and in between every `BEAT` seconds."""
         last = None
         for item in items:
             if last is None or time.monotonic() - last >= BEAT:
@@ -70,7 +70,7 @@ class RunFolder:
         return read_json(self.results_path)
 
     def read_metrics_text(self) -> str:
-        """The final numbers as a table for people; "" where there is none, as in runs of older code."""
+        """The final numbers as a text table; "" where there is none, as in runs of older code."""
         return self.metrics_txt.read_text(encoding="utf-8") if self.metrics_txt.exists() else ""
 
     def write_results(self, results: dict[str, Any]) -> None:
@@ -97,12 +97,12 @@ class RunFolder:
         """Whether its status is "running"."""
         return self.read_status().get("state") == "running"
 
-    def ask_to_end(self, reason: str) -> None:
-        """Have the process that trains here end before its time; the run is then "pruned", for this reason."""
+    def request_end(self, reason: str) -> None:
+        """Requests that the training in this folder ends early; the run is then "pruned", with this reason."""
         write_text(self.end_path, reason)
 
-    def asked_to_end(self) -> str | None:
-        """The reason for which the training should end now, or None."""
+    def end_reason(self) -> str | None:
+        """The reason of a request to end the training early; None without a request."""
         try:
             return self.end_path.read_text(encoding="utf-8")
         except FileNotFoundError:

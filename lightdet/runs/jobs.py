@@ -16,7 +16,7 @@ from lightdet.runs.scores import FILE_NAME, scores_of, task_of
 
 @dataclass(slots=True)
 class Job:
-    """One request of a study, with its state and its results."""
+    """A job with the state and the results of its run."""
 
     name: str
     choices: dict[str, str]  # the overrides of the command line without the seed
@@ -24,7 +24,7 @@ class Job:
     seed: str
     state: str  # done, pruned, running, queued, killed, failed; missing or unreadable when its files are
     run: str  # folder of the training, relative to the study
-    shared_with: str = ""  # name of the first job with the same training
+    shared_with: str = ""  # name of the first job with the same run
     reason: str = ""
     traceback: str = ""
     results: dict[str, Any] = field(default_factory=dict)
@@ -88,9 +88,9 @@ def _number(value: Any) -> float | None:
 
 
 def read_jobs(study_path: Path) -> list[Job]:
-    """Every job of a study, in the order in which its sweeps list them, the first sweep first.
+    """Every job of a study, in the order of their numbers: as its sweeps list them, the first sweep first.
 
-    A job whose files are missing or broken carries that in its state and reason; the others are read all the same.
+    A job whose files are missing or broken has that as its state and reason; the others are read all the same.
     """
     named = [(_number_of(request), _read_job(name, request, study_path)) for name, request in _requests(study_path)]
     jobs = [job for _, job in sorted(named, key=lambda pair: (pair[0], pair[1].name))]

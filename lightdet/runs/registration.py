@@ -1,8 +1,8 @@
 """Registers the jobs of a command and assigns each a run folder.
 
-`runs_dir/<study>/jobs/<slug>__s<seed>.json` is a row; `runs_dir/<study>/<slug>/s<seed>/` is a run. Rows whose resolved
-settings are equal point to the same run. A study is what its files say: a process that dies leaves nothing behind that
-the same command could not continue. No torch here.
+`runs_dir/<study>/jobs/<slug>__s<seed>.json` is a job, `runs_dir/<study>/<slug>/s<seed>/` is a run. The jobs of one
+slug, which differ in the seed alone, are a row. Jobs whose resolved settings are equal share one run. The files are the
+only state of a study, so the same command continues after a process has died. No torch here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,15 +24,15 @@ from lightdet.runs.start_weights import bring_weights, settle_weights
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """One job as the command line requests it."""
+    """A job as a command requests it."""
 
     overrides: list[str]
-    number: int  # its place among the jobs of the command
+    number: int  # position among the jobs of the command
     seed: Any
-    slug: str  # folder name that its seeds share; "": it gets one when it is registered
+    slug: str  # folder name of its row; "": chosen when the job is registered
     fingerprint: str  # of the training; empty when the settings are incomplete
     choices: dict[str, Any]
-    request: str  # the composed configuration as YAML, interpolations kept: paths are resolved where it is trained
+    request: str  # the composed configuration as YAML, interpolations kept, which the training machine resolves
     trouble: str = ""  # why the settings are incomplete
 
     @property
@@ -42,9 +42,10 @@ class JobRequest:
 
 
 def request_job(cfg: DictConfig, overrides: list[str], number: int = 0, name: str | None = None) -> JobRequest:
-    """The request of a composed configuration; one that lacks a value carries its trouble.
+    """The request of a composed configuration; `trouble` names a mandatory value that is missing.
 
-    `name` is the folder's name; None: the configuration's `name`, or, where that is null, one made from the overrides.
+    `name` is the folder name of the row; None: the configuration's `name`, and where that is null, one made from the
+    overrides.
     Raises LightdetError for a `name` that is no folder name.
     """
     slug = run_name(cfg.get("name")) if name is None else name
@@ -58,102 +59,101 @@ def request_job(cfg: DictConfig, overrides: list[str], number: int = 0, name: st
 
 
 def named(study_path: Path, requests: Sequence[JobRequest]) -> list[JobRequest]:
-    """The requests of one command under the names that their rows have, or will get, in the study."""
-    return _named(requests, _read_notes(study_path))
+    """The requests of one command with the slugs that their rows have, or will get, in the study."""
+    return _named(requests, _read_registered(study_path))
 
 
 def register(runs_dir: Path, study: str, requests: Sequence[JobRequest]) -> list[RunFolder | None]:
-    """Write the rows, claim a folder for each new training, and give the folder of every row, in order.
+    """Writes the jobs, creates a folder for each new training, and returns the run folder of every job, in order.
 
-    None stands for a row without a run, because its settings are incomplete. A folder of another training is never
-    touched. What is there already is not written again, so a thousand finished rows cost a look at each; and it keeps
-    its place, so that no later command takes the first row, the baseline of reports, from the earlier one.
+    None is returned for a job without a run, because its settings are incomplete. A folder of another training is
+    never changed. Unchanged job files are not written again. A registered job keeps its number, so that later commands
+    do not replace the first row of a study, which is the baseline of reports.
     """
     study_path = runs_dir / study
     with study_lock(study_path):
-        known: dict[Any, RunFolder] = {}
+        runs: dict[Any, RunFolder] = {}  # by fingerprint
         for path in sorted(study_path.glob("*/s*/status.json")):
-            known[read_json(path).get("fingerprint")] = RunFolder(path.parent)
-        noted = _read_notes(study_path)
-        rows = _named(requests, noted)
+            runs[read_json(path).get("fingerprint")] = RunFolder(path.parent)
+        registered = _read_registered(study_path)
+        jobs = _named(requests, registered)
         folders: list[RunFolder | None] = []
-        for row, place in zip(rows, _places(rows, noted), strict=True):
+        for job, number in zip(jobs, _numbers(jobs, registered), strict=True):
             folder = None
-            if row.fingerprint:
-                folder = known.get(row.fingerprint) or _claim(study_path, study, row)
-                known[row.fingerprint] = folder
+            if job.fingerprint:
+                folder = runs.get(job.fingerprint) or _claim(study_path, study, job)
+                runs[job.fingerprint] = folder
                 if not folder.is_done():
-                    _renew(folder, row.request)
-            facts = _facts(study_path, row, folder, place)
-            if noted.get(row.name) != facts:
-                write_json(study_path / "jobs" / f"{row.name}.json", facts)
+                    _renew(folder, job.request)
+            facts = _facts(study_path, job, folder, number)
+            if registered.get(job.name) != facts:
+                write_json(study_path / "jobs" / f"{job.name}.json", facts)
             folders.append(folder)
         return folders
 
 
-def _named(requests: Sequence[JobRequest], noted: Mapping[str, Mapping[str, Any]]) -> list[JobRequest]:
-    slugs = row_slugs([(counted(request.overrides), request.slug) for request in requests], noted)
+def _named(requests: Sequence[JobRequest], registered: Mapping[str, Mapping[str, Any]]) -> list[JobRequest]:
+    slugs = row_slugs([(counted(request.overrides), request.slug) for request in requests], registered)
     return [replace(request, slug=slug) for request, slug in zip(requests, slugs, strict=True)]
 
 
-def _read_notes(study_path: Path) -> dict[str, dict[str, Any]]:
-    """What is noted of each row of the study, by its name."""
-    return {path.stem: _read_note(path) for path in sorted((study_path / "jobs").glob("*.json"))}
+def _read_registered(study_path: Path) -> dict[str, dict[str, Any]]:
+    """The job files of the study, by the name of the job."""
+    return {path.stem: _read_job(path) for path in sorted((study_path / "jobs").glob("*.json"))}
 
 
-def _read_note(path: Path) -> dict[str, Any]:
-    """What is noted of a row; {} for a broken file, which does not keep other rows away."""
+def _read_job(path: Path) -> dict[str, Any]:
+    """A job file; {} for a broken one, so that the other jobs are registered all the same."""
     try:
         return read_json(path)
     except LightdetError:
         return {}
 
 
-def _places(requests: Sequence[JobRequest], noted: Mapping[str, Mapping[str, Any]]) -> list[int]:
-    """A place in the study for each row: the one that it has, else its number, else, where that is taken, behind all
-    others. `noted`: facts of the rows that exist, by name."""
-    places = {name: facts["number"] for name, facts in noted.items() if isinstance(facts.get("number"), int)}
-    taken = set(places.values())
-    for row in requests:
-        place = places.setdefault(row.name, row.number if row.number not in taken else max(taken) + 1)
-        taken.add(place)
-    return [places[row.name] for row in requests]
+def _numbers(requests: Sequence[JobRequest], registered: Mapping[str, Mapping[str, Any]]) -> list[int]:
+    """The number of each job in the study: the registered one, else its position in the command, else, where that is
+    taken, one more than the highest. `registered`: the contents of the job files, by name."""
+    numbers = {name: facts["number"] for name, facts in registered.items() if isinstance(facts.get("number"), int)}
+    taken = set(numbers.values())
+    for job in requests:
+        taken.add(numbers.setdefault(job.name, job.number if job.number not in taken else max(taken) + 1))
+    return [numbers[job.name] for job in requests]
 
 
-def _claim(study_path: Path, study: str, row: JobRequest) -> RunFolder:
-    """A folder that no other training has."""
-    names = [row.slug, f"{row.slug}-{row.fingerprint[:6]}", f"{row.slug}-{row.fingerprint[:16]}"]
-    folders = [RunFolder(study_path / name / f"s{row.seed}") for name in names]
+def _claim(study_path: Path, study: str, job: JobRequest) -> RunFolder:
+    """Creates the run folder of a job, with a name that no other training uses."""
+    names = [job.slug, f"{job.slug}-{job.fingerprint[:6]}", f"{job.slug}-{job.fingerprint[:16]}"]
+    folders = [RunFolder(study_path / name / f"s{job.seed}") for name in names]
     folder = next(folder for folder in folders if not folder.status_path.exists())
-    write_text(folder.request_path, row.request)
-    write_text(folder.overrides_path, OmegaConf.to_yaml(OmegaConf.create(row.overrides)))
+    write_text(folder.request_path, job.request)
+    write_text(folder.overrides_path, OmegaConf.to_yaml(OmegaConf.create(job.overrides)))
     folder.write_status(
         "queued",
-        fingerprint=row.fingerprint,
+        fingerprint=job.fingerprint,
         study=study,
         slug=folder.path.parent.name,
-        seed=row.seed,
-        choices=row.choices,
-        overrides=row.overrides,
+        seed=job.seed,
+        choices=job.choices,
+        overrides=job.overrides,
     )
     return folder
 
 
-def _facts(study_path: Path, row: JobRequest, folder: RunFolder | None, place: int) -> dict[str, Any]:
-    """What is noted of a row."""
+def _facts(study_path: Path, job: JobRequest, folder: RunFolder | None, number: int) -> dict[str, Any]:
+    """The content of a job file."""
     facts: dict[str, Any] = {
-        "overrides": row.overrides,
-        "choices": row.choices,
-        "seed": row.seed,
-        "number": place,
+        "overrides": job.overrides,
+        "choices": job.choices,
+        "seed": job.seed,
+        "number": number,
     }
     if folder is None:
-        return facts | {"state": "failed", "reason": row.trouble}
-    return facts | {"fingerprint": row.fingerprint, "run": folder.path.relative_to(study_path).as_posix()}
+        return facts | {"state": "failed", "reason": job.trouble}
+    return facts | {"fingerprint": job.fingerprint, "run": folder.path.relative_to(study_path).as_posix()}
 
 
 def _renew(folder: RunFolder, request: str) -> None:
-    """Give a run that is not done the request of today, and the weights that it starts from."""
+    """Updates the request of a run that is not done, and provides the weights that it starts from."""
     if not folder.request_path.exists() or folder.request_path.read_text(encoding="utf-8") != request:
         write_text(folder.request_path, request)
     settled = OmegaConf.create(request)

@@ -108,11 +108,11 @@ def main(words: list[Any]) -> int:
     if len(words) != 1 or not RunFolder(words[0]).request_path.exists():
         print("lightdet: give the folder of a registered run: it holds request.yaml", file=sys.stderr)
         return 2
-    place = world_from(os.environ)
-    if place is not None and place.rank > 0:  # srun or torchrun started this one beside a rank 0
+    world = world_from(os.environ)
+    if world is not None and world.rank > 0:  # srun or torchrun started this one beside a rank 0
         from lightdet.engine.fit import train_beside
 
-        return train_beside(place, Path(words[0]))
+        return train_beside(world, Path(words[0]))
     try:
         return train_folder(RunFolder(words[0]))
     except LightdetError as error:

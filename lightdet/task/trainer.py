@@ -14,7 +14,7 @@ from lightdet.callback.best_checkpoint import BestCheckpoint
 from lightdet.callback.checkpoint_by_time import CheckpointByTime
 from lightdet.callback.early_stopping import EarlyStopping
 from lightdet.callback.ema import Ema
-from lightdet.callback.end_when_asked import EndWhenAsked
+from lightdet.callback.end_on_request import EndOnRequest
 from lightdet.callback.estimate import Estimate
 from lightdet.callback.heartbeat import Heartbeat
 from lightdet.callback.metrics_csv import MetricsCsv
@@ -54,13 +54,16 @@ def build_trainer(
     loggers: Sequence[Logger],
     monitor: Monitor,
     scores: Sequence[Score],
-    place: World | None = None,
+    world: World | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> pl.Trainer:
-    """The trainer of one run, or of the rank of it at `place`. `settings` is the configuration's `trainer`; `monitor`
-    is what it names there, one of the model's `scores`; `callbacks` run in front of its own."""
-    place = place or World()
-    together = place.ranks > 1
+    """The trainer of one run, or of one of its ranks, described by `world`.
+
+    `settings` is the configuration's `trainer`; `monitor` is the score that it names, one of the model's `scores`;
+    `callbacks` run before the built-in ones.
+    """
+    world = world or World()
+    together = world.ranks > 1
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=settings.devices if together else 1,
@@ -68,7 +71,7 @@ def build_trainer(
         # The ranks have joined their group already, and their buffers are shared by a callback.
         strategy=DDPStrategy(broadcast_buffers=False) if together else "auto",
         plugins=[
-            Cluster(place),
+            Cluster(world),
             WholeCheckpoints(),
             *([SharedNorms()] if together and shares_batchnorm(settings, device) else []),
         ],
@@ -114,7 +117,7 @@ def _callbacks(settings: DictConfig, folder: RunFolder, monitor: Monitor, scores
         Ema(settings.ema_decay, settings.ema_ramp_steps),
         MetricsCsv(folder.metrics_csv),
         Heartbeat(folder, monitor),
-        EndWhenAsked(folder),
+        EndOnRequest(folder),
         BestCheckpoint(folder.checkpoints, "best", monitor),
         ModelCheckpoint(
             folder.checkpoints,

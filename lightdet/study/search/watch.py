@@ -63,10 +63,10 @@ class Watch:
     def _look(self, may_end: bool) -> None:
         for each in self._watched:
             self._report(each)
-            if may_end and each.folder.is_running() and not each.folder.asked_to_end():
+            if may_end and each.folder.is_running() and not each.folder.end_reason():
                 reason = self._reason_to_end(each)
                 if reason is not None:
-                    each.folder.ask_to_end(reason)
+                    each.folder.request_end(reason)
                     if not each.folder.is_running():  # it ended meanwhile: nothing reads the request
                         each.folder.end_path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Ends a training early when a request to do so lies in its folder: how a search prunes, under any launcher."""
+"""Ends a training early when its run folder holds a request to end; a search prunes with it, under any launcher."""
 
 import time
 from typing import Any
@@ -9,11 +9,11 @@ from lightdet.core.errors import Ended
 from lightdet.runs.folder import RunFolder
 
 
-class EndWhenAsked(Callback):
-    """Looks for the request after a batch, at most once in `seconds`, and after every epoch; raises Ended for it.
+class EndOnRequest(Callback):
+    """Reads the request after a batch, at most once in `seconds`, and after every epoch; raises Ended for one.
 
-    The last checkpoint stays, so that the run could go on. Several ranks end together, so they look after an epoch
-    only.
+    The last checkpoint stays, so that the run can be continued. Several ranks must end together, so they read the
+    request after an epoch only.
     """
 
     def __init__(self, folder: RunFolder, seconds: float = 1.0) -> None:
@@ -27,11 +27,11 @@ class EndWhenAsked(Callback):
         clock = time.monotonic()
         if trainer.world_size == 1 and clock - self._last >= self.seconds:
             self._last = clock
-            self._end(self.folder.asked_to_end())
+            self._end(self.folder.end_reason())
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """All ranks get what rank 0 reads."""
-        self._end(trainer.strategy.broadcast(self.folder.asked_to_end() if trainer.is_global_zero else None))
+        self._end(trainer.strategy.broadcast(self.folder.end_reason() if trainer.is_global_zero else None))
 
     @staticmethod
     def _end(reason: str | None) -> None:
