@@ -119,7 +119,7 @@ def test_what_sbatch_is_told(answers: Path, tmp_path: Path) -> None:
     } <= told
     assert "--cpus-per-task=3 " in next(line for line in told if line.startswith("srun"))
     assert [folder.read_status()["state"] for folder in folders] == ["killed", "killed"]
-    assert "job 77_1 ended without a word" in folders[1].read_status()["reason"]
+    assert "job 77_1 ended without a message" in folders[1].read_status()["reason"]
 
 
 def test_the_same_command_waits_for_the_jobs_of_the_first(answers: Path, tmp_path: Path) -> None:

@@ -286,7 +286,7 @@ def test_a_run_that_hangs_is_ended_and_tells_where(launch: Launch, monkeypatch: 
     assert launch("-m", "head=76,38", "study.name=s", "launcher.stall_minutes=0.03") == 1
     assert states("s") == ["failed", "done"]
     row = read_jobs(Path("runs/s"))[0]
-    assert row.reason == "it hung: no sign of life for 0.03 min (launcher.stall_minutes)"
+    assert row.reason == "it hung: no status update for 0.03 min (launcher.stall_minutes)"
     assert "stand_in.py" in Path(row.traceback).read_text(), "the line where it hung"
 
 

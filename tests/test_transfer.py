@@ -13,7 +13,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_text
 from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher import ray_node, transfer
-from lightdet.study.launcher.ray_node import Mailbox, News
+from lightdet.study.launcher.ray_node import Mailbox, Sender
 from lightdet.study.launcher.transfer import Files, files_for_node, names, unpack, unpack_on_driver
 
 
@@ -99,7 +99,7 @@ def test_done_is_written_last_and_last_ckpt_after_what_it_refers_to(
 
 def test_news_are_what_changed_and_the_end_is_not_among_them(home: RunFolder) -> None:
     mailbox = Mailbox()
-    with News(home, lambda files: mailbox.put("a", files), seconds=0.05, beat=0.05) as news:
+    with Sender(home, lambda files: mailbox.put("a", files), seconds=0.05, beat=0.05) as news:
         fill(home, "checkpoints/last.ckpt", "metrics.csv")
         home.write_status("running", epoch=1)
         first = wait_for(mailbox, "checkpoints/last.ckpt")
@@ -127,7 +127,7 @@ def test_a_beat_that_fails_loses_no_news(home: RunFolder, monkeypatch: pytest.Mo
         monkeypatch.setattr(ray_node, "names", names)
         raise FileNotFoundError("a folder vanished")
 
-    with News(home, send, seconds=0.04, beat=0.02) as news:
+    with Sender(home, send, seconds=0.04, beat=0.02) as news:
         monkeypatch.setattr(ray_node, "names", look)
         fill(home, "checkpoints/last.ckpt", "metrics.csv")
         found = wait_for(mailbox, "metrics.csv")
@@ -142,7 +142,7 @@ def test_a_home_that_is_gone_is_not_asked_for_ever(home: RunFolder) -> None:
         sends.append(files)
         raise ConnectionError
 
-    with News(home, send, seconds=1, beat=0.001) as news:
+    with Sender(home, send, seconds=1, beat=0.001) as news:
         news._thread.join(20)
         assert not news._thread.is_alive()
     assert len(sends) == ray_node.GIVE_UP

@@ -11,7 +11,7 @@ PICTURES = (".png", ".jpg")
 
 
 def export(study_path: Path, out: Path, checkpoints: bool) -> int:
-    """Writes rows, runs, tables and pictures into a ZIP, with `checkpoints` also best.ckpt; returns its size in bytes.
+    """Writes jobs, runs, tables and pictures into a ZIP, with `checkpoints` also best.ckpt; returns its size in bytes.
 
     The file appears once it is complete. Unfinished runs are exported in their present state.
     """

@@ -1,4 +1,4 @@
-"""Deletes what a study keeps although no job needs it. No torch here."""
+"""Deletes files and runs of a study that no job needs. No torch here."""
 
 import shutil
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def clean(study_path: Path, checkpoints: bool, delete: bool) -> int:
     results of a run that a job points to. Raises LightdetError while the file of a job cannot be read.
     """
     total = 0
-    with study_lock(study_path):  # so that no sweep claims a run meanwhile
+    with study_lock(study_path):  # so that no sweep registers a run meanwhile
         for path, why in unneeded(study_path, checkpoints):
             size = _size(path)
             total += size
@@ -27,8 +27,8 @@ def clean(study_path: Path, checkpoints: bool, delete: bool) -> int:
                 shutil.rmtree(path)
             elif delete:
                 path.unlink(missing_ok=True)
-    done = "deleted" if delete else "could go; --yes deletes it"
-    print(f"lightdet: {total / 2**20:.1f} MiB {done}" if total else "lightdet: there is nothing that no job needs")
+    done = "deleted" if delete else "can be deleted with --yes"
+    print(f"lightdet: {total / 2**20:.1f} MiB {done}" if total else "lightdet: nothing to delete")
     return 0
 
 

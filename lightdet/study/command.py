@@ -16,7 +16,7 @@ from lightdet.study.live import show
 
 
 def run(words: Sequence[str]) -> int:
-    """Runs an action. Exit code: 0 when every row is done or was pruned by a search, 1 otherwise, 2 for bad input."""
+    """Runs an action. Exit code: 0 when every job is done or was pruned by a search, 1 otherwise, 2 for bad input."""
     options = parse(words)
     options.study = find_study(options.study)
     action: Callable[[argparse.Namespace], int] = options.action
@@ -27,18 +27,18 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     """The parsed arguments. Exits with code 2 for unknown ones, as argparse does."""
     parser = argparse.ArgumentParser(
         "lightdet study",
-        description="What became of every run of a study: state, epoch, best mAP, time left, the reason of a failure "
-        "and where its traceback is. In a terminal the table lives while something is training.",
+        description="The state of every job of a study: state, epoch, best monitored value, time left, the reason of a "
+        "failure and where its traceback is. In a terminal the table is refreshed while a run is trained.",
     )
     parser.set_defaults(action=_show)
     parser.add_argument("study", type=Path, help="folder of a study, or its name under runs/")
     actions = parser.add_subparsers(metavar="retry | clean | export | publish")
 
-    again = actions.add_parser("retry", help="train again what failed, was killed or never began; nothing else")
+    again = actions.add_parser("retry", help="train again only the runs that failed, were killed or never began")
     again.add_argument("override", nargs="*", help="where and how: launcher=parallel launcher.workers=2 ...")
     again.set_defaults(action=_retry)
 
-    tidy = actions.add_parser("clean", aliases=["prune"], help="list what no job needs; with --yes delete it")
+    tidy = actions.add_parser("clean", aliases=["prune"], help="list files that no job needs; with --yes delete them")
     tidy.add_argument("--checkpoints", action="store_true", help="of finished runs, too: last.ckpt (best.ckpt stays)")
     tidy.add_argument("--yes", action="store_true", help="delete what is listed")
     tidy.set_defaults(action=_clean)
@@ -67,7 +67,7 @@ def _retry(options: argparse.Namespace) -> int:
     from lightdet.config.compose import compose_config
     from lightdet.engine import work
     from lightdet.runs.folder import RunFolder
-    from lightdet.study.sweep import tell_undone, train_missing
+    from lightdet.study.sweep import report_undone, train_missing
 
     cfg = compose_config(options.override)
     folders = [RunFolder(options.study / job.run) for job in read_jobs(options.study) if job.retriable]
@@ -76,7 +76,7 @@ def _retry(options: argparse.Namespace) -> int:
     finally:
         jobs = read_jobs(options.study)
         write_tables(options.study, jobs)
-    return tell_undone(jobs, options.study)
+    return report_undone(jobs, options.study)
 
 
 def _clean(options: argparse.Namespace) -> int:

@@ -42,8 +42,8 @@ def show(study_path: Path) -> int:
         console.print(overview(study_path, jobs), soft_wrap=True)
     for job in jobs:
         if job.reason and job.state not in ("running", "pruned"):
-            place = f" (traceback: {job.traceback})" if job.traceback else ""
-            print(f"{job.state.upper()} {job.name}: {job.reason}{place}")
+            traceback = f" (traceback: {job.traceback})" if job.traceback else ""
+            print(f"{job.state.upper()} {job.name}: {job.reason}{traceback}")
     return 0 if all(job.settled for job in jobs) else 1
 
 

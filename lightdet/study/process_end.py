@@ -29,16 +29,16 @@ def note_process_end(folder: RunFolder, exit_code: int, kills_before: int) -> No
     if status.get("state") not in ("running", "queued"):
         return
     reason = _reason(exit_code, out_of_memory_kills() > kills_before)
-    place = f"{reason}; {last_sign(status)}\n"
+    details = f"{reason}; {last_sign(status)}\n"
     if folder.log_path.exists():
-        place += f"the last lines of {folder.log_path}:\n{_tail(folder.log_path)}\n"
-    note_failure(folder, "killed" if exit_code < 0 else "failed", reason, place)
+        details += f"the last lines of {folder.log_path}:\n{_tail(folder.log_path)}\n"
+    note_failure(folder, "killed" if exit_code < 0 else "failed", reason, details)
 
 
-def note_failure(folder: RunFolder, state: str, reason: str, account: str) -> None:
-    """Writes `account` in place of a traceback, and the status."""
+def note_failure(folder: RunFolder, state: str, reason: str, details: str) -> None:
+    """Writes `details` in place of a traceback, and the status."""
     folder.path.mkdir(parents=True, exist_ok=True)
-    folder.traceback_path.write_text(account, encoding="utf-8")
+    folder.traceback_path.write_text(details, encoding="utf-8")
     folder.write_status(state, reason=reason, traceback=str(folder.traceback_path))
 
 

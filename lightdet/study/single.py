@@ -1,4 +1,4 @@
-"""One training from the words that describe it; what `lightdet train` without `-m` does, and the Python API.
+"""Trains one run from overrides; used by `lightdet train` without `-m` and by the Python API.
 
 No torch before the training itself.
 """
@@ -21,10 +21,10 @@ from lightdet.runs.registration import JobRequest, register, request_job
 
 
 def train_words(words: Sequence[str], config_dir: Path | None = None, train: str = TRAINING) -> RunFolder:
-    """Train the run that the overrides describe, and return its folder; one that is done already is not trained again.
+    """Trains the run that the overrides describe and returns its folder; a run that is done is not trained again.
 
-    `config_dir` holds further options, `train` names the training as module:function. Raises LightdetError for words
-    that no training can follow, before a folder is made, and whatever the training raises, after noting it.
+    `config_dir` holds further options, `train` names the training as module:function. Raises LightdetError for
+    invalid overrides, before a folder is made, and every error of the training, after recording it.
     """
     cfg = single_config(words, config_dir)
     request = request_job(cfg, list(cfg.hydra.overrides.task))
@@ -46,11 +46,11 @@ def train_words(words: Sequence[str], config_dir: Path | None = None, train: str
 
 
 def _summary(cfg: DictConfig, request: JobRequest) -> str:
-    """What is trained, in one line: "model=proposed on data=synthetic for 40 epochs"."""
+    """A one-line summary of the training: "model=proposed on data=synthetic for 40 epochs"."""
     names = {key: request.choices.get(key, "-") for key in ("model", "data")}
     root = OmegaConf.select(cfg, "data.reader.root")
-    place = f" (folder {root})" if root else ""
-    return f"model={names['model']} on data={names['data']}{place} for {cfg.trainer.max_epochs} epochs"
+    folder = f" (folder {root})" if root else ""
+    return f"model={names['model']} on data={names['data']}{folder} for {cfg.trainer.max_epochs} epochs"
 
 
 def require_data(missing: Mapping[str, str], study_path: Path) -> None:
@@ -63,8 +63,8 @@ def require_data(missing: Mapping[str, str], study_path: Path) -> None:
 
 
 def single_config(words: Sequence[str], config_dir: Path | None = None) -> DictConfig:
-    """The configuration of a single run. Raises LightdetError for words that no training can follow, and for those
-    that change nothing."""
+    """The configuration of a single run. Raises LightdetError for invalid overrides, and for those that
+    change nothing."""
     words = with_full_names(words)
     cfg = compose_job(words, config_dir)
     judge(cfg, words)

@@ -1,6 +1,7 @@
-"""A sweep: every row is composed and written down, then a launcher trains what is missing. No torch here.
+"""A sweep: every job is composed and registered, then a launcher trains the missing runs. No torch here.
 
-So equal rows are found before the first training begins, and no training can take the composition of the others along.
+So jobs with the same training are known before the first one begins, and no failed training prevents the composition of
+other jobs.
 """
 
 from collections.abc import Sequence
@@ -29,10 +30,10 @@ ON_ERROR = ("continue", "stop")
 
 
 def sweep_words(words: Sequence[str], config_dir: Path | None = None, train: str = TRAINING) -> int:
-    """Register a row for every combination of values in the overrides, train what is missing, print and save the table.
+    """Registers a job for every combination of values, trains the missing runs, prints and saves the table.
 
-    `config_dir` holds further options, `train` names the training as module:function. Exit code 0, or 1 when a row is
-    not done. Raises LightdetError for words that no training can follow, before a row is registered.
+    `config_dir` holds further options, `train` names the training as module:function. Exit code 0, or 1 when a job is
+    not done. Raises LightdetError for invalid overrides, before a job is registered.
     """
     words = with_full_names(words)
     cfg, requests, missing = _requests(words, config_dir)
@@ -57,12 +58,12 @@ def sweep_words(words: Sequence[str], config_dir: Path | None = None, train: str
         jobs = read_jobs(study_path)
         write_tables(study_path, jobs)
     print(f"\n{to_text(jobs)}\n\nlightdet: {study_path}/table.md and table.csv hold this table", flush=True)
-    return tell_undone([job for job in jobs if job.name in names], study_path)
+    return report_undone([job for job in jobs if job.name in names], study_path)
 
 
 def _requests(words: list[str], config_dir: Path | None) -> tuple[DictConfig, list[JobRequest], dict[str, str]]:
-    """The configuration of the first job, which says where and how all are trained; what each job requests; and by
-    fingerprint a line about a dataset that is not on this machine."""
+    """The configuration of the first job, whose launcher and study settings hold for all; the request of each job; and
+    by fingerprint a line about a dataset that is not on this machine."""
     jobs = compose_sweep(words, config_dir)
     print(f"lightdet: composing {len(jobs)} jobs from {' '.join(words)}", flush=True)
     first = compose_job(jobs[0], config_dir)
@@ -77,14 +78,14 @@ def _requests(words: list[str], config_dir: Path | None) -> tuple[DictConfig, li
 
 
 def trainings(folders: Sequence[RunFolder | None]) -> list[RunFolder]:
-    """Each folder once, in order; rows may share one, or have none."""
+    """Each folder once, in order; jobs may share one, or have none."""
     return list({folder.path: folder for folder in folders if folder is not None}.values())
 
 
 def train_missing(
     folders: Sequence[RunFolder | None], launcher: Launcher, train: str, stop_on_error: bool, retry: bool
 ) -> None:
-    """Have the launcher train each run once that is not done; a failed one only if `retry`."""
+    """Has the launcher train each run once that is not done; a failed one only if `retry`."""
     runs = trainings(folders)
     undone = [folder for folder in runs if not folder.is_done()]
     missing = [folder for folder in undone if retry or folder.read_status().get("state") != "failed"]
@@ -96,8 +97,8 @@ def train_missing(
     launcher.run(missing, train, stop_on_error)
 
 
-def tell_undone(jobs: list[Job], study_path: Path) -> int:
-    """Prints the jobs that are not settled and how to go on; the exit code: 0 when there is none."""
+def report_undone(jobs: list[Job], study_path: Path) -> int:
+    """Prints the jobs that are not settled and how to train them again; returns the exit code, 0 when there is none."""
     undone = [job for job in jobs if not job.settled]
     if undone:
         print("\n" + "\n".join(failures(undone)), flush=True)

@@ -24,7 +24,7 @@ from lightdet.runs.folder import RunFolder
 
 FAILED, HELD, INTERRUPTED = 1, 3, 130  # exit codes; 0: done, or ended on request
 STACKS = ".stacks"  # in the run folder: stack traces that a hanging process writes on a signal
-ASK_FOR_STACKS = getattr(signal, "SIGUSR1", None)
+DUMP_STACKS = getattr(signal, "SIGUSR1", None)  # the signal for that
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Share:
 
 
 def train_folder(folder: RunFolder, train: str = TRAINING) -> int:
-    """Trains a claimed run and returns the exit code; prints one line for an error."""
+    """Trains a registered run and returns the exit code; prints one line for an error."""
     try:
         work(folder, train)
     except HeldElsewhere:
@@ -73,11 +73,11 @@ def child(path: str, train: str, share: Share, environment: Mapping[str, str]) -
             torch.set_num_threads(share.threads)
     stacks = folder.path / STACKS
     with open(stacks, "w", encoding="utf-8") as file:
-        if ASK_FOR_STACKS is not None:
-            faulthandler.register(ASK_FOR_STACKS, file=file, all_threads=True)
+        if DUMP_STACKS is not None:
+            faulthandler.register(DUMP_STACKS, file=file, all_threads=True)
         code = train_folder(folder, train)
-        if ASK_FOR_STACKS is not None:
-            faulthandler.unregister(ASK_FOR_STACKS)
+        if DUMP_STACKS is not None:
+            faulthandler.unregister(DUMP_STACKS)
     stacks.unlink(missing_ok=True)
     sys.exit(code)
 

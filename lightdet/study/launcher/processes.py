@@ -1,4 +1,4 @@
-"""Runs in child processes of this machine: one after another, or several side by side."""
+"""Trains runs in child processes of this machine: one after another, or several in parallel."""
 
 import contextlib
 import multiprocessing
@@ -16,10 +16,10 @@ from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher.queue import Queue
 from lightdet.study.machine import cores, gpus, workers_that_fit
 from lightdet.study.process_end import last_sign, note_failure, note_process_end, out_of_memory_kills
-from lightdet.study.worker import ASK_FOR_STACKS, HELD, STACKS, Share, child
+from lightdet.study.worker import DUMP_STACKS, HELD, STACKS, Share, child
 
-LOOK_AGAIN = 1.0  # seconds between two looks at the children and at runs of other processes
-LEAVE = 30.0  # seconds that a child has to write its last checkpoint after Ctrl-C
+LOOK_AGAIN = 1.0  # seconds between two checks of the children and of runs of other processes
+LEAVE = 30.0  # seconds for a child to write its last checkpoint after Ctrl-C
 
 
 @dataclass(slots=True)
@@ -43,8 +43,8 @@ class _Child:
 class Processes:
     """`workers` children at a time, each with its share of the CPU threads and, where there are GPUs, one of them.
 
-    A child that dies takes nobody along: its run is noted as killed, the next one begins. A run of which nothing was
-    heard for `stall_minutes` is ended and noted as failed, with what each of its threads was doing.
+    The death of a child does not affect the others: its run is recorded as killed, the next one starts. A run whose
+    status does not change for `stall_minutes` is ended and recorded as failed, with the stack of each of its threads.
     """
 
     def __init__(
@@ -81,19 +81,19 @@ class Processes:
                     slot = free.pop()
                     gpu = gpus()[slot % len(gpus())] if at_a_time > 1 and gpus() else None
                     share = Share(int(threads) if threads else None, gpu, self.log)
-                    queue.tell_begin(folder)
+                    queue.report_start(folder)
                     children.append(self._start(context, folder, train, share, slot))
-                wait([one.process.sentinel for one in children], timeout=LOOK_AGAIN) if children else _nap()
+                wait([one.process.sentinel for one in children], timeout=LOOK_AGAIN) if children else _pause()
                 for one in [one for one in children if one.process.exitcode is not None]:
                     children.remove(one)
                     free.append(one.slot)
                     if self._settle(one) == HELD:
-                        queue.put_aside(one.folder)
+                        queue.defer(one.folder)
                     else:
-                        queue.tell_end(one.folder, one.started)
+                        queue.report_end(one.folder, one.started)
                 for one in children:
                     self._end_if_stalled(one)
-                queue.look_again()
+                queue.take_over()
         except KeyboardInterrupt:
             self._leave(children)
             raise
@@ -105,7 +105,7 @@ class Processes:
         return _Child(folder, slot, process, kills)
 
     def _settle(self, one: _Child) -> int:
-        """Note an end that the child could not note; returns the exit code."""
+        """Records an end that the child could not record; returns the exit code."""
         code = one.process.exitcode
         one.process.join()
         assert code is not None
@@ -122,18 +122,18 @@ class Processes:
             if one.silence() < self.stall_seconds:
                 return
             stacks = one.folder.path / STACKS
-            if ASK_FOR_STACKS is not None:
-                os.kill(one.process.pid, ASK_FOR_STACKS)
-                _nap()
+            if DUMP_STACKS is not None:
+                os.kill(one.process.pid, DUMP_STACKS)
+                _pause()
             text = stacks.read_text(encoding="utf-8") if stacks.exists() else ""
             one.process.kill()
             one.process.join()
-            reason = f"it hung: no sign of life for {self.stall_seconds / 60:g} min (launcher.stall_minutes)"
-            account = f"{reason}; {last_sign(one.folder.read_status())}\n{text}"
-            note_failure(one.folder, "failed", reason, account)
+            reason = f"it hung: no status update for {self.stall_seconds / 60:g} min (launcher.stall_minutes)"
+            details = f"{reason}; {last_sign(one.folder.read_status())}\n{text}"
+            note_failure(one.folder, "failed", reason, details)
 
     def _leave(self, children: list[_Child]) -> None:
-        """Ctrl-C reaches the children too; one that it missed is interrupted, one that stays is killed."""
+        """After Ctrl-C, which the children receive too: interrupts a child that still runs, then kills it."""
         for seconds, send in ((LEAVE / 6, signal.SIGINT), (LEAVE, signal.SIGKILL)):
             until = time.monotonic() + seconds
             for one in children:
@@ -156,5 +156,5 @@ def _context(train: str) -> Any:
     return context
 
 
-def _nap() -> None:
+def _pause() -> None:
     time.sleep(LOOK_AGAIN)

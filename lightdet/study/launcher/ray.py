@@ -1,8 +1,8 @@
-"""Runs on the nodes of a Ray cluster, without a shared disk. No torch here.
+"""Trains runs on the nodes of a Ray cluster, without a shared disk. No torch here.
 
-The driver holds the locks of the runs it has handed over and keeps their folders: what a node writes comes home while
-it trains, so that a node that dies costs the time since its last checkpoint was sent. Ray schedules; it does not retry,
-because a retry has to begin with the files that are at home by then.
+The driver (the process of the command) locks the runs that it submits and keeps their folders: a node sends its files
+to the driver while it trains, so that the death of a node costs the time since its last checkpoint was sent. Retries
+are not left to Ray, because a retry must start from the files that the driver has by then.
 """
 
 import contextlib
@@ -21,21 +21,21 @@ from lightdet.study.launcher.ray_node import train_on_node
 from lightdet.study.launcher.transfer import Files, files_for_node, unpack_on_driver
 from lightdet.study.process_end import last_sign, note_failure
 
-LOOK_AGAIN = 1.0  # seconds between two looks at the mailbox
-LEAVE = 45.0  # seconds that the nodes have to send their last checkpoints after Ctrl-C
+LOOK_AGAIN = 1.0  # seconds between two checks of the mailbox
+LEAVE = 45.0  # seconds for the nodes to send their last checkpoints after Ctrl-C
 LAST_PARTS = 3  # of a run's path, which it keeps on a node: study, choices, seed
 
 
 @dataclass(slots=True)
 class _Attempt:
-    """One try at one run."""
+    """One attempt at training one run."""
 
     folder: RunFolder
     number: int
     lock: contextlib.ExitStack
     task: Any = None
     started: float = field(default_factory=time.monotonic)
-    seen: float | None = None  # time.monotonic() of the last news; None: no node has begun
+    seen: float | None = None  # time.monotonic() of the last message; None: no node has started
 
     @property
     def sender(self) -> str:
@@ -96,12 +96,12 @@ class Ray:
                     lock = contextlib.ExitStack()
                     if lock.enter_context(folder.lock()) is not None:
                         lock.close()
-                        queue.put_aside(folder)
+                        queue.defer(folder)
                         continue
                     attempts.append(_Attempt(folder, 1, lock))
                     self._submit(attempts[-1], train, mailbox)
                 tasks = [one.task for one in attempts]
-                ended = ray.wait(tasks, timeout=LOOK_AGAIN, fetch_local=False)[0] if tasks else _nap()
+                ended = ray.wait(tasks, timeout=LOOK_AGAIN, fetch_local=False)[0] if tasks else _pause()
                 self._receive(attempts, queue, mailbox)
                 for one in [one for one in attempts if one.task in ended]:
                     if not self._settle(one):
@@ -110,15 +110,15 @@ class Ray:
                         continue
                     attempts.remove(one)
                     one.lock.close()
-                    queue.tell_end(one.folder, one.started)
+                    queue.report_end(one.folder, one.started)
                 for one in attempts:
                     self._end_if_silent(one)
                     if queue.stopped and one.seen is None:
                         ray.cancel(one.task)
                 fits = time.monotonic() if self.cluster.fits() else fits
                 if self.stall_minutes is not None and time.monotonic() - fits > 60 * self.stall_minutes:
-                    raise LightdetError(f"no node that could take a run has come back: {self.cluster.offer()}")
-                queue.look_again()
+                    raise LightdetError(f"no node with the resources of a run has come back: {self.cluster.offer()}")
+                queue.take_over()
         finally:
             self._leave(attempts, queue, mailbox)
 
@@ -134,25 +134,25 @@ class Ray:
             memory=int(self.cluster.needs["memory"]) or None,
             max_retries=0,
         )
-        place = one.folder.path.absolute().parts[-LAST_PARTS:]
+        parts = one.folder.path.absolute().parts[-LAST_PARTS:]
         threads = max(1, int(self.cluster.needs["CPU"]))
         settings = (train, threads, self.send_seconds, self.stall_minutes, mailbox)
-        one.task = task.remote(one.sender, place, files_for_node(one.folder), *settings)
+        one.task = task.remote(one.sender, parts, files_for_node(one.folder), *settings)
 
     def _receive(self, attempts: Sequence[_Attempt], queue: Queue, mailbox: Any) -> None:
-        """Put the news where they belong; those of an attempt that was given up are not news."""
+        """Writes what the nodes have sent into the run folders; files of an abandoned attempt are dropped."""
         import ray
 
-        letters: dict[str, Files] = ray.get(mailbox.take.remote())
+        received: dict[str, Files] = ray.get(mailbox.take.remote())
         for one in attempts:
-            if one.sender not in letters:
+            if one.sender not in received:
                 continue
             if one.seen is None and one.number == 1:
-                queue.tell_begin(one.folder, " begins on a node")
+                queue.report_start(one.folder, " starts on a node")
             elif one.seen is None:
-                print(f"lightdet: {one.folder.path} goes on on another node, attempt {one.number}", flush=True)
+                print(f"lightdet: {one.folder.path} continues on another node, attempt {one.number}", flush=True)
             one.seen = time.monotonic()
-            self._keep(one, letters[one.sender])
+            self._keep(one, received[one.sender])
 
     def _keep(self, one: _Attempt, files: Files) -> bool:
         import ray
@@ -178,12 +178,13 @@ class Ray:
             note_failure(one.folder, "failed", reason, str(error))
         except ray.exceptions.RayError as error:
             status = one.folder.read_status()
-            if status.get("state") == "failed":  # by us
+            if status.get("state") == "failed":  # recorded by the driver
                 return True
             reason = f"lost with its node ({type(error).__name__}); {last_sign(status)}"
             if one.number <= self.retries:
                 print(
-                    f"lightdet: {one.folder.path} was {reason}; it goes on elsewhere from what is at home", flush=True
+                    f"lightdet: {one.folder.path} was {reason}; another node continues from its last sent files",
+                    flush=True,
                 )
                 return False
             note_failure(one.folder, "killed", reason, str(error))
@@ -194,18 +195,18 @@ class Ray:
             one.folder.write_status("killed", reason="interrupted")
 
     def _end_if_silent(self, one: _Attempt) -> None:
-        """The node itself ends a training that hangs; this is for a node that hangs."""
+        """Ends an attempt whose node hangs; a training that hangs is ended by its node."""
         import ray
 
         if self.stall_minutes is None or one.seen is None or one.folder.read_status().get("state") == "failed":
             return
         if time.monotonic() - one.seen > 60 * self.stall_minutes + LEAVE:
-            reason = f"no news from its node for {self.stall_minutes:g} min (launcher.stall_minutes)"
+            reason = f"no message from its node for {self.stall_minutes:g} min (launcher.stall_minutes)"
             note_failure(one.folder, "failed", reason, f"{reason}; {last_sign(one.folder.read_status())}\n")
             ray.cancel(one.task, force=True)
 
     def _leave(self, attempts: Sequence[_Attempt], queue: Queue, mailbox: Any) -> None:
-        """After Ctrl-C: let the nodes end in order and send what they have, then end them."""
+        """After Ctrl-C: lets the nodes end in order and send their files, then ends them."""
         import ray
 
         try:
@@ -224,6 +225,6 @@ class Ray:
                 one.lock.close()
 
 
-def _nap() -> list[Any]:
+def _pause() -> list[Any]:
     time.sleep(LOOK_AGAIN)
     return []

@@ -1,4 +1,4 @@
-"""A Ray cluster: how to reach it, what a run needs of it, and what it has. No torch here."""
+"""The connection to a Ray cluster, its resources, and what one run requires of them. No torch here."""
 
 import contextlib
 import importlib.util
@@ -14,12 +14,12 @@ from lightdet.core.errors import LightdetError, one_line
 from lightdet.study.launcher.ray_node import Mailbox
 from lightdet.study.machine import cores
 
-CONNECT = 5.0  # seconds that a cluster has to answer
+CONNECT = 5.0  # seconds for a cluster to answer
 
 
 @dataclass(frozen=True, slots=True)
 class RayCluster:
-    """Where it is, what one run takes of a node (CPU, GPU, memory in bytes), and the packages that are sent to it."""
+    """Address, requirements of one run (CPU, GPU, memory in bytes), and the packages that are sent to the nodes."""
 
     address: str
     needs: dict[str, float]
@@ -36,7 +36,7 @@ class RayCluster:
 
         local = self.address == "local"
         if not local:
-            _knock(self.address)
+            _require_listener(self.address)
         try:
             ray.init(
                 self.address,
@@ -49,7 +49,7 @@ class RayCluster:
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise LightdetError(
-                f"launcher.address={self.address}: no Ray cluster takes us ({one_line(error)})"
+                f"launcher.address={self.address}: no connection to a Ray cluster ({one_line(error)})"
             ) from error
         try:
             if not self.fits():
@@ -60,7 +60,7 @@ class RayCluster:
             ray.shutdown()
 
     def fits(self) -> bool:
-        """Whether a node is there that is large enough for a run."""
+        """Whether some node is large enough for a run."""
         return any(
             all(node.get("Resources", {}).get(name, 0.0) >= amount for name, amount in self.needs.items())
             for node in self._nodes()
@@ -72,7 +72,7 @@ class RayCluster:
         return [node for node in ray.nodes() if node.get("Alive")]
 
     def offer(self) -> str:
-        """What a run needs, and what the nodes have."""
+        """What a run requires, and what the nodes have, as text."""
         needed = f"{self.needs['CPU']:g} CPUs, {self.needs['GPU']:g} GPUs, {self.needs['memory'] / 2**30:.1f} GiB"
         here = [node.get("Resources", {}) for node in self._nodes()]
         most = [max((node.get(name, 0.0) for node in here), default=0.0) for name in self.needs]
@@ -82,14 +82,14 @@ class RayCluster:
         )
 
 
-def _knock(address: str) -> None:
-    """Raises LightdetError when nothing listens at the cluster's address: Ray itself would try for minutes."""
+def _require_listener(address: str) -> None:
+    """Raises LightdetError when no process listens at the cluster's address; Ray itself would try for minutes."""
     if address == "auto":
-        noted = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
-        address = os.environ.get("RAY_ADDRESS") or (noted.read_text().strip() if noted.exists() else "")
+        current = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+        address = os.environ.get("RAY_ADDRESS") or (current.read_text().strip() if current.exists() else "")
         if not address:
             how = (
-                "`ray start --head` begins one, launcher.address=HOST:PORT names one, launcher.address=local needs none"
+                "`ray start --head` starts one, launcher.address=HOST:PORT names one, launcher.address=local needs none"
             )
             raise LightdetError(f"launcher.address=auto: this machine belongs to no Ray cluster; {how}")
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -102,9 +102,9 @@ def _knock(address: str) -> None:
 
 
 def _code(module: str) -> str:
-    """Where the code of a package lies. Raises LightdetError for one that cannot be imported here."""
+    """The folder of a package's code. Raises LightdetError for one that cannot be imported here."""
     found = importlib.util.find_spec(module) if module.isidentifier() else None
     if found is None:
-        raise LightdetError(f"launcher.modules: {module} cannot be imported here, so it cannot be sent along")
+        raise LightdetError(f"launcher.modules: {module} cannot be imported here, so it cannot be sent to the nodes")
     places = list(found.submodule_search_locations or [])
     return places[0] if places else str(found.origin)

@@ -1,4 +1,4 @@
-"""What happens on a node of a Ray cluster: one run in a temporary folder, its news sent home. No torch here."""
+"""Trains one run on a node of a Ray cluster, in a temporary folder whose changes go to the driver. No torch here."""
 
 import signal
 import tempfile
@@ -11,33 +11,33 @@ from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher.processes import Processes
 from lightdet.study.launcher.transfer import REQUEST, STATUS, Files, names, pack, unpack
 
-BEAT = 5.0  # seconds between two looks for news
-GIVE_UP = 12  # sends in a row that fail before no more are tried
+BEAT = 5.0  # seconds between two checks for changed files
+GIVE_UP = 12  # consecutive failures to send after which no more is sent
 SMALL = 1 << 20  # bytes; a larger file travels with the checkpoints
 CHECKPOINTS = ("checkpoints/last.ckpt", "checkpoints/best.ckpt")  # read in this order: best is never older than last
 
 
 class Mailbox:
-    """Runs as an actor beside the driver: nodes put files in, the driver takes them out; the newest of a name stays."""
+    """An actor beside the driver: nodes put files in, the driver takes them out; a newer file replaces an older one."""
 
     def __init__(self) -> None:
-        self._letters: dict[str, Files] = {}
+        self._files: dict[str, Files] = {}
 
     def put(self, sender: str, files: Files) -> None:
-        """From the node that is making this attempt at a run."""
-        self._letters.setdefault(sender, {}).update(files)
+        """Adds files of the node with this attempt."""
+        self._files.setdefault(sender, {}).update(files)
 
     def take(self) -> dict[str, Files]:
-        """Everything since the last time, by sender."""
-        letters, self._letters = self._letters, {}
-        return letters
+        """Everything since the last call, by sender."""
+        files, self._files = self._files, {}
+        return files
 
 
-class News:
+class Sender:
     """A thread that sends what has changed in a run folder: small files at every beat, checkpoints every `seconds`.
 
-    A beat that fails, because a file vanished while it was looked at or because home did not answer, is made up for by
-    the next one; home would take lasting silence for a node that hangs, and give up a healthy training.
+    A beat that fails, because a file vanished while it was read or the driver did not answer, is repeated by the next
+    one. The driver would take lasting silence for a node that hangs, and end a healthy training.
     """
 
     def __init__(self, folder: RunFolder, send: Callable[[Files], None], seconds: float, beat: float = BEAT) -> None:
@@ -46,12 +46,12 @@ class News:
         self._beat = beat
         self._beats_between = max(1, round(seconds / beat))
         self._sent: dict[str, tuple[int, int]] = {}
-        self._failures = 0  # sends in a row
+        self._failures = 0  # consecutive
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
-        for name in names(self._folder):  # home has these
+        for name in names(self._folder):  # the driver has these
             self._changed(name)
         self._thread.start()
         return self
@@ -61,20 +61,20 @@ class News:
         self._thread.join()
 
     def rest(self) -> Files:
-        """All that home has not received yet; for the end of the training."""
-        return pack(self._folder, [name for name in names(self._folder) if self._is_ours(name)])
+        """All files that the driver has not received yet; for the end of the training."""
+        return pack(self._folder, [name for name in names(self._folder) if self._may_be_sent(name)])
 
     def _run(self) -> None:
         beats = 0
-        while self._failures < GIVE_UP:  # then home is gone: this process ends as well
+        while self._failures < GIVE_UP:  # then the driver is gone, and this process ends as well
             known = dict(self._sent)
             try:
-                files = self._news(beats)
+                files = self._changes(beats)
                 if files or not beats:
                     self._deliver(files)
                 beats += 1
             except Exception:
-                self._sent = known  # what did not arrive is still news
+                self._sent = known  # what did not arrive is sent again
             if self._end.wait(self._beat):
                 return
 
@@ -83,15 +83,15 @@ class News:
         self._send(files)
         self._failures = 0
 
-    def _news(self, beats: int) -> Files:
-        """The files that the beat of this number sends; the first one sends only that the node has begun."""
+    def _changes(self, beats: int) -> Files:
+        """The files that the beat of this number sends; the first beat only reports that the node has started."""
         if not beats:
             return {}
         files = self._checkpoints() if beats % self._beats_between == 0 else {}
-        small = [name for name in names(self._folder) if self._is_small(name) and self._is_ours(name)]
+        small = [name for name in names(self._folder) if self._is_small(name) and self._may_be_sent(name)]
         files |= pack(self._folder, small)
         if b'"running"' not in files.get(STATUS, b'"running"'):
-            files.pop(STATUS)  # the end is sent when everything else is at home
+            files.pop(STATUS)  # the end is sent after everything else
             self._sent.pop(STATUS)
         return files
 
@@ -106,7 +106,7 @@ class News:
         path = self._folder.path / name
         return "/" not in name and path.exists() and path.stat().st_size < SMALL
 
-    def _is_ours(self, name: str) -> bool:
+    def _may_be_sent(self, name: str) -> bool:
         return name not in REQUEST and self._changed(name)
 
     def _changed(self, name: str) -> bool:
@@ -123,7 +123,7 @@ class News:
 
 def train_on_node(
     sender: str,
-    place: tuple[str, ...],
+    parts: tuple[str, ...],
     files: Files,
     train: str,
     threads: int,
@@ -131,27 +131,27 @@ def train_on_node(
     stall_minutes: float | None,
     mailbox: Any,
 ) -> Files:
-    """Train the run that `files` are, in a folder with the last parts `place`; gives what home has not seen yet.
+    """Trains the run whose folder holds `files`; returns the files that the driver has not received yet.
 
-    Its process, and a training that hangs, are looked after as on a single machine. An interruption (ray.cancel) ends
-    the training in order, and what it leaves goes home before this returns.
+    `parts`: the last parts of the folder's path. The training runs in a child process with the rules of `Processes`. An
+    interruption (ray.cancel) ends the training in order, and its files are sent before this returns.
     """
     import ray
 
-    def send(news: Files) -> None:
-        ray.get(mailbox.put.remote(sender, news))
+    def send(changed: Files) -> None:
+        ray.get(mailbox.put.remote(sender, changed))
 
     if hasattr(signal, "pthread_sigmask"):  # Ray blocks Ctrl-C, which the training must be able to receive
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     with tempfile.TemporaryDirectory(prefix="lightdet-") as top:
-        folder = RunFolder(Path(top, *place))
+        folder = RunFolder(Path(top, *parts))
         unpack(folder, files)
-        news = News(folder, send, seconds)
+        sending = Sender(folder, send, seconds)
         try:
-            with news:
+            with sending:
                 launcher = Processes(workers=1, threads=threads, stall_minutes=stall_minutes, log=True)
                 launcher.run([folder], train, stop_on_error=False)
         except KeyboardInterrupt:
-            send(news.rest())
+            send(sending.rest())
             raise
-        return news.rest()
+        return sending.rest()

@@ -1,7 +1,7 @@
-"""Runs as jobs of a Slurm cluster with a shared disk, through submitit. No torch here.
+"""Trains runs as jobs of a Slurm cluster with a shared disk, through submitit. No torch here.
 
-The jobs are Slurm's: whoever submitted them may leave, and the same command finds them again by the job's number that
-lies in each run folder. The outcome of a run is in its status file; Slurm is queried about those without one.
+The jobs continue when the command that submitted them ends, and the same command finds them again by the job number in
+each run folder. The outcome of a run is in its status file; Slurm is queried about runs without an outcome.
 """
 
 import getpass
@@ -22,7 +22,7 @@ from lightdet.study.launcher.slurm_job import Training
 from lightdet.study.process_end import note_failure
 
 CLUSTERS = ("slurm", "local", "debug")
-LOOK_AGAIN = 2.0  # seconds between two looks at the files and at the processes of submitit's local executor
+LOOK_AGAIN = 2.0  # seconds between two checks of the files and of the processes of submitit's local executor
 QUERY_AGAIN = 15.0  # seconds between two queries to Slurm
 NAME = "lightdet"  # of the jobs, by which `squeue --name lightdet` finds them
 NOTE = "job.json"  # in the run folder: the number of its job
@@ -32,7 +32,7 @@ OVER = {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED",
     "FINISHED",
     "INTERRUPTED",
 }
-GONE = "GONE"  # Slurm has forgotten the job, or submitit its process
+GONE = "GONE"  # Slurm no longer lists the job, or submitit its process
 
 
 @dataclass(slots=True)
@@ -44,13 +44,13 @@ class _Job:
     handle: Any  # submitit's
     started: float = field(default_factory=time.monotonic)
     shown: str = ""  # the state that was printed last
-    over: int = 0  # in how many looks in a row it was over: a job on its way back into the queue may seem so once
+    over: int = 0  # consecutive checks in which it was over; a job that is requeued may seem so once
 
 
 class Slurm:
     """Each run is a job, all of one command an array; conf/launcher/slurm.yaml lists the settings.
 
-    Raises LightdetError for a cluster that is not here and for what sbatch refuses.
+    Raises LightdetError where Slurm's programs are missing and for what sbatch refuses.
     """
 
     def __init__(
@@ -121,17 +121,17 @@ class Slurm:
                 else:
                     states = {}
                 for job in list(jobs):
-                    self._tell(job)
+                    self._print(job)
                     if self._is_over(job, states):
                         jobs.remove(job)
                         if job.folder.holder() is None:
-                            queue.tell_end(job.folder, job.started)
+                            queue.report_end(job.folder, job.started)
                         else:
-                            queue.put_aside(job.folder)
+                            queue.defer(job.folder)
                 if queue.stopped:
                     jobs = self._withdraw(jobs)
                 time.sleep(LOOK_AGAIN)
-                queue.look_again()
+                queue.take_over()
         except BaseException:
             self._leave(jobs)
             raise
@@ -140,14 +140,14 @@ class Slurm:
         """Jobs of an earlier command that are still waiting or running: they are not submitted again."""
         if self.cluster != "slurm":
             return []
-        noted = {str(read_json(folder.path / NOTE).get("job") or ""): folder for folder in queue.waiting}
-        states = squeue([number for number in noted if number]) or {}
+        numbers = {str(read_json(folder.path / NOTE).get("job") or ""): folder for folder in queue.waiting}
+        states = squeue([number for number in numbers if number]) or {}
         jobs = []
-        for number, folder in noted.items():
+        for number, folder in numbers.items():
             if states.get(number, GONE) not in (OVER | {GONE}):
                 queue.waiting.remove(folder)
                 jobs.append(_Job(folder, number, self._handle(folder, number)))
-                queue.tell_begin(folder, f" is Slurm's job {number} already")
+                queue.report_start(folder, f" is already Slurm job {number}")
         return jobs
 
     def _handle(self, folder: RunFolder, number: str) -> Any:
@@ -156,16 +156,16 @@ class Slurm:
         return submitit.SlurmJob(self._logs(folder), number)
 
     def _logs(self, folder: RunFolder) -> Path:
-        """Where submitit writes, beside the runs of the study; %j is the job's number."""
+        """Path pattern of submitit's logs, beside the runs of the study; %j is the job number."""
         return folder.path.absolute().parents[1] / "submitit" / "%j"
 
     def _submit(self, queue: Queue, under_way: int, train: str) -> list[_Job]:
-        """Hand everything over to Slurm, which counts by itself; to the other executors as much as may run at once."""
+        """Submits all runs to Slurm, which limits those at once; to other executors as many as may run at once."""
         import submitit
 
-        room = len(queue) if self.cluster == "slurm" else self.at_once - under_way
+        count = len(queue) if self.cluster == "slurm" else self.at_once - under_way
         folders: list[RunFolder] = []
-        while len(folders) < room and (folder := queue.take()) is not None:
+        while len(folders) < count and (folder := queue.take()) is not None:
             folders.append(folder)
         if not folders:
             return []
@@ -184,12 +184,12 @@ class Slurm:
         jobs = []
         for folder, handle in zip(folders, handles, strict=True):
             write_json(folder.path / NOTE, {"job": handle.job_id, "log": str(handle.paths.stdout)})
-            queue.tell_begin(folder, f" is job {handle.job_id}")
+            queue.report_start(folder, f" is job {handle.job_id}")
             jobs.append(_Job(folder, str(handle.job_id), handle))
         return jobs
 
     def _states(self, jobs: Sequence[_Job]) -> dict[str, str]:
-        """What is known of each job; {} when Slurm does not answer, as a busy one may not for a while."""
+        """The state of each job; {} when Slurm does not answer, as may happen while it is busy."""
         if self.cluster == "slurm":
             found = squeue([job.number for job in jobs])
             return {} if found is None else {job.number: found.get(job.number, GONE) for job in jobs}
@@ -200,7 +200,7 @@ class Slurm:
         return {job.number: str(job.handle.state).upper() for job in jobs}
 
     def _is_over(self, job: _Job, states: Mapping[str, str]) -> bool:
-        """Whether a job has come to its end, which is then noted if the run itself could not."""
+        """Whether a job has ended; records the end where the run itself could not."""
         status = job.folder.read_status()
         state = states.get(job.number)
         if state is None:
@@ -212,23 +212,23 @@ class Slurm:
         if job.over < 2:
             return False
         plain = state in ("COMPLETED", "FINISHED", GONE)
-        noted = status.get("state") == "done" or (plain and status.get("state") == "killed")
-        if not noted and job.folder.holder() is None:
-            self._note(job, "ended without a word" if plain else f"is {state}", status)
+        recorded = status.get("state") == "done" or (plain and status.get("state") == "killed")
+        if not recorded and job.folder.holder() is None:
+            self._record(job, "ended without a message" if plain else f"is {state}", status)
         return True
 
-    def _note(self, job: _Job, end: str, status: Mapping[str, Any]) -> None:
-        """The end of a job as the reason, with the run's own reason, its traceback and the job's log."""
+    def _record(self, job: _Job, end: str, status: Mapping[str, Any]) -> None:
+        """Records the end of a job as the reason, with the run's earlier reason, its traceback and the job's log."""
         before = f"; {status['reason']}" if status.get("reason") else ""
         reason = f"its job {job.number} {end}{before}"
-        account = f"{reason}\n"
+        details = f"{reason}\n"
         for path in (job.folder.traceback_path, job.handle.paths.stdout):
             if path.exists():
-                account += f"the last of {path}:\n{path.read_text(encoding='utf-8', errors='replace')[-3000:]}\n"
-        note_failure(job.folder, "killed", reason, account)
+                details += f"the last of {path}:\n{path.read_text(encoding='utf-8', errors='replace')[-3000:]}\n"
+        note_failure(job.folder, "killed", reason, details)
 
-    def _tell(self, job: _Job) -> None:
-        """Print when a run has begun and when it was put back into the queue."""
+    def _print(self, job: _Job) -> None:
+        """Prints when a run has started and when it was requeued."""
         status = job.folder.read_status()
         state = str(status.get("state"))
         if state != (job.shown or "queued") and state in ("queued", "running"):
@@ -237,7 +237,7 @@ class Slurm:
         job.shown = state
 
     def _withdraw(self, jobs: Sequence[_Job]) -> list[_Job]:
-        """Cancel the jobs that have not begun, because a run failed; those left are waited for."""
+        """Cancels the jobs that have not started, because a run failed; returns the others."""
         states = self._states(jobs)
         for job in jobs:
             if states.get(job.number) == "PENDING":
@@ -245,11 +245,11 @@ class Slurm:
         return [job for job in jobs if states.get(job.number) != "PENDING"]
 
     def _leave(self, jobs: Sequence[_Job]) -> None:
-        """The jobs stay with Slurm; processes on this machine are ended."""
+        """Leaves the jobs to Slurm; ends processes of this machine."""
         if self.cluster == "slurm" and jobs:
             numbers = sorted({job.number.partition("_")[0] for job in jobs})
             print(
-                f"lightdet: {len(jobs)} jobs stay with Slurm; the same command waits for them again, "
+                f"lightdet: {len(jobs)} jobs remain in Slurm; the same command waits for them again, "
                 f"`scancel {' '.join(numbers)}` ends them",
                 flush=True,
             )
@@ -263,7 +263,7 @@ class Slurm:
 
 
 def squeue(numbers: Sequence[str]) -> dict[str, str] | None:
-    """States of our jobs by their numbers, without those that Slurm has forgotten; None when it does not answer.
+    """States of this user's jobs by number, without those that Slurm no longer lists; None when it does not answer.
 
     squeue knows a job for some minutes after its end, and needs no accounting database, as sacct would.
     """

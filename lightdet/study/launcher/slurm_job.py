@@ -1,4 +1,4 @@
-"""What a job of Slurm's does: one run in a child process, and its end in order when its time is up. No torch here."""
+"""The body of a Slurm job: trains one run in a child process, and requeues it at the time limit. No torch here."""
 
 import os
 import signal
@@ -11,16 +11,16 @@ from lightdet.core.errors import one_line
 from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher.processes import Processes
 
-TIME_IS_UP = signal.SIGUSR2  # what submitit has Slurm send before a time limit, to all processes of the job
-LEAVE = 30.0  # seconds that the training has to end in order
-REQUEUED = "its job's time was up, or its place was needed: it waits to go on from its last checkpoint"
+TIME_IS_UP = signal.SIGUSR2  # sent by Slurm before a time limit to all processes of the job, as submitit requests
+LEAVE = 30.0  # seconds for the training to end in order
+REQUEUED = "its job reached the time limit or was preempted; it is queued to continue from its last checkpoint"
 
 
 class Training:
-    """A call that submitit can repeat: what has been trained lies in the run folder, so it goes on from there.
+    """A call that submitit can repeat: it continues from the files in the run folder.
 
-    The training is a process of its own, so that Slurm's warning reaches this one alone, which ends the training in
-    order and has the job put back into the queue.
+    The training runs in a child process, so that Slurm's signal reaches this process alone, which ends the training in
+    order and has the job requeued.
     """
 
     def __init__(self, path: Path, train: str, threads: int, stall_minutes: float | None) -> None:
@@ -30,10 +30,10 @@ class Training:
         self.stall_minutes = stall_minutes
 
     def __call__(self) -> str:
-        """Train, and give the run's state; at once when the run is done, or when another process trains it."""
+        """Trains and returns the run's state; only returns it when the run is done, or another process trains it."""
         folder = RunFolder(self.path)
         if folder.holder() is None:
-            _start_deaf_server()
+            _start_fork_server()
             try:
                 launcher = Processes(workers=1, threads=self.threads, stall_minutes=self.stall_minutes, log=True)
                 launcher.run([folder], self.train, stop_on_error=False)
@@ -43,7 +43,7 @@ class Training:
         return str(folder.read_status().get("state"))
 
     def checkpoint(self) -> Any:
-        """submitit calls this when time is up: the same call again."""
+        """Ends the training and returns the same call again; submitit calls this at the time limit."""
         from submitit.helpers import DelayedSubmission
 
         folder = RunFolder(self.path)
@@ -54,7 +54,7 @@ class Training:
 
 
 def end_training(folder: RunFolder, seconds: float) -> None:
-    """Interrupt the process that trains in a folder on this machine; end it if it is still there after `seconds`."""
+    """Interrupts the process that trains in a folder on this machine; kills it if it still runs after `seconds`."""
     until = time.monotonic() + seconds
     send = signal.SIGINT
     while pid := folder.holder():
@@ -69,8 +69,8 @@ def end_training(folder: RunFolder, seconds: float) -> None:
             send = signal.SIGKILL
 
 
-def _start_deaf_server() -> None:
-    """Start the process that children are forked from with the warning blocked, which would end a training at once."""
+def _start_fork_server() -> None:
+    """Starts the fork server of the children with `TIME_IS_UP` blocked, which would end a training at once."""
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {TIME_IS_UP})
     forkserver.ensure_running()
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

@@ -1,4 +1,4 @@
-"""A run folder as bytes, to travel between machines that share no disk. No torch here."""
+"""The files of a run folder as bytes, to send them between machines without a shared disk. No torch here."""
 
 import json
 import os
@@ -10,8 +10,8 @@ from lightdet.core.files import write_bytes, write_json
 from lightdet.runs.folder import STATES, RunFolder
 from lightdet.study.worker import STACKS
 
-STAYS_HOME = ("wandb", "mlruns", "tensorboard", "pictures")  # folders that no training goes on from
-REQUEST = ("request.yaml", "overrides.yaml")  # what a run is to train is decided at home alone
+NOT_SENT = ("wandb", "mlruns", "tensorboard", "pictures")  # folders that no training continues from
+REQUEST = ("request.yaml", "overrides.yaml")  # only the driver decides what a run trains
 IDENTITY = ("fingerprint", "study", "slug", "seed", "choices", "overrides")  # facts of status.json, likewise
 STATUS = "status.json"
 
@@ -19,18 +19,18 @@ Files = dict[str, bytes]  # by their names in the run folder, parts joined by "/
 
 
 def names(folder: RunFolder) -> list[str]:
-    """The regular files of a run folder; no links, no locks, nothing half written. Others may write there meanwhile."""
+    """The regular files of a run folder without links, locks and unfinished files. Other processes may write there."""
     found = []
     walk = os.walk(folder.path)  # passes over a folder that vanishes meanwhile, such as a tracker's
     for path in sorted(Path(top, name) for top, _, files in walk for name in files):
-        silent = path.name in (folder.lock_path.name, STACKS) or path.suffix == ".tmp"
-        if path.is_file() and not path.is_symlink() and not silent:
+        skipped = path.name in (folder.lock_path.name, STACKS) or path.suffix == ".tmp"
+        if path.is_file() and not path.is_symlink() and not skipped:
             found.append(path.relative_to(folder.path).as_posix())
     return found
 
 
 def pack(folder: RunFolder, chosen: Iterable[str]) -> Files:
-    """The files of these names, as far as they are there."""
+    """The files of these names that exist."""
     files: Files = {}
     for name in chosen:
         try:
@@ -41,24 +41,24 @@ def pack(folder: RunFolder, chosen: Iterable[str]) -> Files:
 
 
 def files_for_node(folder: RunFolder) -> Files:
-    """What a node needs to begin or to go on with a run."""
-    return pack(folder, [name for name in names(folder) if PurePosixPath(name).parts[0] not in STAYS_HOME])
+    """The files that a node needs to start or to continue a run."""
+    return pack(folder, [name for name in names(folder) if PurePosixPath(name).parts[0] not in NOT_SENT])
 
 
 def unpack(folder: RunFolder, files: Mapping[str, bytes]) -> None:
-    """Write files into a run folder, each whole or not at all.
+    """Writes files into a run folder, each atomically.
 
     Raises LightdetError, before anything is written, for a name that leads out of the folder.
     """
-    places = {name: _place(folder, name, data) for name, data in files.items()}
+    paths = {name: _path(folder, name, data) for name, data in files.items()}
     for name, data in files.items():
-        write_bytes(places[name], data)
+        write_bytes(paths[name], data)
 
 
 def unpack_on_driver(folder: RunFolder, files: Mapping[str, bytes]) -> None:
-    """Take what a node sent: last.ckpt after what it refers to, and the status, which may say done, at the very end.
+    """Writes the files that a node sent: last.ckpt after the files that it refers to, and the status at the very end.
 
-    The node does not decide which training this is. Raises LightdetError for a name or a status that cannot be true.
+    The node cannot change the identity of the run. Raises LightdetError for an invalid name or status.
     """
     requests = sorted(set(files) & set(REQUEST))
     if requests:
@@ -71,14 +71,14 @@ def unpack_on_driver(folder: RunFolder, files: Mapping[str, bytes]) -> None:
         write_json(folder.status_path, status)
 
 
-def _place(folder: RunFolder, name: object, data: object) -> Path:
+def _path(folder: RunFolder, name: object, data: object) -> Path:
     parts = PurePosixPath(name).parts if isinstance(name, str) else ()
-    fair = bool(parts) and not any(part in ("..", "/") or set(part) & set("\\:\0") for part in parts)
-    if not fair or not isinstance(data, bytes) or parts[-1] == folder.lock_path.name:
-        raise LightdetError(f"a node sent {str(name)[:80]!r} for {folder.path}, which is no name of a file in there")
+    valid = bool(parts) and not any(part in ("..", "/") or set(part) & set("\\:\0") for part in parts)
+    if not valid or not isinstance(data, bytes) or parts[-1] == folder.lock_path.name:
+        raise LightdetError(f"a node sent {str(name)[:80]!r} for {folder.path}, which is no file name of a run folder")
     path = folder.path.joinpath(*parts)
     if not path.parent.resolve().is_relative_to(folder.path.resolve()) or path.is_dir():
-        raise LightdetError(f"a node sent {name!r} for {folder.path}, which a link or a folder stands in the way of")
+        raise LightdetError(f"a node sent {name!r} for {folder.path}, where a link or a folder has that name")
     return path
 
 
@@ -88,7 +88,7 @@ def _status(folder: RunFolder, data: bytes) -> dict[str, object]:
     except (ValueError, RecursionError):
         sent = None
     if not isinstance(sent, dict) or sent.get("state") not in STATES:
-        raise LightdetError(f"a node sent a status for {folder.path} that is none")
+        raise LightdetError(f"a node sent an invalid status for {folder.path}")
     if "traceback" in sent:
         sent["traceback"] = str(folder.traceback_path)
     known = folder.read_status()

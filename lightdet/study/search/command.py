@@ -47,7 +47,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     """The parsed arguments. Exits with code 2 for unknown ones, as argparse does."""
     parser = argparse.ArgumentParser(
         "lightdet search",
-        description="Searches for the best settings: each trial is a row and a run of a study, trained by its "
+        description="Searches for the best settings: each trial is a job and a run of a study, trained by its "
         "launcher. The same command again continues; in a second shell, or on a second machine that shares the "
         "study's folder, it is a second worker on the same trials.",
         epilog="example: lightdet search recipe data=neu_det trainer.max_epochs=15 study=NAME search.trials=40 "
@@ -95,7 +95,7 @@ def _search(space_name: str, words: list[str], settings: list[str], config_dir: 
         last = store.failed_in_a_row()[-1]
         why = f"the last, trial {last.number}: {last.user_attrs.get('reason')}"
         where = f"`lightdet study {study_path}` lists the tracebacks"
-        print(f"lightdet: stopped: {limit} trials in a row failed; {why}; {where}", file=sys.stderr)
+        print(f"lightdet: stopped: {limit} consecutive trials failed; {why}; {where}", file=sys.stderr)
     return 0 if finished else 1
 
 
