@@ -31,30 +31,30 @@ KINDS = {"ours": RegionAlign, "torchvision": MultiScaleRoIAlign}
 
 
 def main() -> None:
-    asked = arguments()
-    torch.set_num_threads(asked.threads)
+    options = arguments()
+    torch.set_num_threads(options.threads)
     machine = {"machine": machine_facts(("torch", "torchvision")), "load": load()}
-    maps, regions = drawn(asked.batch, asked.image_size, asked.regions)
+    maps, regions = drawn(options.batch, options.image_size, options.regions)
     calls = {
         (name, step): call
         for name, kind in KINDS.items()
-        for step, call in steps(kind, maps, regions, asked.image_size).items()
+        for step, call in steps(kind, maps, regions, options.image_size).items()
     }
-    times = interleaved(calls, asked.rounds, warm_up=2)
+    times = interleaved(calls, options.rounds, warm_up=2)
     cells = [["", "forward, ms", "forward and backward, ms", "ratio of the latter in a round"]]
     for name in KINDS:
         both = paired_ratio(times[name, "both"], times["torchvision", "both"])
         middle = [f"{spread(times[name, step])['median']:.0f}" for step in ("forward", "both")]
         cells.append([name, *middle, ratio_cell(both) if name == "ours" else "1"])
     conditions = (
-        f"Batch {asked.batch} of {asked.image_size} px, {asked.regions} regions an image, {CHANNELS} channels, "
-        f"float32, {asked.threads} threads; medians of {asked.rounds} rounds, 2 warm-up rounds left out, "
+        f"Batch {options.batch} of {options.image_size} px, {options.regions} regions an image, {CHANNELS} channels, "
+        f"float32, {options.threads} threads; medians of {options.rounds} rounds, 2 warm-up rounds left out, "
         "quartiles in brackets."
     )
     text = (
         f"## RoIAlign on a CPU\n\n    {command()}\n\n{markdown_table(cells)}\n\n{conditions}\n\n{machine_line(machine)}"
     )
-    publish("region-align", text, {}, None, asked.keep)
+    publish("region-align", text, {}, None, options.keep)
 
 
 def drawn(batch: int, image_size: int, regions: int) -> tuple[dict[str, Tensor], list[Tensor]]:

@@ -37,15 +37,15 @@ BACKENDS = {
 
 
 def main() -> None:
-    asked = arguments()
-    torch.set_num_threads(asked.threads)
+    options = arguments()
+    torch.set_num_threads(options.threads)
     machine: dict[str, Any] = {"machine": machine_facts(), "load": load()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = {**rival_files(asked, folder), **our_files(asked, folder)}
+        rows = {**rival_files(options, folder), **our_files(options, folder)}
         torch.manual_seed(0)
-        calls, reasons = prepare({model: path for model, (path, _) in rows.items()}, asked)
-        times = interleaved(calls, asked.rounds, tell=lambda words: print(words, file=sys.stderr, flush=True))
+        calls, reasons = prepare({model: path for model, (path, _) in rows.items()}, options)
+        times = interleaved(calls, options.rounds, report=lambda words: print(words, file=sys.stderr, flush=True))
     facts = {
         "command": command(),
         **machine,
@@ -53,8 +53,8 @@ def main() -> None:
         "reasons": reasons,
     }
     parameters = {model: count for model, (_, count) in rows.items()}
-    text = report(asked, machine, parameters, times, reasons)
-    publish("latency", text, facts, asked.json, asked.keep, EXPERIMENTS / "rivals" / "README.md")
+    text = report(options, machine, parameters, times, reasons)
+    publish("latency", text, facts, options.json, options.keep, EXPERIMENTS / "rivals" / "README.md")
 
 
 def arguments() -> argparse.Namespace:
@@ -67,17 +67,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     parser.add_argument("--keep", action="store_true", help="replace the section in experiments/rivals/README.md")
-    asked = parser.parse_args()
-    if asked.rival_python is None:
+    options = parser.parse_args()
+    if options.rival_python is None:
         parser.error("set RIVAL_PYTHON, or say --rival-python: the environment that Ultralytics is installed in")
-    return asked
+    return options
 
 
-def rival_files(asked: argparse.Namespace, folder: Path) -> dict[str, tuple[Path, int]]:
+def rival_files(options: argparse.Namespace, folder: Path) -> dict[str, tuple[Path, int]]:
     """Name -> ONNX file and number of parameters."""
-    words = [str(folder), str(asked.image_size), str(PLACEHOLDER_CLASSES), *(f"{name}.yaml" for name in asked.rivals)]
+    words = [
+        str(folder),
+        str(options.image_size),
+        str(PLACEHOLDER_CLASSES),
+        *(f"{name}.yaml" for name in options.rivals),
+    ]
     done = subprocess.run(
-        [asked.rival_python.absolute(), EXPORT, *words],
+        [options.rival_python.absolute(), EXPORT, *words],
         cwd=folder,
         env=rival_environment(folder),
         capture_output=True,
@@ -87,14 +92,14 @@ def rival_files(asked: argparse.Namespace, folder: Path) -> dict[str, tuple[Path
     if done.returncode:
         raise SystemExit("the rivals were not exported:\n" + done.stderr[-2000:])
     told = dict(line.split() for line in done.stdout.splitlines() if line.partition(" ")[0].endswith(".yaml"))
-    return {f"{name} (Ultralytics)": (folder / f"{name}.onnx", int(told[f"{name}.yaml"])) for name in asked.rivals}
+    return {f"{name} (Ultralytics)": (folder / f"{name}.onnx", int(told[f"{name}.yaml"])) for name in options.rivals}
 
 
-def our_files(asked: argparse.Namespace, folder: Path) -> dict[str, tuple[Path, int]]:
+def our_files(options: argparse.Namespace, folder: Path) -> dict[str, tuple[Path, int]]:
     """The same of our own networks, BatchNorm folded, without suppression."""
-    images = patches(1, asked.image_size)
+    images = patches(1, options.image_size)
     files = {}
-    for candidate in candidates(asked.ours, asked.image_size):
+    for candidate in candidates(options.ours, options.image_size):
         place = folder / candidate.key
         place.mkdir()
         files[candidate.name] = (export(candidate.network, images, place), candidate.parameters)
@@ -102,23 +107,23 @@ def our_files(asked: argparse.Namespace, folder: Path) -> dict[str, tuple[Path, 
 
 
 def prepare(
-    files: dict[str, Path], asked: argparse.Namespace
+    files: dict[str, Path], options: argparse.Namespace
 ) -> tuple[dict[tuple[str, str], Call], dict[tuple[str, str], str]]:
     """What can be timed, and why the rest cannot, by backend and model."""
-    images = patches(1, asked.image_size)
+    images = patches(1, options.image_size)
     calls: dict[tuple[str, str], Call] = {}
     reasons: dict[tuple[str, str], str] = {}
     for backend, load_file in BACKENDS.items():
         for model, path in files.items():
             try:
-                calls[backend, model] = load_file(path, images, asked.threads)
+                calls[backend, model] = load_file(path, images, options.threads)
             except (ImportError, LightdetError) as error:
                 reasons[backend, model] = str(error)
     return calls, reasons
 
 
 def report(
-    asked: argparse.Namespace,
+    options: argparse.Namespace,
     machine: dict[str, Any],
     parameters: dict[str, int],
     times: dict[tuple[str, str], list[float]],
@@ -147,13 +152,13 @@ def report(
         ]
         cells.append([model, f"{count:,}", *milliseconds, *ratios])
     lines = [
-        f"## One image of {asked.image_size} px, {asked.threads} threads",
+        f"## One image of {options.image_size} px, {options.threads} threads",
         "Question: what does a photo cost on a CPU, beside the smallest detectors of Ultralytics?",
         f"    {command()}",
         markdown_table(cells),
-        f"Medians of {asked.rounds} rounds, each file in turn within a round; ratio to {first}, paired by round, with "
-        f"quartiles. {PLACEHOLDER_CLASSES} classes, BatchNorm folded, no suppression (yolo26n needs none), an image of "
-        "random patches.",
+        f"Medians of {options.rounds} rounds, each file in turn within a round; ratio to {first}, paired by round, "
+        f"with quartiles. {PLACEHOLDER_CLASSES} classes, BatchNorm folded, no suppression (yolo26n needs none), an "
+        "image of random patches.",
     ]
     lines += [
         f"{backend}: {reason}."

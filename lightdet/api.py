@@ -1,6 +1,6 @@
 """What the commands do, as Python functions: train, load, evaluate, compose, build.
 
-Words are those of the command line, `lightdet.train("model=light", "seed=1")`. What a person can mend is raised as a
+Words are those of the command line, `lightdet.train("model=light", "seed=1")`. What the user can correct is raised as a
 `LightdetError` of one line. Torch is imported by the functions that need it.
 """
 
@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict
 
-from lightdet.config.refusals import for_people, reason
+from lightdet.config.refusals import is_user_error, reason
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_metrics
 from lightdet.core.import_path import share_import_path
@@ -167,18 +167,18 @@ def build(
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Own modules in the working directory can be named; what a person can mend becomes a LightdetError of one line."""
+    """Makes modules of the working directory importable; an error that the user can correct becomes a LightdetError."""
     share_import_path()
     try:
         yield
     except Exception as error:
-        if isinstance(error, LightdetError) or not for_people(error):
+        if isinstance(error, LightdetError) or not is_user_error(error):
             raise
         raise LightdetError(reason(error)) from error
 
 
 def _refuse_sweep(words: Sequence[str]) -> None:
-    """Raise LightdetError for flags, and for words with several values: a sweep trains in processes of its own."""
+    """Raise LightdetError for flags, and for words with several values: a sweep trains in separate processes."""
     parser = OverridesParser.create()
     for word in words:
         if not isinstance(word, str) or word.startswith("-"):

@@ -156,7 +156,7 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
     file = tmp_path / "options/attention/mine.yaml"
     file.write_text("# my own\n" + option)
     misplaced = shell("train", "--config-dir", "options", "attention=mine", cwd=tmp_path)
-    assert misplaced.returncode == 2 and "attention: the file of this option fills no place" in misplaced.stderr
+    assert misplaced.returncode == 2 and "attention: this option sets nothing" in misplaced.stderr
     assert not (tmp_path / "runs").exists()
     file.write_text(option)
     shown = shell("train", "--config-dir", "options", "attention=mine", "--cfg", "job", cwd=tmp_path)
@@ -243,7 +243,7 @@ def test_a_place_that_is_taken_by_a_file_is_told_in_one_line(
 
     monkeypatch.setattr(lightdet.cli.report, "run", taken)
     assert cli.main(["report", "x"]) == 2
-    assert capsys.readouterr().err == f"lightdet: {tmp_path}/file/folder: Not a directory; name another place\n"
+    assert capsys.readouterr().err == f"lightdet: {tmp_path}/file/folder: Not a directory; give another path\n"
 
 
 def test_a_full_disk_is_told_in_one_line_that_names_the_file(
@@ -259,5 +259,5 @@ def test_a_full_disk_is_told_in_one_line_that_names_the_file(
     monkeypatch.setattr(lightdet.cli.report, "run", write)
     monkeypatch.setattr(os, "fsync", full)
     assert cli.main(["report", "x"]) == 2
-    told = f"lightdet: {tmp_path}/report.md: No space left on device; make room, or name another place\n"
+    told = f"lightdet: {tmp_path}/report.md: No space left on device; free some space, or give another path\n"
     assert capsys.readouterr().err == told

@@ -169,7 +169,7 @@ def test_why_a_module_of_ones_own_cannot_be_loaded(
 
 def test_a_room_that_the_model_lacks(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["train", "model=ssd", "attention=cbam"]) == cli.BAD_INPUT
-    assert capsys.readouterr().err == "lightdet: attention: nothing that is chosen has a place for this option\n"
+    assert capsys.readouterr().err == "lightdet: attention: none of the chosen options uses this config group\n"
 
 
 def test_a_mapping_may_be_taken_out() -> None:

@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short pauses, and a stand-in that the jobs can import."""
     monkeypatch.setattr(slurm, "LOOK_AGAIN", 0.2)
-    monkeypatch.setattr(slurm, "ASK_AGAIN", 0.2)
+    monkeypatch.setattr(slurm, "QUERY_AGAIN", 0.2)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH", "")]))
 
 

@@ -49,7 +49,7 @@ class Candidate:
 
     @property
     def network(self) -> nn.Module:
-        """What turns images into raw maps."""
+        """The module from images to raw maps."""
         return self.model.network
 
 
@@ -58,7 +58,7 @@ def candidates(
 ) -> list[Candidate]:
     """`key=value` and `~key` words compose presets, with commas as in a sweep; any other word names a run or a study.
 
-    `image_size`: px; None: of each run its own, of a preset 608. `config_dir` holds further options. Runs of one
+    `image_size`: px; None: each run's input size, 608 for a preset. `config_dir` holds further options. Runs of one
     architecture and size that differ in weights alone are measured once. Raises LightdetError for a study without
     finished runs and for words that name no run.
     """
@@ -75,7 +75,7 @@ def candidates(
 
 
 def combinations(overrides: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Every combination of swept values, with a name that says what differs: "proposed", "attention=cbam head=76"."""
+    """Every combination of swept values, named after what differs: "proposed", "attention=cbam head=76"."""
     parsed = OverridesParser.create().parse_overrides(overrides=list(overrides))
     choices = [
         [f"{each.get_key_element()}={value}" for value in each.sweep_string_iterator()]
@@ -109,7 +109,7 @@ def settle(network: nn.Module) -> None:
     """Give every BatchNorm the statistics of random coloured patches.
 
     With its initial statistics, the maps of an untrained network fade from layer to layer: there is then nothing to
-    compare, and numbers too small for a processor's fast path would slow it down.
+    compare, and denormal numbers would slow the processor down.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     usual = [norm.momentum for norm in norms]
@@ -124,7 +124,7 @@ def settle(network: nn.Module) -> None:
 
 
 def _runs(words: Sequence[str]) -> list[tuple[str, Path]]:
-    """The runs that words name, each with a name for the table; a study stands for all its finished runs."""
+    """The runs that words name, each with a name for the table; a study: all its finished runs."""
     named: list[tuple[str, Path]] = []
     for word in words:
         study = next((path for path in (Path(word), RUNS_DIR / word) if (path / "jobs").is_dir()), None)
@@ -157,7 +157,7 @@ def _from_run(name: str, path: Path, image_size: ImageSize | None) -> Candidate:
     load_weights(model, RunFolder(path).checkpoints / BEST)
     size = image_size or plain_size(config.image_size)
     candidate = _candidate(name, config, model, size)
-    config.data.image_size = size  # a run's configuration is resolved: it lies there by itself
+    config.data.image_size = size  # a run's configuration is resolved: the value is stored there too
     candidate.run, candidate.image = str(path), _validation_image(config)
     return candidate
 
@@ -169,7 +169,7 @@ def _candidate(name: str, config: DictConfig, model: Model, image_size: ImageSiz
 
 
 def _validation_image(config: DictConfig) -> Tensor | None:
-    """The first validation image of a run at the size of the benchmark; None where its data is not here."""
+    """The first validation image of a run at the size of the benchmark; None without its dataset."""
     try:
         data: Any = instantiate(config.data, _convert_="all")
         data.setup("fit")

@@ -1,4 +1,4 @@
-"""`lightdet benchmark`: parameters, operations, memory and time of detectors, measured in turns in one process."""
+"""`lightdet benchmark`: parameters, operations, memory and time of detectors, interleaved in one process."""
 
 import argparse
 import shlex
@@ -30,19 +30,19 @@ TRIAL_ERRORS = (RuntimeError, ImportError, ValueError, TypeError, NotImplemented
 
 
 def benchmark(words: list[str]) -> int:
-    """Measure detectors beside each other; 0 when every backend worked for each, else 1."""
-    asked = parse(words)
-    torch.set_num_threads(asked.threads)
-    require_device(asked.device)
+    """Measures several detectors; returns 0 when every backend worked for each, else 1."""
+    options = parse(words)
+    torch.set_num_threads(options.threads)
+    require_device(options.device)
     machine = machine_facts()
-    if asked.out is not None:
-        _require_machine(asked.out, machine)
-    words_of_candidates, image_size = _image_size(asked.what)
-    taking_part = candidates(words_of_candidates, image_size, asked.config_dir)
-    sizes = [candidate.image_size for candidate in taking_part]
+    if options.out is not None:
+        _require_machine(options.out, machine)
+    words_of_candidates, image_size = _image_size(options.what)
+    compared = candidates(words_of_candidates, image_size, options.config_dir)
+    sizes = [candidate.image_size for candidate in compared]
     same = all(height_width(size) == height_width(sizes[0]) for size in sizes)
-    names = [candidate.name for candidate in taking_part]
-    against = asked.against or names[0]
+    names = [candidate.name for candidate in compared]
+    against = options.against or names[0]
     if against not in names:
         raise LightdetError(f"--against {against}: not one of {', '.join(names)}")
     facts: dict[str, Any] = {
@@ -50,22 +50,22 @@ def benchmark(words: list[str]) -> int:
         "machine": machine,
         "load": load(),
         "settings": {
-            "image_size": sizes[0] if same else None,  # None: the rows have their own
-            "batches": asked.batch,
-            "threads": asked.threads,
-            "rounds": asked.rounds,
+            "image_size": sizes[0] if same else None,  # None: they differ
+            "batches": options.batch,
+            "threads": options.threads,
+            "rounds": options.rounds,
             "warm_up": WARM_UP,
-            "device": asked.device,
-            "ways": [*asked.backends, DETECT],
+            "device": options.device,
+            "ways": [*options.backends, DETECT],
             "against": against,
         },
-        "rows": [_row(candidate, asked.device) for candidate in taking_part],
+        "rows": [_row(candidate, options.device) for candidate in compared],
     }
-    for batch in asked.batch:
-        _measure(facts, taking_part, batch, asked)
+    for batch in options.batch:
+        _measure(facts, compared, batch, options)
     _show(facts)
-    if asked.out is not None:
-        _keep(facts, asked.out)
+    if options.out is not None:
+        _keep(facts, options.out)
     return int(
         any(
             "reason" in found
@@ -87,7 +87,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         "what",
         nargs="*",
         help="overrides as for `train -m`, runs, studies; image_size=N is the input size of all, px "
-        "(default: of a run its own, of a preset 608)",
+        "(default: a run's input size, 608 for a preset)",
     )
     parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with further options")
     parser.add_argument("--against", help="the candidate whose time the ratios divide by (default: the first)")
@@ -101,15 +101,17 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         help=", ".join(BACKENDS),
     )
     parser.add_argument("--batch", nargs="+", type=int, default=[1], help="images per call (default: 1)")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: what torch takes")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="of the CPU (default: those of torch)"
+    )
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="folder for benchmark.json and benchmark.md")
-    asked = parser.parse_intermixed_args(words)
-    for name, values in (("--batch", asked.batch), ("--threads", [asked.threads]), ("--rounds", [asked.rounds])):
+    options = parser.parse_intermixed_args(words)
+    for name, values in (("--batch", options.batch), ("--threads", [options.threads]), ("--rounds", [options.rounds])):
         if min(values) < 1:
             raise LightdetError(f"{name} {min(values)}: at least 1")
-    return asked
+    return options
 
 
 def _image_size(words: Sequence[str]) -> tuple[list[str], ImageSize | None]:
@@ -142,34 +144,34 @@ def _row(candidate: Candidate, device: str) -> dict[str, Any]:
     }
 
 
-def _measure(facts: dict[str, Any], taking_part: Sequence[Candidate], batch: int, asked: argparse.Namespace) -> None:
-    """Fill the rows' results for one batch size; a backend that fails keeps its reason instead of a number."""
+def _measure(facts: dict[str, Any], compared: Sequence[Candidate], batch: int, options: argparse.Namespace) -> None:
+    """Adds the results for one batch size; a backend that fails has a reason instead of numbers."""
     images: dict[tuple[int, int, int], Tensor] = {}
-    for kind in {_input(candidate) for candidate in taking_part}:
+    for kind in {_input(candidate) for candidate in compared}:
         torch.manual_seed(0)
-        images[kind] = patches(batch, kind[:2], kind[2]).to(asked.device)
+        images[kind] = patches(batch, kind[:2], kind[2]).to(options.device)
     calls: dict[tuple[str, int], Call] = {}
-    for place, candidate in enumerate(taking_part):
-        _report(f"{candidate.name} is prepared ({place + 1} of {len(taking_part)})")
-        results = facts["rows"][place]["batches"].setdefault(str(batch), {})
-        for backend in asked.backends:
+    for index, candidate in enumerate(compared):
+        _report(f"{candidate.name} is prepared ({index + 1} of {len(compared)})")
+        results = facts["rows"][index]["batches"].setdefault(str(batch), {})
+        for backend in options.backends:
             try:
-                prepared = BACKENDS[backend](candidate.network, images[_input(candidate)], asked.threads)
+                prepared = BACKENDS[backend](candidate.network, images[_input(candidate)], options.threads)
             except TRIAL_ERRORS as error:
                 text = str(error).strip().splitlines() or [type(error).__name__]
                 results[backend] = {"reason": text[0][:160]}
                 continue
-            calls[backend, place] = prepared.call
+            calls[backend, index] = prepared.call
             results[backend] = {"difference": prepared.difference}
         if candidate.image is not None and batch == 1:
-            prepared = _detect(candidate, asked.device)
-            calls[DETECT, place] = prepared.call
+            prepared = _detect(candidate, options.device)
+            calls[DETECT, index] = prepared.call
             results[DETECT] = {"difference": None}
-    _fill(facts, interleaved(calls, asked.rounds, tell=_report), batch)
+    _fill(facts, interleaved(calls, options.rounds, report=_report), batch)
 
 
 def _input(candidate: Candidate) -> tuple[int, int, int]:
-    """Height and width, px, and channels of the images that it takes."""
+    """Height and width, px, and channels of the candidate's input."""
     return *height_width(candidate.image_size), in_channels(candidate.network)
 
 
@@ -192,8 +194,8 @@ def _detect(candidate: Candidate, device: str) -> Prepared:
 def _fill(facts: dict[str, Any], times: Mapping[tuple[str, int], Sequence[float]], batch: int) -> None:
     names = [row["name"] for row in facts["rows"]]
     reference = names.index(facts["settings"]["against"])
-    for (backend, place), values in times.items():
-        found = facts["rows"][place]["batches"][str(batch)][backend]
+    for (backend, index), values in times.items():
+        found = facts["rows"][index]["batches"][str(batch)][backend]
         found["ms"] = spread(values)
         if (backend, reference) in times:
             found["ratio"] = paired_ratio(values, times[backend, reference])

@@ -1,4 +1,4 @@
-"""Timing calls fairly on a machine that does other things too: in turns, and compared within a turn."""
+"""Times calls on a machine with other load: interleaved in rounds, and compared within a round."""
 
 import time
 import weakref
@@ -18,17 +18,17 @@ def interleaved(
     calls: Mapping[Key, Callable[[], Any]],
     rounds: int,
     warm_up: int = WARM_UP,
-    tell: Callable[[str], None] = lambda words: None,
+    report: Callable[[str], None] = lambda words: None,
 ) -> dict[Key, list[float]]:
-    """Milliseconds of every call in every round; each round begins with another one. `tell` gets the progress."""
-    tell(f"{len(calls)} calls are warmed up {warm_up} times")
+    """Milliseconds of every call in every round; each round begins with another call. `report` gets the progress."""
+    report(f"{len(calls)} calls are warmed up {warm_up} times")
     for call in calls.values():
         for _ in range(warm_up):
             call()
     times: dict[Key, list[float]] = {key: [] for key in calls}
     order = list(calls)
     for number in range(rounds):
-        tell(f"round {number + 1} of {rounds}")
+        report(f"round {number + 1} of {rounds}")
         for key in order:
             began = time.perf_counter()
             calls[key]()
@@ -43,13 +43,13 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": middle, "q25": low, "q75": high, "p95": tail}
 
 
-def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
-    """ours / theirs, round by round: what drifts in a machine drifts for both."""
-    return spread([a / b for a, b in zip(ours, theirs, strict=True)])
+def paired_ratio(times: Sequence[float], reference: Sequence[float]) -> dict[str, float]:
+    """times / reference within each round, so that a slow drift of the machine cancels out."""
+    return spread([a / b for a, b in zip(times, reference, strict=True)])
 
 
 class LiveTensors(TorchDispatchMode):
-    """Counts the bytes of the tensors that are made inside, and remembers their `peak`; parameters are not counted."""
+    """Counts the bytes of the tensors that are created inside, and keeps their `peak`; parameters are not counted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,11 +59,11 @@ class LiveTensors(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = {self._address(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)}
-        answer = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(answer):
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor) and self._address(leaf) not in given | self._known:
                 self._remember(leaf)
-        return answer
+        return result
 
     @staticmethod
     def _address(tensor: torch.Tensor) -> int:
@@ -83,7 +83,7 @@ class LiveTensors(TorchDispatchMode):
 
 
 def peak_bytes(call: Callable[[], Any]) -> int:
-    """The most that the call's tensors hold at one moment; the scratch space of the libraries is not seen."""
+    """The peak memory of the call's tensors; scratch memory of the libraries is not counted."""
     with LiveTensors() as live:
         call()
     return live.peak

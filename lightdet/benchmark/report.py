@@ -13,7 +13,7 @@ Cells = list[list[str]]
 
 
 def cost_cells(facts: Mapping[str, Any]) -> Cells:
-    """Header and rows: what every candidate computes and holds; with its input size where the sizes differ."""
+    """Header and rows: cost of every candidate, with its input size where the sizes differ."""
     size = facts["settings"]["image_size"]
     at, column = (f" at {size_text(size)}", []) if size else ("", ["input"])
     header = ["model", *column, "parameters", f"GMAC{at}", f"GFLOPs{at} (2 x MAC)", "activations, MB"]
@@ -31,7 +31,7 @@ def cost_cells(facts: Mapping[str, Any]) -> Cells:
 
 
 def time_cells(facts: Mapping[str, Any], batch: int) -> Cells:
-    """Header and rows: milliseconds of a batch in each backend, and the places by operations and by time in it.
+    """Header and rows: milliseconds of a batch in each backend, and the ranks by operations and by time.
 
     The ratio is to `against`, within a round.
     """
@@ -70,11 +70,12 @@ def ratio_cell(ratio: Mapping[str, float] | None) -> str:
 
 def conditions(facts: Mapping[str, Any]) -> str:
     """The conditions of the measurement."""
-    asked = facts["settings"]
-    size = size_text(asked["image_size"]) if asked["image_size"] else "each at its own input size"
+    measured = facts["settings"]
+    size = size_text(measured["image_size"]) if measured["image_size"] else "each at its own input size"
     return (
-        f"{size} on {asked['device']}, {asked['threads']} threads, {asked['rounds']} interleaved "
-        f"rounds in one process, {asked['warm_up']} warm-up calls of each before. BatchNorm folded into convolutions. "
+        f"{size} on {measured['device']}, {measured['threads']} threads, {measured['rounds']} interleaved "
+        f"rounds in one process, {measured['warm_up']} warm-up calls of each before. BatchNorm folded into "
+        "convolutions. "
         "The network alone, without letterbox and suppression, unless the backend is detect: raw maps, boxes and "
         "suppression on a validation image of the run. The norms of a preset got the statistics of random patches. "
         "Largest difference: of a raw value from eager PyTorch, a map off by half of its root mean square a failure; "

@@ -52,9 +52,9 @@ def main(arguments: Sequence[str]) -> int:
         print("lightdet: stopped; the same command continues", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        from lightdet.config.refusals import for_people, reason
+        from lightdet.config.refusals import is_user_error, reason
 
-        if not for_people(error):
+        if not is_user_error(error):
             raise
         return complain(reason(error))
 
@@ -64,7 +64,7 @@ def usage() -> str:
     lines = [f"  {f'lightdet {name} {words}':<48} {does}" for name, (words, does) in COMMANDS.items()]
     commands = "\n".join(lines)
     title = "lightdet: train, compare and run light defect detectors"
-    return f"{title}\n\n{commands}\n\n`lightdet COMMAND --help` tells more about each.\n"
+    return f"{title}\n\n{commands}\n\n`lightdet COMMAND --help` describes each.\n"
 
 
 def complain(message: str) -> int:

@@ -1,4 +1,4 @@
-"""Overrides that change nothing: refused for a single run, whose user would believe that something was changed."""
+"""Refuses overrides of a single run that change nothing, because the user expects a change."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,22 +16,22 @@ SWEEPS_ALONE = ("launcher", "study.on_error", "study.retry")
 
 
 def refuse_alone(overrides: list[str]) -> None:
-    """Raise LightdetError for an override that only a sweep reads: a single run is trained here and now."""
+    """Raise LightdetError for an override that only a sweep reads: a single run is trained by this process."""
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
         if lies_in(key, SWEEPS_ALONE):
-            raise LightdetError(f"{override}: only a sweep reads it; add -m, also for a single row")
+            raise LightdetError(f"{override}: only a sweep reads it; add -m, also for a single job")
 
 
 def refuse_ineffective(overrides: list[str], hydra_overrides: list[str], config_dir: Path | None = None) -> None:
-    """Raise LightdetError for an override of a single run that changes nothing, those for Hydra apart."""
+    """Raise LightdetError for an override of a single run that changes nothing, except those of Hydra."""
     reasons = ineffective_overrides(lambda words: composed([*hydra_overrides, *words], config_dir), overrides)
     if reasons:
         raise LightdetError("; ".join(reasons))
 
 
 def ineffective_overrides(compose: Callable[[list[str]], DictConfig], overrides: list[str]) -> list[str]:
-    """One line for each override that says something else than the default and yet changes nothing.
+    """One line for each override that differs from the default and yet changes nothing.
 
     An override acts when leaving it out changes any group of the resolved config; naming the default is fine.
     """
@@ -45,8 +45,8 @@ def ineffective_overrides(compose: Callable[[list[str]], DictConfig], overrides:
         except (HydraException, OmegaConfBaseException, LightdetError):
             continue  # the config needs it
         key = override.partition("=")[0].lstrip("+~")
-        default = _said(without, key)
-        if same and default != _said(with_all, key):
+        default = _value(without, key)
+        if same and default != _value(with_all, key):
             instead = f"without it {key}={default} gives" if default is not None else "without it one gets"
             beside = f" beside {' '.join(others)}" if others else ""
             reasons.append(f"{override} changes nothing{beside}: {instead} the same training; leave it out")
@@ -54,13 +54,13 @@ def ineffective_overrides(compose: Callable[[list[str]], DictConfig], overrides:
 
 
 def _effect(cfg: DictConfig) -> dict[str, Any]:
-    """Everything in a config that anything reads: its groups, and the plain values that are not fed into groups."""
+    """The parts of a config that are read: its groups, and the plain values that are not fed into groups."""
     kept = (*READ_AT_TOP, "runs_dir", "name")
     read = without(resolve(without_hydra(cfg)), ignored(cfg))
     return {key: value for key, value in read.items() if isinstance(value, dict) or key in kept}
 
 
-def _said(cfg: DictConfig, key: str) -> Any:
-    """What a config says under an override's key: the chosen option of a group, or the value."""
+def _value(cfg: DictConfig, key: str) -> Any:
+    """The value of an override's key in a config, or the chosen option of a config group."""
     options = cfg.hydra.runtime.choices if "hydra" in cfg else {}
     return options[key] if key in options else OmegaConf.select(cfg, key.replace("/", "."), default=None)

@@ -1,4 +1,4 @@
-"""Whether a composed configuration can be trained, as far as that shows without torch."""
+"""Checks of a composed configuration that need no torch."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,13 @@ READERS = "lightdet.data.reader."  # of this package: their `root` is a folder
 
 
 def judge(cfg: DictConfig, words: Sequence[str]) -> None:
-    """Raise LightdetError for a configuration, composed under the overrides `words`, that no training can follow."""
+    """Raise LightdetError for a configuration, composed under the overrides `words`, that cannot be trained."""
     bare = without_hydra(cfg)
     require_sections(bare, words)
     require_values(bare)
     require_mappings(bare, words)
     require_read(bare, words)
-    if "training" not in (bare.get("model") or {}):  # a training from outside judges its own settings
+    if "training" not in (bare.get("model") or {}):  # a training of another framework checks its settings itself
         check_settings(bare)
 
 
@@ -39,14 +39,14 @@ def missing_folder(cfg: DictConfig) -> str:
 
 def require_sections(cfg: DictConfig, words: Sequence[str]) -> None:
     """Raise LightdetError for a section that nothing reads: of an option file without the right `# @package` line, or
-    of a group that there is not."""
+    of a config group that does not exist."""
     for name in [str(key) for key, node in cfg.items_ex(resolve=False) if isinstance(node, DictConfig)]:
         if name in default_config() or name in ignored(cfg) or _is_interpolated(cfg, name):
             continue
         named = [word for word in words if re.match(rf"\+*{re.escape(name)}[=/@.]", word)]
         if (conf_folder() / name).is_dir() and not any(word.startswith("+") for word in named):
             raise LightdetError(
-                f"{name}: the file of this option fills no place; its first line must be `# @package ...`, as it is in "
+                f"{name}: this option sets nothing; the first line of its file must be `# @package ...`, as in "
                 f"conf/{name}"
             )
         raise LightdetError(f"{(named or [name])[0]}: nothing reads it; {advice(name, default_config())}")
@@ -59,7 +59,7 @@ def _is_interpolated(cfg: DictConfig, name: str) -> bool:
 
 
 def require_values(config: DictConfig) -> None:
-    """Raise LightdetError for what only a person can give and did not: values of the data, environment variables."""
+    """Raise LightdetError for values that have no default and were not given: of the data, environment variables."""
     try:
         missing = sorted(key for key in OmegaConf.missing_keys(config) if key.startswith("data."))
     except InterpolationResolutionError as error:
@@ -70,19 +70,19 @@ def require_values(config: DictConfig) -> None:
 
 
 def require_mappings(cfg: DictConfig, words: Sequence[str]) -> None:
-    """Raise LightdetError for a word that puts one value where by default several settings stand."""
+    """Raise LightdetError for an override with one value for a section of several settings."""
     for word in words:
         key = word.partition("=")[0].lstrip("+")
-        value = OmegaConf.select(cfg, key) if "." in key else None  # a null takes something out, which is allowed
+        value = OmegaConf.select(cfg, key) if "." in key else None  # null removes a section, which is allowed
         settings = None if value is None or OmegaConf.is_config(value) else OmegaConf.select(default_config(), key)
         if isinstance(settings, DictConfig):
             inside = (str(name) for name in settings)
-            told = ", ".join(f"{key}.{name}" for name in inside if not name.startswith("_"))
-            raise LightdetError(f"{word}: {key} is not one value, but several: {told}")
+            listed = ", ".join(f"{key}.{name}" for name in inside if not name.startswith("_"))
+            raise LightdetError(f"{word}: {key} is not one value, but several: {listed}")
 
 
 def require_read(cfg: DictConfig, words: Sequence[str]) -> None:
-    """Raise LightdetError for an added value (`+key=value`) that nothing reads: most likely a slip."""
+    """Raise LightdetError for an added value (`+key=value`) that nothing reads, most likely a typing error."""
     for word in words:
         name = word.partition("=")[0]
         key = name.lstrip("+")

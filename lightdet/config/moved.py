@@ -1,9 +1,9 @@
-"""What keeps old runs valid when the code moves on: names that changed, and keys that are younger than some runs.
+"""Keeps old runs valid when the code changes: tables of renamed classes, and of settings that are younger than runs.
 
 A configuration that is read from a run folder passes through `with_current_names` and `with_younger_keys` before
 anything is built from it (`read_config` does both), and a configuration that is hashed through `with_first_names` and
-`without_younger_keys`. So a class may move and a setting
-may be added without a finished run becoming another training. No torch here.
+`without_younger_keys`. So a class may move and a setting may be added, and a finished run keeps its fingerprint. No
+torch here.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from typing import Any
 MOVED: dict[str, str] = {"lightdet.data.module.DetectionData": "lightdet.data.module.ImageData"}
 # Setting, dotted -> the value that means what runs did before the setting existed.
 YOUNGER_KEYS: dict[str, Any] = {"data.bits": None, "data.channels": 3, "weights": None}
-# The same for settings of options: a class has the old meaning as its default, or is not ours and lacks the setting.
+# The same for settings of options, whose class has the old meaning as its default, or comes from outside without it.
 YOUNGER_OPTION_KEYS: dict[str, Any] = {
     f"model.network.{backbone}.{key}": as_before
     for backbone in ("backbone", "backbone.inner")
@@ -36,22 +36,22 @@ def with_first_names(tree: Any) -> Any:
 
 def without_younger_keys(tree: dict[str, Any]) -> dict[str, Any]:
     """A copy of nested plain values without the younger settings that have their old meaning."""
-    for place, as_before in (YOUNGER_KEYS | YOUNGER_OPTION_KEYS).items():
-        tree = _without_value(tree, place.split("."), as_before)
+    for key, as_before in (YOUNGER_KEYS | YOUNGER_OPTION_KEYS).items():
+        tree = _without_value(tree, key.split("."), as_before)
     return tree
 
 
 def with_younger_keys(tree: dict[str, Any]) -> dict[str, Any]:
-    """A copy of nested plain values with the younger settings that it lacks, at the value with their old meaning."""
-    for place, as_before in YOUNGER_KEYS.items():
-        tree = _with_value(tree, place.split("."), as_before)
+    """A copy of nested plain values with the younger settings that it lacks, at the value with the old meaning."""
+    for key, as_before in YOUNGER_KEYS.items():
+        tree = _with_value(tree, key.split("."), as_before)
     return tree
 
 
 def with_first_values(tree: dict[str, Any]) -> dict[str, Any]:
     """A copy of nested plain values in which a value with a younger name is the one by which runs know it."""
-    for place, (today, first) in YOUNGER_VALUES.items():
-        group, _, name = place.partition(".")
+    for key, (today, first) in YOUNGER_VALUES.items():
+        group, _, name = key.partition(".")
         inner = tree.get(group)
         if isinstance(inner, dict) and inner.get(name) == today:
             tree = {**tree, group: {**inner, name: first}}
@@ -69,21 +69,21 @@ def _renamed(tree: Any, names: Mapping[str, str]) -> Any:
     }
 
 
-def _with_value(tree: dict[str, Any], place: list[str], value: Any) -> dict[str, Any]:
+def _with_value(tree: dict[str, Any], key: list[str], value: Any) -> dict[str, Any]:
     """Only where the group that holds the setting is there: another task may have no such group."""
-    name, *rest = place
+    name, *rest = key
     if not rest:
         return tree if name in tree else {**tree, name: value}
     inner = tree.get(name)
     return {**tree, name: _with_value(inner, rest, value)} if isinstance(inner, dict) else tree
 
 
-def _without_value(tree: dict[str, Any], place: list[str], value: Any) -> dict[str, Any]:
-    name, *rest = place
+def _without_value(tree: dict[str, Any], key: list[str], value: Any) -> dict[str, Any]:
+    name, *rest = key
     if name not in tree:
         return tree
     if rest:
         inner = tree[name]
         return {**tree, name: _without_value(inner, rest, value)} if isinstance(inner, dict) else tree
     same = type(tree[name]) is type(value) and tree[name] == value
-    return {key: kept for key, kept in tree.items() if key != name} if same else tree
+    return {other: kept for other, kept in tree.items() if other != name} if same else tree

@@ -1,4 +1,4 @@
-"""What is wrong with a command line or its configuration, told in one line with what was probably meant. No torch."""
+"""One-line errors about a command line or its configuration, with the setting that was probably meant. No torch."""
 
 import errno
 import re
@@ -20,36 +20,36 @@ from lightdet.core.errors import not_loaded, underneath
 NOISE = ("object_type=", "reference_type=", "See https://", "Config search path")
 UNKNOWN = re.compile(r"Could not override '([^']+)'")
 SEVERAL = re.compile(r"Ambiguous value for argument '([^']+)'")
-LIKE = 0.6  # difflib's measure of likeness, from which on a name is taken for a slip of another
+LIKE = 0.6  # difflib's similarity from which on a name is taken for a typing error of another
 NO_SUCH_CODE = ("Error locating target", "unexpected keyword argument")  # in Hydra's words
-WRONG_PLACE = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)  # of a path that was given
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk, or a person's share of it, that takes nothing more
+WRONG_PATH = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)  # of a path that was given
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a disk or a quota that is full, or a disk to be read only
 
 
-def for_people(error: Exception) -> bool:
-    """Whether one line says all of it: what a constructor raised is a defect, and its traceback is what helps."""
+def is_user_error(error: Exception) -> bool:
+    """Whether one line explains the error; another error of a constructor is a defect, shown with its traceback."""
     if isinstance(error, InstantiationException) and not any(words in str(error) for words in NO_SUCH_CODE):
         return underneath(error) is not None
     return bool(underneath(error) or not_written(error)) or isinstance(error, (HydraException, OmegaConfBaseException))
 
 
 def not_written(error: Exception) -> str:
-    """One line for a file that could not be written where it should lie; "" for any other error."""
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return f"{error.filename or 'a file'}: {error.strerror}; make room, or name another place"
-    return f"{error.filename}: {error.strerror}; name another place" if isinstance(error, WRONG_PLACE) else ""
+    """One line for a file that could not be written; "" for any other error."""
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return f"{error.filename or 'a file'}: {error.strerror}; free some space, or give another path"
+    return f"{error.filename}: {error.strerror}; give another path" if isinstance(error, WRONG_PATH) else ""
 
 
 def reason(error: Exception) -> str:
-    """One line for an error that `for_people` accepts: of the LightdetError underneath, where there is one."""
+    """One line for an error that `is_user_error` accepts; the message of the LightdetError that caused it, if any."""
     if unwritten := not_written(error):
         return unwritten
-    ours = underneath(error)
-    return refusal(error) if ours is None else " ".join(str(ours).split())
+    cause = underneath(error)
+    return refusal(error) if cause is None else " ".join(str(cause).split())
 
 
 def refusal(error: Exception) -> str:
-    """One line for an error of Hydra or OmegaConf about a configuration: which word is wrong, and what there is."""
+    """One line for an error of Hydra or OmegaConf about a configuration: the wrong override, and the valid choices."""
     if isinstance(error, MissingConfigException) and error.options:
         file = str(error.missing_cfg_file)  # group/option, and data=/a/folder is data//a/folder
         group, _, option = file.partition("//") if "//" in file else file.rpartition("/")
@@ -64,7 +64,7 @@ def refusal(error: Exception) -> str:
     if unknown := UNKNOWN.match(str(error)):
         key = unknown[1]
         if (conf_folder() / key).is_dir():
-            return f"{key}: nothing that is chosen has a place for this option"
+            return f"{key}: none of the chosen options uses this config group"
         return f"{key}: there is no such setting; {advice(key)}"
     if unloaded := not_loaded(error):
         return unloaded
@@ -73,7 +73,7 @@ def refusal(error: Exception) -> str:
 
 
 def advice(key: str, cfg: DictConfig | None = None) -> str:
-    """What to write in place of a key that a configuration (None: the default one) does not have, or where to look."""
+    """What to write instead of a key that a configuration (None: the default one) does not have."""
     if key in FOREIGN:
         return FOREIGN[key]
     known = [name for name in _settings(cfg) if name != key]
@@ -83,11 +83,11 @@ def advice(key: str, cfg: DictConfig | None = None) -> str:
         return f"did you mean {meant}?"
     if above and beside:
         return f"{above} has {', '.join(name.rpartition('.')[2] for name in beside)}"
-    return "`lightdet train --cfg job` prints every setting there is"
+    return "`lightdet train --cfg job` prints every setting"
 
 
 def _settings(cfg: DictConfig | None) -> list[str]:
-    """Every key that can be set, dotted, those that repeat another one last, then the groups of options; none where the
+    """Every key that can be set, dotted, those that repeat another one last, then the config groups; none where the
     configuration itself is broken."""
     try:
         found = _dotted(default_config() if cfg is None else cfg)
@@ -98,7 +98,7 @@ def _settings(cfg: DictConfig | None) -> list[str]:
 
 
 def _meant(key: str, known: Sequence[str], beside: Sequence[str]) -> str:
-    """The name that a wrong key is a slip of: of one that ends alike, of those beside it, of any; "" for none."""
+    """The name most similar to a wrong key: with the same last part, in the same section, or anywhere; "" for none."""
     last = key.rpartition(".")[2]
     alike = [name for name in known if name.rpartition(".")[2] == last]
     anywhere = () if beside and "." in key else known

@@ -17,7 +17,7 @@ READ_AT_TOP = ("image_size", "seed", "weights")
 
 
 def resolve(cfg: DictConfig) -> dict[str, Any]:
-    """A config as plain dicts and lists. Raises LightdetError that names a mandatory value nobody gave."""
+    """A config as plain dicts and lists. Raises LightdetError for a mandatory value that is missing."""
     try:
         container = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
@@ -33,11 +33,11 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
 
 
-def without(tree: dict[str, Any], places: Sequence[str]) -> dict[str, Any]:
-    """A copy of nested values without those at the dotted places."""
+def without(tree: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """A copy of nested values without those at the dotted keys."""
     kept = dict(tree)
-    for place in places:
-        name, _, rest = place.partition(".")
+    for dotted in keys:
+        name, _, rest = dotted.partition(".")
         if not rest:
             kept.pop(name, None)
         elif isinstance(kept.get(name), dict):
@@ -45,18 +45,18 @@ def without(tree: dict[str, Any], places: Sequence[str]) -> dict[str, Any]:
     return kept
 
 
-def lies_in(key: str, places: Sequence[str]) -> bool:
-    """Whether a dotted key is one of the places, or inside of one."""
-    return any(key == place or key.startswith(f"{place}.") for place in places)
+def lies_in(key: str, keys: Sequence[str]) -> bool:
+    """Whether a dotted key is one of `keys`, or inside one of them."""
+    return any(key == other or key.startswith(f"{other}.") for other in keys)
 
 
 def ignored(cfg: DictConfig) -> list[str]:
-    """Places that a training which is not ours leaves unread, dotted: its model says so in `ignores`."""
-    return [str(place) for place in cfg.get("ignores") or []]
+    """Dotted keys that the training of another framework does not read: the configuration lists them as `ignores`."""
+    return [str(key) for key in cfg.get("ignores") or []]
 
 
 def unused(cfg: DictConfig) -> list[str]:
-    """The plain values at the top that nothing in the config takes up: head, where there is no attention."""
+    """The plain values at the top that no part of the config reads, such as head where there is no attention."""
     tree = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(tree, dict)
     tree.pop("hydra", None)
