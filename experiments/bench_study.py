@@ -18,11 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = (
-    "data.reader.train_images=64",
-    "data.reader.val_images=12",
-    "image_size=96",
-    "data.batch_size=4",
-    "logger=none",
+    *("data.reader.train_images=64", "data.reader.val_images=12"),
+    *("image_size=96", "data.batch_size=4", "logger=none"),
 )
 LOOK = 0.01  # seconds
 

@@ -28,10 +28,9 @@ LONGEST = (
     "test_packaging.py",
     "test_ddp.py",
     "test_models.py",
-    "test_study.py",
     "test_end_to_end.py",
 )
-LONGEST += ("test_notebook.py", "test_api.py", "test_trackers.py")
+LONGEST += ("test_notebook.py", "test_api.py", "test_trackers.py", "test_search_trials.py", "test_search_space.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:

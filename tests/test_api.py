@@ -16,18 +16,12 @@ from PIL import Image
 import lightdet
 from lightdet import LightdetError, Predictor, Run
 from lightdet.cli.main import main
-from lightdet.core.types import Detections
 from lightdet.runs.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = (
-    "model=light",
-    "image_size=96",
-    "trainer.max_epochs=1",
-    "data.reader.train_images=16",
-    "data.reader.val_images=8",
-    "data.reader.size=96",
-    "logger=none",
+    *("model=light", "image_size=96", "trainer.max_epochs=1", "logger=none"),
+    *("data.reader.train_images=16", "data.reader.val_images=8", "data.reader.size=96"),
 )
 BREAKS = """
 import torch
@@ -230,90 +224,6 @@ def test_the_command_writes_what_a_result_holds(run: Run, tmp_path: Path) -> Non
     assert entry == {"id": 1, "picture": "pictures/a.png", **result.to_dict()} and entry["boxes"]
     drawn = np.asarray(Image.open(tmp_path / "out/pictures/a.png"))
     np.testing.assert_array_equal(drawn, np.asarray(result.plot()))
-
-
-class Looks(torch.nn.Module):
-    """Stands in for a detector: one box over the left half, two labels, and the mean of what it was given."""
-
-    result = "lightdet.engine.detection_result:DetectionResult"
-
-    def predict(self, images: torch.Tensor) -> list[Detections]:
-        self.mean = float(images.mean())
-        boxes = torch.tensor([[0.0, 0, 32, 64], [40, 0, 64, 64]])
-        return [Detections(boxes, torch.tensor([0.9, 0.4]), torch.tensor([1, 0])) for _ in images]
-
-
-def test_sixteen_bits_are_scaled_by_those_of_the_run() -> None:
-    looks = Looks()
-    predictor = Predictor(looks, ["dent", "scratch"], 64, bits=12)  # type: ignore[arg-type]
-    deep = np.full((64, 64), 2000, np.uint16)
-    for image in (deep, np.repeat(deep[..., None], 3, axis=2), Image.fromarray(deep), deep.astype(">u2")):
-        predictor(image)
-        assert looks.mean == pytest.approx(2000 / 4095, abs=0.01)
-
-
-def test_a_result_is_in_the_images_own_pixels_and_json_ready() -> None:
-    predictor = Predictor(Looks(), ["dent", "scratch"], 64, threshold=0.5)  # type: ignore[arg-type]
-    image = np.full((128, 128, 3), 90, np.uint8)
-    (result,) = predictor(image)
-    image[:] = 0  # a camera's buffer is used again
-    assert result.boxes.dtype == np.float32 and result.boxes.tolist() == [[0, 0, 64, 128]]
-    assert (result.names, result.labels.tolist(), len(result)) == (["scratch"], [1], 1)
-    (box,) = result
-    assert (box.name, box.xyxy) == ("scratch", (0, 0, 64, 128)) and box.score == pytest.approx(0.9)
-    assert result.to_dict() == {
-        "file": None,
-        "height": 128,
-        "width": 128,
-        "boxes": [{"class": "scratch", "label": 1, "score": 0.9, "box_xyxy": [0, 0, 64, 128]}],
-    }
-    assert repr(result) == "<array, 128 x 128 px: 1 box, scratch 0.90>"
-    picture = result.plot()
-    assert isinstance(picture, Image.Image) and (np.asarray(picture) == 90).any()
-    assert result._repr_png_().startswith(b"\x89PNG")
-    predictor.threshold = 0.1
-    assert predictor(image)[0].names == ["scratch", "dent"]
-
-
-def test_a_model_of_another_task_names_its_own_result() -> None:
-    class Brightness(Looks):
-        result = "lightdet.engine.result:Result"
-
-        def predict(self, images: torch.Tensor) -> list[float]:  # type: ignore[override]
-            return [float(each.mean()) for each in images]
-
-    (result,) = Predictor(Brightness(), [], 64)(np.full((64, 64), 255, np.uint8))  # type: ignore[arg-type]
-    assert result.to_dict() == {"file": None, "height": 64, "width": 64, "prediction": 1.0}
-    assert result.plot().size == (64, 64)
-
-
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        (np.zeros((8, 8), np.float32), "array of float32, 8 x 8: give uint8 or uint16"),
-        (np.zeros((8, 8), bool), "array of bool"),
-        (np.zeros((8, 8), np.int64), "array of int64"),
-        (np.zeros((1, 8, 8, 3), np.uint8), "1 x 8 x 8 x 3: give .* of shape"),
-        (np.zeros((8, 8, 4), np.uint8), "8 x 8 x 4"),
-        (np.zeros((0, 8), np.uint8), "0 x 8"),
-        (np.uint8(3), "uint8 is no image"),
-        (Image.new("F", (8, 8)), "floating-point"),
-        (torch.zeros(3, 8, 8), "Tensor is no image"),
-        (None, "NoneType is no image"),
-        ([None], "NoneType is no image"),
-        ("nowhere.png", r"nowhere\.png: no image there"),
-        ("empty.png", r"empty\.png: the file is empty"),
-    ],
-    ids=lambda value: str(value)[:20],
-)
-def test_what_is_no_image_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: object, message: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("empty.png").write_bytes(b"")
-    with pytest.raises(LightdetError, match=message) as raised:
-        Predictor(Looks(), ["a", "b"], 64)(image)  # type: ignore[arg-type]
-    assert "\n" not in str(raised.value)
 
 
 # ---------------------------------------------------------------- evaluate, compose, build

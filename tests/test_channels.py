@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small_run import SMALL_RUN
 
 from lightdet.cli.main import main
 from lightdet.core.annotation import Boxes
@@ -94,18 +95,7 @@ def test_another_number_of_channels_is_one_line(tmp_path: Path, channels: int) -
         data_of(Paired(tmp_path), channels)
 
 
-WORDS = [
-    "data.reader.train_images=8",
-    "data.reader.val_images=4",
-    "data.reader.size=96",
-    "image_size=64",
-    "width=0.0625",
-    "data.batch_size=4",
-    "trainer.device=cpu",
-    "trainer.max_epochs=1",
-    "trainer.progress=none",
-    "logger=none",
-]
+WORDS = [*SMALL_RUN, "image_size=64"]
 
 
 def test_grey_images_train_through_the_command_line(tmp_path: Path) -> None:

@@ -52,9 +52,11 @@ NECK = partial(Pafpn, width=0.0625, depth=0.33)
 def kinds(levels: int) -> dict[str, tuple[Callable[..., object], Criterion]]:
     """Predictors, each with the criterion that it is trained by."""
     ones = [1.0] * levels
+    gains = {"box_gain": 1.0, "objectness_gain": 1.0, "class_gain": 1.0}
+    yolov3 = Yolov3Criterion(assigner=BestAnchor(), box_loss=Ciou(), ignore_iou=0.7, **gains)
     return {
         "anchors": (Anchor, AnchorCriterion(Ratio(), Ciou(), 0.05, 1.0, 0.5)),
-        "yolov3": (partial(Yolov3Anchor, centre_scale=ones), Yolov3Criterion(BestAnchor(), Ciou(), 1.0, 1.0, 1.0, 0.7)),
+        "yolov3": (partial(Yolov3Anchor, centre_scale=ones), yolov3),
         "decoupled": (Decoupled, YoloxCriterion(SimOta(), Ciou(), 5.0, 1.0, 1.0, 1.0, 0.0)),
         "distances": (Distances, TaskAlignedCriterion(TaskAligned(), Ciou(), 7.5, 1.5, 0.5)),
     }

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small_run import SMALL_RUN
 
 from lightdet.cli.main import main
 from lightdet.core.annotation import Boxes
@@ -112,18 +113,7 @@ def test_ssd_wants_a_square() -> None:
         Ssd(2, SIZE)
 
 
-WORDS = [
-    "data.reader.train_images=8",
-    "data.reader.val_images=4",
-    "data.reader.size=96",
-    "image_size=[64,128]",
-    "width=0.0625",
-    "data.batch_size=4",
-    "trainer.device=cpu",
-    "trainer.max_epochs=1",
-    "trainer.progress=none",
-    "logger=none",
-]
+WORDS = [*SMALL_RUN, "image_size=[64,128]"]
 
 
 def test_through_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

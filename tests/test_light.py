@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from targets import target
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -12,19 +13,14 @@ from lightdet.assigner.task_aligned import ScoredCells, SoftPositives, TaskAlign
 from lightdet.backbone.thin_csp import ThinCsp
 from lightdet.config.compose import compose_config
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Letterbox, Target, TrainingStats
+from lightdet.core.types import TrainingStats
 from lightdet.engine.load import build_model
 from lightdet.loss.box.ciou import Ciou
 from lightdet.loss.task_aligned import TaskAlignedCriterion, distribution_loss
 from lightdet.metric.footprint import footprint
 from lightdet.predictor.distances import Distances
 
-PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
 A, B = [0.0, 0, 16, 8], [8.0, 0, 24, 8]  # they share the cell at (12, 4)
-
-
-def target(boxes: list[list[float]], labels: list[int]) -> Target:
-    return Target(torch.tensor(boxes).reshape(-1, 4), torch.tensor(labels, dtype=torch.int64), "a.png", PLACED)
 
 
 def row_of_cells(boxes: list[list[float]], scores: list[list[float]]) -> ScoredCells:

@@ -4,24 +4,19 @@ import math
 
 import pytest
 import torch
+from targets import target
 from torch import Tensor
 from torchvision.ops import complete_box_iou_loss, distance_box_iou_loss, generalized_box_iou_loss
 
 from lightdet.assigner.anchors import best_possible_recall, cluster_anchors
 from lightdet.assigner.ratio import Ratio
-from lightdet.core.types import Letterbox, Target, TrainingStats
+from lightdet.core.types import TrainingStats
 from lightdet.loss.box.ciou import Ciou
 from lightdet.loss.box.diou import Diou
 from lightdet.loss.box.giou import Giou
 from lightdet.loss.box.siou import Siou
 from lightdet.loss.yolo import AnchorCriterion
 from lightdet.predictor.anchor import Anchor
-
-PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
-
-
-def target(boxes: list[list[float]], labels: list[int]) -> Target:
-    return Target(torch.tensor(boxes).reshape(-1, 4), torch.tensor(labels, dtype=torch.int64), "a.png", PLACED)
 
 
 def random_pairs() -> tuple[Tensor, Tensor]:

@@ -3,24 +3,15 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from targets import PLACED, target
 from torch import Tensor
 from torchvision.ops import box_iou
 
 from lightdet.assigner.positives import CellPositives
 from lightdet.assigner.simota import Cells, SimOta
-from lightdet.core.types import Letterbox, Target
+from lightdet.core.types import Target
 
-PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
 A, B = [8.0, 0, 16, 8], [16.0, 0, 24, 8]  # two truths, centres (12, 4) and (20, 4)
-
-
-def target(boxes: list[list[float]], labels: list[int]) -> Target:
-    return Target(
-        torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-        torch.tensor(labels, dtype=torch.int64),
-        "a.png",
-        PLACED,
-    )
 
 
 def row_of_cells(boxes: list[list[float]], classes: list[list[float]] | None = None) -> Cells:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from targets import target
 from torch import Tensor, nn
 
 from lightdet.assigner.ratio import Ratio
 from lightdet.assigner.simota import SimOta
 from lightdet.config.conf_folder import conf_folder
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Batch, Letterbox, Target
+from lightdet.core.types import Batch
 from lightdet.engine.load import build_model
 from lightdet.loss.box.giou import Giou
 from lightdet.loss.box.iou_square import IouSquare
@@ -26,7 +27,6 @@ from lightdet.predictor.anchor import Anchor
 from lightdet.predictor.decoupled import Decoupled, boxes_from_cells, offsets_from_boxes
 from lightdet.task.training_task import EXPLODED, TrainingTask
 
-PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 64, 64)
 SIZES = (8, 4, 2)  # cells along a side of 64 px at strides 8, 16, 32
 
 
@@ -36,15 +36,6 @@ def detector(*overrides: str, num_classes: int = 6) -> YoloDetector:
         built = build_model(compose("train", overrides=list(overrides)), num_classes)
     assert isinstance(built, YoloDetector)
     return built
-
-
-def target(boxes: list[list[float]], labels: list[int]) -> Target:
-    return Target(
-        torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-        torch.tensor(labels, dtype=torch.int64),
-        "a.png",
-        PLACED,
-    )
 
 
 def criterion(**changed: Any) -> YoloxCriterion:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lightdet.data.record import Record
+
 CLASSES = ("scratch", "dent")
 WIDTH, HEIGHT = 32, 24
 STEMS = ("a", "b", "c", "d", "e", "f")
@@ -17,6 +19,10 @@ Settings = dict[str, object]  # of a reader, `_target_` included
 
 def label_of(stem: str) -> int:
     return STEMS.index(stem) % 2
+
+
+def stem(record: Record) -> str:
+    return record.path.stem.removesuffix("_test")
 
 
 def write_photo(path: Path, seed: int = 0) -> None:

@@ -39,6 +39,12 @@ def tracked_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run
     wandb.teardown()
 
 
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFolder]:
+    """A run folder in a process that knows no key."""
+    with tracked_run(tmp_path, monkeypatch) as run:
+        yield run
+
+
 def results(photo: Path) -> dict[str, Any]:
     """Final numbers of two classes and one sample."""
     Image.new("RGB", (40, 30), "grey").save(photo)

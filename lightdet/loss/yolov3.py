@@ -6,16 +6,15 @@ implementation (the paper names its prior); objectness and class are binary cros
 term is an option: published are `squared_offsets` for YOLOv3 and `ciou` for YOLOv4.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lightdet.assigner.positives import AnchorAssigner
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Target
-from lightdet.loss.classification.contract import ClassLoss
 from lightdet.loss.yolo import AnchorCriterion
 from lightdet.ops.boxes import cxcywh_to_xyxy, pairwise_iou
 from lightdet.ops.cells import cell_indices
@@ -27,21 +26,12 @@ class Yolov3Criterion(AnchorCriterion):
 
     Box and class (the mean over the classes) are sums over positives, objectness over places, each divided by the
     number of images. A place whose predicted box has an IoU above `ignore_iou` with a box of its image counts as
-    object or not at all. Raises LightdetError for an `ignore_iou` outside 0..1.
+    object or not at all. `shared`: the arguments of `AnchorCriterion`. Raises LightdetError for an `ignore_iou` outside
+    0..1.
     """
 
-    def __init__(
-        self,
-        assigner: AnchorAssigner,
-        box_loss: Callable[[Tensor, Tensor], Tensor],
-        box_gain: float,
-        objectness_gain: float,
-        class_gain: float,
-        ignore_iou: float,
-        class_loss: ClassLoss | None = None,
-        class_weights: Callable[[Tensor], Tensor] | None = None,
-    ) -> None:
-        super().__init__(assigner, box_loss, box_gain, objectness_gain, class_gain, class_loss, class_weights)
+    def __init__(self, *, ignore_iou: float, **shared: Any) -> None:
+        super().__init__(**shared)
         if not 0 <= ignore_iou <= 1:
             raise LightdetError(f"model.criterion.ignore_iou={ignore_iou}: an IoU between 0 and 1; 1 ignores nothing")
         self.ignore_iou = ignore_iou

@@ -9,17 +9,19 @@ from lightdet.nn.contracts import Fusion
 
 
 class Pafpn(Pan):
-    """[C3, C4, C5] -> [P3, P4, P5], `.channels` = (256, 512, 1024) x width; `depthwise` splits the 3x3 convolutions."""
+    """[C3, C4, C5] -> [P3, P4, P5], `.channels` = (256, 512, 1024) x width; `depthwise` splits the 3x3 convolutions.
+
+    `scale`: `width` and `depth`, as for `Pan`.
+    """
 
     def __init__(
         self,
         channels: Sequence[int],
         fusion: Callable[[int], Fusion],
-        width: float,
-        depth: float,
         depthwise: bool = False,
         activation: str = "silu",
+        **scale: float,
     ) -> None:
         act = activation_named(activation)
         block = partial(CspLayer, activation=act, depthwise=depthwise)
-        super().__init__(channels, fusion, width, depth, block, act, depthwise)
+        super().__init__(channels, fusion, block=block, activation=act, depthwise=depthwise, **scale)

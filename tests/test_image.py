@@ -1,0 +1,106 @@
+"""Images of every depth, colour and orientation become the same pixels; unreadable ones are reported first cause."""
+
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from lightdet.core.errors import LightdetError
+from lightdet.data.image import is_deep, original_size, read_image
+
+
+def test_photos_of_every_depth(tmp_path: Path) -> None:
+    eight = np.array([[0, 1, 128, 255]], np.uint8)
+    colour = np.stack((eight, eight[:, ::-1], np.full_like(eight, 7)), axis=2)
+    grey = np.repeat(eight[..., None], 3, axis=2)
+    sixteen = eight.astype(np.uint16) * 257
+    alpha = np.dstack((colour, np.array([[0, 9, 99, 255]], np.uint8)))
+    Image.fromarray(eight).save(tmp_path / "grey.png")
+    Image.fromarray(sixteen).save(tmp_path / "grey16.png")
+    Image.fromarray(sixteen).save(tmp_path / "grey16.tif")
+    Image.fromarray(colour).save(tmp_path / "colour.png")
+    Image.fromarray(alpha).save(tmp_path / "alpha.png")
+    Image.fromarray(colour).quantize(4).save(tmp_path / "palette.gif")
+    deep = colour[..., ::-1].astype(np.uint16) * 257
+    cv2.imwrite(str(tmp_path / "colour16.png"), deep)
+    cv2.imwrite(str(tmp_path / "colour16.tif"), deep)
+    expected = {"colour16.png": colour, "colour16.tif": colour, "colour.png": colour, "alpha.png": colour}
+    expected |= {"grey.png": grey, "grey16.png": grey, "grey16.tif": grey, "palette.gif": colour}
+    for name, pixels in expected.items():
+        photo = read_image(tmp_path / name)
+        np.testing.assert_array_equal(photo, pixels, err_msg=name)
+        assert photo.dtype == np.uint8 and photo.flags.c_contiguous and photo.flags.writeable
+        assert original_size(tmp_path / name) == (1, 4)
+        assert is_deep(tmp_path / name) == ("16" in name)
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_a_palette_with_transparent_colours_is_read_without_a_warning(suffix: str, tmp_path: Path) -> None:
+    image = Image.new("P", (3, 1))
+    image.putdata([0, 1, 2])
+    image.putpalette([255, 0, 0, 10, 20, 30, 0, 0, 255])
+    path = tmp_path / f"palette.{suffix}"
+    image.save(path, transparency=bytes([255, 0, 128]) if suffix == "png" else 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(path).tolist() == [[[255, 0, 0], [10, 20, 30], [0, 0, 255]]]
+
+
+def test_one_bit_and_twelve_bit_photos(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[True, False]])).save(tmp_path / "bit.png")
+    assert read_image(tmp_path / "bit.png")[0, :, 0].tolist() == [255, 0]
+    Image.fromarray(np.array([[0, 2048, 4095]], np.uint16)).save(tmp_path / "twelve.png")
+    assert read_image(tmp_path / "twelve.png")[0, :, 2].tolist() == [0, 128, 255]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("colour", [False, True])
+def test_bits_of_the_camera_are_white_and_what_is_brighter_too(suffix: str, colour: bool, tmp_path: Path) -> None:
+    values = np.array([[0, 512, 1023, 1024, 60000]], np.uint16)
+    cv2.imwrite(str(tmp_path / f"a.{suffix}"), np.repeat(values[..., None], 3, axis=2) if colour else values)
+    for bits, greys in ((10, [0, 128, 255, 255, 255]), (12, [0, 32, 64, 64, 255]), (16, [0, 2, 4, 4, 233])):
+        photo = read_image(tmp_path / f"a.{suffix}", bits)
+        assert photo.tolist() == [[[grey] * 3 for grey in greys]]
+
+
+def test_bits_of_the_camera_leave_an_eight_bit_photo_alone(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 7, 255]], np.uint8)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", 12)[0, :, 0].tolist() == [0, 7, 255]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+def test_the_exif_orientation_is_applied(suffix: str, tmp_path: Path) -> None:
+    pixels = np.zeros((8, 16, 3), np.uint8)
+    pixels[:, 8:] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to see it upright
+    path = tmp_path / f"turned.{suffix}"
+    Image.fromarray(pixels).save(path, exif=exif, lossless=True)
+    photo = read_image(path)
+    assert photo.shape == (16, 8, 3) and original_size(path) == (16, 8)
+    assert photo[:8].max() == 0 and photo[8:].min() == 255
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "bmp", "webp"])
+@pytest.mark.parametrize("kept", [0.0, 0.02, 0.5, 0.9])
+def test_a_truncated_photo_is_told_first_cause(suffix: str, kept: float, tmp_path: Path) -> None:
+    path = tmp_path / f"photo.{suffix}"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(LightdetError) as caught:
+        read_image(path)
+    assert path.name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_other_unreadable_photos(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "float.tif")
+    (tmp_path / "script.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    for name, reason in (("float.tif", "floating-point"), ("script.eps", "not a readable image"), ("none.png", "")):
+        with pytest.raises(LightdetError, match=f"{name}: .*{reason}"):
+            read_image(tmp_path / name)
+    with pytest.raises(LightdetError, match="no such image"):
+        original_size(tmp_path / "none.png")
