@@ -80,7 +80,7 @@ def test_a_detector_of_any_number_of_grids_learns_everywhere(finest: int, kind: 
     network = Yolo(thin(finest), NECK, WeightedResidual, predictor, 2, attention=Cbam, head="all")
     assert tuple(network.attention) == grids == grid_names(network.backbone.strides)
     detector = YoloDetector(network, criterion)
-    detector.at(0.5)
+    detector.set_progress(0.5)
     sum(detector.losses(torch.rand(2, 3, SIDE, SIDE), [target(), target()]).values(), torch.zeros(())).backward()
     without = [name for name, parameter in network.named_parameters() if parameter.grad is None]
     assert not without, "several ranks would wait for these"
