@@ -75,7 +75,7 @@ def train(*words: str, config_dir: Path | str | None = None) -> Run:
     """Train one run, as `lightdet train WORDS` does, and return it; one that is done already is not trained again.
 
     `config_dir` is a folder with further config groups. A run that was interrupted continues. Trainings of several
-    threads of one process take turns. Raises LightdetError for words that no training can follow, before a folder is
+    threads of one process take turns. Raises LightdetError for invalid overrides, before a folder is
     made, and for data or settings that cannot be trained with; the run's status is then "failed".
     """
     from lightdet.study.single import train_words
@@ -130,7 +130,7 @@ def evaluate(
 def compose(*words: str, config_dir: Path | str | None = None) -> DictConfig:
     """The configuration that `lightdet train WORDS` trains with, interpolations kept; judged as for a training.
 
-    Raises LightdetError for words that no training can follow.
+    Raises LightdetError for invalid overrides.
     """
     from lightdet.study.single import single_config
 
@@ -151,7 +151,7 @@ def build(
     """The untrained model that the words describe, on the CPU, in training mode, for `classes` or `num_classes`.
 
     Its weights are drawn from torch's random numbers, or fetched where the model is pretrained; anchors are those of
-    the configuration, not fitted to data. Raises LightdetError for words that describe no model.
+    the configuration, not fitted to data. Raises LightdetError for overrides that describe no model.
     """
     if (classes is None) == (num_classes is None):
         raise LightdetError("build: give either classes=[...] or num_classes=N")

@@ -122,7 +122,7 @@ def test_whatever_wandb_raises_is_one_line(
     logger.log_results(results(tmp_path / "a.png"))
     logger.finish()
     (line,) = capsys.readouterr().err.splitlines()
-    assert "W&B failed (RuntimeError: tracker is down); the training goes on" in line
+    assert "W&B failed (RuntimeError: tracker is down); the training continues" in line
 
     monkeypatch.setattr(wandb, "init", fail)
     logger = WandbLogger(folder, CONFIG)
@@ -145,7 +145,7 @@ def test_wandb_that_stops_answering_is_left_behind(
     logger.finish()
     assert time.monotonic() - began < 30
     (line,) = capsys.readouterr().err.splitlines()
-    assert "W&B has not answered for 0.5 s; the training goes on" in line
+    assert "W&B has not answered for 0.5 s; the training continues" in line
     assert service.wait(10) == -signal.SIGKILL, "W&B would wait for it when Python ends"
 
     again = WandbLogger(folder, CONFIG)

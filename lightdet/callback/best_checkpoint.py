@@ -11,7 +11,7 @@ from lightdet.core.score import LOSS, Monitor
 class BestCheckpoint(ModelCheckpoint):
     """Writes `<folder>/<filename>.ckpt` when `monitor` is better than ever before.
 
-    Lightning forgets which value was the best when a training goes on under another path (a study that was moved, a
+    Lightning forgets which value was the best when a training continues under another path (a study that was moved, a
     node of a cluster), and a worse epoch would then replace the file. Here the value stays and the path is renewed.
     """
 

@@ -23,7 +23,7 @@ class Heartbeat(Callback):
         self._best: float | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Restores the best value of earlier processes, and notes from which epoch this one goes on."""
+        """Restores the best value of earlier processes, and records from which epoch this one continues."""
         best = self.folder.read_status().get("best")
         self._best = float(best) if isinstance(best, int | float) else None
         self._beat(trainer, 0.0, share_at_start=trainer.current_epoch / (trainer.max_epochs or 1))

@@ -15,7 +15,7 @@ VALIDATED, TRAINED = ("val/",), ("train/", "lr")  # prefixes of what is logged a
 class MetricsCsv(Checkpoint):
     """Writes a row per epoch: epoch, step, lr, train/..., val/...
 
-    On resume the rows of the epoch that training goes on from, and of later ones, are dropped first: none is doubled,
+    On resume the rows of the epoch that training continues from, and of later ones, are dropped first: none is doubled,
     none is lost. The file is replaced as a whole, so a reader never sees half a row. A Checkpoint to Lightning, which
     calls those last, after the module has logged its epoch; put it before the ModelCheckpoints.
     """

@@ -17,7 +17,8 @@ from lightdet.core.errors import LightdetError
 def compose_job(words: Sequence[str], config_dir: Path | None = None) -> DictConfig:
     """The configuration of one run, with Hydra's section: `hydra.runtime.choices` holds the chosen options.
 
-    `words` are overrides, `config_dir` a folder of further options. Raises LightdetError for words that do not compose.
+    `words` are overrides, `config_dir` a folder of further options. Raises LightdetError for overrides that cannot be
+    composed.
     """
     require_words(words)
     try:
@@ -37,7 +38,7 @@ def compose_config(words: Sequence[str], config_dir: Path | None = None) -> Dict
 
 
 def compose_sweep(words: Sequence[str], config_dir: Path | None = None) -> list[list[str]]:
-    """The overrides of every job of a sweep, in order. Raises LightdetError for words that cannot be swept, and for
+    """The overrides of every job of a sweep, in order. Raises LightdetError for overrides that cannot be swept, and for
     a sweep without a job."""
     require_words(words)
     try:

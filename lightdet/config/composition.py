@@ -33,7 +33,7 @@ def composed(words: Sequence[str], config_dir: Path | None = None) -> DictConfig
     """The configuration under these overrides, with Hydra's own section under `hydra`.
 
     `config_dir` holds further options. Raises LightdetError for a folder that does not exist, HydraException and
-    OmegaConfBaseException for words that do not compose.
+    OmegaConfBaseException for overrides that cannot be composed.
     """
     loader = _loader(conf_folder(), _existing(config_dir))
     return loader.load_configuration(PRIMARY, list(words), RunMode.RUN, from_shell=False)
@@ -42,7 +42,7 @@ def composed(words: Sequence[str], config_dir: Path | None = None) -> DictConfig
 def expanded(words: Sequence[str], config_dir: Path | None = None) -> list[list[str]]:
     """The overrides of every job of a sweep, in the order of Hydra's own sweeper: the last word changes fastest.
 
-    Raises HydraException for a word that is no override, or that no list of values can be made from.
+    Raises HydraException for a word that is no override or whose values cannot be listed.
     """
     loader = _loader(conf_folder(), _existing(config_dir))
     values: dict[str, list[str]] = {}

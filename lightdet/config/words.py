@@ -11,7 +11,7 @@ from lightdet.config.conf_folder import conf_folder
 from lightdet.config.names import counts
 from lightdet.core.errors import LightdetError
 
-NAMELESS = (bool, int, float, dict, type(None))  # what Hydra's parser makes of a word that names no option
+NAMELESS = (bool, int, float, dict, type(None))  # types of a parsed value that is not the name of an option
 SEVERAL = ("logger", "callback")  # config groups of which several options are chosen at once, as a list
 
 

@@ -32,7 +32,7 @@ def holder_of(path: Path) -> int | None:
 
 @contextmanager
 def locked(path: Path, wait: bool = False, shared: bool = False) -> Iterator[int | None]:
-    """Lock a file while the block runs. Gives None when the lock is ours, or the pid (0: unknown) that has it.
+    """Lock a file while the block runs. Gives None when this process has it, or the pid (0: unknown) that does.
 
     A POSIX record lock: the system drops it when the process dies, kill -9 included, and the loader's forked workers
     do not inherit it (with flock an orphaned worker would keep a dead run locked).

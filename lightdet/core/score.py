@@ -15,9 +15,9 @@ class Score:
 
     key: its key in `results.json` under "metrics", e.g. "accuracy". With `per_class` it lies under
         `metrics.per_class.<class>.<key>`.
-    title: its name for people, e.g. "accuracy".
+    title: its name in tables and charts, e.g. "accuracy".
     log_name: its name in metrics.csv, in trackers and for `trainer.monitor`, e.g. "val/accuracy". With `per_class` a
-        prefix: "val/recall" stands for "val/recall/<class>".
+        prefix: "val/recall" becomes "val/recall/<class>".
     higher_is_better: False for errors and losses.
     primary: what a training is judged by where nothing else is named; exactly one of a metric's scores.
     """

@@ -33,7 +33,7 @@ class Target:
     labels: Tensor  # (N,) int64, 0..C-1
     image_id: str  # unique within the dataset: the image's path relative to the data root, with "/" between folders
     letterbox: Letterbox
-    domain: str = ""  # where the image comes from: a line, a camera, a product; "" where the reader does not say
+    domain: str = ""  # where the image comes from: a line, a camera, a product; "" where the reader does not know it
     class_label: int | None = None  # of the whole image, 0..C-1
     mask: Tensor | None = None  # (H, W) uint8, input px: 0 = background, k + 1 = class k
 

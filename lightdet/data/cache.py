@@ -11,7 +11,7 @@ MEGABYTE = 1_000_000  # bytes
 
 
 class ImageCache:
-    """Room for the first images of a list: as many as fit into `limit_bytes`; the others are never kept.
+    """Memory for the first images of a list: as many as fit into `limit_bytes`; the others are never kept.
 
     The memory is an anonymous shared mapping: pages are taken only when an image is stored, and workers forked from
     this process read and fill the same memory, so that the bound holds for all of them together. Which images have a

@@ -14,7 +14,7 @@ class DataRoot:
     """The folder of a dataset; no file that a list or label names may lie outside it.
 
     `..` and absolute names are allowed as long as they end inside. So are symbolic links; one that leads outside is
-    refused unless `follow_links` says that the dataset is trusted (the root itself may always be a link).
+    refused unless `follow_links` marks the dataset as trusted (the root itself may always be a link).
     """
 
     def __init__(self, root: str | Path, follow_links: bool = False) -> None:

@@ -163,7 +163,7 @@ def _is_deep_colour(image: Image.Image, content: bytes) -> bool:
 
 
 def _read_deep_colour(content: bytes, path: Path) -> np.ndarray:
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below reports it
     try:
         values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
     except cv2.error as error:

@@ -102,16 +102,18 @@ def checked_classes(names: Iterable[object], said_by: Path | str) -> tuple[str, 
     classes = tuple(names)
     for index, name in enumerate(classes):
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
-            raise LightdetError(f"{said_by}: class {index} has no proper name; give a text, in quotes where YAML asks")
+            raise LightdetError(
+                f"{said_by}: class {index} has no proper name; give a text, in quotes where YAML needs them"
+            )
         if name in classes[:index]:
-            raise LightdetError(f"{said_by}: class {name!r} is named twice; every class needs a name of its own")
+            raise LightdetError(f"{said_by}: class {name!r} is named twice; every class needs a different name")
     if not classes:
         raise LightdetError(f"{said_by}: no classes; name one at least")
     return tuple(str(name) for name in classes)
 
 
 def unknown_class(name: object, classes: Sequence[str], place: str, said_by: Path) -> LightdetError:
-    """The error for a class that nobody announced."""
+    """The error for a class that is not in the list of classes."""
     return LightdetError(
         f"{said_by}: {place}: unknown class {str(name)[:60]!r}; known are {', '.join(classes)}; correct the label, "
         "or the classes of the dataset"

@@ -98,7 +98,7 @@ class ImageData(LightningDataModule):
 
     @property
     def trained_size(self) -> ImageSize:
-        """Size of the images that are trained on, px: with windows, theirs."""
+        """Size of the training images, px; with windows the size of a window."""
         window = None if self.augment is None else self.augment.window
         if window is None:
             return self.image_size
@@ -117,10 +117,10 @@ class ImageData(LightningDataModule):
                 raise LightdetError(f"the dataset has no images to use as '{split}'; check its split files")
         if self.augment is not None and self.augment.mosaic is not None:
             require_kind({"train": records["train"]}, Boxes, "augment.mosaic, which joins four images,")
-        room = self.cache_megabytes * MEGABYTE
+        left = self.cache_megabytes * MEGABYTE
         for split in sorted(records, key=lambda name: name != "train"):
-            cache = ImageCache(len(records[split]), self.image_size, room, self.channels)
-            room -= cache.reserved_bytes
+            cache = ImageCache(len(records[split]), self.image_size, left, self.channels)
+            left -= cache.reserved_bytes
             self._images[split] = LetterboxedImages(records[split], self.image_size, cache, self.channels)
         self.records = records
 

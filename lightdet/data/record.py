@@ -83,7 +83,7 @@ class Reader(Protocol):
 
 
 def doubts_of(reader: Reader) -> tuple[str, ...]:
-    """What a reader saw in `read` that is no mistake and yet worth a look, a line each: its `doubts`, if it has any."""
+    """Warnings of a reader about what it saw in `read`, a line each: its `doubts`, if it has any."""
     return tuple(getattr(reader, "doubts", ()))
 
 

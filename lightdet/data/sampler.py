@@ -1,4 +1,4 @@
-"""The order of training images: a function of (seed, epoch), so that a resumed epoch goes on where it was left."""
+"""The order of training images: a function of (seed, epoch), so that a resumed epoch continues where it ended."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,7 @@ class EpochBatchSampler(Sampler[list[tuple[int, int]]]):
 
     `drop_last` leaves out an incomplete last batch, unless it is the only one. `repeats` (count,), 1 or more each, says
     how often an image comes in an epoch on average; its copy k = 1, 2, ... has the index `image + k * count`, so that
-    it is augmented in a way of its own. None: every image once.
+    it is augmented differently. None: every image once.
 
     `batch_size` counts the images of all `ranks` processes of a training together, and is a multiple of their number.
     The order is the same in every process; each batch is dealt out like cards, its first image to rank 0, its next to

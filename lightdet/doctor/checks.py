@@ -153,7 +153,7 @@ def check_images(splits: Splits, facts: Mapping[Path, ImageFacts]) -> list[Findi
 def check_bits(records: Iterable[Record], brightest: Mapping[Path, int]) -> list[Finding]:
     """Images of more than 8 bits per channel that are not scaled alike, or brighter than `data.bits` lets them be.
 
-    `brightest`: the greatest value of each image with more than 8 bits per channel that was looked at.
+    `brightest`: the greatest value of each image with more than 8 bits per channel that was examined.
     """
     dark, bright, cut = list[str](), list[str](), list[str]()
     deep = {record.image_id: (brightest[record.path], record.bits) for record in records if record.path in brightest}

@@ -35,7 +35,7 @@ def run_doctor(cfg: DictConfig, as_json: bool = False) -> int:
 
 
 def _make_reader(cfg: DictConfig) -> Reader:
-    """Hydra wraps what a constructor raises; the LightdetError inside is what a person should read."""
+    """The LightdetError inside an exception of Hydra, which wraps the errors of constructors."""
     try:
         reader: Reader = instantiate(cfg.data.reader)
     except Exception as error:

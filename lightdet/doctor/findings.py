@@ -16,7 +16,7 @@ from lightdet.ops.letterbox import input_scale
 class Finding:
     """One thing to know about a dataset."""
 
-    level: Literal["error", "warning", "note"]  # training would break; look at it; worth knowing
+    level: Literal["error", "warning", "note"]  # training would fail; check it; for information
     topic: str
     message: str  # one line
     images: tuple[str, ...] = ()  # image ids
@@ -59,7 +59,7 @@ class InputBoxes:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """Everything that is known of a dataset after the doctor looked at it."""
+    """The result of examining a dataset."""
 
     classes: tuple[str, ...]
     image_size: ImageSize  # px

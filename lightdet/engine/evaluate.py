@@ -15,7 +15,7 @@ from lightdet.metric.contributions import write_contributions
 from lightdet.model.contract import Model
 
 MAX_PICTURES = 24
-TEXT = "metrics.txt"  # the report as a table for people
+TEXT = "metrics.txt"  # the report as a text table
 
 
 @torch.inference_mode()

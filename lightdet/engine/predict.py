@@ -57,7 +57,7 @@ class Summary:
         }
 
     def as_text(self) -> str:
-        """Two or three lines for a person."""
+        """Two or three lines of text."""
         facts = self.as_json()
         counts = ", ".join(f"{name} {count}" for name, count in self.names.most_common()) or "none"
         unit, threshold = self.predictor.result_type.unit, self.predictor.threshold
@@ -96,7 +96,8 @@ def predict_files(predictor: Predictor, files: Sequence[ImageFile], out: Path) -
     """Predict on every image, one at a time, and write under `out`: pictures/, predictions.json and the task's further
     files, such as predictions.coco.json.
 
-    An image that cannot be read, or for which the model gives NaN, is named in `Summary.broken`, and the others go on.
+    An image that cannot be read, or for which the model returns NaN, is listed in `Summary.broken`; the others are
+    predicted.
     """
     out.mkdir(parents=True, exist_ok=True)
     summary = Summary(out, predictor)

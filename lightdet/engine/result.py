@@ -1,4 +1,4 @@
-"""What a model predicts for one image, as a person uses it; each task extends it with its own kind of prediction."""
+"""The prediction for one image in the Python API; each task extends it with its kind of prediction."""
 
 import io
 from collections.abc import Sequence

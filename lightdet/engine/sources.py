@@ -47,7 +47,7 @@ class Original:
 
 
 def originals(images: ImageLike | Iterable[ImageLike], bits: int | None = None) -> Iterator[Original]:
-    """The images in the order given; a folder or glob stands for its images, sorted by path.
+    """The images in the order given; a folder or glob gives its images, sorted by path.
 
     `bits` are those of the camera, for pixels of more than 8 bits (`read_image`). Raises LightdetError for a path
     without an image and for values that are no image.

@@ -32,7 +32,7 @@ class RunLogger(Logger):
     A tracker implements `write_row`, `write_results` and `close`; its set-up goes through `guard` as well.
     """
 
-    title = "the tracker"  # for people
+    title = "the tracker"  # in messages
     extra = ""  # of pyproject.toml, which installs it
     seconds = 300.0  # limit of one call
 
@@ -118,7 +118,7 @@ class RunLogger(Logger):
             self.failures = PATIENCE if missing else self.failures + 1
 
     def _report(self, reason: str) -> None:
-        line = f"lightdet: {self.title} {reason}; the training goes on, its numbers are in {self.folder.path}"
+        line = f"lightdet: {self.title} {reason}; the training continues, its numbers are in {self.folder.path}"
         print(line, file=sys.stderr, flush=True)
 
 

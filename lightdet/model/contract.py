@@ -17,7 +17,7 @@ class Model(nn.Module, ABC):
 
     task: name of the task, in `results.json` and `scores.json`.
     annotation: kind of annotation, a class of `lightdet.core.annotation`, that training and metric need; None: none.
-    result: what a person gets per image, as module:class (`lightdet.engine.result.Result`).
+    result: the class of the result per image in the Python API, as module:class (`lightdet.engine.result.Result`).
     network: the part that turns images into raw outputs: what is counted, timed and exported.
     """
 

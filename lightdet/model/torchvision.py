@@ -56,7 +56,7 @@ class TorchvisionNetwork(nn.Module, ABC):
 class TorchvisionDetector(Detector):
     """A torchvision network behind the detector contract.
 
-    `detect` runs in eval mode whatever mode the detector is in, so that it never touches BatchNorm's statistics;
+    `detect` runs in eval mode whatever mode the detector is in, so that it never changes BatchNorm's statistics;
     `losses` does not change the mode of BatchNorm. Boxes are selected by `decode.select`, as in all detectors here; it
     differs from torchvision's only where very many boxes pass the score threshold (at most 3000 per image here, 400 per
     class in torchvision's SSD).

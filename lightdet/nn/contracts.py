@@ -23,7 +23,7 @@ class Backbone(nn.Module, ABC):
     def forward(self, images: Tensor) -> list[Tensor]: ...
 
     def placement(self) -> list[str]:
-        """The attentions inside it that the configuration placed, as text for people."""
+        """The attentions inside it that the configuration placed, as text."""
         return []
 
 

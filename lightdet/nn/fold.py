@@ -1,7 +1,8 @@
 """Folding BatchNorm into the convolutions before it: the same function at inference, in fewer passes over memory.
 
 Which norm follows which convolution is not read from names or from the order of attributes: the network is run once,
-and what each convolution gave and each norm got is compared. So a backbone of timm or torchvision folds as ours do.
+and what each convolution gave and each norm got is compared. So a backbone of timm or torchvision is folded
+in the same way.
 """
 
 import copy
@@ -22,7 +23,7 @@ def fold(network: nn.Module, images: Tensor) -> nn.Module:
     """A copy in eval mode whose normalisations are folded into the convolutions they follow; the network stays.
 
     `images` is any input of the network: it is run once. Folded is a BatchNorm that normalises the result of one
-    convolution, if nobody else sees that result, and the norm of a `BottleneckCsp`, into the two convolutions that it
+    convolution, if nothing else uses that result, and the norm of a `BottleneckCsp`, into the two convolutions that it
     concatenates. The activation inside a norm of timm stays. Any other BatchNorm is kept as it is. Not for training.
     """
     folded = copy.deepcopy(network).eval()
@@ -52,7 +53,7 @@ class _Results(TorchFunctionMode):
         self._kept: list[Tensor] = []
 
     def add(self, conv: nn.Module, result: Tensor) -> None:
-        """A convolution gave this result, which nobody has taken yet."""
+        """A convolution returned this result, which no module has used yet."""
         self.conv[id(result)], self.uses[id(result)] = conv, 0
         self._kept.append(result)
 

@@ -18,7 +18,7 @@ YOLOV4_ANCHORS: Anchors = (  # published for COCO with YOLOv4
     ((36, 75), (76, 55), (72, 146)),
     ((142, 110), (192, 243), (459, 401)),
 )
-MAX_RATIO = 4.0  # an anchor answers for boxes whose sides are less than this many times its own, or it theirs
+MAX_RATIO = 4.0  # least ratio of a side of a box to that of an anchor, or the inverse, at which they do not match
 POOR_RECALL = 0.98  # best possible recall below which the anchors are clustered anew
 
 

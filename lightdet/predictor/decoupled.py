@@ -1,4 +1,4 @@
-"""The anchor-free predictor of YOLOX, class and box in branches of their own. Ge et al. 2021, arXiv 2107.08430.
+"""The anchor-free predictor of YOLOX, with separate branches for class and box. Ge et al. 2021, arXiv 2107.08430.
 
 Per cell one box: centre = (t_xy + cell) * stride, size = exp(t_wh) * stride, all in input pixels; at t = 0 the centre
 is the upper left corner of the cell. Differs: exp is bounded at `LARGEST_LOG_SIZE`, so that no box is infinite.

@@ -22,7 +22,7 @@ LARGEST_LOG_DISTANCE = 6.0  # of a single number: e^6 = 403 strides
 class Distances(PerCell):
     """[(B, C_i, H_i, W_i)] -> raw maps [(B, 4 bins + num_classes, H_i, W_i)]: left, top, right, bottom, classes.
 
-    Class and box have branches of their own, of `convolutions` 3x3 convolutions with `hidden` channels (0: as many as
+    Class and box have separate branches, of `convolutions` 3x3 convolutions with `hidden` channels (0: as many as
     the finest map has); `depthwise` splits those. `activation`: silu, hardswish or relu.
     """
 

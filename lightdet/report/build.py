@@ -38,7 +38,7 @@ class Written:
     baseline: Row
     tables: tuple[Table, ...]
     figures: dict[str, Path]  # by title
-    examples: dict[tuple[int, ...], Path]  # numbers of rows that share a run -> its worst images at a glance
+    examples: dict[tuple[int, ...], Path]  # numbers of rows that share a run -> an overview of its worst images
 
 
 def report_study(study: Path, out: Path, settings: Settings) -> Written:
@@ -121,7 +121,7 @@ def draw_figures(rows: Sequence[Row], out: Path) -> dict[str, Path]:
 
 
 def write_examples(rows: Sequence[Row], out: Path) -> dict[tuple[int, ...], Path]:
-    """The worst images of the first trainings at a glance, made smaller: numbers of the rows that share it -> file."""
+    """Smaller overviews of the worst images of the first trainings: numbers of the rows that share it -> file."""
     sharing: dict[Path, list[Row]] = {}
     for row in rows:
         folder = next((job.folder for job in row.finished if job.folder), None)

@@ -1,7 +1,7 @@
 """Is a row better than the baseline, or is it noise? Paired bootstrap over the validation images, and over seeds.
 
 Seeds are blocks: seed s of a row is compared with seed s of the baseline, on the same images, in every resample on the
-same draw of them. With several seeds a second interval resamples the seeds too (`metric/paired.py` says how). With
+same draw of them. With several seeds a second interval resamples the seeds too (see `metric/paired.py`). With
 several rows, verdicts use Holm's p values. No torch here.
 """
 
@@ -74,18 +74,18 @@ class Comparer:
 
     def gap(self, job: LoadedJob, other: LoadedJob) -> Gap | str:
         """The scores of the first run minus those of the second, or why there is no difference."""
-        theirs, mine = self.measure(other), self.measure(job)  # the baseline first: every row needs it
-        if isinstance(mine, str):
-            return mine
-        if isinstance(theirs, str):
-            return f"{other.run}: {theirs}"
-        if mine.split != theirs.split:
+        reference, measured = self.measure(other), self.measure(job)  # the baseline first: every row needs it
+        if isinstance(measured, str):
+            return measured
+        if isinstance(reference, str):
+            return f"{other.run}: {reference}"
+        if measured.split != reference.split:
             return "not comparable: the splits differ (splits.json)"
-        if mine.keys != theirs.keys:
+        if measured.keys != reference.keys:
             return "not comparable: other scores are kept per image"
-        if mine.data != theirs.data:
+        if measured.data != reference.data:
             return "not comparable: images, labels or classes differ"
-        return Gap.between(mine, theirs)
+        return Gap.between(measured, reference)
 
     def measure(self, job: LoadedJob) -> Measured | str:
         """The run's scores on all resamples, or why there are none."""

@@ -64,7 +64,7 @@ def _remembered(path: Path) -> dict[str, Any]:
 
 
 def _config(row: Row) -> dict[str, Any] | None:
-    """The configuration of a job that began training a network of ours; the seeds share it."""
+    """The configuration of a job that began training with this package; the seeds share it."""
     begun = (job.config for job in row.jobs if "model" in job.config and "num_classes" in job.config)
     return next((config for config in begun if "training" not in config["model"]), None)
 
@@ -107,7 +107,7 @@ def _count(
                 raise LightdetError(f"{foreign} is no part of lightdet; --own-modules runs its code")
             network = build_model(OmegaConf.create(config), int(config["num_classes"]), fetch=False).network
             counted |= {f"{key} {size}": footprint(network, size)["gflops"] for size in missing}
-        except Exception as error:  # a class that no longer exists, an input that does not fit: a note names the row
+        except Exception as error:  # a class that no longer exists, an invalid input size: a note names the row
             failed.add(key)
             notes.append(f"Row {row.number}: not counted at other sizes ({' '.join(str(error).split())[:160]}).")
     return counted

@@ -71,9 +71,14 @@ class Gap:
     resampled: np.ndarray  # (R, K)
 
     @classmethod
-    def between(cls, mine: Measured, theirs: Measured) -> "Gap":
+    def between(cls, measured: Measured, reference: Measured) -> "Gap":
         """Both measured on the same images, with the same keys."""
-        return cls(mine.images, mine.keys, mine.full - theirs.full, mine.resampled - theirs.resampled)
+        return cls(
+            measured.images,
+            measured.keys,
+            measured.full - reference.full,
+            measured.resampled - reference.resampled,
+        )
 
     @classmethod
     def mean(cls, gaps: Sequence["Gap"]) -> "Gap":

@@ -30,7 +30,7 @@ class Effect:
     pairs: int  # of trainings, over all settings and seeds
     comparison: Comparison
     extent: tuple[float, float]  # of the primary score: in the setting with least and with most
-    pooled: bool  # some setting has one seed, so the settings stand for seeds
+    pooled: bool  # some setting has one seed, so the settings replace seeds
 
 
 def effects_of(rows: Sequence[Row], comparer: Comparer) -> list[Effect]:

@@ -15,7 +15,7 @@ from lightdet.report.rows import Row, Value
 NAMED = 18  # rows with a colour and a name in one figure
 LETTERS = 12  # px high, of a name in a legend
 MOST_LABEL = 300  # px of a line of it
-MOST_LINES = 3  # of a name, where there is room for them
+MOST_LINES = 3  # of a name, where the legend is short enough
 ALL_LINES = 24  # of a legend with names of several lines
 Point = tuple[Row, float, Value]  # row, its cost, its primary score
 
@@ -102,7 +102,7 @@ def pareto(points: Sequence[Point], score: Score) -> list[Point]:
 
 
 def _write_numbers(axes: Axes, points: Sequence[Point]) -> None:
-    """Row numbers beside the points: those of one point together, those of points that nearly touch further right."""
+    """Row numbers beside the points: those of one point together, those of points close to each other further right."""
     places: dict[tuple[float, float], list[str]] = {}
     for row, x, value in points:
         places.setdefault((x, value.mean), []).append(str(row.number))
@@ -138,14 +138,14 @@ def _colour(row: Row, named: Sequence[Row]) -> str:
 
 
 def legend_name(row: Row, beside: int) -> str:
-    """Number and choices, in as many lines as a legend of `beside` names has room for."""
+    """Number and choices, in as many lines as fit into a legend of `beside` names."""
     lines, words = [f"{row.number}:"], row.label.split()
-    room = max(1, min(MOST_LINES, ALL_LINES // beside))
+    lines_of_name = max(1, min(MOST_LINES, ALL_LINES // beside))
     for place, word in enumerate(words):
         longer = f"{lines[-1]} {word}"
         if font(LETTERS).getlength(longer) <= MOST_LABEL:
             lines[-1] = longer
-        elif len(lines) < room:
+        elif len(lines) < lines_of_name:
             lines.append(word)
         else:
             lines[-1] = " ".join([lines[-1], *words[place:]])

@@ -25,11 +25,11 @@ WORST_NAME = re.compile(r"\d{3,}-(missed\d+)-(false\d+)-(.*)\.png")
 
 
 class Gallery:
-    """Turns files into what an `img` shows: a data URI while there is room, a relative link afterwards."""
+    """Turns files into what an `img` shows: a data URI within `limit`, a relative link beyond it."""
 
-    def __init__(self, out: Path, room: int) -> None:
+    def __init__(self, out: Path, limit: int) -> None:
         self.out = out
-        self.room = room  # bytes
+        self.left = limit  # bytes
         self.linked = 0
         self.broken: list[str] = []
 
@@ -38,7 +38,7 @@ class Gallery:
         if job.folder is None:
             return []
         overview = job.folder.pictures / OVERVIEW
-        wanted = [(overview, "worst images at a glance", OVERVIEW_WIDTH, "overview")]
+        wanted = [(overview, "overview of the worst images", OVERVIEW_WIDTH, "overview")]
         wanted += [(job.folder.path / name, title, PLOT_WIDTH, "plot") for name, title in PLOTS.items()]
         worst = sorted(path for path in _files(job.folder.pictures) if WORST_NAME.fullmatch(path.name))[:WORST]
         wanted += [(path, _title(path), WORST_WIDTH, "image") for path in worst]
@@ -51,7 +51,7 @@ class Gallery:
 
     def source(self, path: Path, width: int, plot: bool) -> str | None:
         """The value of src; None for a file that is no picture."""
-        if self.room <= 0:
+        if self.left <= 0:
             self.linked += 1
             return relative(path, self.out)
         try:
@@ -60,7 +60,7 @@ class Gallery:
             self.broken.append(f"{path}: not a readable picture ({type(error).__name__})")
             return None
         text = base64.b64encode(content).decode()
-        self.room -= len(text)
+        self.left -= len(text)
         return f"data:image/{'png' if plot else 'jpeg'};base64,{text}"
 
 

@@ -25,7 +25,7 @@ class Column:
     name: str
     numeric: bool = True
     paper: bool = False  # published elsewhere, not measured here
-    worded: bool = False  # its text says more than its number
+    worded: bool = False  # its text has more than its number
 
 
 @dataclass(slots=True)

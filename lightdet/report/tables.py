@@ -122,7 +122,7 @@ def cost_table(rows: Sequence[Row], costs: Costs, sizes: Sequence[int]) -> Table
 
 
 def attention_table(rows: Sequence[Row]) -> Table | None:
-    """Attention down, grid across; None unless both were swept. Other choices get lines of their own."""
+    """Attention down, grid across; None unless both were swept. Other choices get separate lines."""
     names = choice_names(rows)
     if "attention" not in names or "head" not in names:
         return None

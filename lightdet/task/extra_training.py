@@ -9,7 +9,7 @@ from lightdet.model.contract import Model
 
 
 class ExtraTraining(nn.Module, ABC):
-    """Further loss terms of a training, and the modules of its own that they train.
+    """Further loss terms of a training, and the additional modules that they train.
 
     Its parameters are in the optimizer's groups from the first step and its state is in the checkpoints of the
     training; neither is part of the model's weights or of their moving average. What is not trained (a frozen teacher)

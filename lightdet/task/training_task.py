@@ -50,10 +50,10 @@ class TrainingTask(LightningModule):
         self.metric = model.metric(classes)
         self.sums: dict[str, float] = {}
         self.batches = 0
-        self.random_states: dict[str, Tensor] = {}  # of a checkpoint, until the training goes on
+        self.random_states: dict[str, Tensor] = {}  # of a checkpoint, until the training continues
 
     def setup(self, stage: str) -> None:
-        """Gives every rank random numbers of its own; those of rank 0 stay."""
+        """Gives every rank different random numbers; those of rank 0 stay."""
         if self.global_rank:
             mixed = np.random.SeedSequence([torch.initial_seed(), self.global_rank])
             torch.manual_seed(int(mixed.generate_state(1)[0]))
@@ -71,7 +71,7 @@ class TrainingTask(LightningModule):
 
     def on_train_start(self) -> None:
         self._restore_random_states()
-        self._validate_last_epoch()  # a training that goes on inside the last epoch does not start it
+        self._validate_last_epoch()  # a training that is resumed inside the last epoch does not start it
 
     def on_train_epoch_start(self) -> None:
         self._validate_last_epoch()

@@ -97,7 +97,7 @@ class Mosaic:
 
 def _window(start: int, end: int, meeting: int, length: int, generator: np.random.Generator) -> tuple[int, int, int]:
     """Along one axis: where the window starts in the scaled image, where in the canvas, and its length (all px)."""
-    room = end - start
-    if length >= room:
-        return int(generator.integers(length - room + 1)), start, room
+    space = end - start
+    if length >= space:
+        return int(generator.integers(length - space + 1)), start, space
     return 0, start if start == meeting else end - length, length

@@ -25,7 +25,7 @@ LOG = logging.getLogger(__name__)
 GENERATOR_VERSION = 3  # raise it whenever an image or a label of the same seed changes
 VAL_START = 1_000_000  # number of the first validation image: it does not move when train_images grows
 LABELS_FILE = "labels.json"  # written last
-ABANDONED_SECONDS = 6 * 3600  # a half-written folder untouched for that long belongs to nobody
+ABANDONED_SECONDS = 6 * 3600  # an unfinished folder unchanged for that long has no living writer
 SMALLEST_SIZE, LARGEST_SIZE = 96, 1024  # px
 
 
@@ -154,7 +154,7 @@ class Synthetic:
         reason = error.strerror or str(error)
         return (
             f"{self.folder.parent}: cannot write the synthetic images there ({reason}); "
-            "make room, or set LIGHTDET_CACHE (or data.reader.cache=...) to a folder that can be written"
+            "free some space, or set LIGHTDET_CACHE (or data.reader.cache=...) to a folder that can be written"
         )
 
 

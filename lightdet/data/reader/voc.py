@@ -69,7 +69,7 @@ class Voc:
             raise LightdetError(f"{self._images}: no images in this folder; correct data.reader.root or .images")
         test = {"test": [(stem, lists["test"]) for stem in listed["test"]]} if "test" in listed else {}
         records = read_each({"train": everything, **test}, self._read_one)
-        held_out = {record.image_id for record in records.get("test", ())}  # a list may say a name in several ways
+        held_out = {record.image_id for record in records.get("test", ())}  # a list may spell a name in several ways
         rest = [record for record in records["train"] if record.image_id not in held_out]
         records["train"], records["val"] = split(rest, self._val_share, self._seed, len(self.classes))
         return records

@@ -6,7 +6,7 @@ from lightdet.loss.box.overlap import overlap
 
 
 class IouSquare:
-    """(K, 4), (K, 4) px -> (K,) in 0..1; boxes that do not touch get no gradient."""
+    """(K, 4), (K, 4) px -> (K,) in 0..1; disjoint boxes get no gradient."""
 
     def __call__(self, predicted_xyxy: Tensor, target_xyxy: Tensor) -> Tensor:
         return 1 - overlap(predicted_xyxy, target_xyxy).iou.square()

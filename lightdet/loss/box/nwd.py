@@ -1,7 +1,7 @@
 """Normalised Gaussian Wasserstein distance, Wang et al. 2021, arXiv 2110.13389: boxes of a few px as Gaussians.
 
 NWD = exp(-W / constant), where W is the distance of (cx, cy, w / 2, h / 2). Unlike IoU it falls off smoothly for small
-boxes that do not touch. It is not invariant to scale: a box far larger than `constant` gets almost no gradient from it.
+disjoint boxes. It is not invariant to scale: a box far larger than `constant` gets almost no gradient from it.
 """
 
 import torch

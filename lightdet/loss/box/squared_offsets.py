@@ -3,7 +3,7 @@
 Sizes are compared by their logarithm, as in the paper, whose predictor outputs it. There the gradient of a box
 that has shrunk to nothing is as steep as that of one as much too large; a loss of the overlap is flat there, and an
 exponential predictor does not come back. Differs: centres are compared in shares of the true box, not of a cell, which
-counts small boxes more, as the published implementation does with a factor of its own.
+counts small boxes more, as the published implementation does with a different factor.
 """
 
 from torch import Tensor

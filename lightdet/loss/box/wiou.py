@@ -15,7 +15,7 @@ from lightdet.loss.box.overlap import EPSILON, centre_distance, overlap
 class Wiou(nn.Module):
     """(K, 4), (K, 4) px -> (K,).
 
-    `mean_loss`, the running mean, is a buffer: it lies in the checkpoint beside the weights, so that a resumed training
+    `mean_loss`, the running mean, is a buffer: it is in the checkpoint beside the weights, so that a resumed training
     weighs as the undisturbed one does. It moves by `momentum` at every call in which a gradient is wanted (of the
     anchor criteria: once per grid that has positives); a call without one only reads it. Raises LightdetError for
     settings without a meaning.

@@ -166,7 +166,7 @@ class Ray:
         return True
 
     def _settle(self, one: _Attempt) -> bool:
-        """Bring the end of a task home. False when its node died and it is to be tried again."""
+        """Records the end of a task. False when its node died and the task is to be submitted again."""
         import ray
 
         try:

@@ -1,6 +1,6 @@
 """The scores that a configuration's model declares, for a search that imports no torch.
 
-Read by a process of its own: `python -m lightdet.study.search.declared FOLDER CONFIG_DIR OVERRIDE ...`.
+Read in a separate process: `python -m lightdet.study.search.declared FOLDER CONFIG_DIR OVERRIDE ...`.
 """
 
 import subprocess

@@ -21,14 +21,14 @@ def latency_ms(folder: RunFolder, rounds: int, threads: int) -> float:
 
     Measured once and stored in the run's folder together with the machine. Raises LightdetError when it fails.
     """
-    noted = folder.path / FILE_NAME
-    if not noted.exists():
+    measured = folder.path / FILE_NAME
+    if not measured.exists():
         words = [sys.executable, "-m", __name__, str(folder.path), str(rounds), str(threads)]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise LightdetError(f"{folder.path}: measuring its latency failed: {last}")
-    return float(read_json(noted)["ms"]["median"])
+    return float(read_json(measured)["ms"]["median"])
 
 
 def main(path: str, rounds: int, threads: int) -> None:

@@ -45,7 +45,7 @@ class Objective:
 
 
 def read_objectives(search: DictConfig, declared: Callable[[], Sequence[Score]]) -> list[Objective]:
-    """The objectives of a composed search, in its order; `primary` is replaced by the score that it stands for.
+    """The objectives of a composed search, in its order; `primary` is replaced by the primary score.
 
     `declared` returns the scores of the model that is trained. It is called where the declarations of detection do not
     decide: for `primary` and for a name that they lack. Raises LightdetError for an unknown name or direction.
@@ -84,7 +84,7 @@ def _of_score(name: str, direction: str, declared: Callable[[], Sequence[Score]]
 
 
 def path_of(score: Score) -> str:
-    """Where a score lies in results.json: metrics.KEY, with `per_class` metrics.per_class.NAME.KEY."""
+    """The key of a score in results.json: metrics.KEY, with `per_class` metrics.per_class.NAME.KEY."""
     return f"metrics.per_class.{CLASS}.{score.key}" if score.per_class else f"metrics.{score.key}"
 
 

@@ -1,4 +1,4 @@
-"""The results of a search as files: search.json for the report, search.csv for people. No torch here."""
+"""The results of a search as files: search.json for the report, search.csv for spreadsheets. No torch here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -15,7 +15,7 @@ from lightdet.config.compose import compose_job
 from lightdet.core.errors import LightdetError
 
 RANGE = ("low", "high", "log", "step", "int")
-DIGITS = 6  # significant digits of numbers drawn from a range, which people read and type
+DIGITS = 6  # significant digits of numbers drawn from a range, which users read and type
 PLAIN_WORD = re.compile(r"[A-Za-z_][\w./-]*|\d[\w./]*-[\w./-]*")
 
 

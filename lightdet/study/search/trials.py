@@ -202,8 +202,8 @@ class TrialStore:
 
     def _check_definition(self) -> None:
         """Raises LightdetError unless stored trials belong to this folder and these settings."""
-        noted = self._workers.parent / FOLDER_ID
-        folder = read_json(noted).get("folder") or secrets.token_hex(8)
+        id_path = self._workers.parent / FOLDER_ID
+        folder = read_json(id_path).get("folder") or secrets.token_hex(8)
         mine = {"folder": folder, **self.search.definition}
         known = self.study.user_attrs.get("definition")
         if known is None and self.trials():
@@ -223,7 +223,7 @@ class TrialStore:
                     "give another study=NAME"
                 )
         if known is None:
-            write_json(noted, {"folder": folder})
+            write_json(id_path, {"folder": folder})
             self.study.set_user_attr("definition", mine)
 
 

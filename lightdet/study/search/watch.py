@@ -57,7 +57,7 @@ class Watch:
         while not self._over.wait(LOOK_AGAIN):
             try:
                 self._look(may_end=True)
-            except Exception as error:  # a database that is briefly unreachable: the training goes on
+            except Exception as error:  # a database that is briefly unreachable: the training continues
                 print(f"lightdet: the search could not read its trials: {one_line(error)}", flush=True)
 
     def _look(self, may_end: bool) -> None:
