@@ -1,4 +1,4 @@
-"""What RoIAlign costs a training step of Faster R-CNN on a CPU: ours beside torchvision's, forwards and backwards.
+"""What RoIAlign costs a training step of Faster R-CNN on a CPU: lightdet's and torchvision's, forward and backward.
 
     python experiments/bench_region_align.py --keep
 
@@ -27,7 +27,7 @@ STRIDES = (4, 8, 16, 32)  # px
 CHANNELS = 256
 BINS, SAMPLES = 7, 2
 SMALLEST = 8.0  # px
-KINDS = {"ours": RegionAlign, "torchvision": MultiScaleRoIAlign}
+KINDS = {"lightdet": RegionAlign, "torchvision": MultiScaleRoIAlign}
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     for name in KINDS:
         both = paired_ratio(times[name, "both"], times["torchvision", "both"])
         middle = [f"{spread(times[name, step])['median']:.0f}" for step in ("forward", "both")]
-        cells.append([name, *middle, ratio_cell(both) if name == "ours" else "1"])
+        cells.append([name, *middle, ratio_cell(both) if name == "lightdet" else "1"])
     conditions = (
         f"Batch {options.batch} of {options.image_size} px, {options.regions} regions an image, {CHANNELS} channels, "
         f"float32, {options.threads} threads; medians of {options.rounds} rounds, 2 warm-up rounds left out, "

@@ -1,4 +1,4 @@
-"""Milliseconds of one image, ours and Ultralytics' detectors, as ONNX files in one process and in turns.
+"""Milliseconds of one image, for lightdet's and Ultralytics' detectors, as ONNX files in one process and in turns.
 
 uv venv RIVAL && uv pip install --python RIVAL ultralytics onnx onnxslim
 RIVAL_PYTHON=RIVAL/bin/python python experiments/bench_rivals.py
@@ -91,8 +91,8 @@ def rival_files(options: argparse.Namespace, folder: Path) -> dict[str, tuple[Pa
     )
     if done.returncode:
         raise SystemExit("the rivals were not exported:\n" + done.stderr[-2000:])
-    told = dict(line.split() for line in done.stdout.splitlines() if line.partition(" ")[0].endswith(".yaml"))
-    return {f"{name} (Ultralytics)": (folder / f"{name}.onnx", int(told[f"{name}.yaml"])) for name in options.rivals}
+    counts = dict(line.split() for line in done.stdout.splitlines() if line.partition(" ")[0].endswith(".yaml"))
+    return {f"{name} (Ultralytics)": (folder / f"{name}.onnx", int(counts[f"{name}.yaml"])) for name in options.rivals}
 
 
 def our_files(options: argparse.Namespace, folder: Path) -> dict[str, tuple[Path, int]]:
@@ -153,10 +153,10 @@ def report(
         cells.append([model, f"{count:,}", *milliseconds, *ratios])
     lines = [
         f"## One image of {options.image_size} px, {options.threads} threads",
-        "Question: what does a photo cost on a CPU, beside the smallest detectors of Ultralytics?",
+        "Question: what is the latency of one image on a CPU, compared with the smallest detectors of Ultralytics?",
         f"    {command()}",
         markdown_table(cells),
-        f"Medians of {options.rounds} rounds, each file in turn within a round; ratio to {first}, paired by round, "
+        f"Medians of {options.rounds} rounds, the files interleaved within a round; ratio to {first}, paired by round, "
         f"with quartiles. {PLACEHOLDER_CLASSES} classes, BatchNorm folded, no suppression (yolo26n needs none), an "
         "image of random patches.",
     ]

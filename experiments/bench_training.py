@@ -1,8 +1,9 @@
 """Images per second of training, beside Ultralytics' own trainer in its own environment.
 
-Both train on the same photos, at the same size and batch, with the same number of threads; loader, augmentation, loss,
+Both train on the same images, at the same size and batch, with the same number of threads; loader, augmentation, loss,
 optimizer step and averaging of the weights are all inside the clock, validation and checkpoints are not. They take
-turns, an epoch each, and what is compared is the ratio within a round. Without `--rival-python` only ours is measured.
+turns, an epoch each, and what is compared is the ratio within a round. Without `--rival-python`
+only lightdet is measured.
 
     uv venv RIVAL && uv pip install --python RIVAL ultralytics
     RIVAL_PYTHON=RIVAL/bin/python python experiments/bench_training.py
@@ -46,7 +47,7 @@ WARM_UP = 2  # rounds that are not counted: caches fill, the first steps allocat
 
 
 class Some(Reader):
-    """A reader that keeps `count` photos of the training set, evenly chosen."""
+    """A reader that keeps `count` images of the training set, evenly chosen."""
 
     def __init__(self, reader: Reader, count: int) -> None:
         self.classes = reader.classes
@@ -64,7 +65,7 @@ class Turns(pl.Callback):
     def __init__(self, images: int, other: Callable[[], float] | None) -> None:
         self.images = images
         self.other = other
-        self.rounds: list[tuple[float, float]] = []  # images per second, ours and theirs
+        self.rounds: list[tuple[float, float]] = []  # images per second, lightdet and the rival
         self._began = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -103,7 +104,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rival-set", nargs="*", default=[], metavar="KEY=VALUE", help="more of its train arguments")
     parser.add_argument("--set", nargs="*", default=[], metavar="OVERRIDE", help="more of our Hydra overrides")
     parser.add_argument("--data", default="synthetic", help="an option of conf/data")
-    parser.add_argument("--images", type=int, default=320, help="photos in an epoch")
+    parser.add_argument("--images", type=int, default=320, help="images in an epoch")
     parser.add_argument("--image-size", type=int, default=224, help="px")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
@@ -144,7 +145,7 @@ def start_rival(asked: argparse.Namespace, reader: Some, folder: Path) -> Rival 
 def train(
     cfg: DictConfig, reader: Some, folder: Path, rival: Rival | None
 ) -> tuple[list[tuple[float, float]], dict[str, Any]]:
-    """The rounds (images per second: ours, theirs), and what there is to say about our side."""
+    """The rounds (images per second: lightdet, rival), and the settings and speed of lightdet."""
     pl.seed_everything(cfg.seed, verbose=False)
     data = ImageData(
         reader,
@@ -200,7 +201,7 @@ def report(
     rival_name = f"{asked.rival_model} (Ultralytics {theirs.get('version', 'not measured')})"
     more = f" with {', '.join(asked.rival_set)}" if asked.rival_set else ""
     rows = [
-        [" ".join(asked.set) or "as it comes: model=proposed", f"{ours['parameters']:,}", *_speed(speeds[0]), ratio],
+        [" ".join(asked.set) or "default: model=proposed", f"{ours['parameters']:,}", *_speed(speeds[0]), ratio],
         [rival_name + more, f"{theirs.get('parameters', 0):,}", *_speed(speeds[1]), "1"],
     ]
     each = [[str(n), f"{a:.1f}", f"{b:.1f}", f"{a / b:.2f}"] for n, (a, b) in enumerate(rounds, 1)]
@@ -213,13 +214,13 @@ def report(
         "",
         markdown_table([["model", "parameters", "median images/s", "quartiles", "ratio in a round"], *rows]),
         "",
-        markdown_table([["round", "ours, images/s", "theirs, images/s", "ratio"], *each]),
+        markdown_table([["round", "lightdet, images/s", "Ultralytics, images/s", "ratio"], *each]),
         "",
-        f"Data: {asked.data}, {asked.images} photos in memory. Ours: {ours['precision']}, "
+        f"Data: {asked.data}, {asked.images} images in memory. lightdet: {ours['precision']}, "
         f"{ours['workers']} loader workers, {ours['threads']} threads, the allocator as `lightdet train` sets it. "
-        f"Theirs: its default recipe{more}, float32 on a CPU, {theirs.get('workers')} loader workers (it forces that), "
-        f"{theirs.get('threads')} threads, torch {theirs.get('torch')}, the allocator as it comes. "
-        f"An epoch each in turn, {WARM_UP} warm-up rounds left out. Ratio: median (quartiles) over the rounds.",
+        f"Ultralytics: its default recipe{more}, float32 on a CPU, {theirs.get('workers')} loader workers (it "
+        f"forces that), {theirs.get('threads')} threads, torch {theirs.get('torch')}, default allocator. "
+        f"Epochs alternate, {WARM_UP} warm-up rounds left out. Ratio: median (quartiles) over the rounds.",
         "",
         "; ".join(f"{key}: {value}" for key, value in machine.items()) + ".",
     ]

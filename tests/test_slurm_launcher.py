@@ -55,7 +55,7 @@ def test_local_jobs_train_and_a_failure_leaves_its_traceback(tmp_path: Path) -> 
     slurm.Slurm(cluster="local", cpus=1, at_once=2).run(folders, TRAIN, stop_on_error=False)
     states = [folder.read_status()["state"] for folder in folders]
     assert states == ["done", "failed", "done"]
-    assert folders[2].read_results() == {"metrics": {"map50": 0.7}, "steps": 3}
+    assert folders[2].read_results() == {"schema": 2, "task": "detection", "metrics": {"map50": 0.7}, "steps": 3}
     assert "thirteen" in folders[1].traceback_path.read_text()
     assert Path(read_json(folders[0].path / "job.json")["log"]).is_relative_to(tmp_path / "study" / "submitit")
 
