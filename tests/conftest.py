@@ -24,13 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = "LIGHTDET_CACHE"
 # Files by what they cost, most first: pytest -n deals whole files, and a long one at the end would keep one core alone.
 LONGEST = (
-    "test_resume.py",
-    "test_packaging.py",
-    "test_ddp.py",
-    "test_models.py",
-    "test_end_to_end.py",
+    *("test_resume.py", "test_packaging.py", "test_ddp.py", "test_models.py", "test_api.py", "test_end_to_end.py"),
+    *("test_notebook.py", "test_search_trials.py", "test_torchvision_detectors.py", "test_search_space.py"),
 )
-LONGEST += ("test_notebook.py", "test_api.py", "test_trackers.py", "test_search_trials.py", "test_search_space.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:

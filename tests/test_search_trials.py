@@ -92,7 +92,7 @@ def test_failures_in_a_row_stop_a_search_and_do_not_count(conf: Path, capsys: py
     words = ["rate", "study=s", "search.trials=4", "search.failures=2"]
     assert search(*words, "search.failures=2", "optimizer.fails=true", "study=broken") == 1
     assert states("broken") == {"failed": 2}
-    assert "2 trials in a row failed" in capsys.readouterr().err
+    assert "2 consecutive trials failed" in capsys.readouterr().err
     assert search(*words, "optimizer.fails=true", "study=broken") == 1  # two more, not stopped by the earlier ones
     assert states("broken") == {"failed": 4}
 
