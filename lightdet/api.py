@@ -1,7 +1,7 @@
-"""What the commands do, as Python functions: train, load, evaluate, compose, build.
+"""The commands as Python functions: train, load, evaluate, compose, build.
 
-Words are those of the command line, `lightdet.train("model=light", "seed=1")`. What the user can correct is raised as a
-`LightdetError` of one line. Torch is imported by the functions that need it.
+Arguments are overrides as on the command line, `lightdet.train("model=light", "seed=1")`. What the user can correct is
+raised as a `LightdetError` of one line. Torch is imported by the functions that need it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _training = threading.Lock()  # the random numbers and the composition belong to
 
 
 class Run:
-    """A training on disk, done or not. Everything is read anew at each access."""
+    """A training on disk, done or not. Its files are read at each access."""
 
     def __init__(self, path: Path | str) -> None:
         """`path` is a run folder, .../s<seed>."""
@@ -72,10 +72,10 @@ RunLike = Run | RunFolder | Path | str
 
 
 def train(*words: str, config_dir: Path | str | None = None) -> Run:
-    """Train one run, as `lightdet train WORDS` does, and return it; one that is done already is not trained again.
+    """Train one run, as `lightdet train WORDS` does, and return it; one that is done is not trained again.
 
     `config_dir` is a folder with further config groups. A run that was interrupted continues. Trainings of several
-    threads of one process take turns. Raises LightdetError for invalid overrides, before a folder is
+    threads of one process run one after another. Raises LightdetError for invalid overrides, before a folder is
     made, and for data or settings that cannot be trained with; the run's status is then "failed".
     """
     from lightdet.study.single import train_words
@@ -95,8 +95,8 @@ def load(
     """The trained model of a run: call it on images to get their results in original px.
 
     run: a `Run`, a run folder, the name of a study with one run, or "last". threshold: least score that is reported;
-    None: the run's best F1 on its validation split. checkpoint: "best" or "last". overlap: IoU above which two boxes
-    are one. Raises LightdetError where there is no such run, device or checkpoint.
+    None: the run's best F1 on its validation split. checkpoint: "best" or "last". overlap: IoU above which the lower
+    scored of two boxes is dropped. Raises LightdetError where there is no such run, device or checkpoint.
     """
     from lightdet.engine.predictor import load_predictor
 

@@ -25,7 +25,7 @@ PAPER = "epochs: 6\nrows:\n  a=1: {source: Table 1, mAP50: %s}\n  a=nosuch: {sou
         ("0.1", 3, 6, "", "reproduced"),
         ("100.0", 3, 6, "", "trained in full, mAP50 not reached"),
         ("98.5 %", 3, 6, "", "trained in full, no published score to compare with"),
-        ("0.1", 2, 6, "", "trained in full, too few seeds to tell"),
+        ("0.1", 2, 6, "", "trained in full, too few seeds to decide"),
         ("0.1", 2, 4, "", "trained shorter, 4 of 6 epochs"),
         ("0.1", 2, 6, "other_data: photos of their own\n", "trained in full, on other data"),
     ],

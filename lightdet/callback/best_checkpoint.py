@@ -12,7 +12,7 @@ class BestCheckpoint(ModelCheckpoint):
     """Writes `<folder>/<filename>.ckpt` when `monitor` is better than ever before.
 
     Lightning forgets which value was the best when a training continues under another path (a study that was moved, a
-    node of a cluster), and a worse epoch would then replace the file. Here the value stays and the path is renewed.
+    node of a cluster), and a worse epoch would then replace the file. Here the value is kept and the path is updated.
     """
 
     def __init__(self, folder: Path, filename: str, monitor: Monitor) -> None:
@@ -27,7 +27,7 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the best value, with the file where it lies now."""
+        """Restores the best value, with the current path of the file."""
         known = state_dict.get("best_model_path")
         if known and self.dirpath is not None:
             path = str(Path(self.dirpath, Path(known).name))

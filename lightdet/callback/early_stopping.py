@@ -1,4 +1,4 @@
-"""Ends a training that has stopped to improve, also when its process dies before the results are written."""
+"""Ends a training that has stopped improving, also when its process dies before the results are written."""
 
 from pytorch_lightning import LightningModule, Trainer, callbacks
 
@@ -8,9 +8,9 @@ from lightdet.core.score import LOSS, Monitor
 class EarlyStopping(callbacks.EarlyStopping):
     """Lightning's, which ends a training after `patience` validations without a better `monitor`.
 
-    Lightning keeps the count in the checkpoint and forgets that it was full: a run that was killed while it was
-    evaluated at its end would be trained further. Here it is evaluated. The name is Lightning's, because under it lies
-    the count in the checkpoint.
+    Lightning stores the count in the checkpoint, but not that the training has ended: a run that was killed during its
+    final evaluation would be trained further. Here it is only evaluated. The class has Lightning's name, because the
+    checkpoint stores the count under the name.
     """
 
     def __init__(self, monitor: Monitor, patience: int) -> None:
@@ -22,6 +22,6 @@ class EarlyStopping(callbacks.EarlyStopping):
         )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """From here on Lightning counts the last epoch as over, and looks at `should_stop` before another one."""
+        """From here on Lightning counts the last epoch as over, and checks `should_stop` before another one."""
         if self.wait_count >= self.patience:
             trainer.should_stop = True

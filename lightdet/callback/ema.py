@@ -15,7 +15,7 @@ CHECKPOINT_KEY = "ema"
 class Ema(Callback):
     """Averages the model's weights after every optimizer step and validates with the average.
 
-    The memory lengthens with the steps: decay * (1 - exp(-step / ramp_steps)), so that early weights are forgotten.
+    The decay grows with the steps: decay * (1 - exp(-step / ramp_steps)), so that early weights are forgotten.
     The checkpoint holds the average under "ema": {"weights": state of the model, "steps": int}. Raises LightdetError
     for a decay outside of 0 to 1 and a ramp below one step.
     """

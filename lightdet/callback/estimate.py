@@ -1,4 +1,4 @@
-"""How long a training will take, estimated from its first steps; the epoch lines know only after an epoch."""
+"""Estimates the duration of a training from its first steps; the lines per epoch appear only after an epoch."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""`lightdet doctor`: examine a dataset before hours of training are spent on it."""
+"""`lightdet doctor`: examine a dataset before training on it."""
 
 import argparse
 from collections.abc import Sequence

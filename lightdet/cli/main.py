@@ -1,7 +1,7 @@
 """The command line: `lightdet COMMAND ...`; every command is a file beside this one, imported when it is used.
 
-Only the standard library is imported at the top: `program` begins the process again with its allocator set up, and
-what was imported before that would be imported twice.
+Only the standard library is imported at the top: `program` re-executes the process with allocator settings,
+and modules imported before that would be imported twice.
 """
 
 import sys
@@ -26,7 +26,7 @@ INTERRUPTED = 130
 
 
 def program(*command: str) -> int:
-    """Run `command` with the shell's words, in a process whose memory is set up for training; the exit code."""
+    """Runs `command` with the shell's arguments, in a process with allocator settings for training; the exit code."""
     keep_memory()
     return main([*command, *sys.argv[1:]])
 

@@ -1,3 +1,3 @@
-"""`lightdet study`: the state of every run of a sweep, and what to do about it."""
+"""`lightdet study`: the state of every job of a study; train again, clean, export, publish."""
 
 from lightdet.study.command import run as run

@@ -15,7 +15,7 @@ SHOW = ("-h", "--help", "--hydra-help", "--version", "-c", "--cfg", "-i", "--inf
 
 
 def run(words: Sequence[str], train: str = TRAINING) -> int:
-    """Train what the words describe, `train` names the training as module:function; the exit code."""
+    """Trains what the overrides describe; `train` names the training as module:function. Returns the exit code."""
     words = with_full_names(words)
     if any(word.partition("=")[0] in SHOW for word in words):
         return show(words)
@@ -51,7 +51,7 @@ def flag_advice(flag: str) -> str:
 
 
 def show(words: Sequence[str]) -> int:
-    """What Hydra's application prints: help, completion, or a configuration, which is judged as a run's is."""
+    """What Hydra's application prints: help, completion, or a configuration, which is checked as for a run."""
     from hydra._internal.utils import _run_hydra, get_args_parser
 
     parser = get_args_parser()

@@ -1,4 +1,4 @@
-"""The kinds of annotation that an image may carry: what readers give and models name as their need. No torch here."""
+"""The kinds of annotation of an image: readers provide them, models declare which one they need. No torch here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """Every object of an image. No object is a statement too: the part is good."""
+    """Every object of an image; none means that the part has no defect."""
 
     xyxy: np.ndarray  # (N, 4) float32, original px, continuous
     labels: np.ndarray  # (N,) int64, 0..C-1

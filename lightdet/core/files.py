@@ -41,7 +41,7 @@ def locked(path: Path, wait: bool = False, shared: bool = False) -> Iterator[int
         yield None
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "r" if shared else "a+") as file:  # who only looks in may do so where nothing can be written
+    with open(path, "r" if shared else "a+") as file:  # a check needs no write access
         if not _take(file, wait, shared):
             file.seek(0)
             pid = file.read().strip()
@@ -121,7 +121,7 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException as error:
-        if isinstance(error, OSError) and error.errno is not None:  # without a number its words would be lost
+        if isinstance(error, OSError) and error.errno is not None:  # without a number the message would be lost
             error.filename = error.filename or str(path)
         with suppress(OSError):
             temporary.unlink()

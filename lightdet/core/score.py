@@ -19,7 +19,7 @@ class Score:
     log_name: its name in metrics.csv, in trackers and for `trainer.monitor`, e.g. "val/accuracy". With `per_class` a
         prefix: "val/recall" becomes "val/recall/<class>".
     higher_is_better: False for errors and losses.
-    primary: what a training is judged by where nothing else is named; exactly one of a metric's scores.
+    primary: the default monitor of a training; exactly one of a metric's scores.
     """
 
     key: str
@@ -36,7 +36,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """What a training is judged by: the best checkpoint, early stopping, the heartbeat."""
+    """The value that selects the best checkpoint and that early stopping and the heartbeat use."""
 
     log_name: str  # a column of metrics.csv
     higher_is_better: bool

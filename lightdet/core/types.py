@@ -1,4 +1,4 @@
-"""What travels between data and models: the only module that both sides import.
+"""Types shared by data and models; the only module that both import.
 
 Every box is `xyxy` in continuous pixels, x to the right and y down: the box of the single pixel (0, 0) is [0, 0, 1, 1].
 """
@@ -27,7 +27,7 @@ class Letterbox:
 
 @dataclass(slots=True)
 class Target:
-    """The ground truth of one image, as far as its record is annotated."""
+    """The ground truth of one image, of the kind that its record has."""
 
     boxes_xyxy: Tensor  # (N, 4) float32, input px; N = 0 without objects, and where the annotation is of another kind
     labels: Tensor  # (N,) int64, 0..C-1
@@ -53,7 +53,7 @@ class Batch:
         return Batch(self.images_on(device), [target.to(device) for target in self.targets])
 
     def images_on(self, device: torch.device | str) -> Tensor:
-        """(B, C, H, W) float32 in 0..1. They travel as they are, a quarter of the bytes, and are divided there."""
+        """(B, C, H, W) float32 in 0..1. uint8 images are sent to the device first, a quarter of the bytes."""
         images = self.images.to(device, non_blocking=True)
         if images.dtype != torch.uint8:
             return images
@@ -63,7 +63,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class TrainingStats:
-    """What a model may know of the training set before its first step."""
+    """Statistics of the training set that a model gets before its first step."""
 
     box_sizes: Tensor  # (N, 2) float32, input px: width and height of every box
     class_counts: Tensor  # (C,) int64: boxes of each class

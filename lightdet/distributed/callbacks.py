@@ -13,7 +13,7 @@ from torch import distributed
 class SharedBuffers(Callback):
     """Averages every buffer over the ranks after each batch: BatchNorm's running statistics cover all images, and the
     ranks stay equal, their moving averages of the weights included. Before the first batch the buffers of rank 0 are
-    broadcast, as the weights are: it alone has fetched pretrained ones.
+    broadcast, as the weights are: only rank 0 has fetched pretrained ones.
 
     Replaces DDP's broadcast before every forward, which would block a validation whose ranks have different numbers of
     batches. To be placed before `Ema`. The sum is computed in float64, so that a buffer which is equal
@@ -41,7 +41,8 @@ class SharedBuffers(Callback):
 class EndAtSigterm(Callback):
     """SIGTERM ends this process at once.
 
-    Lightning's own handler broadcasts from inside the handler, and so meets whatever its other ranks are waiting for.
+    Lightning's own handler broadcasts from inside the handler, and so interferes with a collective that other ranks
+    wait for.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

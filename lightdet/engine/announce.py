@@ -9,7 +9,7 @@ from lightdet.runs.folder import RunFolder
 
 
 def announce(cfg: DictConfig, parts: Parts, cost: dict[str, float], machine: str, folder: RunFolder) -> None:
-    """Prints the model's size, the data, and how and where it is trained."""
+    """Prints the model's size, the data, the optimizer settings and the device."""
     data, model = parts.data, parts.model
     counts = ", ".join(f"{len(records)} {name}" for name, records in data.records.items())
     lines = {
@@ -25,7 +25,7 @@ def announce(cfg: DictConfig, parts: Parts, cost: dict[str, float], machine: str
 
 
 def batch_text(cfg: DictConfig) -> str:
-    """How many images an optimizer step sees, and how they are shared: "batch 32 (2 batches x 2 ranks x 8)"."""
+    """Images of an optimizer step, and the batches and ranks that share them: "batch 32 (2 batches x 2 ranks x 8)"."""
     ranks, batches = cfg.trainer.devices * cfg.trainer.nodes, cfg.trainer.accumulate
     factors = [f"{batches} batches"] * (batches > 1) + [f"{ranks} ranks"] * (ranks > 1)
     shares = f" ({' x '.join([*factors, str(cfg.data.batch_size // ranks)])})" if factors else ""

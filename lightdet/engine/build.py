@@ -22,7 +22,7 @@ from lightdet.optim.precision import idle_in_float32
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a training consists of before its first step."""
+    """The parts of a training before its first step."""
 
     data: ImageData
     model: Model  # with its first weights, prepared with the statistics of the training set
@@ -33,8 +33,8 @@ class Parts:
 def build(cfg: DictConfig, device: torch.device, weights_follow: bool, start: Path | None = None) -> Parts:
     """Reads the data and builds the model for it.
 
-    `weights_follow`: from a checkpoint or, for other ranks, from rank 0; pretrained ones are then not fetched, nor are
-    they where `start` names a checkpoint to start from. Raises LightdetError for data or settings that cannot be
+    `weights_follow`: from a checkpoint or, for other ranks, from rank 0; pretrained weights are then not fetched, nor
+    are they where `start` names a checkpoint to start from. Raises LightdetError for data or settings that cannot be
     trained with.
     """
     _quiet()
@@ -62,7 +62,7 @@ def validation_split(cfg: DictConfig) -> str:
 
 
 def _quiet() -> None:
-    """Silences Lightning's advertisements, and its advice that does not apply here."""
+    """Silences advertisements of Lightning, and advice that does not apply here."""
     for name in ("pytorch_lightning", "lightning.pytorch", "pytorch_lightning.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for message in (

@@ -8,9 +8,10 @@ from lightdet.core.errors import LightdetError
 
 
 def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
-    """Those of a composed configuration, in its order; they run in front of the framework's own, in every rank.
+    """The callbacks of a composed configuration, in its order; in every rank they run before the built-in ones.
 
-    Raises LightdetError for an option that does not name its place, and for an object that is no Lightning callback.
+    Raises LightdetError for an option file without a `# @package` line, and for an object that is no Lightning
+    callback.
     """
     chosen = cfg.get("callback") or {}
     if "_target_" in chosen:

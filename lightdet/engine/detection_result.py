@@ -1,4 +1,4 @@
-"""What a detector predicts for one image, in original px."""
+"""The result of a detector for one image, in original px."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple

@@ -22,7 +22,7 @@ TEXT = "metrics.txt"  # the report as a text table
 def run_model(model: Model, loader: Iterable[Batch], metric: Metric, device: torch.device | str = "cpu") -> None:
     """Updates the metric with the predictions for every image of the loader.
 
-    The model, already on `device`, runs in eval mode and is left in the mode it came in.
+    The model, already on `device`, runs in eval mode and keeps its mode afterwards.
     """
     was_training = model.training
     model.eval()

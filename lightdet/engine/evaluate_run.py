@@ -1,4 +1,4 @@
-"""Evaluates a run folder again: another split, another threshold, data that has moved."""
+"""Evaluates a run folder again: with another split, another threshold, or data in another folder."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Whether a training has enough optimizer steps to learn from. No torch here."""
+"""Warns of a training with too few optimizer steps to learn. No torch here."""
 
 from omegaconf import DictConfig
 

@@ -27,7 +27,7 @@ MEASURED_WITH = ("data", "model")  # the parts of a run's config that are read w
 
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """A trained model with what is needed to use it."""
+    """A trained model with the settings needed to use it."""
 
     model: Model
     classes: tuple[str, ...]
@@ -39,8 +39,8 @@ class LoadedRun:
 def build_model(cfg: DictConfig, num_classes: int, fetch: bool = True) -> Model:
     """The untrained model that a composed configuration describes, for that many classes.
 
-    Pretrained weights are fetched; `fetch=False`: not, because others follow or none matter. Raises LightdetError for
-    a configuration whose model is no `Model`.
+    Pretrained weights are fetched, unless `fetch=False`: for weights that are loaded afterwards or do not matter.
+    Raises LightdetError for a configuration whose model is no `Model`.
     """
     filled = cfg.copy()
     OmegaConf.update(filled, "num_classes", num_classes)
@@ -84,7 +84,7 @@ def load_run(run_path: Path, checkpoint: str = "best", device: str = "cpu", over
     """The model of a finished or interrupted run, with its averaged weights, in eval mode.
 
     `checkpoint` is "best" or "last"; `overrides` change values of its config. Raises LightdetError for a folder that is
-    no run, a device that is not here, an override that nothing reads and one under which the weights do not fit.
+    no run, a missing device, an override that nothing reads and one under which the weights do not fit.
     """
     require_device(device)
     folder = RunFolder(run_path)

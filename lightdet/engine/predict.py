@@ -32,7 +32,7 @@ class ImageFile:
 
 @dataclass(slots=True)
 class Summary:
-    """What is predicted in all images, and how fast."""
+    """The predictions for all images, and the speed."""
 
     out: Path
     predictor: Predictor
@@ -76,7 +76,7 @@ class Summary:
 
 
 def find_images(sources: Sequence[str], out: Path) -> list[ImageFile]:
-    """Images named by files, folders (searched to the bottom) and globs, each once, sorted; those where the pictures
+    """Images named by files, folders (searched recursively) and globs, each once, sorted; those where the pictures
     go, under `out`, are left out.
 
     Raises LightdetError for a source in which there is no image.

@@ -1,4 +1,4 @@
-"""A trained model for use: images in, results in original px out."""
+"""Applies a trained model: images in, results in original px out."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ class Stopwatch:
 
     @contextmanager
     def step(self, name: str, device: str = "cpu") -> Iterator[None]:
-        """Time the block; on an accelerator, until its queue is empty."""
+        """Times the block; on an accelerator, including its queued work."""
         start = perf_counter()
         yield
         if device.startswith("cuda"):
@@ -47,8 +47,8 @@ class Stopwatch:
 class Predictor:
     """Calls a model on images, one at a time.
 
-    `threshold` is the least score that is reported, `overlap` the IoU above which two boxes are one; both may be
-    changed between calls.
+    `threshold` is the least score that is reported, `overlap` the IoU above which the lower scored of two boxes is
+    dropped; both may be changed between calls.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Predictor:
         bits: int | None = None,
         device: str = "cpu",
     ) -> None:
-        """`model` lies on `device`; `bits` are those of the camera (`read_image`).
+        """`model` is on `device`; `bits` are those of the camera (`read_image`).
 
         Raises LightdetError for a threshold or overlap outside of 0..1.
         """

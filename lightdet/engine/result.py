@@ -16,7 +16,7 @@ from lightdet.engine.sources import Original
 
 @dataclass(frozen=True, slots=True)
 class ResultSettings:
-    """What turns a prediction into a result."""
+    """The settings with which a prediction becomes a result."""
 
     classes: tuple[str, ...]  # names by label
     threshold: float  # least score that is reported
@@ -24,7 +24,7 @@ class ResultSettings:
 
 
 class Result:
-    """One image and the prediction for it. A model names its result class in `result`; this one serves any task.
+    """One image and the prediction for it. A model names its result class in `result`; this class is for any task.
 
     names: the class of everything that is reported, best first.
     """
@@ -49,7 +49,7 @@ class Result:
         return self._original.pixels
 
     def plot(self) -> Image.Image:
-        """The image with what is predicted drawn on it; a small one is enlarged."""
+        """The image with the predictions drawn on it; a small one is enlarged."""
         return Image.fromarray(self.image)
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,14 +67,14 @@ class Result:
         return {}
 
     def describe(self) -> str:
-        """What is predicted, in a few words."""
+        """The predictions in a few words."""
         return str(self.prediction)
 
     def __repr__(self) -> str:
         return f"<{self._original.name}, {self.width} x {self.height} px: {self.describe()}>"
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows."""
+        """The picture that a notebook shows."""
         buffer = io.BytesIO()
         self.plot().save(buffer, "PNG")
         return buffer.getvalue()

@@ -68,7 +68,7 @@ def originals(images: ImageLike | Iterable[ImageLike], bits: int | None = None) 
 
 
 def image_files(source: str) -> list[Path]:
-    """The images that a file, a folder (searched to the bottom) or a glob names, sorted.
+    """The images that a file, a folder (searched recursively) or a glob names, sorted.
 
     Raises LightdetError where there is none.
     """

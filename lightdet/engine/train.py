@@ -34,7 +34,7 @@ from lightdet.task.trainer import pick_device, shares_batchnorm
 
 
 def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
-    """Trains what the configuration describes into `folder`, going on from its last checkpoint if there is one.
+    """Trains what the configuration describes into `folder`, from its last checkpoint on if there is one.
 
     Returns the results: "metrics" (best checkpoint, validation set), "test" with its "metrics" where the dataset has a
     test split, "best_epoch" and "epochs", "footprint", "seconds" (of this process), "classes", "precision". Raises
@@ -93,7 +93,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
 def _measure(parts: Parts, split: str, folder: RunFolder, device: torch.device, few: int | None) -> dict[str, Any]:
     """ "metrics" of a split, of its first `few` batches if given, and those of the test split under "test".
 
-    The test split decides nothing: its counts are taken at the operating point of the first split.
+    The test split selects nothing: its counts are at the operating point of the first split.
     """
     data, model = parts.data, parts.model.to(device)
 
@@ -110,7 +110,7 @@ def _measure(parts: Parts, split: str, folder: RunFolder, device: torch.device, 
 
 
 def _precision(cfg: DictConfig, device: torch.device, folder: RunFolder) -> Choice:
-    """Number format and layout of a run, by rule; a run that is resumed, on whichever machine, keeps its first ones."""
+    """Number format and layout of a run, by rule; a resumed run keeps its first ones on any machine."""
     kept = folder.path / "precision.json"
     known = read_json(kept)
     if known:
@@ -121,7 +121,7 @@ def _precision(cfg: DictConfig, device: torch.device, folder: RunFolder) -> Choi
 
 
 def write_config(cfg: DictConfig, data: ImageData, folder: RunFolder) -> DictConfig:
-    """Writes and returns the resolved configuration with what only the data knows: from it alone the model is built."""
+    """Writes and returns the resolved configuration with facts of the data, from which alone the model can be built."""
     filled = cfg.copy()
     with open_dict(filled):
         filled.num_classes = data.num_classes

@@ -1,4 +1,4 @@
-"""Starts a model from the weights of another training, as far as they fit."""
+"""Starts a model from those weights of another training that fit."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ def start_from(model: nn.Module, file: Path, source: str) -> str:
     """Copy every tensor of a checkpoint that has the name and the shape of one of the model's; returns a line about it.
 
     `file` is a run's checkpoint, of which the averaged weights count, or a state dict, also one under "state_dict";
-    `source` is what the line calls it. Raises LightdetError where no parameter fits.
+    `source` is its name in that line. Raises LightdetError where no parameter fits.
     """
     given = _tensors(read_checkpoint(file))
     own = model.state_dict()

@@ -48,8 +48,8 @@ def work(folder: RunFolder, train: str = TRAINING) -> dict[str, Any]:
 def _train(folder: RunFolder, train: str) -> dict[str, Any]:
     """Trains in a folder that this process has locked."""
     folder.end_path.unlink(missing_ok=True)  # a request to an earlier process
-    for half in folder.checkpoints.glob("*.tmp"):  # of one that was killed while it wrote
-        half.unlink(missing_ok=True)
+    for unfinished in folder.checkpoints.glob("*.tmp"):  # of one that was killed while it wrote
+        unfinished.unlink(missing_ok=True)
     folder.write_status("running", pid=os.getpid(), host=socket.gethostname(), started=now())
     try:
         cfg = read_config(folder.request_path)

@@ -1,4 +1,4 @@
-"""Is a row better than the baseline, or is it noise? Paired bootstrap over the validation images, and over seeds.
+"""Compares rows with the baseline by a paired bootstrap over the validation images, and over seeds.
 
 Seeds are blocks: seed s of a row is compared with seed s of the baseline, on the same images, in every resample on the
 same draw of them. With several seeds a second interval resamples the seeds too (see `metric/paired.py`). With

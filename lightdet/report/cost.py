@@ -35,7 +35,7 @@ class Costs:
 def read_costs(
     rows: Sequence[Row], study: Path, out: Path, sizes: Sequence[int], seconds: float, own: bool = False
 ) -> Costs:
-    """Counts what is not kept yet, while processor time is left.
+    """Counts networks that are not counted yet, while processor time is left.
 
     Counting builds the classes that a configuration names, and a study may come from anywhere: only classes of lightdet
     are built, unless `own` allows the code of other modules.
@@ -114,7 +114,7 @@ def _count(
 
 
 def foreign_target(tree: Any) -> str | None:
-    """The first target that Hydra would call or load and that is no part of a detector of lightdet; None: none.
+    """The first target that Hydra would call or load and that is no part of lightdet; None: none.
 
     A run's configuration is written resolved, so an interpolation in it, whatever it would turn into, is foreign too.
     """

@@ -1,4 +1,4 @@
-"""What the page shows of an opened row, as plain values for its script."""
+"""The content of an opened row of the page, as plain values for its script."""
 
 import math
 from collections.abc import Sequence

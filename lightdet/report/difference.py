@@ -1,4 +1,4 @@
-"""How far one run's scores lie above another's, and whether the difference may be believed. No torch here."""
+"""Differences between the scores of two runs, and their verdicts. No torch here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """Why the difference should not be believed, or ""."""
+        """Why the difference is not significant, or ""."""
         if self.within_noise or self.p > SIGNIFICANT:
             return WITHIN_NOISE
         return NOT_AFTER_HOLM if self.holm > SIGNIFICANT else ""
@@ -51,7 +51,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The scores of one run on all images and on every resample, and what they were measured on."""
+    """The scores of one run on all images and on every resample, and the identity of the data."""
 
     images: int
     data: str  # digest of the image ids and, where it is kept, the ground truth

@@ -1,4 +1,4 @@
-"""The pictures of runs on a page: made smaller and put into it, up to a size; beyond that, linked."""
+"""The pictures of runs on a page: reduced and embedded up to a total size, linked beyond it."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Published numbers beside ours: `paper.yaml`, written by hand, shown in separate columns.
+"""Published numbers beside measured ones: `paper.yaml`, written by hand, shown in separate columns.
 
 epochs: 300                      # of the published trainings; leave out where they are not known
 other_data: why                  # where the images of the paper are not available: no row is then called reproduced
@@ -98,14 +98,14 @@ def read_paper(path: Path, rows: Sequence[Row]) -> Paper:
 
 
 def paper_table(paper: Paper, rows: Sequence[Row]) -> Table | None:
-    """A line per published row and row of the study that it fits: what became of it, ours, and theirs."""
+    """A line per published row and row of the study that it fits: status, measured and published numbers."""
     if not paper.published:
         return None
     scores = whole(rows)
     columns = [Column("choices", numeric=False), Column("row"), Column("here", numeric=False)]
     columns += [Column(score.title) for score in scores]
     columns += [Column("parameters"), *(Column(f"paper: {name}", numeric=False, paper=True) for name in paper.columns)]
-    table = Table("table7_published", "Table 7: published numbers beside ours", columns)
+    table = Table("table7_published", "Table 7: published and measured numbers", columns)
     for entry in paper.published:
         theirs = [Cell(entry.cells.get(name, "")) for name in paper.columns]
         for row in entry.rows or (None,):
@@ -132,12 +132,12 @@ def standing(row: Row, entry: Published, paper: Paper) -> str:
     if paper.other_data:
         return "trained in full, on other data"
     if paper.epochs is None:
-        return f"trained {shortest} epochs, theirs are not known"
+        return f"trained {shortest} epochs, those of the paper are not known"
     return _reached(row, entry)
 
 
 def _reached(row: Row, entry: Published) -> str:
-    """Whether no published score is better than ours by more than trainings vary."""
+    """Whether no published score is better than the measured one by more than trainings vary."""
     reached: dict[str, bool] = {}
     for score in row.scores:
         value = None if score.per_class else row.value(score)
@@ -145,7 +145,7 @@ def _reached(row: Row, entry: Published) -> str:
         if value is None or published is None:
             continue
         if value.spread is None or value.seeds < FEWEST_SEEDS:
-            return "trained in full, too few seeds to tell"
+            return "trained in full, too few seeds to decide"
         reached[score.title] = _reaches(score, value.mean, SPREADS * value.spread, published)
     if not reached:
         return "trained in full, no published score to compare with"
@@ -158,7 +158,7 @@ def _reaches(score: Score, mean: float, margin: float, published: float) -> bool
 
 
 def _published(text: str | None, ours: Value) -> float | None:
-    """In our unit: beside a share of ours, 98.5 is 0.985; None for words."""
+    """The published number in the unit of the measured one: 98.5 is 0.985 beside a share; None for text."""
     try:
         value = float(text or "")
     except ValueError:
@@ -172,5 +172,5 @@ def _rule(paper: Paper) -> str:
         return words + f"No row is called reproduced: {paper.other_data}."
     return words + (
         f'"Reproduced": trained at least as long with {FEWEST_SEEDS} seeds or more, and no published score is better '
-        f"than ours by more than {SPREADS} sample standard deviations."
+        f"than the measured ones by more than {SPREADS} sample standard deviations."
     )

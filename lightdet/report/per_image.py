@@ -1,4 +1,4 @@
-"""What a run keeps of every image of its validation split, as scores on any resample of them. No torch here.
+"""Per-image results of a run's validation split, and its scores on any resample of the images. No torch here.
 
 `detections.json` (a detector's boxes and the ground truth) gives mean average precision; `contributions.json`, of any
 other metric, gives ratios of sums over images.
@@ -31,7 +31,7 @@ class PerImage:
 
 
 def read_per_image(folder: Path) -> PerImage | str | None:
-    """The file in a run's folder, a string with the reason why it is of no use, or None where there is none.
+    """The file in a run's folder, a string with the reason why it cannot be used, or None where there is none.
 
     Raises LightdetError for a broken file.
     """

@@ -37,7 +37,7 @@ class SearchResult:
 
 
 def read_search(study: Path) -> tuple[SearchResult | None, list[str]]:
-    """What search.json holds, None for a study that no search made; and what is wrong with the file, a line."""
+    """The content of search.json, None for a study without a search; and a line about a broken file."""
     try:
         facts = read_json(study / FILE_NAME)
         if not facts:

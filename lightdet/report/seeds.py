@@ -101,7 +101,7 @@ def visible_over_seeds(found: Comparison, difference: Difference) -> float | Non
 
 
 def resampling_note(comparisons: dict[int, Comparison]) -> str:
-    """What is drawn anew for the intervals."""
+    """What is resampled for the intervals."""
     known = [found for found in comparisons.values() if found.differences]
     baseline = next((number for number, found in comparisons.items() if found.reason == "baseline"), None)
     words = "After ± the sample standard deviation over n seeds. "
@@ -118,7 +118,7 @@ def resampling_note(comparisons: dict[int, Comparison]) -> str:
 
 
 def holm_notes(comparisons: dict[int, Comparison]) -> list[str]:
-    """How many comparisons there are, and what is done about it; nothing for one."""
+    """The number of comparisons, and Holm's adjustment for it; nothing for one."""
     family = len({found.runs for found in comparisons.values() if found.differences})
     if family < 2:
         return []
@@ -129,7 +129,7 @@ def holm_notes(comparisons: dict[int, Comparison]) -> list[str]:
 
 
 def power_notes(key: str, comparisons: dict[int, Comparison]) -> list[str]:
-    """How small a difference these seeds and images could have shown."""
+    """The least differences that these seeds and images can show."""
     seen: dict[int, list[float]] = {}
     alone: list[float] = []
     for found in comparisons.values():

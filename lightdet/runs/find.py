@@ -8,7 +8,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.runs.folder import RunFolder
 
 LAST = "last"  # a folder of this name is `./last`
-RUNS_DIR = Path("runs")  # where commands that compose no configuration look; training has `runs_dir`
+RUNS_DIR = Path("runs")  # searched by commands that compose no configuration; trainings have `runs_dir`
 DEPTH = 5  # runs_dir/<study of up to two parts>/<row>/s<seed>, and one more
 RUN_HELP = "run folder, `last`, or the name of a run, or of a study with one run"  # for commands that take a run
 SHOWN = 8  # choices that an error names

@@ -19,8 +19,8 @@ def fingerprint(cfg: DictConfig) -> str:
     """The fingerprint of the training that a config describes: "<16 hex of the design>-s<seed>".
 
     Equal for two configs whose resolved model, data, augmentation, optimizer, schedule, trainer and image size are
-    equal; blind to where things lie (a path taken from the environment counts by the variable's name), to the logger,
-    the study, the kind of device and the progress bar. Raises LightdetError while a mandatory value is missing.
+    equal; independent of paths taken from the environment (their variable's name counts), of the logger, the study,
+    the kind of device and the progress bar. Raises LightdetError while a mandatory value is missing.
     """
     return f"{digest(design(cfg))[:16]}-s{cfg.get('seed')}"
 
@@ -46,7 +46,7 @@ def design(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _with_shares(trainer: dict[str, Any]) -> dict[str, Any]:
-    """One batch (1) and all of them (1.0) are two things, though 1 and 1.0 are one number in a digest."""
+    """Distinguishes one batch (1) from all of them (1.0), which are the same number in a digest."""
     return {
         key: f"{value} of all" if key in SHARES and isinstance(value, float) and value.is_integer() else value
         for key, value in trainer.items()
@@ -54,8 +54,8 @@ def _with_shares(trainer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_ranks(trainer: dict[str, Any]) -> dict[str, Any]:
-    """How many ranks share a batch counts, not how they lie on machines; how they share it counts where there are
-    several. A training in one process is what it was before there were ranks."""
+    """The number of ranks counts, not their distribution over machines; with several, `sync_batchnorm` counts too. A
+    training in one process has the fingerprint of code without ranks."""
     settings = {"devices": 1, "nodes": 1, "sync_batchnorm": "auto", **trainer}
     together = {name: settings.pop(name) for name in ("devices", "nodes", "sync_batchnorm")}
     devices, nodes = together["devices"], together["nodes"]

@@ -17,7 +17,7 @@ RESERVED = ("last", "jobs", "report")
 def chosen(cfg: DictConfig) -> dict[str, Any]:
     """The chosen option of each group and the plain values at the top: {"attention": "cbam", "head": 76, ...}.
 
-    A group that is chosen a second time inside another option keeps the place in its name ("attention@model..."), and
+    A group that is chosen a second time inside another option has that option in its name ("attention@model..."), and
     what nothing reads, a plain value or a group that the model ignores, is "-", whatever its value.
     """
     options = OmegaConf.select(cfg, "hydra.runtime.choices") or {}  # of a composed job
@@ -35,14 +35,14 @@ def chosen(cfg: DictConfig) -> dict[str, Any]:
 
 
 def study_name(name: str) -> str:
-    """The name, fit for a folder. Raises LightdetError for one that is not."""
+    """The name, checked as a folder name. Raises LightdetError for an invalid one."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/-]*", name) or ".." in name or name.endswith("/"):
         raise LightdetError(f"study={name}: a study is a folder name made of letters, digits, '.', '_', '-' and '/'")
     return name
 
 
 def run_name(name: Any) -> str:
-    """The value of `name`, fit for a folder; "" for null. Raises LightdetError for one that is not."""
+    """The value of `name`, checked as a folder name; "" for null. Raises LightdetError for an invalid one."""
     if name is None:
         return ""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}", str(name)) or str(name) in RESERVED:

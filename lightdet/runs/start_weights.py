@@ -1,6 +1,7 @@
-"""Which weights a training starts from (`weights=RUN|FILE`), settled when the training is requested. No torch here.
+"""Resolves `weights=RUN|FILE`, the weights that a training starts from, when the training is requested. No torch here.
 
-The request then names the file and its content; the run folder gets the file itself, so that it trains anywhere.
+The request then names the file and its content; the run folder gets the file itself, so that it can be trained on any
+machine.
 """
 
 import hashlib
@@ -20,8 +21,8 @@ BEST = "best.ckpt"
 
 
 def settle_weights(cfg: DictConfig) -> DictConfig:
-    """The configuration with `weights` as {file: absolute path, sha256: of its content}; itself where that is so, or
-    where there are none.
+    """The configuration with `weights` as {file: absolute path, sha256: of its content}; unchanged where that is done,
+    or where there are none.
 
     `weights` is a checkpoint file or what `find_run` accepts; of a run its best checkpoint counts. `last` passes over
     runs that were themselves started with `weights=last`, so that the same command finds the same weights again.
@@ -39,7 +40,7 @@ def settle_weights(cfg: DictConfig) -> DictConfig:
 
 
 def bring_weights(cfg: DictConfig, folder: RunFolder) -> None:
-    """Put the file of settled `weights` into the run folder, as a hard link where the disk allows it.
+    """Puts the file of resolved `weights` into the run folder, as a hard link where the disk allows it.
 
     Raises LightdetError for a file that is gone or has changed since.
     """

@@ -92,7 +92,7 @@ def _broken(header: str, width: int = 9) -> str:
 
 def cells(jobs: list[Job], brief: bool = False) -> list[list[str]]:
     """Header and lines as strings; choices with several seeds get a line `mean ± sd (n)`, sd the sample standard
-    deviation. When brief, per-class scores show their mean alone, and the line fits a terminal."""
+    deviation. When brief, per-class scores show their mean alone, and a line fits into a terminal."""
     choices, numbers = choice_columns(jobs), _number_columns(jobs)
     table = [[*(name for name, _ in choices), *(name for name, _ in numbers), "" if brief else "run"]]
     for job in jobs:
@@ -132,7 +132,7 @@ def _numeric(jobs: list[Job]) -> list[bool]:
 
 
 def to_text(jobs: list[Job]) -> str:
-    """For a terminal: long class names are broken, and a run is named where it is news."""
+    """For a terminal: long class names are broken, and only an unfinished or shared run is named."""
     header, *lines = cells(jobs, brief=True)
     left = len(choice_columns(jobs))
     return writer.to_text([*header[:left], *map(_broken, header[left:])], lines, _numeric(jobs))

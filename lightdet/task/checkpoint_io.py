@@ -11,7 +11,7 @@ from lightdet.core.files import write_bytes
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """A checkpoint is whole or not there, as every other file of a run: a process that dies leaves the earlier one.
+    """Writes checkpoints atomically, as every other file of a run: when a process dies, the earlier one remains.
 
     Lightning itself writes into $TMPDIR and moves the file from there. Where that is another filesystem, it is copied
     over the earlier checkpoint, and a process that is killed in that moment has neither. Reading is Lightning's, with

@@ -34,8 +34,8 @@ NEVER_BY_STEP = 10**9
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of this name; "auto": cuda where there is one, else the CPU. Raises LightdetError for one that is not
-    here."""
+    """The device of this name; "auto": cuda where there is one, else the CPU. Raises LightdetError for one that
+    this machine lacks."""
     if name not in ("auto", "cpu", "cuda", "mps"):
         raise LightdetError(f"trainer.device={name}: one of auto, cpu, cuda, mps")
     here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -102,7 +102,7 @@ def build_trainer(
 def shares_batchnorm(settings: DictConfig, device: torch.device) -> bool:
     """Whether BatchNorm takes its statistics from the batch of all ranks; auto: where torch can, which is on CUDA.
 
-    Raises LightdetError where it is wanted and cannot be had.
+    Raises LightdetError where it is requested and not available.
     """
     wanted = settings.sync_batchnorm
     if wanted not in ("auto", True, False):

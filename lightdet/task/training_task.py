@@ -77,7 +77,7 @@ class TrainingTask(LightningModule):
         self._validate_last_epoch()
 
     def _restore_random_states(self) -> None:
-        """Not when the checkpoint is read: the model is then not yet on the device it computes on."""
+        """Restores random states here, because the model is not yet on its device when the checkpoint is read."""
         if "rng" in self.random_states:
             torch.set_rng_state(self.random_states["rng"])
         if "cuda_rng" in self.random_states and self.device.type == "cuda":
@@ -85,7 +85,7 @@ class TrainingTask(LightningModule):
         self.random_states = {}
 
     def _validate_last_epoch(self) -> None:
-        """Whatever `trainer.validate_every` is, the weights of the end may be the best."""
+        """Validates after the last epoch whatever `trainer.validate_every` is: its weights may be the best."""
         if self.current_epoch + 1 == self.trainer.max_epochs:
             self.trainer.check_val_every_n_epoch = 1
 
@@ -95,7 +95,9 @@ class TrainingTask(LightningModule):
         terms = {**self.model.losses(batch.images, batch.targets), **self.extra_losses(batch, progress)}
         stacked = torch.stack(tuple(terms.values()))
         loss = stacked.sum()
-        numbers = torch.cat((loss[None], stacked)).detach().tolist()  # at once: an accelerator is waited for but once
+        numbers = (
+            torch.cat((loss[None], stacked)).detach().tolist()
+        )  # one transfer, and so one synchronisation with the device
         values = dict(zip(("loss", *terms), numbers, strict=True))
         if not math.isfinite(values["loss"]) or values["loss"] > EXPLODED:
             raise self._broken(batch, values)
