@@ -189,7 +189,7 @@ def test_a_resumed_training_weighs_as_the_undisturbed_one() -> None:
 
 def test_a_validation_with_averaged_weights_gives_the_mean_back() -> None:
     detector = small_detector(Wiou(momentum=0.3)).train()
-    task = SimpleNamespace(detector=detector)
+    task = SimpleNamespace(model=detector)
     average = Ema(0.9, 10)
     average.on_fit_start(None, task)
     taught(detector, torch.optim.SGD(detector.parameters(), lr=0.01), range(1))

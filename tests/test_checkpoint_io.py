@@ -14,7 +14,9 @@ from pytorch_lightning import Trainer
 
 from lightdet.config.compose import compose_config
 from lightdet.core.errors import one_line
+from lightdet.core.score import monitor_of
 from lightdet.engine.work import work
+from lightdet.metric.detection_scores import DETECTION_SCORES
 from lightdet.optim.precision import Choice
 from lightdet.runs.folder import RunFolder
 from lightdet.task.trainer import build_trainer
@@ -35,7 +37,8 @@ WholeCheckpoints().save_checkpoint({"step": 2, "weight": torch.ones(1000)}, Path
 def trainer(tmp_path: Path) -> Trainer:
     """As a run gets it."""
     settings = compose_config(["trainer.progress=none", "trainer.device=cpu"]).trainer
-    return build_trainer(settings, RunFolder(tmp_path), torch.device("cpu"), Choice("32-true", False), ())
+    choice, monitor = Choice("32-true", False), monitor_of("primary", DETECTION_SCORES, ())
+    return build_trainer(settings, RunFolder(tmp_path), torch.device("cpu"), choice, (), monitor, DETECTION_SCORES)
 
 
 def save(trainer: Trainer, path: Path, step: int) -> None:

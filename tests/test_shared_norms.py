@@ -11,8 +11,10 @@ from test_models import batch, composed, yolo
 from torch import nn
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.score import monitor_of
 from lightdet.distributed.shared_norms import SharedNorms
 from lightdet.distributed.world import World
+from lightdet.metric.detection_scores import DETECTION_SCORES
 from lightdet.model.yolo import YoloDetector
 from lightdet.optim.precision import PLAIN, Choice
 from lightdet.runs.folder import RunFolder
@@ -57,14 +59,16 @@ def test_a_norm_that_nobody_knows_is_refused() -> None:
         SharedNorms().apply(nn.Sequential(nn.Conv2d(3, 3, 1), Own(3)))
 
 
-@pytest.mark.parametrize(("ranks", "asked", "shares"), [(2, "auto", True), (2, False, False), (1, "auto", False)])
-def test_the_trainer_is_told(
-    ranks: int, asked: Any, shares: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("ranks", "wanted", "shares"), [(2, "auto", True), (2, False, False), (1, "auto", False)])
+def test_the_trainer_gets_the_norms_that_its_ranks_share(
+    ranks: int, wanted: Any, shares: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: dict[str, Any] = {}
-    monkeypatch.setattr(pl, "Trainer", lambda **settings: told.update(settings))
-    settings = composed(f"trainer.sync_batchnorm={asked}", f"trainer.devices={ranks}").trainer
-    place = World(rank=0, ranks=ranks) if ranks > 1 else World()
-    build_trainer(settings, RunFolder(tmp_path), torch.device("cuda"), Choice(PLAIN, False), [], place)
-    assert any(isinstance(plugin, SharedNorms) for plugin in told["plugins"]) == shares
-    assert not told.get("sync_batchnorm"), "torch's own conversion drops activations"
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(pl, "Trainer", lambda **settings: given.update(settings))
+    settings = composed(f"trainer.sync_batchnorm={wanted}", f"trainer.devices={ranks}").trainer
+    world = World(rank=0, ranks=ranks) if ranks > 1 else World()
+    monitor = monitor_of("primary", DETECTION_SCORES, ())
+    folder, choice = RunFolder(tmp_path), Choice(PLAIN, False)
+    build_trainer(settings, folder, torch.device("cuda"), choice, [], monitor, DETECTION_SCORES, world)
+    assert any(isinstance(plugin, SharedNorms) for plugin in given["plugins"]) == shares
+    assert not given.get("sync_batchnorm"), "torch's own conversion drops activations"

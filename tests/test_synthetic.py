@@ -224,6 +224,7 @@ def test_values_out_of_range_are_refused_at_the_door(tmp_path, change):
 
 
 def test_where_the_cache_lies(tmp_path, monkeypatch):
+    monkeypatch.delenv("LIGHTDET_CACHE")  # of the test session
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert Synthetic().folder.parent == tmp_path / "xdg" / "lightdet"
     monkeypatch.delenv("XDG_CACHE_HOME")

@@ -22,8 +22,8 @@ def test_parameters_and_strides() -> None:
 
 
 def test_pretrained_weights_see_images_as_they_knew_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(name: str, features_only: bool, pretrained: bool) -> Any:
-        return create(name, features_only=features_only)
+    def offline(name: str, features_only: bool, pretrained: bool, **further: Any) -> Any:
+        return create(name, features_only=features_only, **further)
 
     create = timm.create_model
     monkeypatch.setattr(timm, "create_model", offline)
