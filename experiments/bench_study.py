@@ -25,7 +25,7 @@ LOOK = 0.01  # seconds
 
 
 def seconds_to_first_step(words: list[str], runs: Path) -> float:
-    """From the start of the process until status.json tells of a step."""
+    """From the start of the process until status.json reports a step."""
     began = time.monotonic()
     command = [sys.executable, str(ROOT / "train.py"), *words, *SMALL, f"runs_dir={runs}"]
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}

@@ -28,7 +28,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from experiments.rivals.photos import export_yolo
+from experiments.rivals.yolo_files import export_yolo
 from lightdet.benchmark.machine import load, machine_facts
 from lightdet.benchmark.measure import paired_ratio, spread
 from lightdet.benchmark.report import markdown_table, ratio_cell
@@ -79,13 +79,13 @@ class Turns(pl.Callback):
 
 
 def main() -> None:
-    asked = arguments()
-    torch.set_num_threads(asked.threads)
+    options = arguments()
+    torch.set_num_threads(options.threads)
     machine = {**machine_facts(PACKAGES), "load before": load()}
-    cfg = configuration(asked)
-    reader = Some(instantiate(cfg.data.reader, _convert_="all"), asked.images)
+    cfg = configuration(options)
+    reader = Some(instantiate(cfg.data.reader, _convert_="all"), options.images)
     with tempfile.TemporaryDirectory() as folder:
-        rival = start_rival(asked, reader, Path(folder))
+        rival = start_rival(options, reader, Path(folder))
         try:
             rounds, ours = train(cfg, reader, Path(folder), rival)
         finally:
@@ -93,8 +93,8 @@ def main() -> None:
                 rival.close()
     rounds = rounds[WARM_UP:]
     theirs = rival.facts if rival else {}
-    facts = {"command": shown_command(asked), "machine": machine, "ours": ours, "rival": theirs, "rounds": rounds}
-    publish(asked.section, report(asked, machine, ours, theirs, rounds), facts, asked.json, asked.keep)
+    facts = {"command": shown_command(options), "machine": machine, "ours": ours, "rival": theirs, "rounds": rounds}
+    publish(options.section, report(options, machine, ours, theirs, rounds), facts, options.json, options.keep)
 
 
 def arguments() -> argparse.Namespace:
@@ -115,31 +115,31 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def configuration(asked: argparse.Namespace) -> DictConfig:
-    overrides = [f"data={asked.data}", f"image_size={asked.image_size}", f"data.batch_size={asked.batch}"]
-    overrides += [f"trainer.max_epochs={asked.rounds + WARM_UP}", "trainer.limit_val_batches=0"]
-    overrides += ["trainer.progress=none", "trainer.device=cpu", *asked.set]
+def configuration(options: argparse.Namespace) -> DictConfig:
+    overrides = [f"data={options.data}", f"image_size={options.image_size}", f"data.batch_size={options.batch}"]
+    overrides += [f"trainer.max_epochs={options.rounds + WARM_UP}", "trainer.limit_val_batches=0"]
+    overrides += ["trainer.progress=none", "trainer.device=cpu", *options.set]
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return compose("train", overrides=overrides)
 
 
-def start_rival(asked: argparse.Namespace, reader: Some, folder: Path) -> Rival | None:
-    if asked.rival_python is None:
+def start_rival(options: argparse.Namespace, reader: Some, folder: Path) -> Rival | None:
+    if options.rival_python is None:
         return None
     settings: dict[str, Any] = {
-        "data": str(export_yolo(dict.fromkeys(("train", "val"), reader.records), reader.classes, folder / "photos")),
-        "imgsz": asked.image_size,
-        "batch": asked.batch,
+        "data": str(export_yolo(dict.fromkeys(("train", "val"), reader.records), reader.classes, folder / "dataset")),
+        "imgsz": options.image_size,
+        "batch": options.batch,
         "epochs": 1000,  # it is stopped long before, and its closing epochs are not reached
         "device": "cpu",
         "cache": "ram",
         "project": str(folder / "rival"),
         **dict.fromkeys(("val", "plots", "save", "pretrained", "verbose"), False),
     }
-    settings |= {key: float(value) for key, value in (pair.split("=", 1) for pair in asked.rival_set)}
+    settings |= {key: float(value) for key, value in (pair.split("=", 1) for pair in options.rival_set)}
     home = folder / "home"
     home.mkdir()
-    return Rival(asked.rival_python.absolute(), asked.rival_model, asked.threads, settings, home)
+    return Rival(options.rival_python.absolute(), options.rival_model, options.threads, settings, home)
 
 
 def train(
@@ -185,12 +185,12 @@ def train(
     return turns.rounds, about
 
 
-def shown_command(asked: argparse.Namespace) -> str:
-    return command({str(asked.rival_python): "$RIVAL_PYTHON"})
+def shown_command(options: argparse.Namespace) -> str:
+    return command({str(options.rival_python): "$RIVAL_PYTHON"})
 
 
 def report(
-    asked: argparse.Namespace,
+    options: argparse.Namespace,
     machine: dict[str, str],
     ours: dict[str, Any],
     theirs: dict[str, Any],
@@ -198,25 +198,25 @@ def report(
 ) -> str:
     speeds = [spread([pair[side] for pair in rounds]) for side in (0, 1)]
     ratio = ratio_cell(paired_ratio(*zip(*rounds, strict=True)))
-    rival_name = f"{asked.rival_model} (Ultralytics {theirs.get('version', 'not measured')})"
-    more = f" with {', '.join(asked.rival_set)}" if asked.rival_set else ""
+    rival_name = f"{options.rival_model} (Ultralytics {theirs.get('version', 'not measured')})"
+    more = f" with {', '.join(options.rival_set)}" if options.rival_set else ""
     rows = [
-        [" ".join(asked.set) or "default: model=proposed", f"{ours['parameters']:,}", *_speed(speeds[0]), ratio],
+        [" ".join(options.set) or "default: model=proposed", f"{ours['parameters']:,}", *_speed(speeds[0]), ratio],
         [rival_name + more, f"{theirs.get('parameters', 0):,}", *_speed(speeds[1]), "1"],
     ]
     each = [[str(n), f"{a:.1f}", f"{b:.1f}", f"{a / b:.2f}"] for n, (a, b) in enumerate(rounds, 1)]
     lines = [
-        f"## Training at {asked.image_size} px, batch {asked.batch}",
+        f"## Training at {options.image_size} px, batch {options.batch}",
         "",
         "Question: how many images per second does a CPU train, everything but validation included?",
         "",
-        f"    {shown_command(asked)}",
+        f"    {shown_command(options)}",
         "",
         markdown_table([["model", "parameters", "median images/s", "quartiles", "ratio in a round"], *rows]),
         "",
         markdown_table([["round", "lightdet, images/s", "Ultralytics, images/s", "ratio"], *each]),
         "",
-        f"Data: {asked.data}, {asked.images} images in memory. lightdet: {ours['precision']}, "
+        f"Data: {options.data}, {options.images} images in memory. lightdet: {ours['precision']}, "
         f"{ours['workers']} loader workers, {ours['threads']} threads, the allocator as `lightdet train` sets it. "
         f"Ultralytics: its default recipe{more}, float32 on a CPU, {theirs.get('workers')} loader workers (it "
         f"forces that), {theirs.get('threads')} threads, torch {theirs.get('torch')}, default allocator. "

@@ -90,11 +90,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=PRESETS, choices=PRESETS, metavar="MODEL")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", action="store_true", help="put the table into experiments/flops/README.md")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     paper = yaml.safe_load((FOLDER / "paper.yaml").read_text(encoding="utf-8"))
-    counts = {preset: count(preset) for preset in asked.models}
+    counts = {preset: count(preset) for preset in options.models}
     text = f"    {command()}\n\n{markdown_table(cells(counts, paper))}"
-    publish("counts", text, counts, asked.json, asked.keep, FOLDER / "README.md")
+    publish("counts", text, counts, options.json, options.keep, FOLDER / "README.md")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A model that another framework trains is a row like any other: our photos go out, its boxes come back."""
+"""A model that another framework trains is a row like any other: images go out, its boxes come back."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from PIL import Image
 from tiny_datasets import BOX, HEIGHT, TRAIN, VAL, WIDTH, write_voc
 
 from experiments.rivals import trainer
-from experiments.rivals.photos import export_yolo, photo_file
+from experiments.rivals.yolo_files import export_yolo, image_copy
 from lightdet.config.compose import compose_config, compose_job
 from lightdet.config.ineffective import ineffective_overrides
 from lightdet.core.errors import LightdetError
@@ -30,9 +30,9 @@ CONF = Path(trainer.__file__).parent / "conf"
 RIVAL = """
 import json, sys
 from pathlib import Path
-asked = json.loads(sys.argv[1])
-assert asked["train"]["epochs"] == 2 and asked["train"]["batch"] == 3 and asked["train"]["imgsz"] == 64
-folder = Path(asked["folder"])
+request = json.loads(sys.argv[1])
+assert request["train"]["epochs"] == 2 and request["train"]["batch"] == 3 and request["train"]["imgsz"] == 64
+folder = Path(request["folder"])
 print("hello")
 for epoch in range(int((folder / "begun").exists()), 2):
     own = {"map50": 0.2, "map50_95": epoch / 10}
@@ -42,7 +42,7 @@ for epoch in range(int((folder / "begun").exists()), 2):
         sys.exit(3)
 width, height = SIZE
 found = []
-for name in asked["images"]:  # the truth itself, turned back into photo px
+for name in request["images"]:  # the truth itself, turned back into photo px
     lines = Path(name.replace("images", "labels")).with_suffix(".txt").read_text().split("\\n")[:-1]
     rows = [[float(word) for word in line.split()] for line in lines]
     found.append([[(x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height, 0.9, label]
@@ -90,7 +90,7 @@ def test_a_rival_sees_a_photo_of_twelve_bits_as_we_do(tmp_path: Path) -> None:
     first = splits["train"][0]
     Image.fromarray(np.linspace(0, 4095, WIDTH * HEIGHT).astype(np.uint16).reshape(HEIGHT, WIDTH)).save(first.path)
     path = export_yolo(splits, reader.classes, tmp_path / "out")
-    seen = cv2.imread(str(photo_file(path.parent, "train", 0, first)))
+    seen = cv2.imread(str(image_copy(path.parent, "train", 0, first)))
     assert np.array_equal(seen, read_image(first.path, 12)) and seen.max() == 255
 
 

@@ -1,4 +1,4 @@
-"""Where a measurement goes: the screen, a JSON file, and a section of a README."""
+"""Prints a measurement and writes it to a JSON file and a section of a README."""
 
 import json
 import shlex
@@ -21,7 +21,7 @@ def command(hidden: Mapping[str, str] | None = None) -> str:
 def publish(
     name: str, text: str, facts: Mapping[str, object], json_path: Path | None, keep: bool, readme: Path = README
 ) -> None:
-    """Print the Markdown; write the facts as JSON where asked; with `keep`, replace this section of the README."""
+    """Print the Markdown; write the facts to `json_path`; with `keep`, replace this section of the README."""
     print(text)
     if json_path is not None:
         json_path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

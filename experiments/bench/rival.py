@@ -1,4 +1,4 @@
-"""A rival trainer in a process and an environment of its own, called an epoch at a time."""
+"""A rival trainer in a separate process and environment, called an epoch at a time."""
 
 import json
 import subprocess
@@ -11,17 +11,17 @@ DRIVER = Path(__file__).resolve().parent / "rival_driver.py"
 
 
 class Rival:
-    """A subprocess of `python` that trains `model`; `facts` is what it last said about itself.
+    """A subprocess of `python` that trains `model`; `facts` is what it reported last.
 
-    Its memory allocator is as the system has it: our settings of it are part of our side.
+    Its memory allocator has the system's defaults, not lightdet's settings.
     """
 
     def __init__(self, python: Path, model: str, threads: int, settings: dict[str, Any], home: Path) -> None:
-        asked = json.dumps({"model": model, "threads": threads, "train": settings})
+        request = json.dumps({"model": model, "threads": threads, "train": settings})
         environment = rival_environment(home) | {"OMP_NUM_THREADS": str(threads)}
         self.log = home / "rival.log"
         self._process = subprocess.Popen(
-            [python, "-u", DRIVER, asked],
+            [python, "-u", DRIVER, request],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

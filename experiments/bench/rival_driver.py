@@ -1,4 +1,4 @@
-"""Runs in the environment of Ultralytics (never in ours): its own trainer, an epoch at a time, timed from outside.
+"""Runs in the environment of Ultralytics, not in lightdet's: its own trainer, an epoch at a time, timed from outside.
 
 Takes one argument, JSON: {"model", "threads", "train": arguments of its `train`}. Waits for a line on standard input
 before every epoch; answers after it with a line "@{seconds, images, threads, workers}". Ends when its input ends.
@@ -12,17 +12,17 @@ import time
 import torch
 import ultralytics
 
-ASKED = json.loads(sys.argv[1])
+REQUEST = json.loads(sys.argv[1])
 BEGAN = {"epoch": 0.0}
 
 
-def say(**facts: object) -> None:
+def report(**facts: object) -> None:
     print("@" + json.dumps(facts), flush=True)
 
 
 def set_threads(trainer: object) -> None:
-    torch.set_num_threads(ASKED["threads"])  # its own choice on a small machine is one less than the cores
-    say(version=ultralytics.__version__, torch=torch.__version__)
+    torch.set_num_threads(REQUEST["threads"])  # its own choice on a small machine is one less than the cores
+    report(version=ultralytics.__version__, torch=torch.__version__)
 
 
 def wait(trainer: object) -> None:
@@ -31,10 +31,10 @@ def wait(trainer: object) -> None:
     BEGAN["epoch"] = time.perf_counter()
 
 
-def tell(trainer: object) -> None:
+def report_epoch(trainer: object) -> None:
     seconds = time.perf_counter() - BEGAN["epoch"]
     loader = trainer.train_loader
-    say(
+    report(
         seconds=seconds,
         images=len(loader.dataset),
         threads=torch.get_num_threads(),
@@ -43,8 +43,8 @@ def tell(trainer: object) -> None:
     )
 
 
-model = ultralytics.YOLO(ASKED["model"])
+model = ultralytics.YOLO(REQUEST["model"])
 model.add_callback("on_train_start", set_threads)
 model.add_callback("on_train_epoch_start", wait)
-model.add_callback("on_train_epoch_end", tell)
-model.train(**ASKED["train"])
+model.add_callback("on_train_epoch_end", report_epoch)
+model.train(**REQUEST["train"])

@@ -1,14 +1,14 @@
-"""What a process of a rival inherits from ours."""
+"""The environment variables of a rival's process."""
 
 import os
 from pathlib import Path
 
 from lightdet.core.allocator import VARIABLE
 
-OURS = (VARIABLE, "PYTHONPATH")  # our memory allocator's settings and our modules are part of our side
+OWN = (VARIABLE, "PYTHONPATH")  # allocator settings and modules of lightdet
 
 
 def rival_environment(home: Path) -> dict[str, str]:
-    """Our environment without what is ours; Ultralytics keeps its settings in `home` and calls nobody."""
-    inherited = {name: value for name, value in os.environ.items() if name not in OURS}
+    """This environment without lightdet's settings; Ultralytics keeps its settings in `home` and uses no network."""
+    inherited = {name: value for name, value in os.environ.items() if name not in OWN}
     return inherited | {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(home)}

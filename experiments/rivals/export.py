@@ -1,7 +1,7 @@
-"""Runs in the environment of Ultralytics (never in ours): writes NAME.onnx for each of its architectures.
+"""Runs in the environment of Ultralytics, not in that of lightdet: writes NAME.onnx for each of its architectures.
 
-Arguments: folder, input side in px, number of classes, architectures such as yolo26n.yaml. Weights are those a model is
-born with, BatchNorm is folded, and what its own export leaves out (suppression, except for models that need none) is
+Arguments: folder, input side in px, number of classes, architectures such as yolo26n.yaml. Weights are the initial
+ones, BatchNorm is folded, and what its own export leaves out (suppression, except for models that need none) is
 left out.
 """
 

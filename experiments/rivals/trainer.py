@@ -1,4 +1,4 @@
-"""Our side of a rival: gives it our photos, follows its training, measures it as every other run is measured."""
+"""Trains a rival as a run: exports the images, follows its training, and measures it as every other run is measured."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.rivals.environment import rival_environment
-from experiments.rivals.photos import export_yolo, photo_file
+from experiments.rivals.yolo_files import export_yolo, image_copy
 from lightdet.callback.metrics_csv import metrics_text
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, read_metrics, write_text
@@ -31,26 +31,26 @@ DRIVER = Path(__file__).resolve().parent / "driver.py"
 
 
 def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
-    """What `lightdet.engine.train.train` returns, of a model of Ultralytics; "own_evaluator" is what it says of itself.
+    """What `lightdet.engine.train.train` returns, of a model of Ultralytics; "own_evaluator": its own metrics.
 
-    Data, seed, image_size, data.batch_size, trainer.max_epochs and the threads of this process are ours; all other
-    settings are the rival's. Killed and begun again, it goes on from the last epoch that it finished. Raises
+    Data, seed, image_size, data.batch_size, trainer.max_epochs and the threads are those of the configuration and this
+    process; all other settings are the rival's. After a kill it continues from the last finished epoch. Raises
     LightdetError where its environment or its training fails.
     """
     began = time.monotonic()
     data: ImageData = instantiate(cfg.data, _convert_="all")
     data.setup("fit")
     write_config(cfg, data, folder)
-    place = folder.path.resolve() / "rival"
+    copies = folder.path.resolve() / "rival"
     splits = {split: data.records[split] for split in ("train", "val")}
-    described = export_yolo(splits, data.classes, place)
+    described = export_yolo(splits, data.classes, copies)
     folder.beat()
-    asked = {
+    request = {
         **{key: cfg.model[key] for key in ("version", "architecture")},
         "seed": cfg.seed,
         "threads": torch.get_num_threads(),
-        "folder": str(place),
-        "images": [str(photo_file(place, "val", n, record)) for n, record in enumerate(splits["val"])],
+        "folder": str(copies),
+        "images": [str(image_copy(copies, "val", n, record)) for n, record in enumerate(splits["val"])],
         "train": {
             "data": str(described),
             "imgsz": cfg.image_size,
@@ -63,7 +63,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         },
     }
     rows = read_metrics(folder.metrics_csv)
-    for fact in driven(Path(cfg.model.python), asked, place):
+    for fact in driven(Path(cfg.model.python), request, copies):
         if "finished" in fact:
             break
         epoch, losses = fact["epoch"], fact["losses"]
@@ -78,11 +78,11 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     folder.beat()
     best = max(rows, key=lambda row: float(row["own/map50_95"]))
     metric = DetectionMetric(data.classes)
-    for detections, target in found(place, splits["val"]):
+    for detections, target in found(copies, splits["val"]):
         metric.add(detections, target)
     metrics = report_on(metric, splits["val"], folder.path)
     for made in ("images", "labels"):  # copies
-        shutil.rmtree(place / made)
+        shutil.rmtree(copies / made)
     return {
         "metrics": metrics,
         "best_epoch": int(best["epoch"]),
@@ -100,16 +100,16 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def driven(python: Path, asked: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
-    """What the driver says while it trains; what else it prints goes to rival.log."""
+def driven(python: Path, request: dict[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
+    """The facts that the driver reports while it trains; its other output goes to rival.log."""
     with open(folder / "rival.log", "a", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [python, "-u", DRIVER, json.dumps(asked)],
+            [python, "-u", DRIVER, json.dumps(request)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env=rival_environment(folder) | {"OMP_NUM_THREADS": str(asked["threads"])},
+            env=rival_environment(folder) | {"OMP_NUM_THREADS": str(request["threads"])},
             cwd=folder,
         )
         try:
@@ -126,19 +126,19 @@ def driven(python: Path, asked: dict[str, Any], folder: Path) -> Iterator[dict[s
 
 
 def found(folder: Path, records: list[Record]) -> list[tuple[Detections, Target]]:
-    """The rival's answers beside the truth, in photo px."""
+    """The rival's detections with the ground truth, in original px."""
     measured: list[tuple[Detections, Target]] = []
-    answers = read_json(folder / "detections.json")
-    for record, rows in zip(records, answers["images"], strict=True):
+    predictions = read_json(folder / "detections.json")
+    for record, rows in zip(records, predictions["images"], strict=True):
         table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 6)
         table = table[table[:, 4].argsort(descending=True, stable=True)]
         height, width = original_size(record.path)
         detections = Detections(table[:, :4].float(), table[:, 4].float(), table[:, 5].long())
-        truth = Target(
+        target = Target(
             torch.from_numpy(record.boxes_xyxy),
             torch.from_numpy(record.labels),
             record.image_id,
             Letterbox(1.0, 1.0, 0.0, 0.0, height, width),
         )
-        measured.append((detections, truth))
+        measured.append((detections, target))
     return measured

@@ -38,7 +38,7 @@ SWEEP = (
 
 
 def start(folder: Path, words: list[str]) -> subprocess.Popen[bytes]:
-    """The sweep, in a process group of its own."""
+    """The sweep, in a separate process group."""
     command = [sys.executable, str(ROOT / "train.py"), "-m", *SWEEP, f"runs_dir={folder / 'runs'}", *words]
     environment = {**os.environ, "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     with open(folder / "log.txt", "ab") as log:
@@ -56,7 +56,7 @@ def progress(folder: Path) -> dict[str, tuple[str, int]]:
 
 
 def steps(folder: Path) -> int:
-    """Optimizer steps that all runs together have told of."""
+    """Optimizer steps that all runs together have reported."""
     statuses = [json.loads(path.read_text()) for path in (folder / "runs" / "twelve").glob("*/s*/status.json")]
     return sum(status.get("step", 0) for status in statuses)
 

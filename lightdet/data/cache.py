@@ -11,11 +11,11 @@ MEGABYTE = 1_000_000  # bytes
 
 
 class ImageCache:
-    """Memory for the first images of a list: as many as fit into `limit_bytes`; the others are never kept.
+    """Memory for the first images of a list: as many as fit into `limit_bytes`; the others are not kept.
 
     The memory is an anonymous shared mapping: pages are taken only when an image is stored, and workers forked from
-    this process read and fill the same memory, so that the bound holds for all of them together. Which images have a
-    place depends on their index alone and two processes store the same bytes, so there is nothing to lock.
+    this process read and fill the same memory, so that the bound holds for all of them together. Which images are
+    kept depends on their index alone and two processes store the same bytes, so no lock is needed.
     A worker that is spawned instead of forked starts without a cache.
     """
 
@@ -28,7 +28,7 @@ class ImageCache:
 
     @property
     def reserved_bytes(self) -> int:
-        """What the images take when every place is filled."""
+        """The memory of all images that can be kept."""
         return self.places * self.image_bytes
 
     @property
@@ -45,7 +45,7 @@ class ImageCache:
         return image
 
     def put(self, index: int, image: np.ndarray) -> None:
-        """Keep a copy of the image if it has a place."""
+        """Keeps a copy of the image if its index is among those kept."""
         if index < self.places:
             self._images[index] = image
             self._filled[index] = 1

@@ -1,4 +1,4 @@
-"""From records to samples: images read, letterboxed, kept in memory, augmented."""
+"""Samples from records: images are read, letterboxed, kept in memory and augmented."""
 
 import sys
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from lightdet.ops.letterbox import boxes_to_input, letterbox_image, letterbox_ma
 
 
 class LetterboxedImages:
-    """The letterboxed images of a split, as they are: the source of augmentations."""
+    """The letterboxed images of a split without augmentation: the source of augmentations."""
 
     def __init__(self, records: Sequence[Record], image_size: ImageSize, cache: ImageCache, channels: int = 3) -> None:
         self.records = list(records)
@@ -73,7 +73,7 @@ class ImageDataset(Dataset[tuple[np.ndarray, Target]]):
     """Samples by (epoch, index), each a pure function of these two and of the seed.
 
     Without `augment` the epoch changes nothing. An index beyond the images is a further copy of image `index % count`,
-    augmented in its own way. From `max_epochs` augmentations know the epochs that are left; -1 = no end.
+    augmented differently. From `max_epochs` augmentations know the epochs that are left; -1 = no end.
     """
 
     def __init__(self, images: LetterboxedImages, augment: Pipeline | None, seed: int, max_epochs: int) -> None:

@@ -27,7 +27,7 @@ class DataRoot:
     def locate(self, name: str, base: Path, said_by: Path | str) -> Path:
         """The absolute path of `name`, relative to the folder `base`; it need not exist.
 
-        Raises LightdetError, blaming `said_by`, when it would lie outside the root.
+        Raises LightdetError, which names `said_by`, when it would lie outside the root.
         """
         if not name.isprintable():
             raise LightdetError(f"{said_by}: {name[:80]!r} is not a file name; is this a text file in UTF-8?")

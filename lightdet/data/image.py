@@ -1,4 +1,4 @@
-"""Reading one image, whatever a camera wrote, as the 8-bit RGB that everything else expects."""
+"""Reads an image of any supported format as the 8-bit RGB that all other code expects."""
 
 import io
 import warnings
@@ -25,11 +25,11 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBom
 def read_image(path: Path, bits: int | None = None) -> np.ndarray:
     """The image as (H, W, 3) uint8 RGB, contiguous.
 
-    Grey, 1-bit and palette images become RGB, alpha is dropped, the EXIF orientation is applied (the frame of the
-    boxes is the image as a viewer shows it). An image of 16 bits per channel is scaled linearly, with a fixed factor
-    and not by its own contrast: 2**bits - 1 becomes 255, and what is brighter is white, so that a camera's hot pixel
-    changes nothing around it. Without `bits` (one of BITS) the brightest value of each image decides: up
-    to 4095 means 12 bits, beyond that 16; images of one camera are then comparable only where that comes out alike.
+    Grey, 1-bit and palette images become RGB, alpha is dropped, the EXIF orientation is applied (the frame of the boxes
+    is the image as a viewer shows it). An image of 16 bits per channel is scaled linearly, with a fixed factor and not
+    by its own contrast: 2**bits - 1 becomes 255, and what is brighter is white, so that a camera's hot pixel changes
+    nothing around it. Without `bits` (one of BITS) the brightest value of each image decides: up to 4095 means 12 bits,
+    beyond that 16; images of one camera are then comparable only where that gives the same depth.
 
     Raises LightdetError for a missing, empty, truncated or foreign file, and for floating-point pixels.
     """
@@ -37,8 +37,8 @@ def read_image(path: Path, bits: int | None = None) -> np.ndarray:
 
 
 def read_values(path: Path) -> np.ndarray:
-    """What `read_image` scales: (H, W, 3) uint8 RGB or, of more than 8 bits per channel, (H, W) or (H, W, 3) of a wider
-    type with the values of the file, upright. Raises LightdetError as `read_image` does."""
+    """The values that `read_image` scales: (H, W, 3) uint8 RGB or, of more than 8 bits per channel, (H, W) or (H, W, 3)
+    of a wider type with the values of the file, upright. Raises LightdetError as `read_image` does."""
     content = _read_bytes(path)
     try:
         with _open(content) as image:

@@ -1,4 +1,4 @@
-"""From what a label file claims to a record that can be trusted."""
+"""Checks the claims of label files and makes records of them."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ class Claim(NamedTuple):
 
 
 class DatasetError(LightdetError):
-    """All that is wrong with the files of a dataset; as one line, the first problem and the number of the others."""
+    """All problems with the files of a dataset; as one line, the first problem and the number of the others."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -35,8 +35,8 @@ class DatasetError(LightdetError):
 
 
 def read_each(items: Mapping[str, Iterable[Item]], read_one: Callable[[Item], Record]) -> dict[str, list[Record]]:
-    """Read every item of every split; raises one DatasetError about all those that cannot be read, or come twice in a
-    split: they would count twice."""
+    """Reads every item of every split; raises one DatasetError about all items that cannot be read, or occur twice in a
+    split, where they would count twice."""
     records: dict[str, list[Record]] = {split: [] for split in items}
     problems: dict[str, None] = {}
     for split, wanted in items.items():
@@ -87,7 +87,7 @@ def checked_box(claim: Claim, height: int, width: int, said_by: Path) -> tuple[f
 
 
 def parse_number(text: str | None, place: str, said_by: Path) -> float:
-    """A number of a label file; NaN and infinity are judged with the box. Raises LightdetError for anything else."""
+    """A number of a label file; NaN and infinity are checked with the box. Raises LightdetError for anything else."""
     try:
         return float(text or "")
     except ValueError as error:

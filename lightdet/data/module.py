@@ -26,18 +26,18 @@ Sampling = Callable[[Sequence[np.ndarray]], np.ndarray]  # labels of each image 
 
 
 class ImageData(LightningDataModule):
-    """Batches of a dataset's splits; those for training are shuffled and augmented.
+    """Batches of a dataset's splits; training batches are shuffled and augmented.
 
     A training sample is a pure function of (seed, epoch, index), and the order of (seed, epoch): a training resumed in
-    the middle of an epoch needs nothing from here but the trainer's own counters, with any number of workers.
-    `sampling` decides how often each image occurs in an epoch of training; None: once.
-    `bits` are those of the camera, for images of more than 8 bits per channel; None: guessed for each (`read_image`).
-    `channels` of the input: 3 is RGB, 1 grey levels; 6 and 2 are those of an image and of its record's reference.
-    `cache_megabytes` bounds the letterboxed images kept in memory: training images first, then the other splits.
-    With several ranks `batch_size` is shared by all of them, and every rank draws from the same order of an epoch;
-    `num_workers` and `cache_megabytes` are those of one rank; `num_workers` "auto": none on a CPU, where they would
-    take the cores of the training, and beside a GPU one for each CPU thread of this process, at most `MOST_WORKERS`.
-    Batches of workers come through shared memory: see conf/data/base.yaml for a container that has little of it.
+    the middle of an epoch needs no state of this module besides the trainer's counters, with any number of workers.
+    `sampling` decides how often each image occurs in an epoch of training; None: once. `bits` are those of the camera,
+    for images of more than 8 bits per channel; None: chosen for each image (`read_image`). `channels` of the input: 3
+    is RGB, 1 grey levels; 6 and 2 are those of an image and of its record's reference. `cache_megabytes` bounds the
+    letterboxed images kept in memory: training images first, then the other splits. With several ranks `batch_size` is
+    shared by all of them, and every rank draws from the same order of an epoch; `num_workers` and `cache_megabytes` are
+    those of one rank; `num_workers` "auto": none on a CPU, where they would take the cores of the training, and beside
+    a GPU one for each CPU thread of this process, at most `MOST_WORKERS`. Batches of workers come through shared
+    memory: see conf/data/base.yaml for a container that has little of it.
     """
 
     def __init__(
@@ -125,8 +125,8 @@ class ImageData(LightningDataModule):
         self.records = records
 
     def train_dataloader(self) -> BatchLoader:
-        """This rank's share, shuffled and augmented. With the trainer's `overfit_batches`: of always the same first
-        images, as they are."""
+        """This rank's share, shuffled and augmented. With the trainer's `overfit_batches`: always the same first
+        images, without augmentation."""
         if self._overfits():
             return self._plain("train", *self._rank(), position=self._position)
         dataset = ImageDataset(self._split("train"), self.augment, self.seed, self.max_epochs)
@@ -149,12 +149,12 @@ class ImageData(LightningDataModule):
         return moved if self.channels_last else replace(moved, images=moved.images.contiguous())
 
     def loader(self, split: str) -> BatchLoader:
-        """All images of a split, in their order, letterboxed and otherwise as they are; needs no trainer. A detector
+        """All images of a split, in their order, letterboxed and without augmentation; needs no trainer. A detector
         takes `batch.images_on(device)`."""
         return self._plain(split)
 
     def check_ranks(self, ranks: int) -> None:
-        """Raises LightdetError for batches or splits that so many ranks cannot share."""
+        """Raises LightdetError for batches or splits that cannot be divided among so many ranks."""
         if self.batch_size % ranks:
             raise LightdetError(
                 f"data.batch_size={self.batch_size} is shared by {ranks} ranks (trainer.devices x trainer.nodes): "
@@ -177,7 +177,7 @@ class ImageData(LightningDataModule):
         return BatchLoader(dataset, sampler, self.num_workers, position)
 
     def training_stats(self) -> TrainingStats:
-        """What a detector may know of the training set before its first step. Decodes no image."""
+        """The statistics of the training set that a model gets before its first step. Decodes no image."""
         labels = torch.cat([torch.as_tensor(record.labels) for record in self._split("train").records])
         return TrainingStats(self.box_sizes(), torch.bincount(labels.long(), minlength=self.num_classes))
 

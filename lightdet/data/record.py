@@ -1,4 +1,4 @@
-"""The records of a reader: annotated images on disk, in no dataset's own format."""
+"""The records of a reader: annotated images on disk, independent of the dataset's format."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ KIND_NAMES = {Boxes: "boxes", ClassLabel: "class label", Mask: "mask"}
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One image on disk and what is known of it."""
+    """One image on disk with its annotation."""
 
     image_id: str  # the path relative to the data root, with "/" between folders
     path: Path

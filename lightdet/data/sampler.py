@@ -14,9 +14,9 @@ class EpochBatchSampler(Sampler[list[tuple[int, int]]]):
     it is augmented differently. None: every image once.
 
     `batch_size` counts the images of all `ranks` processes of a training together, and is a multiple of their number.
-    The order is the same in every process; each batch is dealt out like cards, its first image to rank 0, its next to
-    rank 1. `even`: what is left of an incomplete batch when all have as many is left out; otherwise some ranks get one
-    more, and all images are dealt.
+    The order is the same in every process; each batch is distributed round-robin, its first image to rank 0, its next
+    to rank 1. `even`: what is left of an incomplete batch when all have as many is left out; otherwise some ranks get
+    one more, and all images are dealt.
     """
 
     def __init__(

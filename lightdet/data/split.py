@@ -1,4 +1,4 @@
-"""Dividing a dataset that comes without a split."""
+"""Divides a dataset without a split."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def split(
 
     Whole images are drawn, the class with the fewest images first (the greedy idea of Sechidis et al. 2011, "On the
     stratification of multi-label data"). A class with two images or more has one at least on either side, unless they
-    also show rarer classes and were given away for those. The result depends on the seed and the image ids alone, not
+    also show rarer classes and were assigned for those. The result depends on the seed and the image ids alone, not
     on the order of the records; both lists are sorted by image id.
 
     Raises LightdetError for a share that is no number between 0 and 1 or fewer than two images.

@@ -1,4 +1,4 @@
-"""The checks of a dataset, one function for each thing that can be wrong; each returns its findings."""
+"""The checks of a dataset, one function for each kind of problem; each returns its findings."""
 
 import hashlib
 import math
@@ -72,7 +72,7 @@ def check_splits(splits: Splits) -> list[Finding]:
 
 
 def check_classes(splits: Splits, classes: Sequence[str]) -> list[Finding]:
-    """Classes that cannot be learned or measured for want of boxes, and lopsided ones."""
+    """Classes that cannot be learned or measured for lack of boxes, and imbalanced ones."""
     found = []
     counts = {name: count_boxes(records, len(classes)) for name, records in splits.items()}
     for name, lacks in (("train", "the detector cannot learn it"), ("val", "its AP cannot be measured")):
@@ -95,7 +95,7 @@ def count_boxes(records: Iterable[Record], num_classes: int) -> np.ndarray:
 
 
 def check_boxes(splits: Splits, classes: Sequence[str]) -> list[Finding]:
-    """Boxes that occur twice, and boxes in the same place that do not agree about the class."""
+    """Boxes that occur twice, and boxes in the same place with different classes."""
     twice: list[str] = []
     conflicts: list[str] = []
     disagreement: dict[str, None] = {}

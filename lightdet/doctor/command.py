@@ -1,7 +1,7 @@
-"""`lightdet doctor`: examines a dataset before hours of training are spent on it.
+"""`lightdet doctor`: examines a dataset before training on it.
 
-Exit codes: 0 nothing to complain about (notes at most), 1 warnings: training works, but look first, 2 errors: training
-would refuse this dataset or break in the middle.
+Exit codes: 0 no warning (notes at most), 1 warnings: training works, but check them first, 2 errors: training would
+refuse this dataset or fail.
 """
 
 from pathlib import Path

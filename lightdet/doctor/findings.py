@@ -1,4 +1,4 @@
-"""The results of the doctor's work as values: findings, facts about images, boxes in input px, an examination."""
+"""The results of the doctor as values: findings, facts about images, boxes in input px, an examination."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from lightdet.ops.letterbox import input_scale
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to know about a dataset."""
+    """One finding about a dataset."""
 
     level: Literal["error", "warning", "note"]  # training would fail; check it; for information
     topic: str

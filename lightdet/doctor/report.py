@@ -130,7 +130,7 @@ def print_report(examination: Examination, folder: Path, as_json: bool) -> None:
 
 
 def print_problems(problems: Sequence[str], as_json: bool) -> int:
-    """What keeps labels from being read, a line each; returns the exit code, 2."""
+    """The problems for which labels cannot be read, a line each; returns the exit code, 2."""
     lines = [" ".join(problem.split()) for problem in problems]
     if as_json:
         findings = [_finding(Finding("error", "unreadable", line)) for line in lines]

@@ -1,4 +1,4 @@
-"""Plots of a run: precision over recall, the confusion matrix, and how training went.
+"""Plots of a run: precision over recall, the confusion matrix, and losses and scores over the epochs.
 
 Figures are built and drawn directly (Agg), so matplotlib's global state is neither read nor changed.
 """

@@ -29,7 +29,7 @@ class Mark:
 
 
 def enlargement(height: int, width: int, side: int = SIDE) -> float:
-    """Factor, at least 1, by which a image of that size (px) is enlarged."""
+    """Factor, at least 1, by which an image of that size (px) is enlarged."""
     longer, shorter = max(height, width), max(1, min(height, width))
     wanted = max(side / longer, LEAST_SHORT_SIDE / shorter)
     return max(1.0, min(wanted, max(side, MOST_LONG_SIDE) / longer))

@@ -117,7 +117,7 @@ def write_samples(
     threshold: float,
     limit: int = 24,
 ) -> list[Path]:
-    """The worst images as `000-missed2-false1-<image>.png`, worst first, and all of these at a glance in overview.png.
+    """The worst images as `000-missed2-false1-<image>.png`, worst first, and overview.png with all of them.
 
     read: image_id -> image (H, W, 3) uint8 RGB. Pictures of an earlier call in that folder are replaced. Returns the
     files written, the overview last.

@@ -20,7 +20,7 @@ FAILED = ("failed", "killed")
 
 class WandbLogger(RunLogger):
     """One W&B run per run folder; its id depends on the study, the folder and the fingerprint, so a resumed run
-    continues its own. In a run that a W&B agent started, the agent's id wins.
+    continues the same one. In a run that a W&B agent started, the agent's id wins.
 
     `mode`: auto, online, offline, disabled; auto follows WANDB_MODE, then goes online only with a key and a host that
     answers. `finish_seconds`: how long the end of a run may wait for the upload; the rest stays on disk for

@@ -1,7 +1,7 @@
 """Folding BatchNorm into the convolutions before it: the same function at inference, in fewer passes over memory.
 
 Which norm follows which convolution is not read from names or from the order of attributes: the network is run once,
-and what each convolution gave and each norm got is compared. So a backbone of timm or torchvision is folded
+and the results of convolutions are compared with the inputs of norms. So a backbone of timm or torchvision is folded
 in the same way.
 """
 
@@ -41,7 +41,7 @@ def fold(network: nn.Module, images: Tensor) -> nn.Module:
 
 
 class _Results(TorchFunctionMode):
-    """What convolutions gave, and how many calls that give a tensor took it.
+    """The results of convolutions, and how many calls that return a tensor used each.
 
     The results are kept while this lives, so that no other tensor gets the id of one.
     """
@@ -64,7 +64,7 @@ class _Results(TorchFunctionMode):
         return answer
 
     def take(self, values: Any) -> None:
-        """Somebody took every tensor in there."""
+        """A module used every tensor in there."""
         self.uses.update({id(leaf) for leaf in tree_leaves(values)} & self.conv.keys())
 
 

@@ -1,4 +1,4 @@
-"""A table before it is Markdown, CSV or HTML: columns, and cells that know their number."""
+"""A table before it is Markdown, CSV or HTML: columns, and cells with text and number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -69,7 +69,7 @@ def opening(row: Row, names: Sequence[str]) -> list[Cell]:
 
 
 def choice_names(rows: Sequence[Row]) -> list[str]:
-    """In what the rows differ."""
+    """The choices in which the rows differ."""
     return list(dict.fromkeys(name for row in rows for name in row.choices))
 
 

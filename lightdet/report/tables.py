@@ -180,7 +180,7 @@ EFFECTS_NOTE = (
 
 
 def seeds_note(effects: Sequence[Effect]) -> str:
-    """What the spread of the trainings was taken from."""
+    """The source of the spread over trainings."""
     if any(effect.pooled for effect in effects):
         return "Some settings have one seed: how settings differ then counts as the spread of trainings, which is wide."
     return "Seeds are drawn anew within each setting, and the spread of all settings is taken as one."
@@ -196,7 +196,7 @@ def spread_note(rows: Sequence[Row]) -> str:
 
 
 def comparison_note(comparisons: dict[int, Comparison]) -> str:
-    """How the differences are computed, and how far they may be trusted."""
+    """How the differences are computed, and their limits."""
     known = [found for found in comparisons.values() if found.differences]
     baseline = next((number for number, found in comparisons.items() if found.reason == "baseline"), None)
     words = f"Differences are to row {baseline}"

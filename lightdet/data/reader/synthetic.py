@@ -1,4 +1,4 @@
-"""The embedded data set: drawn by lightdet.data.synthesis, written once to a cache folder, then read like any other."""
+"""The embedded data set: drawn by lightdet.data.synthesis, written once to a cache folder, then read as usual."""
 
 import errno
 import hashlib
@@ -97,7 +97,7 @@ class Synthetic:
         )
 
     def _read_labels(self) -> dict[str, list[_Entry]] | None:
-        """What the cache holds; None when it is absent or damaged."""
+        """The content of the cache; None when it is absent or damaged."""
         try:
             content = json.loads((self.folder / LABELS_FILE).read_text(encoding="utf-8"))
             entries = {split: [_Entry(**line) for line in content[split]] for split in self.counts}
@@ -108,7 +108,7 @@ class Synthetic:
             return None
 
     def _write(self) -> None:
-        """Draw everything into a folder of our own, then give it its name."""
+        """Draws all images into a temporary folder, then renames it."""
         parent = self.folder.parent
         LOG.info("drawing %d synthetic images into %s", sum(self.counts.values()), self.folder)
         parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ class Synthetic:
         return {"file": file, "boxes_xyxy": drawn.boxes_xyxy.tolist(), "labels": drawn.labels.tolist()}
 
     def _publish(self, draft: Path) -> None:
-        """Rename the draft; a damaged folder of that name is removed first."""
+        """Renames the temporary folder; a damaged folder of that name is removed first."""
         for _ in range(3):
             try:
                 draft.rename(self.folder)
@@ -159,7 +159,7 @@ class Synthetic:
 
 
 def _sweep_abandoned(parent: Path) -> None:
-    """Remove what processes killed long ago have left half-written."""
+    """Removes unfinished folders of processes that were killed long ago."""
     for draft in parent.glob("synthetic-*.draft-*"):
         try:
             if time.time() - draft.stat().st_mtime > ABANDONED_SECONDS:

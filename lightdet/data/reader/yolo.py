@@ -156,7 +156,7 @@ class Yolo:
 
     def _shared_labels(self, images: set[Path]) -> tuple[str, ...]:
         """A line about images that differ in their suffix alone, most likely one image saved twice: both have the boxes
-        of the one label file, and a split of ours may part them."""
+        of the one label file, and a random split may separate them."""
         times = Counter(self._label_path(image) for image in images)
         shared = sorted(path for path, count in times.items() if count > 1)
         if not shared:

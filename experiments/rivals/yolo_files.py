@@ -1,4 +1,4 @@
-"""Labelled photos as the text files that Ultralytics reads."""
+"""Annotated images as the YOLO text files that Ultralytics reads."""
 
 import json
 import shutil
@@ -11,22 +11,23 @@ from lightdet.data.image import is_deep, original_size, read_image
 from lightdet.data.record import Record
 
 
-def photo_file(folder: Path, split: str, number: int, record: Record) -> Path:
-    """Where the copy of the n-th record of a split lies, so that an answer finds its way back."""
+def image_copy(folder: Path, split: str, number: int, record: Record) -> Path:
+    """The copy of the n-th record of a split; its number identifies the record."""
     return folder / "images" / split / f"{number:05d}{record.path.suffix}"
 
 
 def export_yolo(splits: Mapping[str, Sequence[Record]], classes: Sequence[str], folder: Path) -> Path:
-    """Copy the photos of "train" and "val" with their labels; returns the data.yaml.
+    """Copies the images of "train" and "val" with their labels; returns the data.yaml.
 
-    Of more than 8 bits per channel, they are written as we see them: the rival would keep the high bytes alone.
+    Images of more than 8 bits per channel are written as `read_image` gives them: the rival would keep the high bytes
+    alone.
     """
     for split, records in splits.items():
         images, labels = folder / "images" / split, folder / "labels" / split
         images.mkdir(parents=True, exist_ok=True)
         labels.mkdir(parents=True, exist_ok=True)
         for number, record in enumerate(records):
-            copy = photo_file(folder, split, number, record)
+            copy = image_copy(folder, split, number, record)
             if is_deep(record.path):
                 Image.fromarray(read_image(record.path, record.bits)).save(copy)
             else:
