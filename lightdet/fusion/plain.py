@@ -1,4 +1,4 @@
-"""No branch: the neck's feature goes on as it is."""
+"""No branch: the neck's feature is unchanged."""
 
 from torch import Tensor
 

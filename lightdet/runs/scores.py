@@ -1,4 +1,4 @@
-"""Which task a run trains and which scores it is judged by: `scores.json`, written when training begins. No torch here.
+"""The task of a run and the scores of its metric: `scores.json`, written when training begins. No torch here.
 
 {"schema": 2, "task": "detection", "scores": [{"key": ..., "title": ..., "log_name": ..., ...}]}
 """
@@ -50,5 +50,5 @@ def _score(entry: dict[str, Any]) -> Score:
     texts = [entry[name] for name in ("key", "title", "log_name")]
     flags = [entry[name] for name in ("higher_is_better", "primary", "per_class")]
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(flag, bool) for flag in flags):
-        raise TypeError("a key, title or log_name that is no text, or a flag that is no truth value")
+        raise TypeError("a key, title or log_name that is no text, or a flag that is no boolean")
     return Score(*texts, *flags)

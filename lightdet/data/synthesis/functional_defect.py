@@ -15,12 +15,12 @@ def paint(piece: Workpiece, rng: np.random.Generator) -> Grey | None:
     return (_burnt, _cracked, _corroded)[kind](piece, pad, rng)
 
 
-def _on_pad(piece: Workpiece, pad: Pad, rng: np.random.Generator, room: float) -> tuple[Grey, Grey, Grey]:
-    """A frame at a random place of the pad, `room` px from its ends, and the pad's signed distance."""
+def _on_pad(piece: Workpiece, pad: Pad, rng: np.random.Generator, margin: float) -> tuple[Grey, Grey, Grey]:
+    """A frame at a random place of the pad, `margin` px from its ends, and the pad's signed distance."""
     x, y = coordinates(piece.size)
     along, across = turned(x, y, (pad.x, pad.y), pad.angle)
     distance = rounded_box(along, across, pad.half_length, pad.half_width, 0.22 * pad.half_width)
-    slack = max(0.0, pad.half_length - room)
+    slack = max(0.0, pad.half_length - margin)
     return along - np.float32(rng.uniform(-slack, slack)), across, distance
 
 

@@ -7,7 +7,7 @@ from lightdet.data.synthesis.workpiece import Workpiece
 
 
 def paint(piece: Workpiece, rng: np.random.Generator) -> Grey | None:
-    """The picture with one cluster of pores or one inclusion more; None when there is no room."""
+    """The picture with one cluster of pores or one inclusion more; None when there is no space."""
     place = piece.free_place(rng, float(rng.uniform(12, 25)) * piece.unit, 11 * piece.unit)
     if place is None:
         return None

@@ -99,7 +99,7 @@ def _plan(rng: np.random.Generator, label: int | None, piece: Workpiece) -> list
 def _spoil(
     piece: Workpiece, painter: Painter, rng: np.random.Generator, taken: list[tuple[float, float, float, float]]
 ) -> tuple[float, float, float, float] | None:
-    """Paint one defect and return its tight box, px; None when no attempt found room."""
+    """Paint one defect and return its tight box, px; None when no attempt found free surface."""
     for _ in range(ATTEMPTS):
         after = painter(piece, rng)
         if after is None:

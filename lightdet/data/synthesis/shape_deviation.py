@@ -8,7 +8,7 @@ from lightdet.data.synthesis.workpiece import Rim, Workpiece
 
 
 def paint(piece: Workpiece, rng: np.random.Generator) -> Grey | None:
-    """The picture with one part out of shape; None when there is no room."""
+    """The picture with one part out of shape; None when there is no space."""
     if piece.rim is not None and rng.random() < 0.75:
         return _spoilt_rim(piece, piece.rim, rng)
     if piece.holes and rng.random() < 0.8:

@@ -10,7 +10,7 @@ SHIFT = 4  # bits of a pixel's fraction in cv2's drawing calls
 
 
 def paint(piece: Workpiece, rng: np.random.Generator) -> Grey | None:
-    """The picture with one scratch or one scuff more; None when there is no room."""
+    """The picture with one scratch or one scuff more; None when there is no space."""
     place = piece.free_place(rng, float(rng.uniform(14, 36)) * piece.unit, 12 * piece.unit)
     if place is None:
         return None

@@ -18,7 +18,7 @@ def paint(piece: Workpiece, rng: np.random.Generator) -> Grey | None:
 
 
 def _place_on_seam(piece: Workpiece, seam: Seam, rng: np.random.Generator) -> tuple[float, float] | None:
-    """A point on the bead's centre line with room around it, px."""
+    """A point on the bead's centre line with free surface around it, px."""
     line = np.abs(seam.across) < 0.8
     margin = int(20 * piece.unit)
     line[:margin], line[-margin:], line[:, :margin], line[:, -margin:] = False, False, False, False
@@ -35,7 +35,7 @@ def _along(piece: Workpiece, seam: Seam, place: tuple[float, float]) -> Grey:
 
 
 def _gap(piece: Workpiece, seam: Seam, place: tuple[float, float], rng: np.random.Generator) -> Grey:
-    """The bead stops and goes on later; in between the joint lies open."""
+    """The bead stops and continues later; in between the joint lies open."""
     half = float(rng.uniform(8, 15)) * piece.unit
     ends = np.abs(_along(piece, seam, place)) - np.float32(half)
     hollow = ends + np.float32(0.35) * seam.half_width * (1 - (seam.across / seam.half_width) ** 2)

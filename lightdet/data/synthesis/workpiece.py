@@ -83,7 +83,7 @@ class Workpiece:
     ) -> tuple[tuple[float, float], float] | None:
         """A random place with undisturbed surface around it: its centre and the radius that is free, px.
 
-        The radius is `wish`, or what room there is; None when that is below `least`.
+        The radius is `wish`, or less where the free surface is smaller; None when that is below `least`.
         """
         free = np.pad((~self.busy).astype(np.uint8), 1)
         clearance = cv2.distanceTransform(free, cv2.DIST_L2, 3)[1:-1, 1:-1]
