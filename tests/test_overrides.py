@@ -62,7 +62,7 @@ SLIPS = {
     "resume=True": "resume: there is no such setting; the same command continues a run from its last checkpoint",
     "pretrained=true": "pretrained: there is no such setting; weights=RUN or weights=FILE starts from trained weights",
     "callbacks=default": "callbacks: there is no such setting; Lightning callbacks are options of the group callback",
-    "hparams_search=mnist": "hparams_search: there is no such setting; `lightdet search recipe` looks for the best",
+    "hparams_search=mnist": "hparams_search: there is no such setting; `lightdet search recipe` searches for the best",
     "optimized_metric=val/acc": "optimized_metric: there is no such setting; `lightdet search` takes its objectives",
     "task_name=eval": "task_name: there is no such setting; name=NAME names a run",
     "project=steel": "project: there is no such setting; study=NAME names the folder of a sweep",

@@ -94,7 +94,7 @@ def test_a_run_that_is_gone_is_left_to_its_command(
     capsys.readouterr()
     assert study_command(["s", "retry"]) == 1
     shown = capsys.readouterr().out
-    assert "MISSING default__s0: no status.json in runs/s/default/s0; the command of its sweep trains it anew" in shown
+    assert "MISSING default__s0: no status.json in runs/s/default/s0; the command of its sweep trains it again" in shown
     assert "0 to train" in shown and "trains them again" not in shown
     assert launch("-m", "seed=0,1", "study.name=s") == 0
     assert stand_in.trained() == ["default/s0", "default/s1", "default/s0"]

@@ -20,7 +20,7 @@ def best_possible_recall(box_sizes: Tensor, anchors_wh: Tensor, max_ratio: float
 def cluster_anchors(box_sizes: Tensor, grids: int, per_grid: int, seed: int = 0) -> Tensor:
     """k-means over whitened box sizes (N, 2) px -> anchors (grids, per_grid, 2) px, small ones on the fine grid.
 
-    The published procedure refines them with a genetic search; plain k-means gives the same recall on our sets.
+    The published procedure refines them with a genetic search; plain k-means gives the same recall on tested datasets.
     """
     sizes = box_sizes[(box_sizes > SMALLEST_BOX).all(dim=1)].double().numpy()
     if len(np.unique(sizes, axis=0)) < grids * per_grid:

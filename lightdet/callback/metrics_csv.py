@@ -1,4 +1,4 @@
-"""metrics.csv: the logged values of every epoch, whatever tracker is in use."""
+"""metrics.csv: the logged values of every epoch, with any tracker."""
 
 import csv
 import io

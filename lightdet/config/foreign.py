@@ -18,7 +18,7 @@ FOREIGN = {  # key -> advice
     "resume": "the same command continues a run from its last checkpoint",
     "pretrained": "weights=RUN or weights=FILE starts from trained weights",
     "callbacks": "Lightning callbacks are options of the group callback: callback=mine, or callback=[mine,other]",
-    "hparams_search": "`lightdet search recipe` looks for the best settings",
+    "hparams_search": "`lightdet search recipe` searches for the best settings",
     "optimized_metric": "`lightdet search` takes its objectives from search.objectives",
     "task_name": "name=NAME names a run, study=NAME the folder of a sweep",
     "project": "study=NAME names the folder of a sweep; logger.wandb.project is W&B's",
@@ -27,7 +27,7 @@ FOREIGN = {  # key -> advice
     "test": "where a dataset has a test split, every training reports its numbers",
     "cfg": "did you mean model?",
 }
-HINTS = {  # config group -> what helps somebody who chose an option that does not exist
+HINTS = {  # config group -> advice for an option that does not exist
     "data": "your own images: data=yolo, coco or voc with data.reader.root=FOLDER",
     "model": "weights of another run: weights=RUN or weights=FILE",
     "trainer": "devices: trainer.device=cuda trainer.devices=2",

@@ -39,7 +39,7 @@ class Record:
 
     @property
     def labels(self) -> np.ndarray:
-        """(N,) int64: the classes that the annotation names, of whatever kind it is; what splits are balanced by."""
+        """(N,) int64: the classes of the annotation of any kind; splits are balanced by them."""
         if isinstance(self.annotation, ClassLabel):
             return np.array([self.annotation.label], np.int64)
         if isinstance(self.annotation, Mask):

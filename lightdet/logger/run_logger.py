@@ -94,7 +94,7 @@ class RunLogger(Logger):
         """Ends the run; `state` as in status.json: done, failed, killed, ..."""
 
     def abandon(self) -> None:
-        """Called once after a call without an answer: releases whatever would delay the exit of the process."""
+        """Called once after a call without an answer: releases what would delay the exit of the process."""
 
     def guard(self, action: Callable[[], Any]) -> None:
         """Calls the action in a thread that is abandoned when it does not return in time; prints the first failure."""

@@ -4,8 +4,8 @@ A pair is two trainings with the same seed, measured on the same images. Its dif
 could have been drawn and because another seed would have trained other weights, so that both are resampled:
 
 - Images: whole validation images with replacement, the same draw for every pair that was measured on the same images
-  (crossed, the pigeonhole bootstrap of Owen 2007, Annals of Applied Statistics 1(2), 386-411). To draw anew for each
-  seed would average the chance of the images away, as if every training had been tested on another set.
+  (crossed, the pigeonhole bootstrap of Owen 2007, Annals of Applied Statistics 1(2), 386-411). Separate draws for
+  each seed would average the variation over images away, as if every training had been tested on another set.
 - Seeds: whole pairs with replacement, in every resample anew. The mean of S drawn seeds scatters by sqrt((S - 1) / S)
   too little, and the spread of three seeds is a poor estimate: the seeds' part of a deviation is stretched by
   sqrt(S / (S - 1)) x t / z, t of S - 1 degrees of freedom (the correction of the expanded percentile interval,

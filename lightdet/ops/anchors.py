@@ -19,7 +19,7 @@ YOLOV4_ANCHORS: Anchors = (  # published for COCO with YOLOv4
     ((142, 110), (192, 243), (459, 401)),
 )
 MAX_RATIO = 4.0  # least ratio of a side of a box to that of an anchor, or the inverse, at which they do not match
-POOR_RECALL = 0.98  # best possible recall below which the anchors are clustered anew
+POOR_RECALL = 0.98  # best possible recall below which new anchors are clustered
 
 
 def default_anchors(strides: Sequence[int]) -> Anchors:

@@ -8,7 +8,7 @@ DECAYING = (nn.Conv1d, nn.Conv2d, nn.Linear)
 
 
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Weights of convolutions and linear layers take the optimizer's weight decay; biases, normalisation, lone gates
+    """Weights of convolutions and linear layers take the optimizer's weight decay; biases, normalisation, scalar gates
     and tables take none, and are no matrices for an optimizer that treats matrices apart (`Muon`)."""
     decaying = {id(module.weight) for module in model.modules() if isinstance(module, DECAYING)}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -42,7 +42,7 @@ def prefers_channels_last(device: torch.device) -> bool:
     """Whether convolutions train at least as fast with the channels of a pixel side by side.
 
     With oneDNN a step of `light` takes 0.80 of the time and one of `proposed` 0.68 (AVX2, 224 px, batches of 8 to 32);
-    cuDNN's tensor cores want it.
+    cuDNN's tensor cores need it.
     """
     return device.type == "cuda" or (device.type == "cpu" and torch.backends.mkldnn.is_available())
 
@@ -69,7 +69,7 @@ def idle_in_float32(network: nn.Module, image_size: ImageSize) -> list[str]:
     """Make convolutions compute in float32 where some of their weights meet padding alone; returns their names.
 
     `image_size` in px. The gradient of such weights is zero. The bfloat16 convolutions of oneDNN on a CPU (torch 2.15,
-    AVX-512) leave it uninitialized: the optimizer reads whatever lies in memory, at times NaN. This concerns feature
+    AVX-512) leave it uninitialized: the optimizer reads arbitrary memory, at times NaN. This concerns feature
     maps of a few cells, such as SSD's last ones, which cost next to nothing.
     """
     idle: dict[str, nn.Conv2d] = {}

@@ -116,7 +116,7 @@ def _count(
 def foreign_target(tree: Any) -> str | None:
     """The first target that Hydra would call or load and that is no part of lightdet; None: none.
 
-    A run's configuration is written resolved, so an interpolation in it, whatever it would turn into, is foreign too.
+    A run's configuration is written resolved, so an interpolation in it is foreign too.
     """
     if isinstance(tree, str) and "${" in tree:
         return tree[:80]

@@ -27,7 +27,7 @@ SOURCE = "source"
 NOT_RUN = "not run"
 REPRODUCED = "reproduced"
 FEWEST_SEEDS = 3
-SPREADS = 2  # sample standard deviations over seeds by which a published score may be better than our mean
+SPREADS = 2  # sample standard deviations over seeds by which a published score may be better than the measured mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +107,15 @@ def paper_table(paper: Paper, rows: Sequence[Row]) -> Table | None:
     columns += [Column("parameters"), *(Column(f"paper: {name}", numeric=False, paper=True) for name in paper.columns)]
     table = Table("table7_published", "Table 7: published and measured numbers", columns)
     for entry in paper.published:
-        theirs = [Cell(entry.cells.get(name, "")) for name in paper.columns]
+        printed = [Cell(entry.cells.get(name, "")) for name in paper.columns]
         for row in entry.rows or (None,):
             if row is None:
-                ours = [Cell(DASH), Cell(NOT_RUN), *(Cell(DASH) for _ in scores), Cell(DASH)]
+                cells = [Cell(DASH), Cell(NOT_RUN), *(Cell(DASH) for _ in scores), Cell(DASH)]
             else:
                 values = [measured(row.value(score)) for score in scores]
                 number = Cell(str(row.number), row.number)
-                ours = [number, Cell(standing(row, entry, paper)), *values, amount(row.cost("parameters"))]
-            table.lines.append([Cell(entry.words), *ours, *theirs])
+                cells = [number, Cell(standing(row, entry, paper)), *values, amount(row.cost("parameters"))]
+            table.lines.append([Cell(entry.words), *cells, *printed])
             table.rows.append(row.number if row else 0)
     table.notes.append(_rule(paper))
     table.notes += paper.notes
@@ -157,13 +157,13 @@ def _reaches(score: Score, mean: float, margin: float, published: float) -> bool
     return mean + margin >= published if score.higher_is_better else mean - margin <= published
 
 
-def _published(text: str | None, ours: Value) -> float | None:
+def _published(text: str | None, own: Value) -> float | None:
     """The published number in the unit of the measured one: 98.5 is 0.985 beside a share; None for text."""
     try:
         value = float(text or "")
     except ValueError:
         return None
-    return value / 100 if value > 1 >= ours.most else value
+    return value / 100 if value > 1 >= own.most else value
 
 
 def _rule(paper: Paper) -> str:

@@ -73,7 +73,7 @@ class Job:
 
 
 def inside(tree: Any, *keys: str) -> Any:
-    """The value under a path of keys; None where the path ends early, whatever a damaged file holds instead."""
+    """The value under a path of keys; None where the path ends early, also in a damaged file."""
     for key in keys:
         tree = tree.get(key) if isinstance(tree, dict) else None
     return tree
@@ -139,7 +139,7 @@ def _read_run(job: Job, folder: RunFolder) -> None:
     """Fills in what the files of the run hold."""
     status = folder.read_status()
     if not status:
-        job.state, job.reason = "missing", f"no status.json in {folder.path}; the command of its sweep trains it anew"
+        job.state, job.reason = "missing", f"no status.json in {folder.path}; the command of its sweep trains it again"
         return
     job.state = str(status.get("state", "queued"))
     job.reason = str(status.get("reason") or "")

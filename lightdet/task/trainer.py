@@ -75,7 +75,7 @@ def build_trainer(
             WholeCheckpoints(),
             *([SharedNorms()] if together and shares_batchnorm(settings, device) else []),
         ],
-        precision=choice.precision,  # type: ignore[arg-type]  # our two names are among Lightning's literals
+        precision=choice.precision,  # type: ignore[arg-type]  # both names are among Lightning's literals
         max_epochs=settings.max_epochs,
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.clip_norm,

@@ -123,7 +123,7 @@ class TrainingTask(LightningModule):
         terms = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
         return LightdetError(
             f"the loss broke at epoch {self.current_epoch + 1}, step {self.global_step} ({terms}); the batch with "
-            f"{names[0]} and {len(names) - 1} more is in {path}; try a lower optimizer.lr or look at its labels"
+            f"{names[0]} and {len(names) - 1} more is in {path}; try a lower optimizer.lr or check its labels"
         )
 
     def on_train_epoch_end(self) -> None:

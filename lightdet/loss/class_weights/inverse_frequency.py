@@ -1,7 +1,7 @@
 """Cost-sensitive weights: a class counts as many times more as it is rarer, w_c = N_max / N_c with mean 1.
 
 After the cost-sensitive layer of CS-ResNet (Zhang et al. 2021, Expert Systems with Applications 185, 115673), whose
-formula is not readable to us; this is the usual form.
+formula is not openly available; this is the usual form.
 """
 
 import torch
