@@ -13,7 +13,7 @@ from torch import nn
 from lightdet.cli.main import main
 from lightdet.config.compose import compose_job
 from lightdet.core.errors import LightdetError
-from lightdet.core.files import write_bytes
+from lightdet.core.files import read_json, write_bytes
 from lightdet.engine.weights import start_from
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.registration import register, request_job
@@ -70,6 +70,7 @@ def test_another_number_of_classes_keeps_what_fits(words: list[str], capsys: pyt
     ("weights", "line"),
     [
         ("nowhere", "weights=nowhere: no run here; name a run folder"),
+        (__file__, f"weights={__file__}: no checkpoint; give a file that torch.save wrote, or a run"),
         (
             "runs/single/broken/s0",
             "weights=runs/single/broken/s0: runs/single/broken/s0/checkpoints/best.ckpt does not",
@@ -97,7 +98,7 @@ def test_weights_count_by_their_content(words: list[str], tmp_path: Path) -> Non
     base = "weights=runs/single/base/s0"
     shutil.copyfile("runs/single/base/s0/checkpoints/best.ckpt", tmp_path / "copy.ckpt")
     assert requested(base) == requested(f"weights={tmp_path}/copy.ckpt") != requested()
-    write_bytes(tmp_path / "copy.ckpt", b"other")
+    write_bytes(tmp_path / "copy.ckpt", b"PK other")
     assert requested(f"weights={tmp_path}/copy.ckpt") != requested(base)
     old = compose_job([])
     before = request_job(old, []).fingerprint
@@ -128,6 +129,30 @@ def test_a_sweep_over_weights(words: list[str]) -> None:
     assert sorted(rows) == ["weights-base__s0", "weights-nowhere__s0", "weights-null__s0"]
     assert rows["weights-nowhere__s0"]["reason"].startswith("weights=nowhere: no run here")
     assert RunFolder("runs/swept/weights-base/s0").is_done()
+
+
+def test_a_row_outlives_the_run_that_it_started_from(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same command continues or skips it after the first run is deleted; another training is refused."""
+    runs = tmp_path / "runs"
+    shutil.copytree("runs/single/base", runs / "single/source")
+    given = ["weights=source", f"runs_dir={runs}", "seed=3"]
+    first = request_job(compose_job(given), given)
+    (folder,) = register(runs, "outlives", [first])
+    assert folder is not None
+    before = sorted((path, path.read_bytes()) for path in (runs / "outlives").rglob("*.*") if path.is_file())
+    shutil.rmtree(runs / "single/source")
+    again = request_job(compose_job(given), given)
+    assert again.trouble.startswith("weights=source: no run here")
+    assert [of.path for of in register(runs, "outlives", [again]) if of] == [folder.path]
+    assert before == sorted((path, path.read_bytes()) for path in (runs / "outlives").rglob("*.*") if path.is_file())
+
+    folder.write_status("done")
+    folder.write_results({"metrics": {}})
+    assert main(["train", *given, "study=outlives"]) == 0
+    assert "this run is done already" in capsys.readouterr().out
+    assert main(["train", *given, "study=outlives", "optimizer.lr=0.5"]) == 2
 
 
 def test_what_fits_by_name_and_shape_is_taken_and_nothing_is_refused(tmp_path: Path) -> None:

@@ -59,8 +59,11 @@ def request_job(cfg: DictConfig, overrides: list[str], number: int = 0, name: st
 
 
 def named(study_path: Path, requests: Sequence[JobRequest]) -> list[JobRequest]:
-    """The requests of one command with the slugs that their rows have, or will get, in the study."""
-    return _named(requests, _read_registered(study_path))
+    """The requests of one command with the slugs that their rows have, or will get, in the study.
+
+    A registered job starts from the weights that its run has, where those that the command names are gone.
+    """
+    return _named(study_path, requests, _read_registered(study_path))
 
 
 def register(runs_dir: Path, study: str, requests: Sequence[JobRequest]) -> list[RunFolder | None]:
@@ -76,7 +79,7 @@ def register(runs_dir: Path, study: str, requests: Sequence[JobRequest]) -> list
         for path in sorted(study_path.glob("*/s*/status.json")):
             runs[read_json(path).get("fingerprint")] = RunFolder(path.parent)
         registered = _read_registered(study_path)
-        jobs = _named(requests, registered)
+        jobs = _named(study_path, requests, registered)
         folders: list[RunFolder | None] = []
         for job, number in zip(jobs, _numbers(jobs, registered), strict=True):
             folder = None
@@ -92,9 +95,26 @@ def register(runs_dir: Path, study: str, requests: Sequence[JobRequest]) -> list
         return folders
 
 
-def _named(requests: Sequence[JobRequest], registered: Mapping[str, Mapping[str, Any]]) -> list[JobRequest]:
+def _named(
+    study_path: Path, requests: Sequence[JobRequest], registered: Mapping[str, Mapping[str, Any]]
+) -> list[JobRequest]:
     slugs = row_slugs([(counted(request.overrides), request.slug) for request in requests], registered)
-    return [replace(request, slug=slug) for request, slug in zip(requests, slugs, strict=True)]
+    jobs = [replace(request, slug=slug) for request, slug in zip(requests, slugs, strict=True)]
+    return [_with_weights_of_run(study_path, job, registered.get(job.name, {})) if job.trouble else job for job in jobs]
+
+
+def _with_weights_of_run(study_path: Path, job: JobRequest, facts: Mapping[str, Any]) -> JobRequest:
+    """The request with the weights of the job's run, where those that it names are gone; itself where it lacks
+    something else, or has no run."""
+    cfg = OmegaConf.create(job.request)
+    assert isinstance(cfg, DictConfig)
+    run = RunFolder(study_path / str(facts.get("run")))
+    if not isinstance(cfg.get("weights"), str) or not run.request_path.is_file():
+        return job
+    cfg.weights = OmegaConf.load(run.request_path).get("weights")
+    return replace(
+        job, fingerprint=fingerprint(cfg), choices=facts["choices"], request=OmegaConf.to_yaml(cfg), trouble=""
+    )
 
 
 def _read_registered(study_path: Path) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ from lightdet.runs.find import LAST, find_run, last_run
 from lightdet.runs.folder import RunFolder
 
 BEST = "best.ckpt"
+SIGNATURES = (b"PK", b"\x80")  # how a file of torch.save begins: a zip archive, or before torch 1.6 a pickle
 
 
 def settle_weights(cfg: DictConfig) -> DictConfig:
@@ -64,6 +65,9 @@ def bring_weights(cfg: DictConfig, folder: RunFolder) -> None:
 
 def _checkpoint(given: str, runs_dir: Path) -> Path:
     if Path(given).is_file():
+        with open(given, "rb") as file:
+            if not file.read(2).startswith(SIGNATURES):
+                raise LightdetError(f"weights={given}: no checkpoint; give a file that torch.save wrote, or a run")
         return Path(given)
     try:
         run = last_run(runs_dir, without_word=f"weights={LAST}") if given == LAST else find_run(given, runs_dir)

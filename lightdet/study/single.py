@@ -17,7 +17,7 @@ from lightdet.engine.work import TRAINING, work
 from lightdet.logger.wandb_sweep import answer_agent
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.names import study_name
-from lightdet.runs.registration import JobRequest, register, request_job
+from lightdet.runs.registration import JobRequest, named, register, request_job
 
 
 def train_words(words: Sequence[str], config_dir: Path | None = None, train: str = TRAINING) -> RunFolder:
@@ -27,10 +27,10 @@ def train_words(words: Sequence[str], config_dir: Path | None = None, train: str
     invalid overrides, before a folder is made, and every error of the training, after recording it.
     """
     cfg = single_config(words, config_dir)
-    request = request_job(cfg, list(cfg.hydra.overrides.task))
+    study = study_name(cfg.study.name or "single")
+    (request,) = named(Path(cfg.runs_dir) / study, [request_job(cfg, list(cfg.hydra.overrides.task))])
     if request.trouble:
         raise LightdetError(request.trouble)
-    study = study_name(cfg.study.name or "single")
     require_data({request.fingerprint: missing_folder(cfg)}, Path(cfg.runs_dir) / study)
     (folder,) = register(Path(cfg.runs_dir), study, [request])
     assert folder is not None
