@@ -4,6 +4,7 @@ Only the standard library is imported at the top: `program` re-executes the proc
 and modules imported before that would be imported twice.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -23,12 +24,19 @@ COMMANDS = {  # name, which is a module's: (its words, what it does)
 }
 BAD_INPUT = 2  # exit code: something in the input is wrong, and one line names it
 INTERRUPTED = 130
+CLOSED = 141  # what a shell gives a program that writes to a pipe without a reader: `lightdet ... | head -1`
 
 
 def program(*command: str) -> int:
     """Runs `command` with the shell's arguments, in a process with allocator settings for training; the exit code."""
     keep_memory()
-    return main([*command, *sys.argv[1:]])
+    try:
+        code = main([*command, *sys.argv[1:]])
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes again at its end
+        return CLOSED
 
 
 def main(arguments: Sequence[str]) -> int:

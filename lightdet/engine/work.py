@@ -33,7 +33,7 @@ def work(folder: RunFolder, train: str = TRAINING) -> dict[str, Any]:
 
     `status.json` becomes done only after everything else is written. Raises HeldElsewhere when the folder's lock is
     taken, and every error of the training, recorded first: Ended as "pruned", another error as "failed", an
-    interruption as "killed".
+    interruption, that of its output included, as "killed".
     """
     identity = str(folder.read_status().get("fingerprint"))
     with folder.lock() as holder:
@@ -61,6 +61,10 @@ def _train(folder: RunFolder, train: str) -> dict[str, Any]:
         return folder.read_results()
     except Ended as end:
         folder.write_status("pruned", reason=str(end), finished=now())
+        raise
+    except BrokenPipeError:  # `lightdet train | head -1`, or the end of a terminal: nothing is wrong with the run
+        write_text(folder.traceback_path, traceback.format_exc())
+        folder.write_status("killed", reason="interrupted: the reader of its output has ended")
         raise
     except Exception as error:
         write_text(folder.traceback_path, traceback.format_exc())

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightdet.report.settings import add_settings, settings
+from lightdet.runs.find import find_study
 
 
 def run(words: Sequence[str]) -> int:
     """Writes the report and prints its path. Returns 0, or 1 when files of the study cannot be read."""
     options = parse(words)
+    study = options.study if options.study.exists() else find_study(options.study)
     from lightdet.report.build import report_study
 
-    written = report_study(options.study, options.out or options.study / "report", settings(options))
+    written = report_study(study, options.out or study / "report", settings(options))
     print(f"{written.summary}\n\n{written.table}\n")
     print(f"written to {written.page}, with report.md, tables as CSV and figures beside it")
     for line in written.troubles:
@@ -31,7 +33,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         "rows: {model=proposed: {source: where they are printed, mAP50: 98.5}}. benchmark.json in the study's "
         "folder, as `lightdet benchmark STUDY --out STUDY` writes it, adds latency.",
     )
-    parser.add_argument("study", type=Path, help="folder of a study, runs/<study>")
+    parser.add_argument("study", type=Path, help="folder or name of a study")
     parser.add_argument("--out", type=Path, help="where the report goes (default: STUDY/report)")
     add_settings(parser)
     return parser.parse_args(words)
