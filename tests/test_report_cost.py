@@ -61,6 +61,21 @@ def test_latency_comes_from_a_measurement_of_the_same_network(six: Path) -> None
     assert found[2]["ms (eager, 608 px, 2 threads)"] == "-", "another network"
 
 
+def test_an_input_that_is_not_square_is_named_with_both_sides(tmp_path: Path) -> None:
+    folder = add_job(tmp_path, {"model": "proposed"})
+    folder.config_path.write_text("image_size: [64, 96]\nmodel: {network: one}\nnum_classes: 3\n")
+    footprint = json.loads(folder.results_path.read_text())["footprint"] | {"image_size": [64, 96]}
+    write_json(folder.results_path, json.loads(folder.results_path.read_text()) | {"footprint": footprint})
+    measured = {"batches": {"1": {"eager": {"ms": {"median": 3.5}}}}, "footprint": footprint}
+    network = network_digest({"model": {"network": "one"}, "num_classes": 3})
+    settings = {"image_size": None, "threads": 2, "ways": ["eager"]}
+    write_json(tmp_path / "benchmark.json", {"settings": settings, "rows": [{"network": network, **measured}]})
+    build(tmp_path)
+    (line,) = lines(tmp_path, "table3_cost")
+    assert (line["input px"], line["ms (eager, 64 x 96 px, 2 threads)"]) == ("64 x 96", "3.5")
+    assert lines(tmp_path, "table2_scores")[0]["input px"] == "64 x 96"
+
+
 def test_what_a_model_from_elsewhere_says_of_itself_stands_beside_our_measurement(six: Path) -> None:
     path = six / "attention-cbam__head-76/s0/results.json"
     write_json(path, {**json.loads(path.read_text()), "own_evaluator": {"map50": 0.625}})

@@ -12,7 +12,7 @@ from typing import Any
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json
-from lightdet.report.rows import Row
+from lightdet.report.rows import Row, sides
 from lightdet.runs.fingerprint import network_digest
 from lightdet.runs.jobs import inside
 
@@ -164,6 +164,6 @@ def _read_latency(rows: Sequence[Row], path: Path, costs: Costs) -> None:
             median = inside(entry, "batches", "1", str(way), "ms", "median")
             size = inside(facts, "settings", "image_size") or inside(entry, "footprint", "image_size")
             if isinstance(median, int | float):
-                costs.latency.setdefault(f"{way}, {size} px, {threads} threads", {})[row.number] = float(median)
+                costs.latency.setdefault(f"{way}, {sides(size)} px, {threads} threads", {})[row.number] = float(median)
     processor = inside(facts, "machine", "processor")
     costs.notes.append(f"Latency from {path.name}, measured on {processor}: median ms of a batch of one.")

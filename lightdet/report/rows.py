@@ -53,8 +53,8 @@ class LoadedJob(Job):
 
     @property
     def image_size(self) -> str:
-        """Side of the square input, px, as text."""
-        return str(inside(self.config, "image_size") or self.options.get("image_size", "-"))
+        """Side of the square input, px, as text, or "height x width"."""
+        return sides(inside(self.config, "image_size") or self.options.get("image_size", "-"))
 
     def status(self) -> str:
         """Its state in words, such as "finished, 60 epochs" or "failed after 3 of 60 epochs: loss is nan"."""
@@ -221,3 +221,8 @@ def whole(rows: Sequence[Row]) -> list[Score]:
 def all_classes(rows: Iterable[Row]) -> list[str]:
     """The classes with per-class scores in any row, in the order in which they first appear."""
     return list(dict.fromkeys(name for row in rows for job in row.finished for name in job.classes()))
+
+
+def sides(image_size: Any) -> str:
+    """224 -> "224", [64, 96] -> "64 x 96"; another value of a damaged file as it is."""
+    return " x ".join(map(str, image_size)) if isinstance(image_size, list) else str(image_size)

@@ -111,7 +111,9 @@ def cost_table(rows: Sequence[Row], costs: Costs, sizes: Sequence[int]) -> Table
     columns += [Column(f"ms ({measured_how})") for measured_how in costs.latency]
     table = Table("table3_cost", "Table 3: cost", columns)
     for row in rows:
-        own = [amount(row.cost(name)) for name in ("parameters", "image_size", "macs")]
+        size = row.words(lambda job: job.image_size)
+        side = Cell(size, float(size) if size.isdigit() else None)
+        own = [amount(row.cost("parameters")), side, amount(row.cost("macs"))]
         counted = [amount(costs.gflops.get((row.number, size)), 2) for size in shown]
         waited = [amount(times.get(row.number), 1) for times in costs.latency.values()]
         table.lines.append([*opening(row, names), *own, amount(row.cost("gflops"), 2), *counted, *waited])
