@@ -18,6 +18,8 @@ from lightdet.core.errors import LightdetError, one_line
 from lightdet.runs.fingerprint import fingerprint
 
 SLIPS = {
+    "+recipe=light": "recipe: chosen twice; write recipe=light without +, or in a file `override /recipe: light`",
+    "weights=nowhere --cfg job": "weights=nowhere: no run here",
     "modle=light": "modle: there is no such setting; did you mean model?",
     "batch_size=4": "batch_size: there is no such setting; did you mean data.batch_size?",
     "epochs=4": "epochs: there is no such setting; did you mean trainer.max_epochs?",

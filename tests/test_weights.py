@@ -13,7 +13,7 @@ from torch import nn
 from lightdet.cli.main import main
 from lightdet.config.compose import compose_job
 from lightdet.core.errors import LightdetError
-from lightdet.core.files import read_json, write_bytes
+from lightdet.core.files import write_bytes
 from lightdet.engine.weights import start_from
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.registration import register, request_job

@@ -60,11 +60,13 @@ def show(words: Sequence[str]) -> int:
         if options.multirun:
             raise LightdetError("Only one of --multirun, --cfg and --info can be given: they show one configuration")
         from lightdet.config.judge import missing_folder
+        from lightdet.runs.start_weights import settle_weights
         from lightdet.study.single import single_config
 
         cfg = single_config(options.overrides, Path(options.config_dir) if options.config_dir else None)
         if missing := missing_folder(cfg):
             raise LightdetError(missing)
+        settle_weights(cfg)
     try:
         _run_hydra(options, parser, run, str(conf_folder()), "train")
     except SystemExit as stop:  # how Hydra returns

@@ -20,6 +20,7 @@ from lightdet.core.errors import not_loaded, underneath
 NOISE = ("object_type=", "reference_type=", "See https://", "Config search path")
 UNKNOWN = re.compile(r"Could not override '([^']+)'")
 SEVERAL = re.compile(r"Ambiguous value for argument '([^']+)'")
+TWICE = re.compile(r"Multiple values for (\S+)\. To override a value use 'override (\S+): (\S+)'")
 LIKE = 0.6  # difflib's similarity from which on a name is taken for a typing error of another
 NO_SUCH_CODE = ("Error locating target", "unexpected keyword argument")  # in Hydra's words
 WRONG_PATH = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)  # of a path that was given
@@ -61,6 +62,9 @@ def refusal(error: Exception) -> str:
         return f"{error.override}: not understood as key=value; write a list as 'key=[a,b]', text with signs as {text}"
     if several := SEVERAL.match(str(error)):
         return f"{several[1]}: several values; for a training of each, add -m"
+    if twice := TWICE.match(str(error)):
+        group, option = twice[1], twice[3]
+        return f"{group}: chosen twice; write {group}={option} without +, or in a file `override /{group}: {option}`"
     if unknown := UNKNOWN.match(str(error)):
         key = unknown[1]
         if (conf_folder() / key).is_dir():
