@@ -111,7 +111,7 @@ def _with_weights_of_run(study_path: Path, job: JobRequest, facts: Mapping[str, 
     run = RunFolder(study_path / str(facts.get("run")))
     if not isinstance(cfg.get("weights"), str) or not run.request_path.is_file():
         return job
-    cfg.weights = OmegaConf.load(run.request_path).get("weights")
+    cfg.weights = OmegaConf.select(OmegaConf.load(run.request_path), "weights")
     return replace(
         job, fingerprint=fingerprint(cfg), choices=facts["choices"], request=OmegaConf.to_yaml(cfg), trouble=""
     )
