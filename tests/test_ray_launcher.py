@@ -53,8 +53,9 @@ def test_a_node_that_dies_costs_no_run(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     one, two, thirteen = (RunFolder(tmp_path / "study" / "row" / f"s{seed}") for seed in (1, 2, 13))
-    assert one.read_results() == {"metrics": {"map50": 0.6}, "steps": 80}
-    assert two.read_results() == {"metrics": {"map50": 0.7}, "steps": 80}
+    of_task = {"schema": 2, "task": "detection"}
+    assert one.read_results() == {"metrics": {"map50": 0.6}, "steps": 80, **of_task}
+    assert two.read_results() == {"metrics": {"map50": 0.7}, "steps": 80, **of_task}
     assert (one.pictures / "a.png").read_text() == "picture"
     begins = [(folder.path / "began.csv").read_text().split() for folder in (one, two)]
     assert sorted(len(firsts) for firsts in begins) == [1, 2], done.stdout
