@@ -139,3 +139,10 @@ def test_zero_is_not_false_for_a_younger_setting(monkeypatch: pytest.MonkeyPatch
     assert moved.without_younger_keys({"trainer": {"newer": 0}}) == {"trainer": {"newer": 0}}
     assert moved.without_younger_keys({"trainer": {"newer": False}}) == {"trainer": {}}
     assert moved.without_younger_keys({}) == {}
+
+
+def test_a_class_that_moved_twice_is_hashed_by_its_first_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moved, "MOVED", {"a.First": "c.Third", "b.Second": "c.Third"})
+    assert moved.with_first_names({"_target_": "c.Third"}) == {"_target_": "a.First"}
+    for name in ("a.First", "b.Second"):
+        assert moved.with_current_names([{"_target_": name}]) == [{"_target_": "c.Third"}]

@@ -9,7 +9,7 @@ torch here.
 from collections.abc import Mapping
 from typing import Any
 
-# Full name of a class or function as runs know it -> its name today. A class that moves twice has its first name here.
+# Full name of a class or function as runs know it -> its name today. A class that moves twice has two entries, its first name above.
 MOVED: dict[str, str] = {"lightdet.data.module.DetectionData": "lightdet.data.module.ImageData"}
 # Setting, dotted -> the value that means what runs did before the setting existed.
 YOUNGER_KEYS: dict[str, Any] = {"data.bits": None, "data.channels": 3, "weights": None}
@@ -31,7 +31,7 @@ def with_current_names(tree: Any) -> Any:
 
 def with_first_names(tree: Any) -> Any:
     """A copy of nested plain values in which every name of code is the one it had first."""
-    return _renamed(tree, {new: old for old, new in MOVED.items()})
+    return _renamed(tree, {new: old for old, new in reversed(MOVED.items())})
 
 
 def without_younger_keys(tree: dict[str, Any]) -> dict[str, Any]:
