@@ -9,7 +9,8 @@ torch here.
 from collections.abc import Mapping
 from typing import Any
 
-# Full name of a class or function as runs know it -> its name today. A class that moves twice has two entries, its first name above.
+# Full name of a class or function as runs know it -> its name today. A class that moves twice has two entries, its
+# first name above.
 MOVED: dict[str, str] = {"lightdet.data.module.DetectionData": "lightdet.data.module.ImageData"}
 # Setting, dotted -> the value that means what runs did before the setting existed.
 YOUNGER_KEYS: dict[str, Any] = {"data.bits": None, "data.channels": 3, "weights": None}
