@@ -7,7 +7,7 @@ from typing import Any
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, RichProgressBar
 
-from lightdet.core.score import Score
+from lightdet.core.score import Score, leading
 
 
 class EpochBar(RichProgressBar):
@@ -18,13 +18,13 @@ class EpochBar(RichProgressBar):
 
 
 class EpochLines(Checkpoint):
-    """Prints epoch, losses, the scores of the whole validation set where it was validated, seconds and time left.
+    """Prints epoch, losses, the leading scores where it was validated, seconds and time left.
 
     A Checkpoint to Lightning, which calls those last, after the module has logged the losses of the epoch.
     """
 
     def __init__(self, scores: Sequence[Score]) -> None:
-        self.scores = tuple(score for score in scores if not score.per_class)
+        self.scores = leading(scores)
         self._began = 0.0
         self._first_epoch = 0
 
