@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from sweeps import Launch
 
+from lightdet.config import composition
 from lightdet.config.conf_folder import conf_folder
 from lightdet.config.ineffective import ineffective_overrides
 from lightdet.core.errors import LightdetError
@@ -48,6 +49,20 @@ def test_an_override_without_effect_is_named_with_the_reason(conf: Path) -> None
     ]
     (line,) = ineffective_overrides(composer(conf), ["+typo=3"])
     assert line.startswith("+typo=3 changes nothing")
+
+
+def test_values_that_surely_act_are_not_composed_once_each() -> None:
+    composed: list[list[str]] = []
+
+    def counted(words: list[str]) -> DictConfig:
+        composed.append(words)
+        return composition.composed(words)
+
+    values = ["trainer.max_epochs=3", "optimizer.lr=0.1", "data.batch_size=4", "trainer.patience=2"]
+    assert ineffective_overrides(counted, values) == []
+    assert len(composed) == 2, "with all of them, and with none"
+    (line,) = ineffective_overrides(counted, ["attention=none", "head=38", *values])
+    assert line.startswith("head=38 changes nothing beside attention=none")
 
 
 def test_the_projects_own_options_share_the_run_without_attention(launch: Launch) -> None:

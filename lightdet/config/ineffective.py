@@ -1,5 +1,6 @@
 """Refuses overrides of a single run that change nothing, because the user expects a change."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from lightdet.config.composition import composed
 from lightdet.config.tree import READ_AT_TOP, ignored, lies_in, resolve, without, without_hydra
 from lightdet.core.errors import LightdetError
 
+VALUE = re.compile(r"[A-Za-z_]\w*(\.\w+)+=")  # an override of one value inside of a section
 SWEEPS_ALONE = ("launcher", "study.on_error", "study.retry")
 
 
@@ -36,8 +38,14 @@ def ineffective_overrides(compose: Callable[[list[str]], DictConfig], overrides:
     An override acts when leaving it out changes any group of the resolved config; naming the default is fine.
     """
     with_all = compose(overrides)
+    values = [override for override in overrides if VALUE.match(override)]
+    without_values = (
+        compose([override for override in overrides if override not in values]) if len(values) > 1 else None
+    )
     reasons = []
     for index, override in enumerate(overrides):
+        if without_values is not None and override in values and _changes_itself(override, with_all, without_values):
+            continue
         others = overrides[:index] + overrides[index + 1 :]
         try:
             without = compose(others)
@@ -51,6 +59,23 @@ def ineffective_overrides(compose: Callable[[list[str]], DictConfig], overrides:
             beside = f" beside {' '.join(others)}" if others else ""
             reasons.append(f"{override} changes nothing{beside}: {instead} the same training; leave it out")
     return reasons
+
+
+def _changes_itself(override: str, with_all: DictConfig, without_values: DictConfig) -> bool:
+    """Whether an override of one value surely acts: what it changes does not follow another value. It saves composing
+    the configuration without it; False decides nothing."""
+    key = override.partition("=")[0]
+    section, _, name = key.rpartition(".")
+    before, after = OmegaConf.select(without_values, section), OmegaConf.select(with_all, section)
+    if not isinstance(before, DictConfig) or not isinstance(after, DictConfig) or name not in before:
+        return False
+    if (
+        lies_in(key, ignored(with_all))
+        or OmegaConf.is_interpolation(before, name)
+        or OmegaConf.is_missing(before, name)
+    ):
+        return False
+    return bool(before[name] != after.get(name))
 
 
 def _effect(cfg: DictConfig) -> dict[str, Any]:
