@@ -142,6 +142,14 @@ def test_anchors_are_those_of_the_strides() -> None:
         Anchor((8,) * 4, (4, 8, 16, 32), 2, YOLOV4_ANCHORS)
 
 
+@pytest.mark.parametrize("width", [0.02, 0.15, 0.25])
+def test_a_pan_with_a_grid_for_tiny_defects_takes_any_width(width: float) -> None:
+    """The fusion needs C3 with twice the channels of C2, also where the channels are rounded."""
+    neck = Pan((8, 16, 32, 64), Plain, width, 0.33)
+    outputs = neck([torch.zeros(1, 8 * 2**level, 16 // 2**level, 16 // 2**level) for level in range(4)])
+    assert [tuple(output.shape[1:3]) for output in outputs] == [(c, 16 // 2**n) for n, c in enumerate(neck.channels)]
+
+
 def test_a_preset_with_a_grid_for_tiny_defects_trains(tmp_path: Path) -> None:
     words = (
         "train model=light model.network.backbone.finest_stride=4 attention=cbam head=152 image_size=64 "

@@ -21,7 +21,7 @@ from lightdet.nn.contracts import Fusion, Neck
 
 
 class Pan(Neck):
-    """[C3, C4, C5] -> [P3, P4, P5], `.channels` = (256, 512, 1024) x width; C2 gives P2 (128 x width).
+    """[C3, C4, C5] -> [P3, P4, P5], `.channels` = (256, 512, 1024) x width; C2 gives P2 (half of P3's).
 
     `fusion(channels)` builds a module (deep, shallow) -> fused, placed where the bottom-up path has just been
     concatenated: there its channels are those of the backbone map of the same stride, so no projection is needed.
@@ -82,4 +82,4 @@ class Pan(Neck):
 def _channels(width: float, levels: int) -> list[int]:
     """Channels of the maps, finest first: the coarsest has 4 times those of stride 8, and C2 half of them."""
     c3 = divisible(256 * width)
-    return [divisible(128 * width), c3, 2 * c3, 4 * c3][-levels:]
+    return [c3 // 2, c3, 2 * c3, 4 * c3][-levels:]
