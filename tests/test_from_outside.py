@@ -168,4 +168,4 @@ def test_a_component_that_a_model_from_outside_lacks_is_one_line(
 ) -> None:
     assert train("model=middle", f"{group}={'scale' if group == 'attention' else 'pools'}") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == f"lightdet: {group}: nothing that is chosen has a place for this option"
+    assert line == f"lightdet: {group}: none of the chosen options uses this config group"
