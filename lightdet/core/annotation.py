@@ -1,6 +1,6 @@
 """The kinds of annotation of an image: readers provide them, models declare which one they need. No torch here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +8,16 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """Every object of an image; none means that the part has no defect."""
+    """Every object of an image; none means that the part has no defect.
+
+    A crowd region covers many objects of a class that nobody separated: nothing is learnt from it, and a detection of
+    its class inside it is neither right nor wrong.
+    """
 
     xyxy: np.ndarray  # (N, 4) float32, original px, continuous
     labels: np.ndarray  # (N,) int64, 0..C-1
+    crowd_xyxy: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))  # (K, 4), as xyxy
+    crowd_labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (K,), as labels
 
 
 @dataclass(frozen=True, slots=True)
