@@ -36,9 +36,7 @@ class Target:
     domain: str = ""  # where the image comes from: a line, a camera, a product; "" where the reader does not know it
     class_label: int | None = None  # of the whole image, 0..C-1
     mask: Tensor | None = None  # (H, W) uint8, input px: 0 = background, k + 1 = class k
-    crowd_xyxy: Tensor = field(
-        default_factory=lambda: torch.zeros(0, 4)
-    )  # (K, 4) float32: `Boxes.crowd_xyxy`, as boxes
+    crowd_xyxy: Tensor = field(default_factory=lambda: torch.zeros(0, 4))  # (K, 4) float32, see Boxes
     crowd_labels: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))  # (K,) int64, 0..C-1
 
     def to(self, device: torch.device | str) -> "Target":
