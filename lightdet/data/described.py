@@ -1,0 +1,137 @@
+"""From the images that an annotation tool describes to records: one way for all tools that name their images."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lightdet.core.errors import LightdetError
+from lightdet.data.files import DataRoot
+from lightdet.data.image import original_size
+from lightdet.data.labels import Claim, checked_classes, make_record, read_each, unknown_class
+from lightdet.data.record import Record
+from lightdet.data.shapes import Shape
+from lightdet.data.split import split
+
+SPLIT_NAMES = {  # of subsets and folders, in lower case
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+class Described(NamedTuple):
+    """One image as a tool's file describes it."""
+
+    name: str  # as the file states it
+    places: tuple[str, ...]  # where the image may be, relative to the dataset's folder; the first that exists is taken
+    said_by: Path
+    place: str  # in that file: "images[3]"; "" where the file describes one image
+    size: tuple[object, object]  # height, width as the file claims; None: it does not say
+    shapes: Sequence[Shape]
+
+
+def read_described(
+    root: DataRoot,
+    described: Mapping[str, Iterable[Described]],
+    classes: Sequence[str],
+    val_share: float,
+    seed: int,
+) -> dict[str, list[Record]]:
+    """Records by split; without "val", those of "train" are split by `val_share` and `seed`.
+
+    Raises a LightdetError about every image that is missing, of another size than claimed, or has an impossible box.
+    """
+
+    def read_one(one: Described) -> Record:
+        image = find_image(root, one)
+        size = original_size(image)
+        check_size(one, size)
+        claims = []
+        for shape in one.shapes:
+            place = f"{one.place}: {shape.place}" if one.place else shape.place
+            if shape.name not in classes:
+                raise unknown_class(shape.name, classes, place, one.said_by)
+            claims.append(Claim(place, classes.index(shape.name), shape.box_xyxy))
+        return make_record(root, image, claims, one.said_by, size)
+
+    records = read_each(described, read_one)
+    if "val" not in records:
+        train, val = split(records["train"], val_share, seed, len(classes))
+        records = {**records, "train": train, "val": val}
+    return records
+
+
+def find_image(root: DataRoot, one: Described) -> Path:
+    """The first place of an image that exists. Raises LightdetError where none does."""
+    where = f"{one.said_by}: {one.place}" if one.place else one.said_by
+    refused: LightdetError | None = None
+    for place in dict.fromkeys(one.places):
+        try:
+            path = root.locate(place, root.path, where)
+        except LightdetError as error:  # a path of the machine on which it was annotated
+            refused = refused or error
+            continue
+        if path.is_file():
+            return path
+    if refused is not None and len(one.places) == 1:
+        raise refused
+    tried = ", ".join(place for place in dict.fromkeys(one.places) if not place.startswith(("/", "..")))
+    raise LightdetError(f"{where}: no such image: {one.name[:200]}; it was looked for at {tried}, below {root.path}")
+
+
+def check_size(one: Described, size: tuple[int, int]) -> None:
+    """Raises LightdetError where a file claims another size than its image has (height, width): its boxes would be
+    those of another image."""
+    if one.size == (None, None) or one.size == (0, 0) or one.size == size:
+        return
+    where = f"{one.said_by}: {one.place}: {one.name}" if one.place else f"{one.said_by}: {one.name}"
+    height, width = one.size
+    turned = " (it is turned: was it annotated without its EXIF orientation?)" if one.size == size[::-1] else ""
+    raise LightdetError(
+        f"{where}: annotated as {str(width)[:20]} x {str(height)[:20]} px, but the image has {size[1]} x {size[0]} "
+        f"px{turned}; annotate this image, or correct the two numbers"
+    )
+
+
+def by_split(subsets: Mapping[str, list[Described]], said_by: Path) -> dict[str, list[Described]]:
+    """The images of subsets with any names under "train", "val" and "test".
+
+    Where no name means a split, all of them are "train". Raises LightdetError for a name that means none beside others
+    that do, and where nothing is left to train on.
+    """
+    known = {name: SPLIT_NAMES.get(name.lower()) for name in subsets}
+    if not any(known.values()):
+        return {"train": [one for images in subsets.values() for one in images]}
+    divided: dict[str, list[Described]] = {}
+    for name, images in subsets.items():
+        if not images:
+            continue
+        if known[name] is None:
+            names = ", ".join(sorted(subsets))
+            raise LightdetError(f"{said_by}: subsets {names}: call each train, val or test, or none of them")
+        divided.setdefault(known[name] or "", []).extend(images)
+    if "train" not in divided:
+        raise LightdetError(f"{said_by}: subsets {', '.join(sorted(subsets))}: none is for training; call one train")
+    return divided
+
+
+def classes_of(given: Sequence[str] | None, found: Counter[str], said_by: Path) -> tuple[str, ...]:
+    """The classes in the order of their labels: `given`, or the names that were found, sorted."""
+    if given is not None:
+        return checked_classes(given, "data.reader.classes")
+    if not found:
+        raise LightdetError(f"{said_by}: no object has a class; set data.reader.classes=[...]")
+    return checked_classes(sorted(found), said_by)
+
+
+def found_line(given: Sequence[str] | None, found: Counter[str]) -> tuple[str, ...]:
+    """A line about classes that were found rather than given."""
+    if given is not None:
+        return ()
+    counts = ", ".join(f"{name} ({found[name]})" for name in sorted(found))
+    return (f"classes as found, sorted by name: {counts}; data.reader.classes=[...] sets them and their order",)
