@@ -20,9 +20,9 @@ from lightdet.benchmark.order import disagreements, timed
 from lightdet.cli.main import main
 from lightdet.config.compose import compose_config
 from lightdet.core.errors import LightdetError
-from lightdet.engine.load import BEST, build_model
+from lightdet.engine.load import build_model
 from lightdet.engine.train import write_config
-from lightdet.runs.folder import RunFolder
+from lightdet.runs.folder import BEST, RunFolder
 
 SMALL = ["width=0.125", "image_size=64"]
 

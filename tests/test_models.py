@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from lightdet.config.conf_folder import conf_folder
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Letterbox, Target
-from lightdet.engine.load import BEST, build_model, load_run
+from lightdet.engine.load import build_model, load_run
 from lightdet.engine.train import write_config
 from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.footprint import footprint
@@ -22,7 +22,7 @@ from lightdet.model.decode import select
 from lightdet.model.detector import Detector
 from lightdet.model.yolo import YoloDetector
 from lightdet.ops.grid import parse_head
-from lightdet.runs.folder import RunFolder
+from lightdet.runs.folder import BEST, RunFolder
 
 CONF = Path(conf_folder())
 GROUPS = ("model", "backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner")

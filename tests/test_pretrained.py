@@ -16,12 +16,12 @@ from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 from lightdet.backbone.timm import Timm
 from lightdet.benchmark.candidate import candidates
 from lightdet.core.errors import underneath
-from lightdet.engine.load import BEST, LAST, build_model, load_run
+from lightdet.engine.load import build_model, load_run
 from lightdet.engine.train import train, write_config
 from lightdet.model.yolo import YoloDetector
 from lightdet.nn.pretrained import fetches, weights_follow
 from lightdet.report import cost
-from lightdet.runs.folder import RunFolder
+from lightdet.runs.folder import BEST, LAST, RunFolder
 from lightdet.study.search import latency
 
 PRETRAINED = {

@@ -18,7 +18,7 @@ from lightdet.config.compose import compose_config
 from lightdet.config.saved import read_config
 from lightdet.config.tree import resolve
 from lightdet.core.errors import LightdetError
-from lightdet.engine.load import BEST, build_model, load_weights
+from lightdet.engine.load import build_model, load_weights
 from lightdet.model.contract import Model
 from lightdet.model.folded import folded
 from lightdet.nn.inputs import in_channels
@@ -26,7 +26,7 @@ from lightdet.nn.mode import in_mode
 from lightdet.ops.grid import ImageSize, height_width, plain_size
 from lightdet.runs.find import RUNS_DIR, find_run
 from lightdet.runs.fingerprint import network_digest
-from lightdet.runs.folder import RunFolder
+from lightdet.runs.folder import BEST, RunFolder
 from lightdet.runs.jobs import Job, read_jobs
 
 PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data

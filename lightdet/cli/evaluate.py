@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lightdet.core.errors import LightdetError
 from lightdet.runs.find import RUN_HELP, find_run
+from lightdet.runs.folder import RunFolder
 
 KEYS = ("split", "threshold", "checkpoint", "device", "out")
 
@@ -24,14 +25,13 @@ def run(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     own, overrides = split_settings(options.setting)
     run_folder = find_run(options.run)
-    from lightdet.engine.evaluate import TEXT
     from lightdet.engine.evaluate_run import evaluate_run
 
     split = own.pop("split", "val")
     folder = Path(own.pop("out", "") or run_folder.path / f"evaluate-{split}")
     threshold = number(own.pop("threshold")) if "threshold" in own else None
     evaluate_run(run_folder.path, folder, split, threshold, overrides=overrides, **own)
-    print((folder / TEXT).read_text(encoding="utf-8"), end="")
+    print(RunFolder(folder).metrics_txt.read_text(encoding="utf-8"), end="")
     print(f"written to {folder}")
     return 0
 

@@ -9,11 +9,9 @@ from omegaconf.errors import InterpolationResolutionError
 
 from lightdet.config.conf_folder import conf_folder
 from lightdet.config.refusals import advice, default_config
-from lightdet.config.settings import check_settings
+from lightdet.config.settings import READERS, check_settings
 from lightdet.config.tree import ignored, unused, without_hydra
 from lightdet.core.errors import LightdetError
-
-READERS = "lightdet.data.reader."  # of this package: their `root` is a folder
 
 
 def judge(cfg: DictConfig, words: Sequence[str]) -> None:

@@ -5,7 +5,8 @@ from math import inf
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from lightdet.core.errors import LightdetError, demand_whole
+from lightdet.core.channels import CHANNELS
+from lightdet.core.errors import LightdetError, demand_expression, demand_whole
 from lightdet.ops.grid import check_image_size, parse_head
 
 WHOLE = {  # from which number on
@@ -39,17 +40,20 @@ SHARES = (
     "augment.mosaic.probability",
     "augment.window.min_visible",
 )
+DRAWN = ("data.reader.train_images", "data.reader.val_images")  # numbers; with COCO the folders of the images
 POSITIVE = ("width", "depth", "trainer.clip_norm", "augment.window.share", "data.sampling.threshold")
 RANGES = ("augment.mosaic.scale", "augment.mosaic.centre")
 LIMITS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
 NONE_ALLOWED = ("trainer.patience", "trainer.clip_norm", *LIMITS)
-CHOICES: dict[str, tuple[str | bool, ...]] = {
+CHOICES: dict[str, tuple[str | bool | int, ...]] = {
+    "channels": tuple(CHANNELS),
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "trainer.channels_last": ("auto", True, False),
     "trainer.sync_batchnorm": ("auto", True, False),
     "trainer.device": ("auto", "cpu", "cuda", "mps"),
     "trainer.progress": ("auto", "bar", "lines", "none"),
 }
+READERS = "lightdet.data.reader."  # of this package: their `root` is a folder, and they give no reference images
 BATCHES = "a whole number of batches from 1, or a share of them above 0.0, up to 1.0"
 
 
@@ -71,12 +75,35 @@ def check_settings(cfg: DictConfig) -> None:
         ends = OmegaConf.select(cfg, name)
         if not _left_out(cfg, name) and not (isinstance(ends, ListConfig) and [*map(_is_number, ends)] == [True, True]):
             raise LightdetError(f"{name}={ends}: give two numbers, [from,to]")
-    for name, choices in CHOICES.items():
-        value = OmegaConf.select(cfg, name)
-        if not _left_out(cfg, name) and not any(value is one or value == one for one in choices):
-            raise LightdetError(f"{name}={value}: one of {', '.join(str(one).lower() for one in choices)}")
+    for name in CHOICES:
+        if not _left_out(cfg, name):
+            demand_choice(name, OmegaConf.select(cfg, name))
+    for name in DRAWN:
+        if _is_number(OmegaConf.select(cfg, name)):
+            demand_whole(name, OmegaConf.select(cfg, name), 1)
+    _check_reference(cfg)
+    if OmegaConf.select(cfg, "data.group") is not None:
+        demand_expression("data.group", cfg.data.group)
     if "head" in cfg:
         parse_head(cfg.head)
+
+
+def demand_choice(name: str, value: object) -> None:
+    """Raises LightdetError for a value that the setting `name`, one of CHOICES, cannot have."""
+    choices = CHOICES[name]
+    if not any(type(value) is type(one) and value == one for one in choices):
+        raise LightdetError(f"{name}={value}: one of {', '.join(str(one).lower() for one in choices)}")
+
+
+def _check_reference(cfg: DictConfig) -> None:
+    """Raises LightdetError for channels of a reference image where the reader is one of those that give none."""
+    channels = OmegaConf.select(cfg, "channels")
+    reader = str(OmegaConf.select(cfg, "data.reader._target_"))
+    if channels in CHANNELS and CHANNELS[channels][1] and reader.startswith(READERS):
+        raise LightdetError(
+            f"channels={channels}: the last {channels // 2} are those of a reference image, and "
+            f"{reader.rpartition('.')[2]} reads none; set channels={channels // 2}, or take a reader of your own"
+        )
 
 
 def _demand(cfg: DictConfig, names: tuple[str, ...], fits: Callable[[float], bool], wanted: str) -> None:

@@ -28,6 +28,15 @@ def demand_whole(name: str, value: object, least: int, most: int | None = None, 
         raise LightdetError(f"{name}={value}: give a whole number, {bounds}{besides}")
 
 
+def demand_expression(name: str, value: object) -> re.Pattern[str]:
+    """The regular expression that the setting `name` is. Raises LightdetError for one that is none."""
+    try:
+        return re.compile(value)  # type: ignore[call-overload]
+    except (TypeError, re.error) as error:
+        why = error if isinstance(error, re.error) else "give a text"
+        raise LightdetError(f"{name}={value}: not a regular expression ({why}); correct it") from error
+
+
 def demand_share(name: str, value: float) -> None:
     """Raises LightdetError unless the setting `name` is a number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:

@@ -11,13 +11,15 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightdet.core.annotation import Boxes
+from lightdet.core.channels import CHANNELS
 from lightdet.core.errors import LightdetError, demand_whole
 from lightdet.core.types import Batch, TrainingStats
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.dataset import ImageDataset, LetterboxedImages
+from lightdet.data.groups import read_splits
 from lightdet.data.loader import BatchLoader, Position
-from lightdet.data.record import CHANNELS, Reader, Record, require_kind, with_bits
+from lightdet.data.record import Reader, Record, require_kind
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.ops.grid import ImageSize
 
@@ -32,8 +34,9 @@ class ImageData(LightningDataModule):
     the middle of an epoch needs no state of this module besides the trainer's counters, with any number of workers.
     `sampling` decides how often each image occurs in an epoch of training; None: once. `bits` are those of the camera,
     for images of more than 8 bits per channel; None: chosen for each image (`read_image`). `channels` of the input: 3
-    is RGB, 1 grey levels; 6 and 2 are those of an image and of its record's reference. `cache_megabytes` bounds the
-    letterboxed images kept in memory: training images first, then the other splits. With several ranks `batch_size` is
+    is RGB, 1 grey levels; 6 and 2 are those of an image and of its record's reference. `group` is a regular expression
+    on image ids that names the groups which a split drawn by lightdet keeps whole (`read_splits`). `cache_megabytes`
+    bounds the letterboxed images kept in memory: training images first, then the other splits. With several ranks `batch_size` is
     shared by all of them, and every rank draws from the same order of an epoch; `num_workers` and `cache_megabytes` are
     those of one rank; `num_workers` "auto": none on a CPU, where they would take the cores of the training, and beside
     a GPU one for each CPU thread of this process, at most `MOST_WORKERS`. Batches of workers come through shared
@@ -53,6 +56,7 @@ class ImageData(LightningDataModule):
         sampling: Sampling | None = None,
         bits: int | None = None,
         channels: int = 3,
+        group: str | None = None,
     ) -> None:
         super().__init__()
         if num_workers == "auto":
@@ -83,6 +87,7 @@ class ImageData(LightningDataModule):
         self.sampling = sampling
         self.bits = bits
         self.channels = channels
+        self.group = group
         self.channels_last = True  # memory layout of the batches that a trainer gets
         self.records: dict[str, list[Record]] = {}
         self._images: dict[str, LetterboxedImages] = {}
@@ -111,7 +116,7 @@ class ImageData(LightningDataModule):
         if self.records:
             return
         cv2.setNumThreads(0)  # one image costs less than waking OpenCV's threads, which also would not survive a fork
-        records = with_bits(self.reader.read(), self.bits)
+        records = read_splits(self.reader, self.bits, self.group)
         for split in ("train", "val"):
             if not records.get(split):
                 raise LightdetError(f"the dataset has no images to use as '{split}'; check its split files")

@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 
 from lightdet.core.annotation import Annotation, Boxes, ClassLabel, Mask
+from lightdet.core.channels import CHANNELS
 from lightdet.core.errors import LightdetError
 from lightdet.data.image import BITS, as_channels, read_image
 
-CHANNELS = {3: (3, False), 1: (1, False), 6: (3, True), 2: (1, True)}  # of an input: those of an image; a reference?
 Splits = Mapping[str, Sequence["Record"]]
 KIND_NAMES = {Boxes: "boxes", ClassLabel: "class label", Mask: "mask"}
 

@@ -11,6 +11,7 @@ import torch
 
 from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
+from lightdet.data.groups import shared_groups
 from lightdet.data.image import BITS, TWELVE_BIT_MAX, read_values, to_eight_bits
 from lightdet.data.record import Record, Splits
 from lightdet.doctor.findings import Finding, ImageFacts, InputBoxes
@@ -69,6 +70,18 @@ def check_splits(splits: Splits) -> list[Finding]:
         text = f"{_count(len(shared), 'image')} listed in two splits: what is measured there was trained on"
         found.append(Finding("warning", "leak", f"{text} ({_some(shared)})", tuple(shared)))
     return found
+
+
+def check_groups(splits: Splits, group: str | None) -> list[Finding]:
+    """Groups of `data.group` with images in two splits. Raises LightdetError for a `group` that gives no groups."""
+    shared = {} if group is None else shared_groups(splits, group)
+    if not shared:
+        return []
+    name, by_split = next(iter(shared.items()))
+    example = ", ".join(f"{images[0]} in '{split}'" for split, images in by_split.items())
+    text = f"{_count(len(shared), 'group')} of data.group in two splits, {_some(list(shared))}: what is measured there "
+    images = tuple(image for by_split in shared.values() for some in by_split.values() for image in some)
+    return [Finding("warning", "leak", f"{text}is related to what was trained on ({name}: {example})", images)]
 
 
 def check_classes(splits: Splits, classes: Sequence[str]) -> list[Finding]:

@@ -24,7 +24,8 @@ def run_doctor(cfg: DictConfig, as_json: bool = False) -> int:
     """
     try:
         check_image_size(cfg.image_size)
-        examination = examine(_make_reader(cfg), plain_size(cfg.image_size), bits=cfg.data.get("bits"))
+        size, bits, group = plain_size(cfg.image_size), cfg.data.get("bits"), cfg.data.get("group")
+        examination = examine(_make_reader(cfg), size, bits=bits, group=group)
     except DatasetError as error:
         return print_problems(error.problems, as_json)
     except LightdetError as error:

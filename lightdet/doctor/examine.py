@@ -9,13 +9,15 @@ import numpy as np
 
 from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
+from lightdet.data.groups import read_splits
 from lightdet.data.image import is_deep, original_size, read_values
-from lightdet.data.record import Reader, Record, Splits, doubts_of, require_kind, with_bits
+from lightdet.data.record import Reader, Record, Splits, doubts_of, require_kind
 from lightdet.doctor.checks import (
     check_anchors,
     check_bits,
     check_boxes,
     check_classes,
+    check_groups,
     check_images,
     check_sizes,
     check_splits,
@@ -30,20 +32,25 @@ QUICK_DECODED = 32  # of those with more than 8 bits per channel
 
 
 def examine(
-    reader: Reader, image_size: ImageSize, anchors: Sequence[Any] | np.ndarray | None = None, bits: int | None = None
+    reader: Reader,
+    image_size: ImageSize,
+    anchors: Sequence[Any] | np.ndarray | None = None,
+    bits: int | None = None,
+    group: str | None = None,
 ) -> Examination:
-    """Read and decode everything once, with `bits` as training does.
+    """Read and decode everything once, with `bits` and `group` as training does.
 
     `anchors`: width and height in px of the input frame, in any nesting; None: those that training starts from.
     Raises LightdetError when labels cannot be read at all.
     """
-    splits = with_bits(reader.read(), bits)
+    splits = read_splits(reader, bits, group)
     classes = reader.classes
     facts = look_at_images(splits)
     everything = [record for records in splits.values() for record in records]
     boxes = InputBoxes.of(everything, _sizes_of(facts), image_size)
     findings = [Finding("warning", "labels", doubt) for doubt in doubts_of(reader)]
-    findings += check_splits(splits) + check_classes(splits, classes) + check_images(splits, facts)
+    findings += check_splits(splits) + check_groups(splits, group)
+    findings += check_classes(splits, classes) + check_images(splits, facts)
     brightest = {path: fact.brightest for path, fact in facts.items() if fact.brightest is not None}
     findings += check_bits(everything, brightest)
     findings += check_boxes(splits, classes) + check_sizes(boxes, classes, image_size)
@@ -67,11 +74,15 @@ def examine(
 
 
 def quick_check(
-    records_by_split: Splits, classes: Sequence[str], image_size: ImageSize, kind: type | None = Boxes
+    records_by_split: Splits,
+    classes: Sequence[str],
+    image_size: ImageSize,
+    kind: type | None = Boxes,
+    group: str | None = None,
 ) -> list[str]:
     """A check of a few hundred headers before a training; a few images of more than 8 bits are decoded.
 
-    `kind`: the annotation that the model needs, of `lightdet.core.annotation`; None: none.
+    `kind`: the annotation that the model needs, of `lightdet.core.annotation`; None: none. `group`: `data.group`.
     Returns warnings, one line each. Raises LightdetError for a dataset that cannot be trained on: an empty training or
     validation split, one without boxes where the model needs them, an annotation of another kind than it needs, and
     an image that cannot be read.
@@ -81,6 +92,7 @@ def quick_check(
     errors = [finding.message for finding in findings if finding.level == "error"]
     if errors:
         raise LightdetError(f"dataset: {errors[0]}")
+    findings += check_groups(records_by_split, group)
     if kind is Boxes:
         findings += check_classes(records_by_split, classes)
         train = records_by_split["train"]

@@ -13,9 +13,9 @@ from lightdet.data.record import Record
 from lightdet.metric.contract import Metric
 from lightdet.metric.contributions import write_contributions
 from lightdet.model.contract import Model
+from lightdet.runs.folder import RunFolder
 
 MAX_PICTURES = 24
-TEXT = "metrics.txt"  # the report as a text table
 
 
 @torch.inference_mode()
@@ -64,7 +64,7 @@ def report_on(
     """
     report = metric.compute(full=True, threshold=threshold)
     if folder is not None:
-        write_text(Path(folder) / TEXT, metric.text(report) + "\n")
+        write_text(RunFolder(folder).metrics_txt, metric.text(report) + "\n")
         contributions = metric.contributions()
         if contributions is not None:
             write_contributions(Path(folder), contributions)

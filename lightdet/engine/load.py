@@ -19,9 +19,8 @@ from lightdet.core.errors import LightdetError
 from lightdet.model.contract import Model
 from lightdet.nn.pretrained import weights_follow
 from lightdet.ops.grid import ImageSize, plain_size
-from lightdet.runs.folder import RunFolder
+from lightdet.runs.folder import BEST, LAST, RunFolder
 
-LAST, BEST = "last.ckpt", "best.ckpt"
 MEASURED_WITH = ("data", "model")  # the parts of a run's config that are read when it is measured
 
 

@@ -24,11 +24,11 @@ from lightdet.engine.build import Parts, build, validation_split
 from lightdet.engine.callbacks import build_callbacks
 from lightdet.engine.evaluate import evaluate
 from lightdet.engine.fit import fit, plan_of
-from lightdet.engine.load import BEST, LAST, load_weights
+from lightdet.engine.load import load_weights
 from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.footprint import footprint
 from lightdet.optim.precision import Choice, choose
-from lightdet.runs.folder import RunFolder
+from lightdet.runs.folder import BEST, LAST, RunFolder
 from lightdet.runs.scores import write_scores
 from lightdet.task.trainer import pick_device, shares_batchnorm
 
@@ -57,7 +57,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     data, model = parts.data, parts.model
     folder.beat()
     data.check_ranks(ranks)
-    found = quick_check(data.records, data.classes, cfg.image_size, model.annotation)
+    found = quick_check(data.records, data.classes, cfg.image_size, model.annotation, data.group)
     for warning in (*doubts_of(data.reader), *found):
         print(f"  data       {warning}")
     folder.beat()

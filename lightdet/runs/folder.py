@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from lightdet.core.files import holder_of, locked, now, read_json, write_json, write_text
 
+BEST, LAST = "best.ckpt", "last.ckpt"  # in `checkpoints`: by the monitored score; where a training continues
 ENDED = ("done", "failed", "pruned")  # a process recorded the end of the run; one that died before that is "killed"
 STATES = ("queued", "running", "killed", *ENDED)
 BEAT = 5.0  # seconds between two status updates of `beating`, at least

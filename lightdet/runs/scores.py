@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json
-from lightdet.core.score import Score, primary_of
+from lightdet.core.score import LOSS, PRIMARY, Score, primary_of
 from lightdet.metric.detection_scores import DETECTION_SCORES, TASK
 from lightdet.runs.folder import RunFolder
 
 SCHEMA = 2  # of scores.json and results.json; runs without a number were written when detection was the only task
 FILE_NAME = "scores.json"
+MODELS = "lightdet.model."  # of this package: all are detectors
 
 
 def write_scores(folder: RunFolder, task: str, scores: Sequence[Score]) -> None:
@@ -38,6 +41,18 @@ def scores_of(folder: RunFolder) -> tuple[Score, ...]:
         raise LightdetError(f"{folder.path / FILE_NAME}: no declaration of scores ({reason}); train again") from None
     primary_of(scores)
     return scores
+
+
+def check_monitor(cfg: DictConfig) -> None:
+    """Raises LightdetError for a `trainer.monitor` that no detector of this package logs; what other models log is
+    known when they are built, and so is which classes have scores of their own."""
+    name = str(OmegaConf.select(cfg, "trainer.monitor"))
+    ours = str(OmegaConf.select(cfg, "model._target_")).startswith(MODELS) and "training" not in cfg.model
+    if ours and name not in (PRIMARY, LOSS) and not any(score.logs(name) for score in DETECTION_SCORES):
+        known = [score.log_name + ("/CLASS" if score.per_class else "") for score in DETECTION_SCORES]
+        raise LightdetError(
+            f"trainer.monitor={name}: nothing is logged by this name; one of {', '.join((PRIMARY, LOSS, *known))}"
+        )
 
 
 def task_of(folder: RunFolder) -> str:

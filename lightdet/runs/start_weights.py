@@ -15,9 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightdet.core.errors import LightdetError
 from lightdet.runs.find import LAST, find_run, last_run
-from lightdet.runs.folder import RunFolder
+from lightdet.runs.folder import BEST, RunFolder
 
-BEST = "best.ckpt"
 SIGNATURES = (b"PK", b"\x80")  # how a file of torch.save begins: a zip archive, or before torch 1.6 a pickle
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightdet.core.errors import LightdetError
 from lightdet.runs.commands import study_lock
-from lightdet.runs.folder import RunFolder
+from lightdet.runs.folder import LAST, RunFolder
 from lightdet.runs.jobs import read_jobs
 
 
@@ -49,7 +49,7 @@ def unneeded(study_path: Path, checkpoints: bool) -> Iterator[tuple[Path, str]]:
         for path in sorted(folder.path.rglob("*.tmp")):
             yield path, "half written by a process that died"
         if checkpoints and folder.is_done():
-            for path in sorted(folder.checkpoints.glob("last.ckpt")):
+            for path in sorted(folder.checkpoints.glob(LAST)):
                 yield path, "of a finished run"
     for path in sorted((study_path / "jobs").glob("*.tmp")):
         yield path, "half written by a process that died"

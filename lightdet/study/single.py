@@ -18,6 +18,7 @@ from lightdet.logger.wandb_sweep import answer_agent
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.names import study_name
 from lightdet.runs.registration import JobRequest, named, register, request_job
+from lightdet.runs.scores import check_monitor
 
 
 def train_words(words: Sequence[str], config_dir: Path | None = None, train: str = TRAINING) -> RunFolder:
@@ -68,6 +69,7 @@ def single_config(words: Sequence[str], config_dir: Path | None = None) -> DictC
     words = with_full_names(words)
     cfg = compose_job(words, config_dir)
     judge(cfg, words)
+    check_monitor(cfg)
     overrides = list(cfg.hydra.overrides.task)
     refuse_alone(overrides)
     refuse_ineffective(overrides, list(cfg.hydra.overrides.hydra), config_dir)

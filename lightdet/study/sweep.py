@@ -21,6 +21,7 @@ from lightdet.runs.folder import RunFolder
 from lightdet.runs.jobs import Job, read_jobs
 from lightdet.runs.names import study_name, sweep_slug
 from lightdet.runs.registration import JobRequest, named, register, request_job
+from lightdet.runs.scores import check_monitor
 from lightdet.runs.table import failures, to_text, write_tables
 from lightdet.study.launcher.contract import Launcher
 from lightdet.study.launcher.processes import Processes
@@ -71,6 +72,7 @@ def _requests(words: list[str], config_dir: Path | None) -> tuple[DictConfig, li
     for number, job in enumerate(jobs):
         cfg = compose_job(job, config_dir) if number else first
         judge(cfg, job)
+        check_monitor(cfg)
         requests.append(request_job(cfg, list(cfg.hydra.overrides.task), number))
         if line := missing_folder(cfg):
             missing[requests[-1].fingerprint] = line

@@ -19,6 +19,7 @@ from lightdet.callback.estimate import Estimate
 from lightdet.callback.heartbeat import Heartbeat
 from lightdet.callback.metrics_csv import MetricsCsv
 from lightdet.callback.progress import EpochBar, EpochLines
+from lightdet.config.settings import demand_choice
 from lightdet.core.errors import LightdetError
 from lightdet.core.score import Monitor, Score
 from lightdet.distributed.callbacks import EndAtSigterm, SharedBuffers
@@ -26,18 +27,16 @@ from lightdet.distributed.cluster import Cluster
 from lightdet.distributed.shared_norms import SharedNorms
 from lightdet.distributed.world import World
 from lightdet.optim.precision import Choice
-from lightdet.runs.folder import RunFolder
+from lightdet.runs.folder import LAST, RunFolder
 from lightdet.task.checkpoint_io import WholeCheckpoints
 
-PROGRESS = ("auto", "bar", "lines", "none")
 NEVER_BY_STEP = 10**9
 
 
 def pick_device(name: str) -> torch.device:
     """The device of this name; "auto": cuda where there is one, else the CPU. Raises LightdetError for one that
     this machine lacks."""
-    if name not in ("auto", "cpu", "cuda", "mps"):
-        raise LightdetError(f"trainer.device={name}: one of auto, cpu, cuda, mps")
+    demand_choice("trainer.device", name)
     here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = "cuda" if here["cuda"] else "cpu"
@@ -105,8 +104,7 @@ def shares_batchnorm(settings: DictConfig, device: torch.device) -> bool:
     Raises LightdetError where it is requested and not available.
     """
     wanted = settings.sync_batchnorm
-    if wanted not in ("auto", True, False):
-        raise LightdetError(f"trainer.sync_batchnorm={wanted}: one of auto, true, false")
+    demand_choice("trainer.sync_batchnorm", wanted)
     if wanted is True and device.type != "cuda":
         raise LightdetError(f"trainer.sync_batchnorm=true: torch has it for cuda, not for {device.type}; take auto")
     return device.type == "cuda" if wanted == "auto" else bool(wanted)
@@ -126,7 +124,7 @@ def _callbacks(settings: DictConfig, folder: RunFolder, monitor: Monitor, scores
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         ),
-        CheckpointByTime(folder.checkpoints / "last.ckpt", settings.checkpoint_seconds),
+        CheckpointByTime(folder.checkpoints / LAST, settings.checkpoint_seconds),
     ]
     if settings.patience is not None:
         callbacks.append(EarlyStopping(monitor, settings.patience))
@@ -137,6 +135,5 @@ def _callbacks(settings: DictConfig, folder: RunFolder, monitor: Monitor, scores
 
 
 def _wants_bar(progress: str) -> bool:
-    if progress not in PROGRESS:
-        raise LightdetError(f"trainer.progress={progress}: one of {', '.join(PROGRESS)}")
+    demand_choice("trainer.progress", progress)
     return progress == "bar" or (progress == "auto" and sys.stdout.isatty())
