@@ -10,8 +10,8 @@ import numpy as np
 class Boxes:
     """Every object of an image; none means that the part has no defect.
 
-    A crowd region covers many objects of a class that nobody separated: nothing is learnt from it, and a detection of
-    its class inside it is neither right nor wrong.
+    A crowd region covers many objects of a class that nobody separated. A detection of its class inside it is neither
+    right nor wrong; training does not see the region and takes its pixels for background.
     """
 
     xyxy: np.ndarray  # (N, 4) float32, original px, continuous

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lightdet.core.annotation import ClassLabel, Mask
+from lightdet.core.annotation import Boxes, ClassLabel, Mask
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Letterbox, Target
 from lightdet.data.augment.pipeline import Pipeline
@@ -18,6 +18,8 @@ from lightdet.data.image import original_size, read_mask
 from lightdet.data.record import Record, read_pixels
 from lightdet.ops.grid import ImageSize
 from lightdet.ops.letterbox import boxes_to_input, letterbox_image, letterbox_mask, place
+
+_NO_CROWD = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
 
 
 class LetterboxedImages:
@@ -47,6 +49,14 @@ class LetterboxedImages:
             boxes = torch.tensor(record.boxes_xyxy, dtype=torch.float32).reshape(-1, 4)
             self._boxes[index] = boxes_to_input(boxes, self.letterbox(index)).numpy()
         return Sample(image, self._boxes[index], record.box_labels, self._mask(index))
+
+    def crowd(self, index: int) -> tuple[Tensor, Tensor]:
+        """The crowd regions of image `index`, (K, 4) float32 in input px, and their labels (K,)."""
+        annotation = self.records[index].annotation
+        if not isinstance(annotation, Boxes) or not len(annotation.crowd_labels):
+            return _NO_CROWD
+        regions = _tensor(annotation.crowd_xyxy, torch.float32).reshape(-1, 4)
+        return boxes_to_input(regions, self.letterbox(index)), _tensor(annotation.crowd_labels, torch.int64)
 
     def _mask(self, index: int) -> np.ndarray | None:
         """(H, W) uint8, input px, of an image that is annotated by a mask; read anew each time."""
@@ -96,6 +106,7 @@ class ImageDataset(Dataset[tuple[np.ndarray, Target]]):
             epochs_left = self.max_epochs - epoch if self.max_epochs >= 0 else sys.maxsize
             sample = self.augment(self.images, index, generator, epochs_left)
         record = self.images.records[index]
+        crowd_xyxy, crowd_labels = self.images.crowd(index) if self.augment is None else _NO_CROWD
         target = Target(
             boxes_xyxy=_tensor(sample.boxes_xyxy, torch.float32).reshape(-1, 4),
             labels=_tensor(sample.labels, torch.int64).reshape(-1),
@@ -104,6 +115,8 @@ class ImageDataset(Dataset[tuple[np.ndarray, Target]]):
             domain=record.domain,
             class_label=record.annotation.label if isinstance(record.annotation, ClassLabel) else None,
             mask=None if sample.mask is None else _tensor(sample.mask, torch.uint8),
+            crowd_xyxy=crowd_xyxy,
+            crowd_labels=crowd_labels,
         )
         return sample.image, target
 

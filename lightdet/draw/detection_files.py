@@ -28,7 +28,7 @@ def write_files(
     [[x1, y1, x2, y2, label]], original px. The images of the pictures are read from `records`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    kept = [ImageBoxes(*boxes_and_ground_truth(*image)) for image in metric.images]
+    kept = [ImageBoxes(*boxes_and_ground_truth(*image), _labelled_crowd(image[1])) for image in metric.images]
     write_detections(folder / FILE_NAME, metric.classes, [target.image_id for _, target in metric.images], kept)
     plot_precision_recall(report, folder / "pr_curve.png")
     plot_confusion(report, metric.classes, folder / "confusion.png")
@@ -66,3 +66,8 @@ def boxes_and_ground_truth(found: Detections, target: Target) -> tuple[np.ndarra
     scored = torch.cat((found.boxes_xyxy.double(), found.scores[:, None], found.labels[:, None]), dim=1)
     ground_truth = torch.cat((target.boxes_xyxy.double(), target.labels[:, None]), dim=1)
     return scored.cpu().numpy(), ground_truth.cpu().numpy()
+
+
+def _labelled_crowd(target: Target) -> np.ndarray:
+    """(K, 5) x1, y1, x2, y2, label, float64: the crowd regions of an image."""
+    return torch.cat((target.crowd_xyxy.double(), target.crowd_labels[:, None]), dim=1).cpu().numpy()

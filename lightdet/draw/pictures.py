@@ -26,7 +26,9 @@ class Sample:
 
     detections: Detections  # those at or above the threshold
     target: Target
-    right: np.ndarray  # (N,) bool: the detection matches a ground-truth box of its class
+    right: (
+        np.ndarray
+    )  # (N,) bool: the detection matches a ground-truth box of its class, or lies in a crowd region of it
     found: np.ndarray  # (M,) bool: a detection matches the ground-truth box
 
     @property
@@ -100,12 +102,14 @@ def detection_marks(detections: Detections, classes: Sequence[str], right: np.nd
 
 
 def ground_truth_marks(target: Target, classes: Sequence[str], found: np.ndarray | None = None) -> list[Mark]:
-    """One mark per ground-truth box; those that are not detected are dashed and labelled as missed."""
+    """One mark per ground-truth box and crowd region; boxes that are not detected are dashed and labelled as missed."""
     marks = []
     for index, (box, label) in enumerate(zip(target.boxes_xyxy.tolist(), target.labels.tolist(), strict=True)):
         missed = found is not None and not found[index]
         text = classes[label] + (" missed" if missed else "")
         marks.append(Mark(tuple(box), class_colour(label), text, dashed=missed, weight=float(missed)))
+    for box, label in zip(target.crowd_xyxy.tolist(), target.crowd_labels.tolist(), strict=True):
+        marks.append(Mark(tuple(box), class_colour(label), f"{classes[label]} crowd"))
     return marks
 
 

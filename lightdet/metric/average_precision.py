@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 from torchmetrics.detection import MeanAveragePrecision
 
 from lightdet.core.types import Detections, Target
@@ -29,7 +31,7 @@ class AveragePrecision:
 
 
 def average_precision(detections: list[Detections], targets: list[Target]) -> AveragePrecision:
-    """Boxes of both in the same frame, one entry per image."""
+    """Boxes of both in the same frame, one entry per image. Detections in crowd regions of their class do not count."""
     if not any(len(target.labels) for target in targets):
         return AveragePrecision({})
     metric = MeanAveragePrecision(
@@ -45,10 +47,21 @@ def average_precision(detections: list[Detections], targets: list[Target]) -> Av
     metric.warn_on_many_detections = False
     metric.update(
         [{"boxes": d.boxes_xyxy.double(), "scores": d.scores.double(), "labels": d.labels} for d in detections],
-        [{"boxes": t.boxes_xyxy.double(), "labels": t.labels} for t in targets],
+        [_ground_truth(target) for target in targets],
     )
     result = metric.compute()
     # precision: (10 IoU, 101 recall, classes seen, 4 areas, 3 detection limits); -1: no ground truth of the class
     precision = result["precision"].numpy()[:, :, :, 0, -1]
     labels = result["classes"].reshape(-1).tolist()  # torchmetrics squeezes the list of a single class
     return AveragePrecision({k: precision[:, :, i] for i, k in enumerate(labels) if precision[:, :, i].max() > -1})
+
+
+def _ground_truth(target: Target) -> dict[str, Tensor]:
+    """The boxes and, after them, the crowd regions of an image, as torchmetrics takes them."""
+    crowd = torch.zeros(len(target.labels) + len(target.crowd_labels), dtype=torch.int64)
+    crowd[len(target.labels) :] = 1
+    return {
+        "boxes": torch.cat((target.boxes_xyxy, target.crowd_xyxy)).double(),
+        "labels": torch.cat((target.labels, target.crowd_labels)),
+        "iscrowd": crowd,
+    }

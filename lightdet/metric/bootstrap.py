@@ -6,11 +6,12 @@ torch here.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from lightdet.metric import detection_scores
-from lightdet.metric.coco import IOU_THRESHOLDS, RECALL_POINTS, iou_index
+from lightdet.metric.coco import RECALL_POINTS, iou_index
 from lightdet.metric.match_record import ClassRecord
 
 LEVEL = 0.95  # of the intervals
@@ -41,11 +42,27 @@ def class_precisions(records: Sequence[ClassRecord], counts: np.ndarray) -> np.n
 
 def _in_pieces(record: ClassRecord, counts: np.ndarray) -> np.ndarray:
     if not record.positives.any():
-        return np.full((len(counts), len(IOU_THRESHOLDS)), np.nan)
+        return np.full((len(counts), len(record.right)), np.nan)
+    if record.in_crowd.any():  # another ranking at every IoU threshold
+        levels = [_counted_at(record, level) for level in range(len(record.right))]
+        return np.concatenate([_in_pieces(at_level, counts) for at_level in levels], axis=1)
     images, copies, right = _unfolded(record, int(counts.max()))
     step = max(1, CELLS // max(1, len(images)))
     pieces = [counts[start : start + step] for start in range(0, len(counts), step)]
     return np.concatenate([_precisions(piece, images, copies, right, record.positives) for piece in pieces])
+
+
+def _counted_at(record: ClassRecord, level: int) -> ClassRecord:
+    """The record at one IoU threshold, without the detections in crowd regions."""
+    kept = ~record.in_crowd[level]
+    none = np.zeros((1, int(kept.sum())), bool)
+    return replace(
+        record,
+        scores=record.scores[kept],
+        images=record.images[kept],
+        right=record.right[level : level + 1, kept],
+        in_crowd=none,
+    )
 
 
 def _unfolded(record: ClassRecord, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

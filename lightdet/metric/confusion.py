@@ -3,7 +3,7 @@
 import numpy as np
 
 from lightdet.core.types import Detections, Target
-from lightdet.metric.matching import MATCH_IOU, UNMATCHED, double, greedy, match_image, overlaps
+from lightdet.metric.matching import IN_CROWD, MATCH_IOU, UNMATCHED, double, greedy, match_image, overlaps
 
 
 def confusion_matrix(
@@ -18,7 +18,8 @@ def confusion_matrix(
     Boxes are first matched within each class, so the diagonal holds exactly the boxes that precision and recall count
     as detected. The remaining boxes are matched regardless of class: a detection that matches a ground-truth box of
     another class is a confusion of the two. Boxes that remain unmatched are false alarms (last row) or misses (last
-    column). So a row sums to the ground-truth boxes of a class, a column to its detections at or above the threshold.
+    column). So a row sums to the ground-truth boxes of a class, a column to its detections at or above the threshold;
+    those in crowd regions of their class are left out.
     """
     matrix = np.zeros((num_classes + 1, num_classes + 1), dtype=np.int64)
     for found, target in zip(detections, targets, strict=True):
@@ -39,7 +40,8 @@ def _add_image(matrix: np.ndarray, found: Detections, target: Target, minimum_io
     hit = confused != UNMATCHED
     matched[free_detections[hit]] = free_boxes[confused[hit]]
 
-    true_of_detection = np.where(matched == UNMATCHED, background, true[matched] if len(true) else background)
-    np.add.at(matrix, (true_of_detection, predicted), 1)
+    true_or_background = np.append(true, background)  # UNMATCHED is -1: the last
+    counted = matched != IN_CROWD
+    np.add.at(matrix, (true_or_background[matched[counted]], predicted[counted]), 1)
     missed = np.setdiff1d(np.arange(len(true)), matched)
     np.add.at(matrix, (true[missed], background), 1)

@@ -4,7 +4,8 @@
  "classes": ["crazing", ...],
  "images": [{"id": "IMAGES/crazing_8.jpg",
              "detections": [[x1, y1, x2, y2, score, label], ...],      best first, at most 100 of a class
-             "truth": [[x1, y1, x2, y2, label], ...]}, ...]}
+             "truth": [[x1, y1, x2, y2, label], ...],
+             "crowd": [[x1, y1, x2, y2, label], ...]}, ...]}             only where the image has crowd regions
 """
 
 import json
@@ -47,6 +48,8 @@ def write_detections(
             "detections": [[*_rounded(numbers), int(label)] for *numbers, label in _counted(image.detections).tolist()],
             "truth": [[*_rounded(box), int(label)] for *box, label in image.ground_truth.tolist()],
         }
+        if len(image.crowd):
+            entry["crowd"] = [[*_rounded(box), int(label)] for *box, label in image.crowd.tolist()]
         lines.append(json.dumps(entry, separators=(",", ":"), allow_nan=False))
     head = json.dumps({"box": "xyxy, original px", "classes": list(classes)})
     write_text(path, head[:-1] + ', "images": [\n' + ",\n".join(lines) + "\n]}\n")
@@ -69,13 +72,14 @@ def read_detections(path: Path) -> KeptDetections:
     try:
         entries: list[dict[str, Any]] = content["images"]
         classes = tuple(str(name) for name in content["classes"])
-        images = tuple(ImageBoxes(_table(e["detections"], 6), _table(e["truth"], 5)) for e in entries)
+        images = tuple(
+            ImageBoxes(_table(e["detections"], 6), _table(e["truth"], 5), _table(e.get("crowd", []), 5))
+            for e in entries
+        )
         image_ids = tuple(str(entry["id"]) for entry in entries)
     except (KeyError, TypeError, ValueError) as error:
         raise LightdetError(f"{path}: not the detections of a run ({type(error).__name__}: {error})") from None
-    labels = np.concatenate(
-        [np.zeros(0), *(i.detections[:, 5] for i in images), *(i.ground_truth[:, 4] for i in images)]
-    )
+    labels = np.concatenate([np.zeros(0), *(t[:, -1] for i in images for t in (i.detections, i.ground_truth, i.crowd))])
     if len(set(image_ids)) < len(image_ids) or not np.isin(labels, np.arange(len(classes))).all():
         raise LightdetError(f"{path}: an image twice, or a label that is no class")
     return KeptDetections(classes, image_ids, images)

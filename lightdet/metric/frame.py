@@ -26,5 +26,15 @@ def detections_to_original(detections: Detections, placed: Letterbox) -> Detecti
 
 def target_to_original(target: Target) -> Target:
     """Ground truth in input px -> the same in original px, on the CPU; it keeps its letterbox."""
-    boxes_xyxy = boxes_to_original(target.boxes_xyxy.detach().to(torch.float32).cpu(), target.letterbox)
-    return Target(boxes_xyxy, target.labels.detach().cpu(), target.image_id, target.letterbox)
+    boxes_xyxy, crowd_xyxy = (
+        boxes_to_original(boxes.detach().to(torch.float32).cpu(), target.letterbox)
+        for boxes in (target.boxes_xyxy, target.crowd_xyxy)
+    )
+    return Target(
+        boxes_xyxy,
+        target.labels.detach().cpu(),
+        target.image_id,
+        target.letterbox,
+        crowd_xyxy=crowd_xyxy,
+        crowd_labels=target.crowd_labels.detach().cpu(),
+    )

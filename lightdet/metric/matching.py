@@ -6,10 +6,11 @@ import numpy as np
 from torch import Tensor
 
 from lightdet.core.types import Detections, Target
-from lightdet.ops.boxes import pairwise_iou
+from lightdet.ops.boxes import pairwise_iou, pairwise_share
 
 MATCH_IOU = 0.5  # least overlap of a detection with the ground-truth box that it matches
 UNMATCHED = -1
+IN_CROWD = -2  # in a crowd region of its class: neither right nor a false alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +24,21 @@ class Matching:
     scores: np.ndarray  # (N,) float64
     labels: np.ndarray  # (N,) int64
     images: np.ndarray  # (N,) int64, index of the image
-    matches: np.ndarray  # (N,) int64, index of the matched ground-truth box in that image; UNMATCHED: false alarm
+    matches: np.ndarray  # (N,) int64, index of the ground-truth box in that image; UNMATCHED: false alarm; IN_CROWD
     ground_truth_labels: np.ndarray  # (M,) int64
     ground_truth_images: np.ndarray  # (M,) int64
+    crowd_images: np.ndarray  # (K,) int64, of the crowd regions
     num_images: int
 
     @property
     def correct(self) -> np.ndarray:
         """(N,) bool: the detection matches a ground-truth box that no better detection matches."""
-        return self.matches != UNMATCHED
+        return self.matches >= 0
+
+    @property
+    def counted(self) -> np.ndarray:
+        """(N,) bool: the detection is right or a false alarm."""
+        return self.matches != IN_CROWD
 
 
 def greedy(iou: np.ndarray, scores: np.ndarray, minimum_iou: float = MATCH_IOU) -> np.ndarray:
@@ -65,10 +72,15 @@ def overlaps(detections: Detections, target: Target) -> np.ndarray:
 
 
 def match_image(detections: Detections, target: Target, minimum_iou: float = MATCH_IOU) -> np.ndarray:
-    """Matches within one image and within each class: (N,) int64 index of the ground-truth box or UNMATCHED."""
+    """Matches within one image and class: (N,) int64 index of the ground-truth box, UNMATCHED or IN_CROWD."""
     same_class = (detections.labels[:, None] == target.labels[None, :]).cpu().numpy()
     iou = np.where(same_class, overlaps(detections, target), -1.0)
-    return greedy(iou, double(detections.scores), minimum_iou)
+    matched = greedy(iou, double(detections.scores), minimum_iou)
+    if len(target.crowd_labels):
+        share = pairwise_share(detections.boxes_xyxy.double(), target.crowd_xyxy.double())
+        inside = (share >= minimum_iou) & (detections.labels[:, None] == target.crowd_labels[None, :])
+        matched[(matched == UNMATCHED) & inside.any(dim=1).cpu().numpy()] = IN_CROWD
+    return matched
 
 
 def match(detections: list[Detections], targets: list[Target], minimum_iou: float = MATCH_IOU) -> Matching:
@@ -83,6 +95,7 @@ def match(detections: list[Detections], targets: list[Target], minimum_iou: floa
         matches=_join([match_image(found, target, minimum_iou) for found, target in pairs], np.int64),
         ground_truth_labels=_join([target.labels.cpu().numpy() for target in targets], np.int64),
         ground_truth_images=np.repeat(np.arange(len(ground_truth_counts)), ground_truth_counts),
+        crowd_images=np.flatnonzero([len(target.crowd_labels) for target in targets]),
         num_images=len(targets),
     )
 

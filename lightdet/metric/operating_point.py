@@ -14,7 +14,7 @@ class Counts:
     """Boxes at a threshold. A ratio whose denominator is zero is None."""
 
     found: int  # ground-truth boxes with a detection of their class
-    false_alarms: int  # detections without a ground-truth box of their class
+    false_alarms: int  # detections without a ground-truth box of their class, and not in a crowd region of it
     missed: int  # ground-truth boxes without a detection
 
     @property
@@ -39,7 +39,8 @@ def best_f1_threshold(matching: Matching) -> float | None:
     """
     if not matching.correct.any():
         return None
-    order = np.argsort(-matching.scores, kind="stable")
+    counted = np.flatnonzero(matching.counted)
+    order = counted[np.argsort(-matching.scores[counted], kind="stable")]
     scores = matching.scores[order]
     found = matching.correct[order].cumsum()
     last_of_score = np.append(scores[1:] != scores[:-1], True)  # a threshold cannot separate equal scores
@@ -50,7 +51,7 @@ def best_f1_threshold(matching: Matching) -> float | None:
 
 def count(matching: Matching, threshold: float, label: int | None = None) -> Counts:
     """Boxes with a score at or above the threshold, of one class or of all together."""
-    kept = matching.scores >= threshold
+    kept = (matching.scores >= threshold) & matching.counted
     boxes = len(matching.ground_truth_labels)
     if label is not None:
         kept &= matching.labels == label
@@ -67,9 +68,9 @@ class Sorting:
     and recall measure boxes and classes.
     """
 
-    defective_images: int  # at least one ground-truth box
+    defective_images: int  # at least one ground-truth box or crowd region
     escaped_images: int  # of these: no detection
-    good_images: int  # no ground-truth box
+    good_images: int  # neither
     rejected_images: int  # of these: at least one detection
 
     @property
@@ -87,6 +88,7 @@ def sort_images(matching: Matching, threshold: float) -> Sorting:
     """Escapes and overkill of an inspection at that threshold."""
     defective = np.zeros(matching.num_images, dtype=bool)
     defective[matching.ground_truth_images] = True
+    defective[matching.crowd_images] = True
     rejected = np.zeros(matching.num_images, dtype=bool)
     rejected[matching.images[matching.scores >= threshold]] = True
     return Sorting(

@@ -38,6 +38,14 @@ def paired_iou(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
     return intersection / union.clamp(min=1e-9)
 
 
+def pairwise_share(first_xyxy: Tensor, second_xyxy: Tensor) -> Tensor:
+    """The share of each first box that lies in each second one: (N, 4), (M, 4) -> (N, M)."""
+    first, second = first_xyxy[:, None], second_xyxy[None]
+    left_top = torch.maximum(first[..., :2], second[..., :2])
+    inside = (torch.minimum(first[..., 2:], second[..., 2:]) - left_top).clamp(min=0).prod(dim=-1)
+    return inside / area(first).clamp(min=1e-9)
+
+
 def shape_iou(first_wh: Tensor, second_wh: Tensor) -> Tensor:
     """IoU of boxes laid upon each other, so that shape alone counts: (N, 2), (M, 2) -> (N, M)."""
     intersection = torch.minimum(first_wh[:, None], second_wh[None]).prod(dim=-1)

@@ -60,6 +60,7 @@ def _of_detections(kept: KeptDetections) -> PerImage | str:
     records = match_records(kept.images, len(kept.classes))
     if not any(record.positives.any() for record in records):
         return "no ground truth in the validation images"
-    ground_truth = hashlib.sha256(b"".join(image.ground_truth.tobytes() + b";" for image in kept.images)).hexdigest()
+    annotated = [image.ground_truth.tobytes() + b";" + image.crowd.tobytes() for image in kept.images]
+    ground_truth = hashlib.sha256(b"".join(annotated)).hexdigest()
     data = digest([kept.classes, kept.image_ids, ground_truth])
     return PerImage(DETECTIONS, len(kept.images), data, MEANS, lambda counts: mean_precisions(records, counts))
