@@ -130,10 +130,13 @@ def test_a_centre_scale_without_a_meaning_is_refused(centre_scale: tuple[float, 
 # What an assigner asks and what a predictor reaches
 
 
+@pytest.mark.parametrize("snapped", [False, True])  # real boxes lie on whole pixels, and many centres on borders
 @pytest.mark.parametrize("offset", [0.0, 0.3, 0.5])
-def test_cells_answer_for_centres_no_further_outside_than_is_said(offset: float) -> None:
+def test_cells_answer_for_centres_no_further_outside_than_is_said(offset: float, snapped: bool) -> None:
     assigner, generator = Ratio(neighbour_offset=offset), torch.Generator().manual_seed(0)
     centres = 64 * torch.rand(200, 2, generator=generator)
+    if snapped:
+        centres = centres.floor()
     truth = target(torch.cat((centres - 8, centres + 8), dim=1).tolist(), [0] * 200)
     outside = []
     for stride, found in zip(STRIDES, assigner([truth], ANCHORS, STRIDES, SHAPES), strict=True):

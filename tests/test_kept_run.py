@@ -34,6 +34,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with tarfile.open(KEPT) as archive:
         archive.extractall(tmp_path, filter="data")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(moved, "CHANGED", {})  # its assigner computes something else today, and says so
     return tmp_path
 
 
@@ -58,6 +59,19 @@ def test_its_fingerprint_is_that_of_the_same_command_today(kept: Path) -> None:
     assert fingerprint(compose_config(words(run))) == known
     assert fingerprint(read_config(run.request_path)) == known
     assert fingerprint(compose_config([*words(run), "image_size=96"])) != known
+
+
+def test_a_class_that_computes_something_else_makes_another_training(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, known = words(run_in(kept / "runs")), expected(kept)["fingerprint"]
+    monkeypatch.setattr(moved, "CHANGED", {"lightdet.assigner.ratio.Ratio": 1})
+    changed = fingerprint(compose_config(command))
+    assert changed != known and fingerprint(compose_config([*command, "assigner=best_anchor"])) != changed
+    monkeypatch.setattr(moved, "CHANGED", {"lightdet.assigner.ratio.Ratio": 2})
+    assert fingerprint(compose_config(command)) not in (known, changed)
+    monkeypatch.setattr(moved, "CHANGED", {"lightdet.assigner.simota.SimOta": 1})
+    assert fingerprint(compose_config(command)) == known, "of a class that it does not use"
 
 
 def test_it_detects_what_it_detected(kept: Path) -> None:

@@ -74,6 +74,12 @@ def test_ratio_assigns_centre_cell_and_two_nearest_neighbours() -> None:
     assert found.boxes_cxcywh[0].tolist() == [26, 21, 10, 10]
 
 
+def test_a_centre_on_a_border_has_the_cells_on_both_sides_and_no_further_one() -> None:
+    # stride 8, centre (24, 40) px = the corner of cells (2, 4), (3, 4), (2, 5) and (3, 5), which holds it
+    found = Ratio()([target([[19.0, 35, 29, 45]], [4])], torch.tensor([[[10.0, 10.0]]]), (8,), [(8, 8)])[0]
+    assert sorted(zip(found.column.tolist(), found.row.tolist(), strict=True)) == [(2, 5), (3, 4), (3, 5)]
+
+
 def test_ratio_stays_inside_the_grid_and_takes_empty_images() -> None:
     anchors = torch.tensor([[[10.0, 10.0]]])
     empty = target([], [])

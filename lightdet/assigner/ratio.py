@@ -2,6 +2,7 @@
 
 Positive are the cell that holds the centre of the box and the up to two neighbours nearest to that centre. One anchor
 may serve several boxes, and one box several anchors. Source: the published behaviour of YOLOv5 v2 and later.
+Differs: there, a centre on the border of two cells makes its own cell positive twice; here once.
 """
 
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ class Ratio(AnchorAssigner):
         limit = centre.new_tensor([shape[1], shape[0]])
         g = self.neighbour_offset
         near_low = (centre % 1 < g) & (centre > 1)  # left or upper neighbour
-        near_high = ((limit - centre) % 1 < g) & (limit - centre > 1)  # right or lower neighbour
+        near_high = (centre % 1 > 1 - g) & (limit - centre > 1)  # right or lower neighbour
         everywhere = torch.ones_like(near_low[:, 0])
         chosen = torch.stack((everywhere, near_low[:, 0], near_low[:, 1], near_high[:, 0], near_high[:, 1]))
         steps = centre.new_tensor([[0, 0], [-1, 0], [0, -1], [1, 0], [0, 1]])

@@ -1,5 +1,8 @@
 """Keeps old runs valid when the code changes: tables of renamed classes, and of settings that are younger than runs.
 
+A class that computes something else than it did is in `CHANGED`: a training with it is another training than before,
+and its fingerprint says so. Runs that were made before keep their results.
+
 A configuration that is read from a run folder passes through `with_current_names` and `with_younger_keys` before
 anything is built from it (`read_config` does both), and a configuration that is hashed through `with_first_names` and
 `without_younger_keys`. So a class may move and a setting may be added, and a finished run keeps its fingerprint. No
@@ -22,6 +25,10 @@ YOUNGER_OPTION_KEYS: dict[str, Any] = {
 }
 # Setting, dotted -> a value of today and the one by which runs know it.
 YOUNGER_VALUES: dict[str, tuple[Any, Any]] = {"trainer.monitor": ("primary", "val/map50_95")}
+# Name today of a class whose computation changed after runs were made -> how often it did.
+CHANGED: dict[str, int] = {
+    "lightdet.assigner.ratio.Ratio": 1,  # a centre on the border of a cell: no positive that the predictor cannot reach
+}
 NAMING = ("_target_", "training")  # the keys whose values name code
 
 
@@ -33,6 +40,17 @@ def with_current_names(tree: Any) -> Any:
 def with_first_names(tree: Any) -> Any:
     """A copy of nested plain values in which every name of code is the one it had first."""
     return _renamed(tree, {new: old for old, new in reversed(MOVED.items())})
+
+
+def with_changes(tree: Any) -> Any:
+    """A copy of nested plain values in which each class that computes something else than it did says how often."""
+    if isinstance(tree, list):
+        return [with_changes(value) for value in tree]
+    if not isinstance(tree, dict):
+        return tree
+    copy = {key: with_changes(value) for key, value in tree.items()}
+    name = tree.get("_target_")
+    return {**copy, "_changed_": CHANGED[name]} if isinstance(name, str) and name in CHANGED else copy
 
 
 def without_younger_keys(tree: dict[str, Any]) -> dict[str, Any]:

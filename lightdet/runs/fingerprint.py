@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lightdet.config.moved import with_first_names, with_first_values, without_younger_keys
+from lightdet.config.moved import with_changes, with_first_names, with_first_values, without_younger_keys
 from lightdet.config.names import NOT_SCIENCE_KEYS
 from lightdet.config.tree import READ_AT_TOP, digest, ignored, resolve, without
 
@@ -38,7 +38,7 @@ def design(cfg: DictConfig) -> dict[str, Any]:
         for key, value in resolved.items()
         if key not in NOT_SCIENCE_GROUPS and value != {} and (isinstance(value, dict) or key in READ_AT_TOP)
     }
-    science = without_younger_keys(with_first_values(with_first_names(science)))
+    science = without_younger_keys(with_first_values(with_first_names(with_changes(science))))
     science = without(science, [*NOT_SCIENCE_KEYS, *ignored(cfg)])
     if isinstance(science.get("trainer"), dict):
         science["trainer"] = _with_ranks(_with_shares(science["trainer"]))
