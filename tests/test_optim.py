@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.utils import instantiate
 from torch import nn
 
+from lightdet.config.compose import compose_config
 from lightdet.nn.blocks import ConvBnAct
 from lightdet.optim.groups import parameter_groups
 from lightdet.optim.kernel import use_fused_kernel
@@ -24,6 +26,23 @@ def test_weights_decay_and_biases_norms_and_gates_do_not() -> None:
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert {names[id(each)] for each in decaying} == {"block.conv.weight", "out.weight"}
     assert {names[id(each)] for each in other} == {"gate", "block.norm.weight", "block.norm.bias", "out.bias"}
+
+
+def test_the_recipe_of_yolov5_steps_as_yolov5_does() -> None:
+    """There the loss is a sum over 64 images, with lr 0.01 and weight decay 0.0005; here it is their mean."""
+    settings = compose_config(["model=yolov5n", "recipe=yolov5"])
+    assert settings.trainer.clip_norm is None
+    ours, theirs = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    here = instantiate(settings.optimizer)([ours])
+    there = torch.optim.SGD([theirs], lr=0.01, momentum=0.937, nesterov=True, weight_decay=0.0005)
+    images = torch.arange(64 * 3).reshape(64, 3) / 100
+    for _ in range(5):
+        for weights, step, total in ((ours, here, torch.mean), (theirs, there, torch.sum)):
+            step.zero_grad()
+            total(((images * weights).sum(dim=1) - 1) ** 2 * 1e-4).backward()
+            step.step()
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert (ours - 1).abs().max() > 0.005, "it moved"
 
 
 def test_a_table_with_two_dimensions_is_no_matrix_to_muon() -> None:
