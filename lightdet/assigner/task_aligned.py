@@ -9,6 +9,11 @@ Feng et al. 2021, arXiv 2108.07755 (TOOD), sections 3.2 and 3.3. Per image:
 4. the target of a cell's class is its alignment instead of 1, scaled so that the best cell of a box gets the greatest
    IoU of any of its cells. Differs: nothing is added to the divisor, which would suppress a small box as long as the
    predicted boxes are large.
+
+Differs from the implementations in use (from the paper only in the least width): a cell that several boxes got goes to
+the one it overlaps most among those that selected it, where Ultralytics asks all boxes that contain it; the least width
+of a box is one stride of each grid, where Ultralytics takes 16 px on every grid; the IoU is plain, as in TOOD, where
+Ultralytics takes CIoU.
 """
 
 from collections.abc import Sequence

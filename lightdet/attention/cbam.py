@@ -1,6 +1,7 @@
 """Convolutional block attention, Woo et al. 2018, arXiv 1807.06521; Huang 2024 eq. 2 and 3.
 
-Differs: the hidden width is at least 4. Huang's text speaks of mean and standard deviation before the MLP, its
+Differs: the hidden width is at least 4; the epsilon of the normalisation is 1e-3, as everywhere in the YOLOs here, not
+1e-5. Huang's text speaks of mean and standard deviation before the MLP, its
 formula of average and maximum: the formula is what is built.
 """
 

@@ -4,7 +4,9 @@
     [P3, P4, P5] -- resized to P4 -- sum_i w_i P_i -- 3x3 -- P4'     its own at every place of every output
     [P3, P4, P5] -- resized to P5 -- sum_i w_i P_i -- 3x3 -- P5'
 
-Differs: SiLU where the published code has LeakyReLU, unless `activation` is given.
+Differs: SiLU where the published code has LeakyReLU, unless `activation` is given; a coarser map passes a 1x1
+convolution also where it has the channels already, as at the finest level; the epsilon of the normalisation is 1e-3,
+not 1e-5.
 """
 
 from collections.abc import Callable, Sequence

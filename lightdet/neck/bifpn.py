@@ -6,7 +6,8 @@
            v                  ^
     C3 --- o ---- P3 ---------+
 
-Tan et al. 2020, arXiv 1911.09070, section 3. Differs: three levels instead of five; all channels grow with `width`.
+Tan et al. 2020, arXiv 1911.09070, section 3. Differs: three levels instead of five; all channels grow with `width`;
+a node's activation follows its convolution and normalisation, where the published code has it in front of them.
 """
 
 from collections.abc import Callable, Sequence
