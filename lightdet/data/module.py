@@ -36,10 +36,11 @@ class ImageData(LightningDataModule):
     for images of more than 8 bits per channel; None: chosen for each image (`read_image`). `channels` of the input: 3
     is RGB, 1 grey levels; 6 and 2 are those of an image and of its record's reference. `group` is a regular expression
     on image ids that names the groups which a split drawn by lightdet keeps whole (`read_splits`). `cache_megabytes`
-    bounds the letterboxed images kept in memory: training images first, then the other splits. With several ranks `batch_size` is
-    shared by all of them, and every rank draws from the same order of an epoch; `num_workers` and `cache_megabytes` are
-    those of one rank; `num_workers` "auto": none on a CPU, where they would take the cores of the training, and beside
-    a GPU one for each CPU thread of this process, at most `MOST_WORKERS`. Batches of workers come through shared
+    bounds the letterboxed images kept in memory: training images first, then the other splits. With several ranks
+    `batch_size` is shared by all of them, and every rank draws from the same order of an epoch; `num_workers` and
+    `cache_megabytes` are those of one rank; `num_workers` "auto": none on a CPU, where they would take the cores of the
+    training, and beside a GPU one for each CPU thread of this process, at most `MOST_WORKERS`. Batches of workers come
+    through shared
     memory: see conf/data/base.yaml for a container that has little of it.
     """
 
