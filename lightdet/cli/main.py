@@ -20,6 +20,7 @@ COMMANDS = {  # name, which is a module's: (its words, what it does)
     "study": ("STUDY [retry|clean|...]", "the state of every run of a sweep, live; and what to do about it"),
     "report": ("STUDY [--baseline CHOICES]", "tables, figures and one HTML page of a study"),
     "doctor": ("[data=NAME] [key=value ...]", "look for trouble in a dataset"),
+    "convert": ("[data=NAME] to=FORMAT out=FOLDER", "write a dataset in another format"),
     "benchmark": ("[model=A,B ...] [RUN ...]", "parameters, operations, memory and time of detectors"),
 }
 BAD_INPUT = 2  # exit code: something in the input is wrong, and one line names it
