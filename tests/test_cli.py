@@ -19,8 +19,6 @@ from lightdet.config.refusals import reason
 from lightdet.config.settings import check_settings
 from lightdet.core.errors import LightdetError, underneath
 from lightdet.core.files import write_text
-from lightdet.engine.work import work
-from lightdet.runs.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 README_FILES = ("```python\n# mine.py", "```yaml\n# @package")  # how its two files begin, caption or not
@@ -265,26 +263,15 @@ def test_a_full_disk_is_told_in_one_line_that_names_the_file(
     assert capsys.readouterr().err == told
 
 
-def test_a_reader_of_the_output_that_has_ended_is_no_error() -> None:
-    """`lightdet --help | true`: no traceback, and the exit code of a program that the closed pipe ended."""
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run(
-        [sys.executable, "-m", "lightdet.cli", "--help"], stdout=write, stderr=subprocess.PIPE, cwd=ROOT, check=False
-    )
-    os.close(write)
-    assert (done.returncode, done.stderr) == (cli.CLOSED, b"")
+@pytest.mark.parametrize("words", ["error of a disk", "no memory"])
+def test_what_the_world_does_to_a_command_is_told_in_one_line(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: list[str]) -> int:
+        raise MemoryError if words == "no memory" else OSError(errno.EIO, os.strerror(errno.EIO), "/x/table.md")
 
-
-def closed_output(cfg: object, folder: RunFolder) -> None:
-    raise BrokenPipeError(errno.EPIPE, "Broken pipe")
-
-
-def test_a_training_whose_output_is_closed_may_continue(tmp_path: Path) -> None:
-    """A sweep trains killed runs again by itself, failed ones only on request."""
-    folder = RunFolder(tmp_path)
-    folder.request_path.write_text("seed: 0\n")
-    with pytest.raises(BrokenPipeError):
-        work(folder, f"{__name__}:closed_output")
-    status = folder.read_status()
-    assert (status["state"], status["reason"]) == ("killed", "interrupted: the reader of its output has ended")
+    monkeypatch.setattr(lightdet.cli.report, "run", fail)
+    assert cli.main(["report", "x"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(("lightdet: a disk or terminal does not answer", "lightdet: too little memory"))
+    assert told.count("\n") == 1

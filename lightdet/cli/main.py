@@ -1,16 +1,17 @@
 """The command line: `lightdet COMMAND ...`; every command is a file beside this one, imported when it is used.
 
-Only the standard library is imported at the top: `program` re-executes the process with allocator settings,
-and modules imported before that would be imported twice.
+Little is imported at the top: `program` re-executes the process with allocator settings, and modules imported before
+that would be imported twice.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from lightdet.core.allocator import keep_memory
 from lightdet.core.import_path import share_import_path
+from lightdet.core.output import LOST, guard_output
+from lightdet.core.outside import end_on_signals, exit_code_of_interruption
 
 COMMANDS = {  # name, which is a module's: (its words, what it does)
     "train": ("[key=value ...] [-m]", "train one detector, or with -m every combination of a sweep"),
@@ -24,20 +25,16 @@ COMMANDS = {  # name, which is a module's: (its words, what it does)
     "benchmark": ("[model=A,B ...] [RUN ...]", "parameters, operations, memory and time of detectors"),
 }
 BAD_INPUT = 2  # exit code: something in the input is wrong, and one line names it
-INTERRUPTED = 130
-CLOSED = 141  # what a shell gives a program that writes to a pipe without a reader: `lightdet ... | head -1`
+TRAINING = ("train", "search")  # commands that go on when the reader of their output has ended
 
 
 def program(*command: str) -> int:
     """Runs `command` with the shell's arguments, in a process with allocator settings for training; the exit code."""
+    words = [*command, *sys.argv[1:]]
+    guard_output(LOST if words and words[0] in TRAINING else "")
     keep_memory()
-    try:
-        code = main([*command, *sys.argv[1:]])
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes again at its end
-        return CLOSED
+    end_on_signals()
+    return main(words)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -59,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
         return code
     except KeyboardInterrupt:
         print("lightdet: stopped; the same command continues", file=sys.stderr)
-        return INTERRUPTED
+        return exit_code_of_interruption()
     except Exception as error:
         from lightdet.config.refusals import is_user_error, reason
 

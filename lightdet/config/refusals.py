@@ -16,6 +16,7 @@ from lightdet.config.composition import composed
 from lightdet.config.conf_folder import conf_folder
 from lightdet.config.foreign import FOREIGN, HINTS
 from lightdet.core.errors import not_loaded, underneath
+from lightdet.core.outside import outside
 
 NOISE = ("object_type=", "reference_type=", "See https://", "Config search path")
 UNKNOWN = re.compile(r"Could not override '([^']+)'")
@@ -31,7 +32,8 @@ def is_user_error(error: Exception) -> bool:
     """Whether one line explains the error; another error of a constructor is a defect, shown with its traceback."""
     if isinstance(error, InstantiationException) and not any(words in str(error) for words in NO_SUCH_CODE):
         return underneath(error) is not None
-    return bool(underneath(error) or not_written(error)) or isinstance(error, (HydraException, OmegaConfBaseException))
+    explained = underneath(error) or not_written(error) or outside(error)
+    return bool(explained) or isinstance(error, (HydraException, OmegaConfBaseException))
 
 
 def not_written(error: Exception) -> str:
@@ -45,8 +47,9 @@ def reason(error: Exception) -> str:
     """One line for an error that `is_user_error` accepts; the message of the LightdetError that caused it, if any."""
     if unwritten := not_written(error):
         return unwritten
-    cause = underneath(error)
-    return refusal(error) if cause is None else " ".join(str(cause).split())
+    if cause := underneath(error):
+        return " ".join(str(cause).split())
+    return outside(error) or refusal(error)
 
 
 def refusal(error: Exception) -> str:

@@ -28,6 +28,7 @@ from torch import distributed
 from torch.distributed import PrefixStore, Store, TCPStore
 
 from lightdet.core.errors import LightdetError, demand_whole
+from lightdet.core.outside import EndedFromOutside
 from lightdet.distributed.world import PARENT, World, world_from
 
 PLAN, FAILED = "plan", "failed"  # keys of the store: the configuration; why a rank failed
@@ -124,7 +125,7 @@ class Ranks:
             own = replace(world, rank=rank, local_rank=rank).variables()
             self.errors[rank] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `kill`
             self.processes[rank] = subprocess.Popen(
-                [sys.executable, "-m", "lightdet.engine.rank", str(folder)],
+                [sys.executable, "-P", "-m", "lightdet.engine.rank", str(folder)],
                 env={**os.environ, **own, "PYTHONPATH": paths, PARENT: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -157,7 +158,7 @@ class Ranks:
         for rank, process in self.processes.items():
             code = process.poll()
             if code is not None and code < 0:
-                return LightdetError(
+                return EndedFromOutside(
                     f"rank {rank} of this training was ended by {Signals(-code).name} from outside (SIGKILL may be the "
                     "system's reaction to too little memory); the same command continues from the last checkpoint"
                 )

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+from lightdet.core.output import guard_output
 from lightdet.distributed.world import PARENT, world_from
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -20,6 +21,7 @@ LOOK_SECONDS = 0.5
 def main() -> int:
     """Trains as the rank that the environment variables define; returns the exit code."""
     world = world_from(os.environ)
+    guard_output()
     if world is None or world.rank == 0 or len(sys.argv) != 2:
         print(f"{__doc__}\nThe environment variables define no rank other than 0.", file=sys.stderr)
         return 2

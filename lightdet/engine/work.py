@@ -8,6 +8,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,6 +18,7 @@ from lightdet.config.tree import resolve
 from lightdet.core.errors import Ended, LightdetError, one_line
 from lightdet.core.files import now, write_text
 from lightdet.core.named import named
+from lightdet.core.outside import outside
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.scores import SCHEMA, task_of
 
@@ -32,8 +34,9 @@ def work(folder: RunFolder, train: str = TRAINING) -> dict[str, Any]:
     """Trains what `request.yaml` of the folder describes, from its last checkpoint on; returns the results.
 
     `status.json` becomes done only after everything else is written. Raises HeldElsewhere when the folder's lock is
-    taken, and every error of the training, recorded first: Ended as "pruned", another error as "failed", an
-    interruption, that of its output included, as "killed".
+    taken, and every error of the training, recorded first: Ended as "pruned", what is no fault of the training (an
+    interruption, a full disk, a closed terminal: `outside`) as "killed", another error as "failed". A record that
+    cannot be written leaves "running" without a holder of the lock, which reads as killed.
     """
     identity = str(folder.read_status().get("fingerprint"))
     with folder.lock() as holder:
@@ -48,7 +51,7 @@ def work(folder: RunFolder, train: str = TRAINING) -> dict[str, Any]:
 def _train(folder: RunFolder, train: str) -> dict[str, Any]:
     """Trains in a folder that this process has locked."""
     folder.end_path.unlink(missing_ok=True)  # a request to an earlier process
-    for unfinished in folder.checkpoints.glob("*.tmp"):  # of one that was killed while it wrote
+    for unfinished in (*folder.path.glob("[!.]*.tmp"), *folder.checkpoints.glob("*.tmp")):  # of one that was killed
         unfinished.unlink(missing_ok=True)
     folder.write_status("running", pid=os.getpid(), host=socket.gethostname(), started=now())
     try:
@@ -62,20 +65,24 @@ def _train(folder: RunFolder, train: str) -> dict[str, Any]:
     except Ended as end:
         folder.write_status("pruned", reason=str(end), finished=now())
         raise
-    except BrokenPipeError:  # `lightdet train | head -1`, or the end of a terminal: nothing is wrong with the run
-        write_text(folder.traceback_path, traceback.format_exc())
-        folder.write_status("killed", reason="interrupted: the reader of its output has ended")
-        raise
-    except Exception as error:
-        write_text(folder.traceback_path, traceback.format_exc())
-        folder.write_status("failed", reason=one_line(error), traceback=str(folder.traceback_path))
-        raise
-    except BaseException:  # Ctrl-C, or Lightning's exit after it
-        folder.write_status("killed", reason="interrupted")
+    except BaseException as error:
+        with suppress(OSError):  # nothing can be recorded on a full disk
+            _record(folder, error)
         raise
     finally:
         folder.end_path.unlink(missing_ok=True)
         close_trackers()
+
+
+def _record(folder: RunFolder, error: BaseException) -> None:
+    """Writes why a training ended without results."""
+    world = outside(error)
+    if not isinstance(error, Exception):  # Ctrl-C, a signal, or Lightning's exit after it
+        folder.write_status("killed", reason=world)
+        return
+    write_text(folder.traceback_path, traceback.format_exc())
+    facts = {"reason": world or one_line(error), "traceback": str(folder.traceback_path)}
+    folder.write_status("killed" if world else "failed", **facts)
 
 
 def close_trackers() -> None:

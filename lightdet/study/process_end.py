@@ -6,7 +6,13 @@ import signal
 from pathlib import Path
 
 from lightdet.runs.folder import RunFolder
+from lightdet.study.worker import INTERRUPTED, OUTSIDE
 
+NOT_AT_FAULT = {  # exit codes of a process that could not record its end
+    OUTSIDE: "a disk, its memory or its terminal failed it, and nothing could be recorded",
+    INTERRUPTED: "interrupted",
+    255: "the process that started it has ended",  # what multiprocessing gives for a fork server that is gone
+}
 OUT_OF_MEMORY_COUNTERS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
 
 
@@ -20,19 +26,22 @@ def out_of_memory_kills() -> int:
 
 
 def note_process_end(folder: RunFolder, exit_code: int, kills_before: int) -> None:
-    """Records a process that ended without recording it: by a signal as "killed", by an exit code as "failed".
+    """Records a process that ended without recording it: by a signal, an interruption or what is no fault of the run as
+    "killed", by another exit code as "failed". A record that finds no space is left out, which reads as killed.
 
     A killed run continues from its last checkpoint when its study is continued; a failed one is retried on request.
     `kills_before`: out_of_memory_kills() before the process was started.
     """
     status = folder.read_status()
-    if status.get("state") not in ("running", "queued"):
+    if status.get("state") not in ("running", "queued") or folder.holder() is not None:  # it may outlive its server
         return
     reason = _reason(exit_code, out_of_memory_kills() > kills_before)
     details = f"{reason}; {last_sign(status)}\n"
     if folder.log_path.exists():
         details += f"the last lines of {folder.log_path}:\n{_tail(folder.log_path)}\n"
-    note_failure(folder, "killed" if exit_code < 0 else "failed", reason, details)
+    killed = exit_code < 0 or exit_code in NOT_AT_FAULT
+    with contextlib.suppress(OSError):
+        note_failure(folder, "killed" if killed else "failed", reason, details)
 
 
 def note_failure(folder: RunFolder, state: str, reason: str, details: str) -> None:
@@ -50,6 +59,8 @@ def last_sign(status: dict[str, object]) -> str:
 
 
 def _reason(exit_code: int, out_of_memory: bool) -> str:
+    if exit_code in NOT_AT_FAULT:
+        return NOT_AT_FAULT[exit_code]
     if exit_code >= 0:
         return f"its process ended with exit code {exit_code} and no message"
     try:

@@ -18,11 +18,13 @@ from typing import Any
 
 from lightdet.core.allocator import keep_memory
 from lightdet.core.errors import Ended, LightdetError, one_line
+from lightdet.core.output import guard_output
+from lightdet.core.outside import end_on_signals, outside
 from lightdet.distributed.world import world_from
 from lightdet.engine.work import TRAINING, HeldElsewhere, work
 from lightdet.runs.folder import RunFolder
 
-FAILED, HELD, INTERRUPTED = 1, 3, 130  # exit codes; 0: done, or ended on request
+FAILED, HELD, OUTSIDE, INTERRUPTED = 1, 3, 4, 130  # exit codes; 0: done, or ended on request
 STACKS = ".stacks"  # in the run folder: stack traces that a hanging process writes on a signal
 DUMP_STACKS = getattr(signal, "SIGUSR1", None)  # the signal for that
 
@@ -47,8 +49,10 @@ def train_folder(folder: RunFolder, train: str = TRAINING) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        print(f"lightdet: {folder.path} failed: {one_line(error)}", file=sys.stderr, flush=True)
-        return FAILED
+        world = outside(error)
+        end = f"was killed: {world}" if world else f"failed: {one_line(error)}"
+        print(f"lightdet: {folder.path} {end}", file=sys.stderr, flush=True)
+        return OUTSIDE if world else FAILED
     return 0
 
 
@@ -57,6 +61,8 @@ def child(path: str, train: str, share: Share, environment: Mapping[str, str]) -
 
     `environment` is the parent's: a process forked from the fork server has an older one.
     """
+    guard_output()
+    end_on_signals()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.clear()
     os.environ.update(environment)
@@ -104,7 +110,10 @@ def _write_to(log: Path) -> None:
 
 
 def main(words: list[Any]) -> int:
-    """The exit code: 0 done, 1 failed, 2 bad input, 3 another process trains there, 130 interrupted."""
+    """The exit code: 0 done, 1 failed, 2 bad input, 3 another process trains there, 4 killed by what is no fault of the
+    run, 130 interrupted."""
+    guard_output()
+    end_on_signals()
     if len(words) != 1 or not RunFolder(words[0]).request_path.exists():
         print("lightdet: give the folder of a registered run: it holds request.yaml", file=sys.stderr)
         return 2
