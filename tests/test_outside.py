@@ -100,7 +100,7 @@ def full(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     raise RuntimeError("the checkpoint cannot be written") from number("ENOSPC")
 
 
-def nothing_fits(descriptor: int) -> None:
+def nothing_fits(descriptor: object) -> None:
     raise number("ENOSPC")
 
 
