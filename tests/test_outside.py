@@ -96,7 +96,7 @@ def test_a_chain_of_causes_that_is_a_ring_ends() -> None:
 def full(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """A training that finds the disk full, as does whoever wants to record that."""
     (folder.path / "results.json.1.tmp").touch()
-    os.fsync = nothing_fits
+    os.fsync = nothing_fits  # type: ignore[assignment]
     raise RuntimeError("the checkpoint cannot be written") from number("ENOSPC")
 
 

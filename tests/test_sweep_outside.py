@@ -1,4 +1,4 @@
-"""A sweep under a timeout, a closed pipe, a full disk and a vanished terminal ends with all rows after the same command."""
+"""A sweep that meets a timeout, a closed pipe, a full disk or a vanished terminal is whole after the same command."""
 
 import os
 import pty
