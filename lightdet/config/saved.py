@@ -1,5 +1,6 @@
 """Reading a configuration that a run keeps: request.yaml or config.yaml. No torch here."""
 
+import io
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -8,6 +9,7 @@ from yaml import YAMLError
 
 from lightdet.config.moved import with_current_names, with_younger_keys
 from lightdet.core.errors import LightdetError
+from lightdet.core.safe_yaml import read_yaml_text
 
 
 def read_config(path: Path) -> DictConfig:
@@ -17,10 +19,10 @@ def read_config(path: Path) -> DictConfig:
     means what the run did. Raises LightdetError for a file that is missing or holds no configuration.
     """
     try:
-        config = OmegaConf.load(path)
+        config = OmegaConf.load(io.StringIO(read_yaml_text(path)))
     except FileNotFoundError:
         raise LightdetError(f"{path}: no such file") from None
-    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
+    except (OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise LightdetError(f"{path}: not a readable configuration ({reason[:120]})") from error
     if not isinstance(config, DictConfig):

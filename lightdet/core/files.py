@@ -1,6 +1,7 @@
 """Atomic reads and writes, and locks that end with the process that holds them. No torch here."""
 
 import csv
+import io
 import json
 import os
 import time
@@ -11,20 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.reading import MOST_BYTES, read_regular, read_text
 
 posix: Any
 try:
     import fcntl as posix
 except ImportError:  # a system without POSIX locks: two processes in one folder are not detected then
     posix = None
-_held: set[Path] = set()  # locks of this process: opening such a file once more would drop its lock
+DEEPEST = 40  # levels of a JSON file; ours have six
+MOST_COLUMNS = 10_000  # of a metrics.csv
+_held: set[str] = set()  # locks of this process: opening such a file once more would drop its lock
 
 
 def holder_of(path: Path) -> int | None:
     """The pid of the process that holds the lock of a file (0: unknown), or None."""
-    if path.resolve() in _held:
+    if os.path.realpath(path) in _held:
         return os.getpid()
-    if not path.exists():
+    if path.is_symlink() or not path.is_file():
         return None
     with locked(path, shared=True) as holder:
         return holder
@@ -35,17 +39,22 @@ def locked(path: Path, wait: bool = False, shared: bool = False) -> Iterator[int
     """Lock a file while the block runs. Gives None when this process has it, or the pid (0: unknown) that does.
 
     A POSIX record lock: the system drops it when the process dies, kill -9 included, and the loader's forked workers
-    do not inherit it (with flock an orphaned worker would keep a dead run locked).
+    do not inherit it (with flock an orphaned worker would keep a dead run locked). Raises LightdetError where the lock
+    is no regular file: through a link another file would be emptied, and a FIFO is waited for.
     """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise LightdetError(f"{path}: a lock is a regular file, not this; remove it")
     if posix is None:
         yield None
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "r" if shared else "a+") as file:  # a check needs no write access
+    with open(
+        path, "r" if shared else "a+", encoding="ascii", errors="replace"
+    ) as file:  # a check needs no write access
         if not _take(file, wait, shared):
             file.seek(0)
-            pid = file.read().strip()
-            yield int(pid) if pid.isdigit() else 0
+            pid = file.read(32).strip()
+            yield int(pid) if pid.isdecimal() else 0
             return
         if shared:
             yield None
@@ -53,11 +62,11 @@ def locked(path: Path, wait: bool = False, shared: bool = False) -> Iterator[int
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        _held.add(path.resolve())
+        _held.add(os.path.realpath(path))
         try:
             yield None
         finally:
-            _held.discard(path.resolve())
+            _held.discard(os.path.realpath(path))
 
 
 def _take(file: Any, wait: bool, shared: bool) -> bool:
@@ -80,23 +89,47 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from disk; {} when there is no such file. Raises LightdetError for a broken one."""
+def read_json(path: Path, most: int = MOST_BYTES) -> dict[str, Any]:
+    """A JSON object from disk; {} when there is no such file.
+
+    Raises LightdetError for one that is broken, no object, nested more than `DEEPEST` levels or above `most` bytes.
+    """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_regular(path, most))
     except FileNotFoundError:
         return {}
     except (ValueError, RecursionError) as error:
         raise LightdetError(f"{path}: not readable as JSON ({error}); delete it or its run folder") from None
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict) or _is_deep(value):
+        wrong = (
+            "nested too deep" if isinstance(value, dict) else f"a {type(value).__name__} where an object is expected"
+        )
+        raise LightdetError(f"{path}: {wrong}; delete it or its run folder")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        values = (part for each in level for part in (each.values() if isinstance(each, dict) else each))
+        level = [part for part in values if isinstance(part, dict | list)]
+    return bool(level)
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics.csv, one per epoch; [] where there is none. An empty string: not measured in that epoch."""
-    if not path.exists():
+    """The rows of a metrics.csv, one per epoch; [] where there is none. An empty string: not measured in that epoch.
+
+    Raises LightdetError for a file that is no table.
+    """
+    try:
+        rows = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="")
+        if len(rows.fieldnames or ()) > MOST_COLUMNS:
+            raise LightdetError(f"{path}: more than {MOST_COLUMNS} columns; this is not the metrics.csv of a run")
+        return [{name: cell for name, cell in row.items() if name is not None} for row in rows]
+    except FileNotFoundError:
         return []
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    except csv.Error as error:
+        raise LightdetError(f"{path}: not readable as CSV ({error}); delete it") from error
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -106,7 +139,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically; missing folders are made."""
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # names of files may hold bytes that are no text
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:

@@ -3,7 +3,6 @@
 Figures are built and drawn directly (Agg), so matplotlib's global state is neither read nor changed.
 """
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.files import read_metrics
 from lightdet.core.score import Score, best_of
 from lightdet.draw.palette import FAINT, INK, Colour, class_colour
 from lightdet.metric.detection_scores import AP50, MAP50
@@ -137,12 +137,11 @@ def read_columns(metrics_csv: Path) -> dict[str, tuple[list[float], list[float]]
     Raises LightdetError if the file is missing or has no column "epoch".
     """
     try:
-        with metrics_csv.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_metrics(metrics_csv) if metrics_csv.exists() else None
     except OSError as error:
-        raise LightdetError(
-            f"{metrics_csv}: cannot be read ({error.strerror}); is this the folder of a run?"
-        ) from error
+        raise LightdetError(f"{metrics_csv}: cannot be read ({error.strerror})") from error
+    if rows is None:
+        raise LightdetError(f"{metrics_csv}: no such file; is this the folder of a run?")
     columns: dict[str, tuple[list[float], list[float]]] = {}
     for row in rows:
         if (epoch := _number(row.get("epoch"))) is None:

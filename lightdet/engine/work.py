@@ -19,7 +19,8 @@ from lightdet.core.errors import Ended, LightdetError, one_line
 from lightdet.core.files import now, write_text
 from lightdet.core.named import named
 from lightdet.core.outside import outside
-from lightdet.runs.folder import RunFolder
+from lightdet.core.paths import refuse_links_out
+from lightdet.runs.folder import TRACKERS, RunFolder
 from lightdet.runs.scores import SCHEMA, task_of
 
 Train = Callable[[DictConfig, RunFolder], dict[str, Any]]
@@ -39,6 +40,7 @@ def work(folder: RunFolder, train: str = TRAINING) -> dict[str, Any]:
     cannot be written leaves "running" without a holder of the lock, which reads as killed.
     """
     identity = str(folder.read_status().get("fingerprint"))
+    refuse_links_out(folder.path, besides=TRACKERS)
     with folder.lock() as holder:
         if folder.is_done(identity):
             return folder.read_results()

@@ -15,7 +15,7 @@ from lightdet.report.effects import effects_of
 from lightdet.report.figures import plot_cost, plot_over_epochs
 from lightdet.report.gallery import OVERVIEW, OVERVIEW_WIDTH, Gallery, relative, smaller
 from lightdet.report.paper import find_paper, read_paper
-from lightdet.report.rows import UNREADABLE, Row, read_study
+from lightdet.report.rows import Row, read_study
 from lightdet.report.search import plot_search, read_search, search_table
 from lightdet.report.seeds import short_text
 from lightdet.report.settings import Settings
@@ -144,7 +144,7 @@ def write_examples(rows: Sequence[Row], out: Path) -> dict[tuple[int, ...], Path
 
 def unreadable(rows: Sequence[Row], gallery: Gallery) -> list[str]:
     """A line for every row, file and picture that cannot be read."""
-    lines = [f"{job.name}: {job.status()}" for row in rows for job in row.jobs if job.state in UNREADABLE]
+    lines = [f"{job.name}: {job.status()}" for row in rows for job in row.jobs if job.damaged]
     notes = [note for row in rows for job in row.jobs for note in job.notes]
     return list(dict.fromkeys([*lines, *notes, *gallery.broken]))
 

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from lightdet.core.errors import LightdetError
+from lightdet.core.safe_yaml import load_yaml
 from lightdet.core.score import Score
 from lightdet.report.comparison import fits
-from lightdet.report.rows import Loader, Row, Value, whole
+from lightdet.report.rows import Row, Value, whole
 from lightdet.report.table import DASH, Cell, Column, Table, amount, measured
 from lightdet.runs.jobs import inside
 
@@ -76,9 +75,9 @@ def read_paper(path: Path, rows: Sequence[Row]) -> Paper:
     if not path.exists():
         return paper
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise LightdetError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:200]})") from None
+        content = load_yaml(path)
+    except OSError as error:
+        raise LightdetError(f"{path}: cannot be read ({error.strerror})") from error
     entries, epochs, notes = (inside(content, key) for key in ("rows", "epochs", "notes"))
     if not isinstance(entries, dict):
         raise LightdetError(f"{path}: needs a mapping 'rows' of choices to numbers")

@@ -1,6 +1,5 @@
 """A study from its files: one row per set of choices, one job per seed, each file read once. No torch here."""
 
-import csv
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -8,11 +7,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightdet.config.moved import with_current_names
 from lightdet.core.errors import LightdetError
-from lightdet.core.files import plain
+from lightdet.core.safe_yaml import load_yaml
 from lightdet.core.score import Score
 from lightdet.draw.curves import read_columns
 from lightdet.metric.detection_scores import DETECTION_SCORES
@@ -20,10 +17,8 @@ from lightdet.runs.folder import RunFolder
 from lightdet.runs.jobs import Job, inside, read_jobs
 from lightdet.runs.table import choice_columns, distinct_choices
 
-Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Points = tuple[list[float], list[float]]  # epochs and values
 LOSS = "loss"
-UNREADABLE = ("unreadable", "missing")
 
 
 @dataclass(slots=True)
@@ -136,7 +131,10 @@ class Row:
 
 
 def read_study(study_path: Path) -> list[Row]:
-    """The rows in the order of the sweep. Raises LightdetError for a folder that is no study, and for several tasks."""
+    """The rows in the order of the sweep, those of which nothing can be read last.
+
+    Raises LightdetError for a folder that is no study, and for several tasks.
+    """
     if not study_path.is_dir():
         raise LightdetError(f"{study_path}: no such folder; name the folder of a study, runs/<study>")
     jobs = read_jobs(study_path)
@@ -146,14 +144,18 @@ def read_study(study_path: Path) -> list[Row]:
     columns = choice_columns(jobs)
     runs: dict[str, LoadedJob] = {}
     rows: dict[tuple[tuple[str, str], ...], Row] = {}
+    answered = set()
     for job in jobs:
         choices = distinct_choices(job, columns)
-        if job.state in UNREADABLE and not job.choices:
+        if job.damaged and not job.choices:
             choices = {"job": job.name}
-        row = rows.setdefault(tuple(choices.items()), Row(len(rows) + 1, choices, job.options, [], scores))
-        if not any(job.run and other.run == job.run and other.seed == job.seed for other in row.jobs):
-            row.jobs.append(_load(job, study_path, runs, scores))  # a search may come to the same choices twice
-    return list(rows.values())
+        key = tuple(choices.items())
+        row = rows.setdefault(key, Row(0, choices, job.options, [], scores))
+        if not job.run or (key, job.run, job.seed) not in answered:  # a search may come to the same choices twice
+            row.jobs.append(_load(job, study_path, runs, scores))
+            answered.add((key, job.run, job.seed))
+    ordered = sorted(rows.values(), key=lambda row: all(job.damaged for job in row.jobs))
+    return [replace(row, number=number) for number, row in enumerate(ordered, start=1)]
 
 
 def _scores(jobs: list[Job], study_path: Path) -> tuple[Score, ...]:
@@ -185,7 +187,7 @@ def _load(job: Job, study_path: Path, runs: dict[str, LoadedJob], scores: Sequen
 def _read(read: Callable[[], Any], notes: list[str]) -> Any:
     try:
         return read()
-    except (LightdetError, OSError, ValueError, csv.Error, yaml.YAMLError) as error:
+    except (LightdetError, OSError, ValueError) as error:
         notes.append(" ".join(str(error).split())[:300])
         return None
 
@@ -194,13 +196,9 @@ def _mapping(path: Path) -> dict[str, Any]:
     """A YAML file that holds names and values; {} where there is none."""
     if not path.exists():
         return {}
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+    content = load_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("model", {}), dict):
         raise LightdetError(f"{path}: not the configuration of a run")
-    try:
-        plain(content)
-    except RecursionError:
-        raise LightdetError(f"{path}: a part of it holds itself; not the configuration of a run") from None
     return with_current_names(content)
 
 

@@ -1,5 +1,6 @@
 """Finds a run by its folder, its short name, its study's name, or as `last`. No torch here."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,15 +53,21 @@ def last_run(runs_dir: Path = RUNS_DIR, without_word: str | None = None) -> RunF
     return RunFolder(max(known, key=lambda path: known[path]))
 
 
-def runs_below(folder: Path, depth: int = DEPTH) -> Iterator[RunFolder]:
-    """Every run inside a folder, in the order of their paths, at most `depth` levels down; none for no folder."""
-    if not depth or not folder.is_dir():
+def runs_below(folder: Path, depth: int = DEPTH, seen: set[str] | None = None) -> Iterator[RunFolder]:
+    """Every run inside a folder, in the order of their paths, at most `depth` levels down; none for no folder.
+
+    A folder to which links lead as well is searched once; `seen` has the searched ones.
+    """
+    seen = set() if seen is None else seen
+    if not depth or not folder.is_dir() or os.path.realpath(folder) in seen:
         return
+    seen.add(os.path.realpath(folder))
     for path in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        if _is_run(path):
+        if _is_run(path) and os.path.realpath(path) not in seen:
+            seen.add(os.path.realpath(path))
             yield RunFolder(path)
         else:
-            yield from runs_below(path, depth - 1)
+            yield from runs_below(path, depth - 1, seen)
 
 
 def find_study(given: Path | str, runs_dir: Path = RUNS_DIR) -> Path:
@@ -92,8 +99,8 @@ def _start(status: Mapping[str, Any], run: RunFolder) -> tuple[str, int]:
 
 
 def _status(run: RunFolder) -> dict[str, Any]:
-    """The status of a run; {} for a broken file, which does not hide the other runs."""
+    """The status of a run; {} for one that cannot be opened, which does not hide the other runs."""
     try:
         return run.read_status()
-    except LightdetError:
+    except OSError:
         return {}

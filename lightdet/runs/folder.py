@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lightdet.core.errors import LightdetError
 from lightdet.core.files import holder_of, locked, now, read_json, write_json, write_text
+from lightdet.core.reading import read_text
+from lightdet.runs.status import UNREADABLE, checked_status
 
 BEST, LAST = "best.ckpt", "last.ckpt"  # in `checkpoints`: by the monitored score; where a training continues
-ENDED = ("done", "failed", "pruned")  # a process recorded the end of the run; one that died before that is "killed"
-STATES = ("queued", "running", "killed", *ENDED)
+TRACKERS = frozenset({"wandb", "mlruns", "tensorboard", "submitit"})  # folders of programs that link to their caches
 BEAT = 5.0  # seconds between two status updates of `beating`, at least
 Item = TypeVar("Item")
 
@@ -42,8 +44,14 @@ class RunFolder:
         return f"RunFolder({str(self.path)!r})"
 
     def read_status(self) -> dict[str, Any]:
-        """The content of status.json; {} for a folder without one."""
-        return read_json(self.status_path)
+        """The content of status.json, each fact of the kind that it should be; {} for a folder without one.
+
+        A damaged file is the state `UNREADABLE` with the reason, so that it stops no command of its study.
+        """
+        try:
+            return checked_status(read_json(self.status_path), self.status_path)
+        except LightdetError as error:
+            return {"state": UNREADABLE, "reason": str(error)}
 
     def write_status(self, state: str, **facts: Any) -> None:
         """Records that the run is queued, running, done, pruned, failed or killed; earlier facts stay."""
@@ -72,7 +80,7 @@ class RunFolder:
 
     def read_metrics_text(self) -> str:
         """The final numbers as a text table; "" where there is none, as in runs of older code."""
-        return self.metrics_txt.read_text(encoding="utf-8") if self.metrics_txt.exists() else ""
+        return read_text(self.metrics_txt) if self.metrics_txt.exists() else ""
 
     def write_results(self, results: dict[str, Any]) -> None:
         """All final numbers as JSON; a number that is not finite becomes null."""
@@ -82,7 +90,7 @@ class RunFolder:
         """Whether a training is finished here, with its results; if given, whether it is exactly this one."""
         status = self.read_status()
         right = fingerprint is None or status.get("fingerprint") == fingerprint
-        return right and status.get("state") == "done" and self.results_path.exists()
+        return right and status.get("state") == "done" and self.results_path.is_file()
 
     @contextmanager
     def lock(self) -> Iterator[int | None]:
@@ -105,6 +113,6 @@ class RunFolder:
     def end_reason(self) -> str | None:
         """The reason of a request to end the training early; None without a request."""
         try:
-            return self.end_path.read_text(encoding="utf-8")
+            return read_text(self.end_path)
         except FileNotFoundError:
             return None

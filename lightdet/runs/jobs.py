@@ -9,9 +9,14 @@ from typing import Any
 from lightdet.config.names import counts
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json
+from lightdet.core.paths import is_inside
 from lightdet.core.score import Score
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.scores import FILE_NAME, scores_of, task_of
+from lightdet.runs.status import UNREADABLE
+from lightdet.runs.study_files import job_files, run_of_job
+
+MOST_WORDS = 1000  # of a job
 
 
 @dataclass(slots=True)
@@ -22,7 +27,7 @@ class Job:
     choices: dict[str, str]  # the overrides of the command line without the seed
     options: dict[str, str]  # every chosen option and plain value, defaults included
     seed: str
-    state: str  # done, pruned, running, queued, killed, failed; missing or unreadable when its files are
+    state: str  # one of STATES; missing or unreadable when its files are
     run: str  # folder of the training, relative to the study
     shared_with: str = ""  # name of the first job with the same run
     reason: str = ""
@@ -40,6 +45,11 @@ class Job:
     def retriable(self) -> bool:
         """Whether its run exists and can be trained again, or further."""
         return bool(self.run) and not self.settled and self.state not in ("running", "missing")
+
+    @property
+    def damaged(self) -> bool:
+        """Whether its files are missing or unreadable, so that nothing is known of its training."""
+        return self.state in (UNREADABLE, "missing")
 
     def metric(self, key: str) -> float | None:
         """A score of the validation split by its key."""
@@ -90,7 +100,9 @@ def _number(value: Any) -> float | None:
 def read_jobs(study_path: Path) -> list[Job]:
     """Every job of a study, in the order of their numbers: as its sweeps list them, the first sweep first.
 
-    A job whose files are missing or broken has that as its state and reason; the others are read all the same.
+    A job whose files are missing or broken has that as its state and reason; the others are read all the same, and a
+    job whose own file is broken comes last, since its number is not known. Raises LightdetError where the folder of the
+    jobs is a link out of the study.
     """
     named = [(_number_of(request), _read_job(name, request, study_path)) for name, request in _requests(study_path)]
     jobs = [job for _, job in sorted(named, key=lambda pair: (pair[0], pair[1].name))]
@@ -102,36 +114,50 @@ def read_jobs(study_path: Path) -> list[Job]:
 
 
 def _requests(study_path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path in sorted((study_path / "jobs").glob("*.json")):
+    for path in job_files(study_path):
         try:
-            yield path.stem, read_json(path)
+            yield path.stem, read_request(path, study_path)
         except (LightdetError, OSError) as error:
-            yield path.stem, {"state": "unreadable", "reason": str(error)}
+            yield path.stem, {"state": UNREADABLE, "reason": str(error)}
+
+
+def read_request(path: Path, study_path: Path) -> dict[str, Any]:
+    """The file of a job. Raises LightdetError for one that is broken, or a link out of the study."""
+    if not is_inside(path, study_path):
+        raise LightdetError(f"{path}: a link that leads out of the study; remove it")
+    request = read_json(path)
+    words, choices = request.get("overrides", []), request.get("choices", {})
+    if not isinstance(words, list) or not isinstance(choices, dict):
+        raise LightdetError(f"{path}: not the request of a job; remove it, and give the command of its sweep again")
+    if max(len(words), len(choices)) > MOST_WORDS:
+        raise LightdetError(f"{path}: more than {MOST_WORDS} overrides or choices; remove it")
+    return request
 
 
 def _number_of(request: dict[str, Any]) -> float:
-    return _number(request.get("number")) or 0
+    number = _number(request.get("number"))
+    return math.inf if number is None else number
 
 
 def _read_job(name: str, request: dict[str, Any], study_path: Path) -> Job:
-    overrides, choices = request.get("overrides"), request.get("choices")
-    words = [str(word).lstrip("+").partition("=") for word in (overrides if isinstance(overrides, list) else [])]
+    words = [str(word).lstrip("+").partition("=") for word in request.get("overrides", [])]
+    said = request.get("state", "queued")
     job = Job(
         name=name,
         choices={key: value for key, _, value in words if counts(key)},
-        options={key: str(value) for key, value in (choices if isinstance(choices, dict) else {}).items()},
+        options={key: str(value) for key, value in request.get("choices", {}).items()},
         seed=str(request.get("seed")),
-        state=str(request.get("state", "queued")),
-        run=str(request.get("run") or ""),
+        state=said if said in ("failed", UNREADABLE) else "queued",
+        run="",
         reason=str(request.get("reason") or ""),
     )
-    if job.run:
+    if request.get("run"):
         try:
-            if not (study_path / job.run).resolve().is_relative_to(study_path.resolve()):
-                raise LightdetError(f"jobs/{name}.json: its run, {job.run[:80]}, lies outside of the study")
-            _read_run(job, RunFolder(study_path / job.run))
+            folder = run_of_job(study_path, request["run"], name)
+            job.run = folder.path.relative_to(study_path).as_posix()
+            _read_run(job, folder)
         except (LightdetError, OSError) as error:
-            job.state, job.reason = "unreadable", str(error)
+            job.state, job.reason = UNREADABLE, str(error)
     return job
 
 
@@ -152,4 +178,4 @@ def _read_run(job: Job, folder: RunFolder) -> None:
     if job.state == "done":
         job.results = folder.read_results()
         if not job.results:
-            job.state, job.reason = "unreadable", f"{folder.results_path}: no results in it, though the run is done"
+            job.state, job.reason = UNREADABLE, f"{folder.results_path}: no results in it, though the run is done"

@@ -12,14 +12,20 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from lightdet.config.saved import read_config
 from lightdet.core.errors import LightdetError, one_line
-from lightdet.core.files import read_json, write_json, write_text
+from lightdet.core.files import write_json, write_text
+from lightdet.core.reading import read_text
 from lightdet.runs.commands import study_lock
+from lightdet.runs.copies import runs_by_fingerprint
 from lightdet.runs.fingerprint import fingerprint
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.jobs import read_request
 from lightdet.runs.names import chosen, run_name
 from lightdet.runs.row_names import counted, row_slugs
 from lightdet.runs.start_weights import bring_weights, settle_weights
+from lightdet.runs.status import UNREADABLE
+from lightdet.runs.study_files import job_files, jobs_folder, run_of_job
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +81,8 @@ def register(runs_dir: Path, study: str, requests: Sequence[JobRequest]) -> list
     """
     study_path = runs_dir / study
     with study_lock(study_path):
-        runs: dict[Any, RunFolder] = {}  # by fingerprint
-        for path in sorted(study_path.glob("*/s*/status.json")):
-            runs[read_json(path).get("fingerprint")] = RunFolder(path.parent)
         registered = _read_registered(study_path)
+        runs = runs_by_fingerprint(study_path, registered)
         jobs = _named(study_path, requests, registered)
         folders: list[RunFolder | None] = []
         for job, number in zip(jobs, _numbers(jobs, registered), strict=True):
@@ -87,10 +91,10 @@ def register(runs_dir: Path, study: str, requests: Sequence[JobRequest]) -> list
                 folder = runs.get(job.fingerprint) or _claim(study_path, study, job)
                 runs[job.fingerprint] = folder
                 if not folder.is_done():
-                    _renew(folder, job.request)
+                    _renew(folder, study, job)
             facts = _facts(study_path, job, folder, number)
             if registered.get(job.name) != facts:
-                write_json(study_path / "jobs" / f"{job.name}.json", facts)
+                write_json(jobs_folder(study_path) / f"{job.name}.json", facts)
             folders.append(folder)
         return folders
 
@@ -108,26 +112,24 @@ def _with_weights_of_run(study_path: Path, job: JobRequest, facts: Mapping[str, 
     something else, or has no run."""
     cfg = OmegaConf.create(job.request)
     assert isinstance(cfg, DictConfig)
-    run = RunFolder(study_path / str(facts.get("run")))
-    if not isinstance(cfg.get("weights"), str) or not run.request_path.is_file():
+    run = run_of_job(study_path, facts["run"], job.name) if facts.get("run") else None
+    if not isinstance(cfg.get("weights"), str) or run is None or not run.request_path.is_file():
         return job
-    cfg.weights = OmegaConf.select(OmegaConf.load(run.request_path), "weights")
+    cfg.weights = OmegaConf.select(read_config(run.request_path), "weights")
     return replace(
-        job, fingerprint=fingerprint(cfg), choices=facts["choices"], request=OmegaConf.to_yaml(cfg), trouble=""
+        job, fingerprint=fingerprint(cfg), choices=facts.get("choices", {}), request=OmegaConf.to_yaml(cfg), trouble=""
     )
 
 
 def _read_registered(study_path: Path) -> dict[str, dict[str, Any]]:
-    """The job files of the study, by the name of the job."""
-    return {path.stem: _read_job(path) for path in sorted((study_path / "jobs").glob("*.json"))}
-
-
-def _read_job(path: Path) -> dict[str, Any]:
-    """A job file; {} for a broken one, so that the other jobs are registered all the same."""
-    try:
-        return read_json(path)
-    except LightdetError:
-        return {}
+    """The job files of the study, by the name of the job; {} for a broken one, so that the others are registered."""
+    registered = {}
+    for path in job_files(study_path):
+        try:
+            registered[path.stem] = read_request(path, study_path)
+        except (LightdetError, OSError):
+            registered[path.stem] = {}
+    return registered
 
 
 def _numbers(requests: Sequence[JobRequest], registered: Mapping[str, Mapping[str, Any]]) -> list[int]:
@@ -143,20 +145,24 @@ def _numbers(requests: Sequence[JobRequest], registered: Mapping[str, Mapping[st
 def _claim(study_path: Path, study: str, job: JobRequest) -> RunFolder:
     """Creates the run folder of a job, with a name that no other training uses."""
     names = [job.slug, f"{job.slug}-{job.fingerprint[:6]}", f"{job.slug}-{job.fingerprint[:16]}"]
-    folders = [RunFolder(study_path / name / f"s{job.seed}") for name in names]
+    folders = [run_of_job(study_path, f"{name}/s{job.seed}", job.name) for name in names]
     folder = next(folder for folder in folders if not folder.status_path.exists())
     write_text(folder.request_path, job.request)
     write_text(folder.overrides_path, OmegaConf.to_yaml(OmegaConf.create(job.overrides)))
-    folder.write_status(
-        "queued",
-        fingerprint=job.fingerprint,
-        study=study,
-        slug=folder.path.parent.name,
-        seed=job.seed,
-        choices=job.choices,
-        overrides=job.overrides,
-    )
+    folder.write_status("queued", **_identity(study, folder, job))
     return folder
+
+
+def _identity(study: str, folder: RunFolder, job: JobRequest) -> dict[str, Any]:
+    """The facts of a status that say which training it is of."""
+    return {
+        "fingerprint": job.fingerprint,
+        "study": study,
+        "slug": folder.path.parent.name,
+        "seed": job.seed,
+        "choices": job.choices,
+        "overrides": job.overrides,
+    }
 
 
 def _facts(study_path: Path, job: JobRequest, folder: RunFolder | None, number: int) -> dict[str, Any]:
@@ -172,10 +178,14 @@ def _facts(study_path: Path, job: JobRequest, folder: RunFolder | None, number: 
     return facts | {"fingerprint": job.fingerprint, "run": folder.path.relative_to(study_path).as_posix()}
 
 
-def _renew(folder: RunFolder, request: str) -> None:
-    """Updates the request of a run that is not done, and provides the weights that it starts from."""
-    if not folder.request_path.exists() or folder.request_path.read_text(encoding="utf-8") != request:
-        write_text(folder.request_path, request)
-    settled = OmegaConf.create(request)
+def _renew(folder: RunFolder, study: str, job: JobRequest) -> None:
+    """Updates the request of a run that is not done, restores a status that was damaged, and provides the weights that
+    the run starts from."""
+    status = folder.read_status()
+    if status.get("state") == UNREADABLE and folder.holder() is None:
+        folder.write_status("failed", **_identity(study, folder, job), reason=status["reason"])
+    if not folder.request_path.is_file() or read_text(folder.request_path) != job.request:
+        write_text(folder.request_path, job.request)
+    settled = OmegaConf.create(job.request)
     assert isinstance(settled, DictConfig)
     bring_weights(settled, folder)

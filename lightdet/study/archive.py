@@ -5,8 +5,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# Folders of trackers and of a cluster, which are not results.
-NEVER = frozenset({"wandb", "mlruns", "tensorboard", "submitit"})
+from lightdet.runs.folder import TRACKERS
+
 PICTURES = (".png", ".jpg")
 
 
@@ -18,7 +18,7 @@ def export(study_path: Path, out: Path, checkpoints: bool) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f"{out.name}.{os.getpid()}.tmp")
     try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
             for path in _files(study_path, checkpoints):
                 packed = zipfile.ZIP_STORED if path.suffix in PICTURES else zipfile.ZIP_DEFLATED
                 archive.write(path, Path(study_path.name) / path.relative_to(study_path), packed)
@@ -29,8 +29,11 @@ def export(study_path: Path, out: Path, checkpoints: bool) -> int:
 
 
 def _files(study_path: Path, checkpoints: bool) -> Iterator[Path]:
-    for path in sorted(study_path.rglob("*")):
-        unfinished = path.is_symlink() or path.name.startswith(".") or path.suffix == ".tmp"
-        unwanted = path.suffix == ".ckpt" and not (checkpoints and path.stem == "best")
-        if path.is_file() and not (unfinished or unwanted or NEVER.intersection(path.relative_to(study_path).parts)):
-            yield path
+    """The regular files; nothing that lies behind a link, wherever it leads."""
+    for top, folders, names in os.walk(study_path):
+        folders[:] = sorted(name for name in folders if name not in TRACKERS)
+        for path in (Path(top, name) for name in sorted(names)):
+            unfinished = path.is_symlink() or path.name.startswith(".") or path.suffix == ".tmp"
+            unwanted = path.suffix == ".ckpt" and not (checkpoints and path.stem == "best")
+            if path.is_file() and not (unfinished or unwanted):
+                yield path

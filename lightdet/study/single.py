@@ -19,6 +19,7 @@ from lightdet.runs.folder import RunFolder
 from lightdet.runs.names import study_name
 from lightdet.runs.registration import JobRequest, named, register, request_job
 from lightdet.runs.scores import check_monitor
+from lightdet.runs.study_files import run_folders
 
 
 def train_words(words: Sequence[str], config_dir: Path | None = None, train: str = TRAINING) -> RunFolder:
@@ -57,7 +58,7 @@ def _summary(cfg: DictConfig, request: JobRequest) -> str:
 def require_data(missing: Mapping[str, str], study_path: Path) -> None:
     """Raise LightdetError for a run without its dataset's folder. `missing`: one line by fingerprint; a run that is
     done in this study needs no data."""
-    done = [RunFolder(path.parent) for path in study_path.glob("*/s*/status.json")] if any(missing.values()) else []
+    done = list(run_folders(study_path)) if any(missing.values()) else []
     for identity, line in missing.items():
         if line and not any(folder.is_done(identity) for folder in done):
             raise LightdetError(line)

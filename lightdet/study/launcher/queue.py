@@ -4,7 +4,8 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from lightdet.runs.folder import ENDED, RunFolder
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.status import ENDED
 
 
 class Queue:

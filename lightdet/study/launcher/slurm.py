@@ -16,7 +16,8 @@ from typing import Any
 
 from lightdet.core.errors import LightdetError, demand_whole, one_line
 from lightdet.core.files import read_json, write_json
-from lightdet.runs.folder import ENDED, RunFolder
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.status import ENDED
 from lightdet.study.launcher.queue import Queue
 from lightdet.study.launcher.slurm_job import Training
 from lightdet.study.process_end import note_failure

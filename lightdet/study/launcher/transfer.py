@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_bytes, write_json
-from lightdet.runs.folder import STATES, RunFolder
+from lightdet.runs.folder import RunFolder
+from lightdet.runs.status import STATES
 from lightdet.study.worker import STACKS
 
 NOT_SENT = ("wandb", "mlruns", "tensorboard", "pictures")  # folders that no training continues from

@@ -13,6 +13,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.score import Score
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.scores import FILE_NAME, scores_of, write_scores
+from lightdet.runs.study_files import run_folders
 
 
 def declared_scores(study_path: Path, words: Sequence[str], config_dir: Path | None) -> tuple[Score, ...]:
@@ -20,8 +21,9 @@ def declared_scores(study_path: Path, words: Sequence[str], config_dir: Path | N
 
     Raises LightdetError when the model cannot be built.
     """
-    for path in sorted(study_path.glob(f"*/s*/{FILE_NAME}")):
-        return scores_of(RunFolder(path.parent))
+    for run in run_folders(study_path):
+        if (run.path / FILE_NAME).is_file():
+            return scores_of(run)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", __name__, folder, str(config_dir or ""), *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
