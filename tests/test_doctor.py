@@ -132,7 +132,7 @@ def test_photos_that_are_not_scaled_alike(
         Image.fromarray(values).save(path)
     (finding,) = examined(settings).findings
     assert (finding.topic, finding.level, finding.images) == ("bit depth", "warning", ("IMAGES/b.png",))
-    assert "5 images" in finding.message and "data.bits=10|12|14|16" in finding.message
+    assert "5 images" in finding.message and "data.bits=8|10|12|14|16" in finding.message
     assert quick_check(instantiate(settings).read(), ("scratch", "dent"), 64) == [f"bit depth: {finding.message}"]
 
     (finding,) = examine(instantiate(settings), 64, bits=12).findings

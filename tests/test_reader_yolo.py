@@ -61,7 +61,8 @@ def test_yolo_labels_that_belong_to_no_photo_are_told(tmp_path: Path) -> None:
     assert len(reader.read()["train"][0].labels) == 1 and not doubts_of(reader)
     (labels / "a.txt").rename(labels / "A0.txt")
     assert len(reader.read()["train"][0].labels) == 0
-    (doubt,) = doubts_of(reader)
+    bare, doubt = doubts_of(reader)
+    assert bare.startswith("1 image without a label file") and "a.png" in bare
     assert doubt.startswith(f"1 label file without an image, such as {labels / 'A0.txt'}")
     assert any(finding.message == doubt for finding in examine(reader, 64).findings)
 

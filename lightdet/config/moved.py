@@ -19,6 +19,8 @@ MOVED: dict[str, str] = {"lightdet.data.module.DetectionData": "lightdet.data.mo
 YOUNGER_KEYS: dict[str, Any] = {"data.bits": None, "data.channels": 3, "data.group": None, "weights": None}
 # The same for settings of options, whose class has the old meaning as its default, or comes from outside without it.
 YOUNGER_OPTION_KEYS: dict[str, Any] = {
+    "data.reader.crowd": "ignore",
+} | {
     f"model.network.{backbone}.{key}": as_before
     for backbone in ("backbone", "backbone.inner")
     for key, as_before in (("in_channels", 3), ("finest_stride", 8))

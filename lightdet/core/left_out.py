@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-MADE_BY_PROGRAMS = ("__MACOSX",)  # folders, besides those that begin with one of HIDDEN
+# Names that programs and systems give, besides those that begin with one of HIDDEN.
+MADE_BY_PROGRAMS = frozenset(
+    {"__MACOSX", "$RECYCLE.BIN", "#recycle", "System Volume Information", "lost+found", "Thumbs.db", "desktop.ini"}
+)
 HIDDEN = (".", "@")
 
 

@@ -1,8 +1,11 @@
 """Reads an image of any supported format as the 8-bit RGB that all other code expects."""
 
 import io
+import math
+import os
 import warnings
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import cv2
 import numpy as np
@@ -10,14 +13,21 @@ from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.regular import no_file
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm", ".jp2"})
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".jpe")
+IMAGE_SUFFIXES = frozenset(
+    {*JPEG_SUFFIXES, ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm", ".jp2"}
+)
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")  # no EPS: Pillow runs a program for it
-BITS = (10, 12, 14, 16)  # of a camera's values; the file has 16 bits for each
+BITS = (8, 10, 12, 14, 16)  # of a camera's values; the file has 16 bits for each
 TWELVE_BIT_MAX = 4095
 SIXTEEN_BIT_MAX = 65535
 EXIF_ORIENTATION, BITS_PER_SAMPLE = 0x0112, 0x0102
 TIFF_STARTS = (b"II*\0", b"MM\0*")
+LARGEST = "LIGHTDET_MAX_MEGAPIXELS"  # environment variable: images with more pixels are refused
+LARGEST_MEGAPIXELS = 500.0  # where it is not set; 1.5 GB when decoded
+OTHER_KINDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF", b"avif": "AVIF"}  # after "ftyp"
 TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow raises
 
@@ -31,7 +41,8 @@ def read_image(path: Path, bits: int | None = None) -> np.ndarray:
     nothing around it. Without `bits` (one of BITS) the brightest value of each image decides: up to 4095 means 12 bits,
     beyond that 16; images of one camera are then comparable only where that gives the same depth.
 
-    Raises LightdetError for a missing, empty, truncated or foreign file, and for floating-point pixels.
+    Raises LightdetError for a missing, empty, truncated or foreign file, for floating-point pixels, and for an image of
+    more megapixels than the environment variable LIGHTDET_MAX_MEGAPIXELS (500 where it is not set).
     """
     return to_eight_bits(read_values(path), bits)
 
@@ -41,7 +52,7 @@ def read_values(path: Path) -> np.ndarray:
     of a wider type with the values of the file, upright. Raises LightdetError as `read_image` does."""
     content = _read_bytes(path)
     try:
-        with _open(content) as image:
+        with _open(content, path) as image:
             upright = _orientation(image) == 1
             image.load()
             if _is_deep_colour(image, content):
@@ -50,7 +61,8 @@ def read_values(path: Path) -> np.ndarray:
     except Image.UnidentifiedImageError as error:
         if content[:4] in TIFF_STARTS:  # a TIFF of 16-bit colour: Pillow has no mode for it
             return _read_deep_colour(content, path)
-        raise LightdetError(f"{path}: not a readable image; convert it to PNG or JPEG, or remove it") from error
+        kind = f" but {OTHER_KINDS.get(content[8:12], 'a video')}" if content[4:8] == b"ftyp" else ""
+        raise LightdetError(f"{path}: not a readable image{kind}; convert it to PNG or JPEG, or remove it") from error
     except UNREADABLE as error:
         raise LightdetError(f"{path}: broken image ({_one_line(error)}); replace or remove it") from error
 
@@ -66,7 +78,7 @@ def read_mask(path: Path) -> np.ndarray:
     Raises LightdetError for a file that cannot be read, and for one that has not a single channel of 8 bits.
     """
     try:
-        with _open(_read_bytes(path)) as image:
+        with _open(_read_bytes(path), path) as image:
             image.load()
             if image.mode not in ("1", "L", "P"):
                 raise LightdetError(f"{path}: a mask has one channel of 8 bits, not {image.mode}; save it as such")
@@ -75,38 +87,60 @@ def read_mask(path: Path) -> np.ndarray:
         raise LightdetError(f"{path}: broken mask ({_one_line(error)}); replace or remove it") from error
 
 
+class Header(NamedTuple):
+    """What the header of an image file says."""
+
+    height: int  # px, of the image that `read_image` returns: turned as its orientation says
+    width: int  # px
+    orientation: int  # EXIF, 1..8: how the stored pixels are to be turned; 1 where they are upright
+
+
 def original_size(path: Path) -> tuple[int, int]:
     """Height and width in px of the image that `read_image` returns, from the file's header alone.
 
-    Raises LightdetError for a missing, empty or foreign file; only `read_image` notices a truncated one.
+    Raises LightdetError as `read_header` does.
     """
+    return read_header(path)[:2]
+
+
+def read_header(path: Path) -> Header:
+    """Raises LightdetError for a missing, empty or foreign file; only `read_image` notices a truncated one."""
     try:
-        with path.open("rb") as file, _open(file) as image:
+        _demand_file(path)
+        with path.open("rb") as file, _open(file, path) as image:
             width, height = image.size
-            turned = _orientation(image) in TURNED
+            if _orientation(image) in TURNED:
+                height, width = width, height
+            orientation = (
+                image.tag_v2.get(EXIF_ORIENTATION) if isinstance(image, TiffImageFile) else _orientation(image)
+            )
     except FileNotFoundError as error:
         raise LightdetError(f"{path}: no such image; restore it or remove its label") from error
     except UNREADABLE:
         height, width = read_image(path).shape[:2]  # raises the reason; reads the deep TIFFs that Pillow does not open
-        return height, width
-    return (width, height) if turned else (height, width)
+        return Header(height, width, 1)
+    return Header(height, width, orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1)
 
 
 def is_deep(path: Path) -> bool:
     """Whether an image has more than 8 bits per channel, from the file's header alone; False for an unreadable one."""
     start = b""
     try:
+        _demand_file(path)
         with path.open("rb") as file:
             start = file.read(26)
             file.seek(0)
-            with _open(file) as image:
+            with _open(file, path) as image:
                 return image.mode.startswith("I") or _is_deep_colour(image, start)
+    except LightdetError:
+        return False
     except UNREADABLE:
         return start[:4] in TIFF_STARTS  # 16-bit colour
 
 
 def _read_bytes(path: Path) -> bytes:
     try:
+        _demand_file(path)
         content = path.read_bytes()
     except OSError as error:
         raise LightdetError(f"{path}: cannot read this image ({error.strerror or error})") from error
@@ -115,10 +149,53 @@ def _read_bytes(path: Path) -> bytes:
     return content
 
 
-def _open(source: io.BufferedReader | bytes) -> Image.Image:
+def _demand_file(path: Path) -> None:
+    """Raises LightdetError for a folder, a pipe and the like; OSError where there is nothing."""
+    if what := no_file(path):
+        raise LightdetError(f"{path}: {what} where an image is expected; replace or remove it")
+
+
+def _open(source: io.BufferedReader | bytes, path: Path) -> Image.Image:
+    """Raises LightdetError for more pixels than LARGEST allows, before one is decoded."""
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # line-scan cameras write large images
-        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+        try:
+            image: Image.Image = Image.open(file, formats=FORMATS)
+        except Image.DecompressionBombError:
+            image = _open_large(file)
+    width, height = image.size
+    megapixels, limit = width * height / 1e6, _largest()
+    if megapixels > limit:
+        raise LightdetError(
+            f"{path}: {width} x {height} px are {megapixels:,.0f} megapixels, more than the limit of {limit:g}; "
+            f"set the environment variable {LARGEST}={math.ceil(megapixels)} if this image is sound, or cut it"
+        )
+    return image
+
+
+def _largest() -> float:
+    """The limit of an image, megapixels."""
+    text = os.environ.get(LARGEST, "")
+    try:
+        limit = float(text) if text else LARGEST_MEGAPIXELS
+    except ValueError:
+        limit = 0.0
+    if not limit > 0:
+        raise LightdetError(f"{LARGEST}={text}: give a number of megapixels above 0")
+    return limit
+
+
+def _open_large(file: IO[bytes]) -> Image.Image:
+    """An image beyond the limit that Pillow has for a whole process, which is not ours to change."""
+    file.seek(0)
+    start = file.read(16)
+    for name in FORMATS:
+        factory, accepts = Image.OPEN[name]
+        if accepts is None or accepts(start) is True:
+            file.seek(0)
+            return factory(file, "")
+    raise Image.UnidentifiedImageError("no known format")
 
 
 def _orientation(image: Image.Image) -> int:

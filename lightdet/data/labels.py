@@ -1,18 +1,27 @@
 """Checks the claims of label files and makes records of them."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from lightdet.config.list_word import list_word, names_in
 from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
+from lightdet.core.left_out import LeftOut
 from lightdet.data.files import DataRoot
+from lightdet.data.image import TURNED, Header
 from lightdet.data.record import Record
 
 BORDER_TOLERANCE = 1.0  # px; counting from 1, or rounding, puts a box this far outside: it is cut at the border
+BORDER_SHARE = 0.005  # of the image's side, where that is more: an outline that was drawn a little over the border
+TOLD_CUT = 0.01  # px; what is less is the last digit of a label, and not counted
+MOST_CLASSES = 1_000_000
+CLASSES_SETTING = "data.reader.classes"
+NO_CLASS_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, and no letters at all
 Item = TypeVar("Item")
 
 
@@ -56,33 +65,61 @@ def read_each(items: Mapping[str, Iterable[Item]], read_one: Callable[[Item], Re
     return records
 
 
-def make_record(root: DataRoot, image: Path, claims: Sequence[Claim], said_by: Path, size: tuple[int, int]) -> Record:
-    """A record of an image of `size` (height, width) px. Raises LightdetError for a box that does not fit the image."""
-    boxes = [checked_box(claim, *size, said_by) for claim in claims]
+def make_record(
+    root: DataRoot,
+    image: Path,
+    claims: Sequence[Claim],
+    said_by: Path,
+    size: tuple[int, int],
+    crowd: Sequence[Claim] = (),
+) -> Record:
+    """A record of an image of `size` (height, width) px; `crowd` are regions of many objects (`Boxes`).
+
+    Parts of boxes that are cut at the border are counted in `root.left_out`. Raises LightdetError for a box that does
+    not fit the image.
+    """
+    boxes, regions = (
+        _stacked([checked_box(one, *size, said_by, root.left_out) for one in some]) for some in (claims, crowd)
+    )
     return Record(
         image_id=root.image_id(image),
         path=image,
-        annotation=Boxes(
-            xyxy=np.array(boxes, dtype=np.float32).reshape(-1, 4),
-            labels=np.array([claim.label for claim in claims], dtype=np.int64),
-        ),
+        annotation=Boxes(boxes, _labels(claims), regions, _labels(crowd)),
     )
 
 
-def checked_box(claim: Claim, height: int, width: int, said_by: Path) -> tuple[float, float, float, float]:
-    """The box, cut at the image's border where it lies outside by no more than a pixel. Raises LightdetError."""
+def _stacked(boxes: list[tuple[float, float, float, float]]) -> np.ndarray:
+    return np.array(boxes, dtype=np.float32).reshape(-1, 4)
+
+
+def _labels(claims: Sequence[Claim]) -> np.ndarray:
+    return np.array([claim.label for claim in claims], dtype=np.int64)
+
+
+def checked_box(
+    claim: Claim, height: int, width: int, said_by: Path, left_out: LeftOut
+) -> tuple[float, float, float, float]:
+    """The box, cut at the image's border where it reaches outside by no more than a pixel or BORDER_SHARE of the side.
+
+    Raises LightdetError for a box that reaches further, and for one that is empty in float32, as records have it.
+    """
     x1, y1, x2, y2 = claim.box_xyxy
     where = f"{said_by}: {claim.place}: box ({x1:g}, {y1:g}, {x2:g}, {y2:g})"
     if not all(map(math.isfinite, claim.box_xyxy)):
         raise LightdetError(f"{where} is not made of finite numbers; correct or remove it")
-    if x2 <= x1 or y2 <= y1:
-        word = "inverted" if x2 < x1 or y2 < y1 else "empty"
-        raise LightdetError(f"{where} is {word} (left < right and top < bottom must hold); correct or remove it")
-    if min(x1, y1) < -BORDER_TOLERANCE or x2 > width + BORDER_TOLERANCE or y2 > height + BORDER_TOLERANCE:
-        raise LightdetError(f"{where} reaches outside the image of {width} x {height} px; correct or remove it")
+    if x2 < x1 or y2 < y1:
+        raise LightdetError(f"{where} is inverted (left < right and top < bottom must hold); correct or remove it")
+    of_image = f"the image of {width} x {height} px; correct or remove it"
+    over_x, over_y = max(-x1, x2 - width), max(-y1, y2 - height)  # px outside
+    if any(over > max(BORDER_TOLERANCE, BORDER_SHARE * side) for over, side in ((over_x, width), (over_y, height))):
+        raise LightdetError(f"{where} reaches outside {of_image}")
     cut = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
-    if cut[2] <= cut[0] or cut[3] <= cut[1]:
-        raise LightdetError(f"{where} lies outside the image of {width} x {height} px; correct or remove it")
+    if cut[2] < cut[0] or cut[3] < cut[1]:
+        raise LightdetError(f"{where} lies outside {of_image}")
+    if np.float32(cut[2]) <= np.float32(cut[0]) or np.float32(cut[3]) <= np.float32(cut[1]):
+        raise LightdetError(f"{where} is empty (left < right and top < bottom must hold); correct or remove it")
+    if max(over_x, over_y) > TOLD_CUT:
+        left_out.add("parts of boxes that reach a little outside their image", f"{said_by}: {claim.place}")
     return cut
 
 
@@ -95,16 +132,44 @@ def parse_number(text: str | None, place: str, said_by: Path) -> float:
         raise LightdetError(f"{said_by}: {place}: {shown} is not a number; correct or remove it") from error
 
 
+def class_number(text: str) -> int | None:
+    """A class that a label file gives as a number, "1" as well as "1.0"; None for anything else."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return int(number) if 0 <= number < MOST_CLASSES and number.is_integer() else None
+
+
+def wrong_size(height: float, width: float, header: Header) -> str:
+    """What contradicts a label file that was made for an image of `height` x `width` px; "" where nothing does.
+
+    A size of 0 is one that the tool did not know.
+    """
+    if 0 in (height, width) or (height, width) == header[:2]:
+        return ""
+    text = f"made for an image of {width:g} x {height:g} px, but the image has {header.width} x {header.height} px"
+    if (width, height) == header[:2] and header.orientation in TURNED:
+        return (
+            f"{text} when it is turned as its EXIF orientation ({header.orientation}) says: the boxes are those of the "
+            "image as it is stored; store it upright without an orientation, and turn its boxes"
+        )
+    return f"{text}; annotate this image, or correct the size if the boxes fit it"
+
+
 def checked_classes(names: Iterable[object], said_by: Path | str) -> tuple[str, ...]:
     """Class names in the order of their labels. Raises LightdetError unless they are distinct texts, one at least."""
+    key = said_by if said_by == CLASSES_SETTING else None
     if isinstance(names, str):
-        raise LightdetError(f"{said_by}={names}: give a list, {said_by}=[{names}]")
+        form = list_word(key, names_in(names)) if key else f"[{names}]"
+        raise LightdetError(f"{said_by}={names}: give a list, {form}")
     classes = tuple(names)
     for index, name in enumerate(classes):
-        if not isinstance(name, str) or not name.strip() or not name.isprintable():
-            raise LightdetError(
-                f"{said_by}: class {index} has no proper name; give a text, in quotes where YAML needs them"
-            )
+        if not isinstance(name, str):
+            form = f", {list_word(key, [str(each) for each in classes])}" if key else ""
+            raise LightdetError(f"{said_by}: class {index} is {name!r} and no text; write the names in quotes{form}")
+        if not name.strip() or NO_CLASS_NAME.search(name):
+            raise LightdetError(f"{said_by}: class {index} has no proper name, but {name[:40]!r}; give it one")
         if name in classes[:index]:
             raise LightdetError(f"{said_by}: class {name!r} is named twice; every class needs a different name")
     if not classes:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
+from unicodedata import normalize
 
 import numpy as np
 
@@ -70,7 +71,12 @@ def read_pixels(record: Record, channels: int) -> np.ndarray:
 
 
 class Reader(Protocol):
-    """Turns a dataset on disk into records. Nothing is decoded: only labels and image headers are read."""
+    """Turns a dataset on disk into records. Nothing is decoded: only labels and image headers are read.
+
+    A reader may also have `doubts: tuple[str, ...]`, known after `read`: a line for each thing that a person should
+    know of the dataset, among them what was left out and how often (`core/left_out.py`). Training, doctor and
+    evaluation print them.
+    """
 
     classes: tuple[str, ...]  # known after construction
 
@@ -83,8 +89,17 @@ class Reader(Protocol):
 
 
 def doubts_of(reader: Reader) -> tuple[str, ...]:
-    """Warnings of a reader about what it saw in `read`, a line each: its `doubts`, if it has any."""
-    return tuple(getattr(reader, "doubts", ()))
+    """What a person should know of what `read` gave, a line each: the reader's `doubts`, if it has any, and classes
+    whose names differ in spaces or case alone."""
+    by_letters: dict[str, list[str]] = {}
+    for name in reader.classes:
+        by_letters.setdefault("".join(normalize("NFKC", name).casefold().split()), []).append(name)
+    alike = (
+        f"the classes {' and '.join(map(repr, names))} differ in spaces or case alone; are they one class?"
+        for names in by_letters.values()
+        if len(names) > 1
+    )
+    return (*getattr(reader, "doubts", ()), *alike)
 
 
 def with_bits(splits: Mapping[str, Sequence[Record]], bits: int | None) -> dict[str, list[Record]]:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -163,10 +164,11 @@ def check_images(splits: Splits, facts: Mapping[Path, ImageFacts]) -> list[Findi
     return found
 
 
-def check_bits(records: Iterable[Record], brightest: Mapping[Path, int]) -> list[Finding]:
+def check_bits(records: Iterable[Record], brightest: Mapping[Path, int], shallow: int) -> list[Finding]:
     """Images of more than 8 bits per channel that are not scaled alike, or brighter than `data.bits` lets them be.
 
-    `brightest`: the greatest value of each image with more than 8 bits per channel that was examined.
+    `brightest`: the greatest value of each image with more than 8 bits per channel that was examined; `shallow`: how
+    many images of 8 bits were examined beside them.
     """
     dark, bright, cut = list[str](), list[str](), list[str]()
     deep = {record.image_id: (brightest[record.path], record.bits) for record in records if record.path in brightest}
@@ -190,7 +192,29 @@ def check_bits(records: Iterable[Record], brightest: Mapping[Path, int]) -> list
             f"white ({_some(cut)})"
         )
         found.append(Finding("warning", "bit depth", text, tuple(cut)))
-    return found
+    return found or _check_range(deep, shallow)
+
+
+def _check_range(deep: Mapping[str, tuple[int, int | None]], shallow: int) -> list[Finding]:
+    """Images whose values would fit into fewer bits than they are read with, all of them, which makes them dark.
+
+    `deep`: the greatest value of an image, and its `bits`.
+    """
+    if not deep:
+        return []
+    most, bits = max((value, bits or 0) for value, bits in deep.values())
+    read_with = bits or (12 if most <= TWELVE_BIT_MAX else 16)
+    enough = next((one for one in BITS if most < 2**one), read_with)
+    if enough >= read_with or (bits and enough > BITS[0]):  # a person who sets 12 bits knows of dim images
+        return []
+    text = (
+        f"{_count(len(deep), 'image')} of 16 bits per channel with no value above {most}, read as {read_with} bits and "
+        f"so {2 ** (read_with - enough)} times darker than as {enough}"
+    )
+    beside = f", beside {_count(shallow, 'image')} of 8 bits" if shallow else ""
+    advice = f"; data.bits={enough} if that is what they hold ({_some(list(deep))})"
+    level: Literal["warning", "note"] = "warning" if shallow or enough == BITS[0] else "note"
+    return [Finding(level, "bit depth", text + beside + advice, tuple(deep))]
 
 
 def check_sizes(boxes: InputBoxes, classes: Sequence[str], image_size: ImageSize) -> list[Finding]:

@@ -52,7 +52,8 @@ def examine(
     findings += check_splits(splits) + check_groups(splits, group)
     findings += check_classes(splits, classes) + check_images(splits, facts)
     brightest = {path: fact.brightest for path, fact in facts.items() if fact.brightest is not None}
-    findings += check_bits(everything, brightest)
+    shallow = sum(fact.brightest is None and not fact.problem for fact in facts.values())
+    findings += check_bits(everything, brightest, shallow)
     findings += check_boxes(splits, classes) + check_sizes(boxes, classes, image_size)
     trained_on = InputBoxes.of(splits.get("train", ()), _sizes_of(facts), image_size)
     anchors_wh = np.asarray(DEFAULT_ANCHORS if anchors is None else anchors, dtype=np.float64).reshape(-1, 2)
@@ -100,16 +101,17 @@ def quick_check(
         sizes = {record.path: original_size(record.path) for record in sample}
         findings += check_sizes(InputBoxes.of(sample, sizes, image_size), classes, image_size)
     everything = [record for records in records_by_split.values() for record in records]
-    findings += check_bits(everything, _brightest(everything[:: -(-len(everything) // QUICK_SAMPLE)]))
+    findings += check_bits(everything, *_brightest(everything[:: -(-len(everything) // QUICK_SAMPLE)]))
     return [f"{finding.topic}: {finding.message}" for finding in findings if finding.level == "warning"]
 
 
-def _brightest(sample: Sequence[Record]) -> dict[Path, int]:
-    """The greatest value of some of the images with more than 8 bits per channel."""
+def _brightest(sample: Sequence[Record]) -> tuple[dict[Path, int], int]:
+    """The greatest value of some of the images with more than 8 bits per channel, and the number of the others."""
     deep = [record.path for record in sample if is_deep(record.path)]
     some = deep[:: max(1, -(-len(deep) // QUICK_DECODED))]
     with ThreadPoolExecutor() as pool:
-        return dict(zip(some, pool.map(lambda path: int(read_values(path).max()), some), strict=True))
+        brightest = dict(zip(some, pool.map(lambda path: int(read_values(path).max()), some), strict=True))
+    return brightest, len(sample) - len(deep)
 
 
 def _sizes_of(facts: Mapping[Path, ImageFacts]) -> dict[Path, tuple[int, int]]:

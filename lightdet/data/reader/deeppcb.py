@@ -4,10 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.left_out import LeftOut
 from lightdet.data.files import DataRoot, read_list, read_text
 from lightdet.data.image import original_size
-from lightdet.data.labels import Claim, checked_classes, make_record, parse_number, read_each, unknown_class
+from lightdet.data.labels import (
+    Claim,
+    checked_classes,
+    class_number,
+    make_record,
+    parse_number,
+    read_each,
+    unknown_class,
+)
 from lightdet.data.record import Record
+from lightdet.data.search import HIDDEN_NAMES
 
 
 class DeepPcb:
@@ -34,20 +44,25 @@ class DeepPcb:
         self._val_list = self._root.locate(val_list, self._root.path, "data.reader.val_list")
         self._test_list = self._root.locate(test_list, self._root.path, "data.reader.test_list")
         self._val_count = val_count
-        self._labels = {str(number): number - 1 for number in range(1, len(self.classes) + 1)}
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What `read` left out."""
+        return self._root.left_out.lines()
 
     def read(self) -> dict[str, list[Record]]:
         """Records by split. Raises LightdetError about every file that is missing, broken or contradictory."""
+        self._root.left_out = LeftOut()
         train, val = self._train_and_val()
         lines = {"train": train, "val": val}
-        if self._test_list.is_file():
-            lines["test"] = [(line, self._test_list) for line in read_list(self._test_list)]
+        if self._test_list.exists():
+            lines["test"] = [(line, self._test_list) for line in self._pairs(self._test_list)]
         return read_each(lines, self._read_one)
 
     def _train_and_val(self) -> tuple[list[tuple[str, Path]], list[tuple[str, Path]]]:
-        lines = read_list(self._trainval_list)
-        if self._val_list.is_file():
-            val = read_list(self._val_list)
+        lines = self._pairs(self._trainval_list)
+        if self._val_list.exists():
+            val = self._pairs(self._val_list)
             held_back = {tuple(line.split()) for line in val}
             train = [line for line in lines if tuple(line.split()) not in held_back]
         else:
@@ -61,6 +76,20 @@ class DeepPcb:
             if not some:
                 raise LightdetError(f"{self._val_list}: no pairs are left for the {name} split; correct the lists")
         return [(line, self._trainval_list) for line in train], [(line, self._trainval_list) for line in val]
+
+    def _pairs(self, path: Path) -> list[str]:
+        """The lines of a list without those that name what no person made."""
+
+        def is_there(line: str) -> bool:
+            return len(line.split()) == 2 and self._root.find(line.split()[1], path.parent, path).exists()
+
+        kept = []
+        for line in read_list(path, is_there, self._root.left_out):
+            if self._root.hidden(line, path.parent):
+                self._root.left_out.add(HIDDEN_NAMES, f"{path}: {line}")
+            else:
+                kept.append(line)
+        return kept
 
     def _read_one(self, named: tuple[str, Path]) -> Record:
         line, said_by = named
@@ -81,9 +110,9 @@ class DeepPcb:
             raise LightdetError(
                 f"{path}: {place}: {len(words)} values where `x1 y1 x2 y2 class` is expected; correct it"
             )
-        label = self._labels.get(words[4])
-        if label is None:
+        number = class_number(words[4])
+        if number is None or not 1 <= number <= len(self.classes):
             numbered = [f"{number} ({name})" for number, name in enumerate(self.classes, start=1)]
             raise unknown_class(words[4], numbered, place, path)
         x1, y1, x2, y2 = (parse_number(word, place, path) for word in words[:4])
-        return Claim(place, label, (x1, y1, x2, y2))
+        return Claim(place, number - 1, (x1, y1, x2, y2))

@@ -2,18 +2,24 @@
 
 import os
 from collections import Counter
-from collections.abc import Hashable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import yaml
+from unicodedata import normalize
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.left_out import LeftOut, is_hidden
 from lightdet.data.files import DataRoot, read_list, read_text
 from lightdet.data.image import IMAGE_SUFFIXES, original_size
-from lightdet.data.labels import Claim, checked_classes, make_record, parse_number, read_each, unknown_class
+from lightdet.data.labels import make_record, read_each
+from lightdet.data.reader.data_yaml import class_names, load_yaml, missing_yaml
+from lightdet.data.reader.yolo_rows import Rows
 from lightdet.data.record import Record
+from lightdet.data.search import HIDDEN_NAMES, find_images
 from lightdet.data.split import split
+
+BESIDE = (".txt", ".cache", ".yaml", ".yml")  # what may lie among the images
+OTHER_NAMES = ("valid", "validation", "dev")  # of the split that this format calls val
+Listed = tuple[Path, Path]  # an image, and the list or data.yaml that led to it
 
 
 class Yolo:
@@ -21,9 +27,10 @@ class Yolo:
 
     Those are relative to the folder `path` where it names one inside `root`, otherwise to the folder of data.yaml.
     The labels of `.../images/a.jpg` are in `.../labels/a.txt`, those of other images beside them. As everywhere with
-    this format, an image without a label file is one without objects; a split without any label file is refused.
-    Polygons (`class x1 y1 x2 y2 x3 y3 ...`) become the boxes around them. Without `val`, the images of `train` are
-    split by `val_share` and `seed`.
+    this format, an image without a label file is one without objects, which `doubts` counts; a split without any label
+    file is refused. Outlines (`class x1 y1 x2 y2 x3 y3 ...`) become the boxes around them; `kpt_shape` in data.yaml
+    says that rows have key points (`yolo_rows.py`). Without `val`, the images of `train` are split by `val_share` and
+    `seed`. A `test` that is not there or has no labels is told, and there is no test split then.
     """
 
     def __init__(
@@ -36,31 +43,64 @@ class Yolo:
     ) -> None:
         self._root = DataRoot(root, follow_links)
         self._yaml_path = self._root.locate(data_yaml, self._root.path, "data.reader.data_yaml")
+        if not os.path.lexists(self._yaml_path):
+            raise missing_yaml(self._yaml_path)
         self._config = load_yaml(self._yaml_path)
-        self.classes = _class_names(self._config, self._yaml_path)
-        self._labels = {str(label): label for label in range(len(self.classes))}
+        self.classes = class_names(self._config, self._yaml_path)
         self._val_share = val_share
         self._seed = seed
-        self.doubts: tuple[str, ...] = ()
+        self._rows = self._new_rows()
+        self._told: list[str] = []
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What `read` left out, and what it saw of labels that are missing or of no use."""
+        return (*self._told, *self._rows.doubts, *self._root.left_out.lines())
 
     def read(self) -> dict[str, list[Record]]:
         """Records by split. Raises LightdetError about every file that is missing, broken or contradictory."""
-        images = {name: self._images(name) for name in ("train", "val", "test") if self._sources(name)}
+        self._root.left_out, self._rows, self._told = LeftOut(), self._new_rows(), []
+        images = {name: found for name in ("train", "val", "test") if (found := self._images(name))}
         if "train" not in images:
             raise LightdetError(f"{self._yaml_path}: no 'train'; name the folder or list file with the training images")
-        for name, paths in images.items():
-            if not any(self._label_path(path).is_file() for path in paths):
-                example = self._label_path(paths[0])
-                raise LightdetError(
-                    f"{example}: no label file for any image of '{name}'; labels are expected like this"
-                )
-        everything = {path for paths in images.values() for path in paths}
-        self.doubts = self._lonely_labels(everything) + self._shared_labels(everything)
-        records = read_each(images, self._read_one)
+        for name in ("train", "val", "test"):
+            if name in images and not self._is_labelled(name, images[name]):
+                del images[name]
+        everything = {path for found in images.values() for path, _ in found}
+        self._tell_of_labels(everything)
+        try:
+            records = read_each(images, self._read_one)
+        finally:
+            self._rows.demand_outlines()  # rather than what follows from columns that are none of an outline
         if "val" not in records:
+            self._told += [
+                f"{self._yaml_path} has {key!r}, which is not read: the key is 'val'"
+                for key in OTHER_NAMES
+                if key in self._config
+            ]
             train, val = split(records["train"], self._val_share, self._seed, len(self.classes))
             records = {**records, "train": train, "val": val}
         return records
+
+    def _new_rows(self) -> Rows:
+        return Rows(self.classes, self._config.get("kpt_shape"), self._yaml_path)
+
+    def _is_labelled(self, name: str, images: list[Listed]) -> bool:
+        """False for a test split without labels. Raises LightdetError for another one, and where no image is there."""
+        there = [path for path, _ in images if path.exists()]
+        if not there:
+            path, said_by = images[0]
+            raise LightdetError(
+                f"{path}: no such image, nor any other of the {len(images)} that {said_by} names for '{name}'; "
+                f"correct the names there (they start from its folder, or from that of {self._yaml_path.name})"
+            )
+        if any(self._label_path(path).exists() for path in there):
+            return True
+        text = f"{self._label_path(there[0])}: no label file for any image of '{name}'; labels are expected like this"
+        if name != "test":
+            raise LightdetError(text)
+        self._told.append(f"{text}: there is no test split")
+        return False
 
     def _sources(self, name: str) -> list[str]:
         """The folders and list files of a split; none when data.yaml leaves it out."""
@@ -70,60 +110,68 @@ class Yolo:
             raise LightdetError(f"{self._yaml_path}: '{name}' must be a folder, a list file, or a list of them")
         return sources
 
-    def _images(self, name: str) -> list[Path]:
-        images: list[Path] = []
-        for source in self._sources(name):
+    def _images(self, name: str) -> list[Listed]:
+        """The images of a split; none where data.yaml does not name it, or names a test split that is not there."""
+        sources = self._sources(name)
+        images: list[Listed] = []
+        for source in sources:
             place = self._find(source)
-            images.extend(self._walk(place) if place.is_dir() else self._listed(place))
-        repeated = next((path for path, times in Counter(images).items() if times > 1), None)
+            if place.is_dir():
+                found = find_images(place, self._root.left_out, BESIDE)
+                images += [(self._root.inside(path, self._yaml_path), self._yaml_path) for path in found]
+            elif place.exists():
+                images += [(path, place) for path in self._listed(place)]
+            elif name == "test":
+                self._told.append(f"{self._yaml_path} names {source!r} for 'test', which is not there: no test split")
+            else:
+                raise LightdetError(
+                    f"{place}: no such folder or list file, but {self._yaml_path} names it for '{name}'; correct it"
+                )
+        repeated = next((path for path, times in Counter(path for path, _ in images).items() if times > 1), None)
         if repeated is not None:
             raise LightdetError(f"{self._yaml_path}: '{name}' has {repeated} twice; name each image once")
-        if not images:
+        if sources and not images and name != "test":
             raise LightdetError(f"{self._yaml_path}: no images in the '{name}' split; fill it or remove the key")
         return images
 
     def _find(self, source: str) -> Path:
-        """Where a folder or list file is. Roboflow writes `../train/images` for what lies beside data.yaml."""
+        """Where a folder or list file is; it need not exist. Roboflow writes `../train/images` for what lies beside
+        data.yaml."""
         beside = self._yaml_path.parent
         named = self._config.get("path")
         if isinstance(named, str) and named:
             base = Path(os.path.normpath(beside / named))
             if base.is_relative_to(self._root.path) and (base / source).exists():
                 return self._root.locate(source, base, self._yaml_path)
-        if source.startswith("../") and not (beside / source).resolve().is_relative_to(self._root.path):
-            unprefixed = beside / source.removeprefix("../")
-            if unprefixed.exists():
-                return self._root.locate(str(unprefixed), beside, self._yaml_path)
-        place = self._root.locate(source, beside, self._yaml_path)
-        if not place.exists():
-            raise LightdetError(
-                f"{place}: no such folder or list file, but {self._yaml_path} names it; correct it there"
-            )
-        return place
-
-    def _walk(self, folder: Path) -> list[Path]:
-        found: list[Path] = []
-        entered: set[str] = set()
-        for parent, folders, names in os.walk(folder, followlinks=True):  # `locate` judges where a link leads to
-            real = os.path.realpath(parent)
-            if real in entered:  # a link leads here, or back above
-                folders.clear()
-                continue
-            entered.add(real)
-            folders.sort()
-            found += [Path(parent) / name for name in names]
-        images = sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
-        return [self._root.locate(path.name, path.parent, self._yaml_path) for path in images]
+        plain = source.replace("\\", "/")
+        if plain.startswith("../"):
+            literal = Path(os.path.normpath(beside / plain))
+            if not literal.is_relative_to(self._root.path) or not literal.exists():
+                return self._root.find(plain.removeprefix("../"), beside, self._yaml_path)
+        return self._root.find(source, beside, self._yaml_path)
 
     def _listed(self, list_file: Path) -> list[Path]:
-        """Lines are relative to the list's own folder or, failing that, to the one of data.yaml."""
+        def is_there(line: str) -> bool:
+            return self._listed_image(line, list_file).exists()
+
         images = []
-        for line in read_list(list_file):
-            image = self._root.locate(line, list_file.parent, list_file)
-            if not image.is_file() and (self._yaml_path.parent / line).is_file():
-                image = self._root.locate(line, self._yaml_path.parent, list_file)
-            images.append(image)
+        for line in read_list(list_file, is_there, self._root.left_out):
+            if self._root.hidden(line, list_file.parent):
+                self._root.left_out.add(HIDDEN_NAMES, f"{list_file}: {line}")
+            else:
+                images.append(self._listed_image(line, list_file))
         return images
+
+    def _listed_image(self, line: str, list_file: Path) -> Path:
+        """Lines are relative to the list's own folder or, failing that, to the one of data.yaml; CVAT puts `data/` in
+        front of what lies there."""
+        first = self._root.find(line, list_file.parent, list_file)
+        for base in (list_file.parent, self._yaml_path.parent):
+            for name in (line, line.removeprefix("data/")):
+                with suppress(LightdetError):  # of a place that the line does not mean
+                    if (path := self._root.find(name, base, list_file)).exists():
+                        return path
+        return first
 
     def _label_path(self, image: Path) -> Path:
         """Beside the image, or where `labels` replaces the last `images` on the way from the dataset's folder."""
@@ -133,102 +181,57 @@ class Yolo:
             if parts[index] == "images":
                 parts[index] = "labels"
                 break
-        return Path(*parts).with_suffix(".txt")
+        return self._root.spelled(Path(*parts).with_suffix(".txt"))
 
-    def _lonely_labels(self, images: set[Path]) -> tuple[str, ...]:
-        """A line about label files beside those that are read which belong to no image on disk: a renamed one makes its
-        image one without objects."""
-        read = {self._label_path(image) for image in images}
+    def _tell_of_labels(self, images: set[Path]) -> None:
+        """Label files that belong to no image or to several, and images without one."""
+        read = Counter(self._label_path(image) for image in images)
+        bare = sorted(image for image in images if image.exists() and not self._label_path(image).exists())
+        if bare:
+            text = "count as images without objects" if len(bare) > 1 else "counts as one without objects"
+            self._told.append(f"{_count(len(bare), 'image')} without a label file, such as {bare[0]}: {text}")
+        lonely = self._lonely_labels(images, set(read))
+        if lonely:
+            text = "an image whose label file has another name counts as one without objects"
+            self._told.append(f"{_count(len(lonely), 'label file')} without an image, such as {lonely[0]}: {text}")
+        shared = sorted(path for path, times in read.items() if times > 1)
+        if shared:
+            text = (
+                "images that differ in their suffix alone count as several, and may be both learnt from and measured on"
+            )
+            self._told.append(
+                f"{_count(len(shared), 'label file')} of more than one image, such as {shared[0]}: {text}"
+            )
+
+    def _lonely_labels(self, images: set[Path], read: set[Path]) -> list[Path]:
+        """Label files beside those that are read which belong to no image on disk."""
         pairs = {(self._label_path(image).parent, image.parent) for image in images}
-        lonely = []
+        lonely: list[Path] = []
         for labels, beside in sorted(pairs):
             if labels == beside or not labels.is_dir():  # beside images, a text file may be anything
                 continue
-            stems = {path.stem for path in beside.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
-            lonely += sorted(
-                path for path in labels.glob("*.txt") if path not in read and path.stem not in {*stems, "classes"}
-            )
-        if not lonely:
-            return ()
-        count = "1 label file" if len(lonely) == 1 else f"{len(lonely)} label files"
-        text = "an image whose label file has another name counts as one without objects"
-        return (f"{count} without an image, such as {lonely[0]}: {text}",)
+            stems = {_letters(path) for path in beside.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
+            others = [path for path in labels.glob("*.txt") if path not in read and _letters(path) not in stems]
+            hidden = [path for path in others if is_hidden(Path(path.name))]
+            self._root.left_out.extend("label files with names that no person gave", hidden)
+            lonely += sorted(path for path in others if path.stem != "classes" and path not in hidden)
+        return lonely
 
-    def _shared_labels(self, images: set[Path]) -> tuple[str, ...]:
-        """A line about images that differ in their suffix alone, most likely one image saved twice: both have the boxes
-        of the one label file, and a random split may separate them."""
-        times = Counter(self._label_path(image) for image in images)
-        shared = sorted(path for path, count in times.items() if count > 1)
-        if not shared:
-            return ()
-        count = "1 label file" if len(shared) == 1 else f"{len(shared)} label files"
-        text = "images that differ in their suffix alone count as several, and may be both learnt from and measured on"
-        return (f"{count} of more than one image, such as {shared[0]}: {text}",)
-
-    def _read_one(self, image: Path) -> Record:
+    def _read_one(self, listed: Listed) -> Record:
+        image, said_by = listed
+        if not image.exists():
+            raise LightdetError(f"{image}: no such image, but {said_by} names it; restore it or remove it from there")
         size = original_size(image)
         path = self._label_path(image)
-        self._root.locate(path.name, path.parent, image)  # a link is followed on the same terms as elsewhere
-        rows = read_text(path).splitlines() if path.is_file() else []
-        claims = [self._claim(row, f"line {n}", path, size) for n, row in enumerate(rows, start=1) if row.strip()]
+        self._root.inside(path, image)  # a link is followed on the same terms as elsewhere
+        rows = read_text(path).splitlines() if os.path.lexists(path) else []
+        claims = [self._rows.claim(row, f"line {n}", path, size) for n, row in enumerate(rows, start=1) if row.strip()]
         return make_record(self._root, image, claims, path, size)
 
-    def _claim(self, row: str, place: str, path: Path, size: tuple[int, int]) -> Claim:
-        words = row.split()
-        if len(words) != 5 and (len(words) < 7 or len(words) % 2 == 0):
-            raise LightdetError(f"{path}: {place}: {len(words)} values where `class cx cy w h` is expected; correct it")
-        label = self._labels.get(words[0])
-        if label is None:
-            numbered = [f"{known} ({name})" for known, name in enumerate(self.classes)]
-            raise unknown_class(words[0], numbered, place, path)
-        height, width = size
-        numbers = [parse_number(word, place, path) for word in words[1:]]
-        if len(numbers) == 4:
-            cx, cy, w, h = numbers
-            box = ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height)
-        else:
-            xs, ys = numbers[::2], numbers[1::2]
-            box = (min(xs) * width, min(ys) * height, max(xs) * width, max(ys) * height)
-        return Claim(place, label, box)
+
+def _letters(path: Path) -> str:
+    return normalize("NFC", path.stem)
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML in which no key is repeated."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        repeated = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
-        if repeated is not None:
-            raise yaml.MarkedYAMLError(problem=f"the key {str(repeated)[:40]!r} occurs twice")
-        return super().construct_mapping(node, deep)
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises LightdetError for anything else."""
-    try:
-        content = yaml.load(read_text(path), _StrictLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = " ".join(str(getattr(error, "problem", None) or "not YAML").split())
-        raise LightdetError(f"{path}: unreadable YAML ({problem}{line}); correct the file") from error
-    except (ValueError, RecursionError, TypeError) as error:  # impossible dates, nesting without end, odd keys
-        raise LightdetError(f"{path}: unreadable YAML ({type(error).__name__}); correct the file") from error
-    if not isinstance(content, dict):
-        raise LightdetError(f"{path}: not a mapping; a data.yaml has the keys names, train and val")
-    return content
-
-
-def _class_names(config: dict[str, Any], path: Path) -> tuple[str, ...]:
-    """`names` as a list, or as a mapping from 0..C-1. Raises LightdetError."""
-    names = config.get("names")
-    if isinstance(names, dict):
-        if not all(type(key) is int for key in names) or sorted(names) != list(range(len(names))):
-            raise LightdetError(f"{path}: the keys of 'names' must be 0, 1, 2 ... without a gap")
-        names = [names[label] for label in range(len(names))]
-    if not isinstance(names, list):
-        raise LightdetError(f"{path}: 'names' is missing or not a list; name the classes there")
-    classes = checked_classes(names, f"{path}, 'names'")
-    if config.get("nc", len(classes)) != len(classes):
-        raise LightdetError(f"{path}: 'nc' contradicts the {len(classes)} 'names'; correct one of them")
-    return classes
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
