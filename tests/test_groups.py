@@ -39,6 +39,7 @@ def write_lots(root: Path, lists: bool) -> Settings:
         (root / name).unlink()
     for stem in STEMS:
         (root / "IMAGES" / f"{stem}.png").unlink()
+        (root / "ANNOTATIONS" / f"{stem}.xml").unlink()
     names = [f"lot{number}_{side}" for number in range(6) for side in ("left", "right")]
     for seed, name in enumerate(names):
         write_photo(root / "IMAGES" / f"{name}.png", seed)

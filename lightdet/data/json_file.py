@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from lightdet.core.errors import LightdetError
 from lightdet.data.files import read_text
@@ -12,7 +12,8 @@ from lightdet.data.files import read_text
 def load_json(path: Path, unused: Collection[str] = ()) -> Any:
     """The content of a JSON file in which no key of an object is repeated; the keys in `unused` are dropped.
 
-    Raises LightdetError for a file that is no JSON, and for NaN and Infinity, which are none.
+    NaN and Infinity, which scripts write where a value is missing, are numbers here: who uses one checks it. Raises
+    LightdetError for a file that is no JSON.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -23,11 +24,8 @@ def load_json(path: Path, unused: Collection[str] = ()) -> Any:
             raise LightdetError(f"{path}: the key {repeated[:40]!r} occurs twice in one object; remove one of the two")
         return {name: value for name, value in content.items() if name not in unused}
 
-    def refuse(constant: str) -> NoReturn:
-        raise LightdetError(f"{path}: {constant} is no JSON number; correct or remove the object that has it")
-
     try:
-        return json.loads(read_text(path), object_pairs_hook=once, parse_constant=refuse)
+        return json.loads(read_text(path), object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise LightdetError(f"{path}: not JSON ({reason}); is it complete? export it again") from error

@@ -1,13 +1,13 @@
 """COCO JSON (Lin et al. 2014): images, categories and boxes in one file per split."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut
-from lightdet.data.files import DataRoot, read_text
+from lightdet.data.files import DataRoot
 from lightdet.data.image import read_header
+from lightdet.data.json_file import entries, load_json
 from lightdet.data.labels import Claim, checked_classes, make_record, read_each, unknown_class, wrong_size
 from lightdet.data.record import Record
 from lightdet.data.search import HIDDEN_NAMES
@@ -70,7 +70,7 @@ class Coco:
         }
         self._val_share = val_share
         self._seed = seed
-        self._train_document = load_json(self._places["train"][0])
+        self._train_document = load_document(self._places["train"][0])
         self._no_class = self._only_above()
         names = _categories(self._train_document, self._places["train"][0])
         self.classes = tuple(name for name in names.values() if name not in self._no_class)
@@ -101,18 +101,18 @@ class Coco:
         return records
 
     def _document(self, name: str) -> dict[str, Any]:
-        return self._train_document if name == "train" else load_json(self._places[name][0])
+        return self._train_document if name == "train" else load_document(self._places[name][0])
 
     def _only_above(self) -> tuple[str, ...]:
         """Categories of the training file that have no box in any file and are the supercategory of another one."""
         path = self._places["train"][0]
-        entries = _unique(_entries(self._train_document, "categories", path), "categories", path).values()
-        above = {entry.get("supercategory") for entry in entries if entry.get("supercategory") != entry.get("name")}
-        roots = {entry["name"] for entry in entries if isinstance(entry.get("name"), str) and entry["name"] in above}
+        known = _unique(entries(self._train_document, "categories", path), "categories", path).values()
+        above = {str(entry.get("supercategory")) for entry in known if entry.get("supercategory") != entry.get("name")}
+        roots = {entry["name"] for entry in known if isinstance(entry.get("name"), str) and entry["name"] in above}
         for name, (json_path, _) in self._places.items() if roots else ():
             document = self._document(name)
             names = _categories(document, json_path)
-            for entry in _entries(document, "annotations", json_path):
+            for entry in entries(document, "annotations", json_path):
                 roots.discard(names.get(_key(entry, "category_id", "annotations", json_path), ""))
         return tuple(sorted(roots))
 
@@ -134,7 +134,7 @@ class Coco:
         """The images of a file with their boxes; hidden ones are left out with theirs."""
         names = _categories(document, path)
         listed = _by_id(document, path, folder)
-        annotations = _entries(document, "annotations", path)
+        annotations = entries(document, "annotations", path)
         _unique(annotations, "annotations", path)
         for index, entry in enumerate(annotations):
             place = _place_of("annotations", index, entry)
@@ -165,35 +165,12 @@ class Coco:
         return kept
 
 
-def load_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, in which no key is repeated. Raises LightdetError for anything else.
-
-    NaN and infinity, which scripts write where a value is missing, are numbers here: who uses one checks it.
-    """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        content = dict(pairs)
-        if len(content) < len(pairs):
-            names = [name for name, _ in pairs]
-            repeated = next(name for index, name in enumerate(names) if name in names[:index])
-            raise LightdetError(f"{path}: the key {repeated[:40]!r} occurs twice in one object; remove one of the two")
-        return {name: value for name, value in content.items() if name not in UNUSED}
-
-    try:
-        content = json.loads(read_text(path), object_pairs_hook=once)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
-        raise LightdetError(f"{path}: not JSON ({reason}); is it complete? export it again") from error
+def load_document(path: Path) -> dict[str, Any]:
+    """The object in a COCO file. Raises LightdetError for anything else."""
+    content = load_json(path, UNUSED)
     if not isinstance(content, dict):
         raise LightdetError(f"{path}: not a JSON object; COCO has images, annotations and categories at the top")
     return content
-
-
-def _entries(document: dict[str, Any], key: str, path: Path) -> list[dict[str, Any]]:
-    entries = document.get(key)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise LightdetError(f"{path}: {key!r} is missing or not a list of objects; export it as COCO instances")
-    return entries
 
 
 def _place_of(kind: str, index: int, entry: dict[str, Any]) -> str:
@@ -212,10 +189,10 @@ def _key(entry: dict[str, Any], name: str, place: str, path: Path) -> Key:
     return value
 
 
-def _unique(entries: list[dict[str, Any]], kind: str, path: Path) -> dict[Key, dict[str, Any]]:
+def _unique(listed: list[dict[str, Any]], kind: str, path: Path) -> dict[Key, dict[str, Any]]:
     """Entries by id. Raises LightdetError for an id that is missing or used twice."""
     by_id: dict[Key, dict[str, Any]] = {}
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(listed):
         key = _key(entry, "id", f"{kind}[{index}]", path)
         if key in by_id:
             raise LightdetError(f"{path}: {kind}[{index}]: the id {key!r} is used twice; give each its own")
@@ -225,7 +202,7 @@ def _unique(entries: list[dict[str, Any]], kind: str, path: Path) -> dict[Key, d
 
 def _categories(document: dict[str, Any], path: Path) -> dict[Key, str]:
     """Class names by category id, in ascending order of the ids."""
-    by_id = _unique(_entries(document, "categories", path), "categories", path)
+    by_id = _unique(entries(document, "categories", path), "categories", path)
     ordered = sorted(by_id, key=lambda key: (isinstance(key, str), key))
     names = checked_classes((by_id[key].get("name") for key in ordered), f"{path}, 'categories'")
     return dict(zip(ordered, names, strict=True))
@@ -235,7 +212,7 @@ def _by_id(document: dict[str, Any], path: Path, folder: Path) -> dict[Key, List
     """The images of a file by id, still without their boxes. Raises LightdetError."""
     listed: dict[Key, Listed] = {}
     files: set[str] = set()
-    for index, (key, entry) in enumerate(_unique(_entries(document, "images", path), "images", path).items()):
+    for index, (key, entry) in enumerate(_unique(entries(document, "images", path), "images", path).items()):
         place = _place_of("images", index, entry)
         file_name = entry.get("file_name")
         if not isinstance(file_name, str) or not file_name:

@@ -5,14 +5,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from unicodedata import normalize
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from xml.etree.ElementTree import Element
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut, is_hidden
-from lightdet.data.files import DataRoot, read_bytes, read_list
+from lightdet.data.files import DataRoot, read_list
 from lightdet.data.image import IMAGE_SUFFIXES, Header, read_header
 from lightdet.data.labels import (
     Claim,
@@ -26,6 +23,7 @@ from lightdet.data.labels import (
 from lightdet.data.record import Record
 from lightdet.data.search import HIDDEN_NAMES, find_images
 from lightdet.data.split import split
+from lightdet.data.xml_file import load_xml
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 FLAGGED = re.compile(r"(.*\S)\s+(?:1|0|-1)")  # a line of the lists of a class: the image, and whether it shows it
@@ -121,7 +119,7 @@ class Voc:
         counts = Counter[str]()
         for path in self._labels_on_disk():
             try:
-                tree = parse_xml(self._root.inside(path, self._annotations))
+                tree = self._tree(self._root.inside(path, self._annotations))
             except LightdetError:
                 continue
             counts.update((node.findtext("name") or "").strip() for node in tree.findall("object"))
@@ -135,6 +133,10 @@ class Voc:
         told = ", ".join(f"{name} ({counts[name]:,})" for name in names)
         self._taken = f"no data.reader.classes given: taken are those found, in this order: {told}"
         return names
+
+    @staticmethod
+    def _tree(path: Path) -> Element:
+        return load_xml(path, "annotation", "is it Pascal VOC?")
 
     def _labels_on_disk(self) -> list[Path]:
         paths = (path for path in self._annotations.rglob("*") if path.suffix.lower() == ".xml")
@@ -181,7 +183,7 @@ class Voc:
             raise LightdetError(
                 f"{path}: {image.name} has no annotation; write one, without objects for an image without defects"
             )
-        tree = parse_xml(path)
+        tree = self._tree(path)
         header = read_header(image)
         _check_size(tree, header, path)
         claims = []
@@ -205,21 +207,6 @@ class Voc:
 
 def _stem(name: str) -> str:
     return str(Path(name).with_suffix("")) if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
-
-
-def parse_xml(path: Path) -> Element:
-    """The <annotation> of a file. Raises LightdetError for anything else, and for entities (XML bombs)."""
-    try:
-        tree: Element = fromstring(read_bytes(path))
-    except ParseError as error:
-        raise LightdetError(f"{path}: not well-formed XML ({error}); correct or replace it") from error
-    except DefusedXmlException as error:
-        raise LightdetError(f"{path}: XML with entities is refused as unsafe; remove its DOCTYPE") from error
-    except (ValueError, LookupError) as error:  # an unknown encoding
-        raise LightdetError(f"{path}: unreadable XML ({error}); save it as UTF-8") from error
-    if tree.tag != "annotation":
-        raise LightdetError(f"{path}: the outermost element is <{tree.tag[:40]}>, not <annotation>; is it Pascal VOC?")
-    return tree
 
 
 def _check_size(tree: Element, header: Header, path: Path) -> None:
