@@ -55,10 +55,15 @@ class Run:
         return [{name: float(text) if text else None for name, text in row.items()} for row in rows]
 
     def load(
-        self, device: str = "cpu", threshold: float | None = None, checkpoint: str = "best", overlap: float = 0.5
+        self,
+        device: str = "cpu",
+        threshold: float | None = None,
+        checkpoint: str = "best",
+        overlap: float = 0.5,
+        trust_modules: bool = False,
     ) -> Predictor:
         """`lightdet.load` of this run."""
-        return load(self, device, threshold, checkpoint, overlap)
+        return load(self, device, threshold, checkpoint, overlap, trust_modules)
 
     def __repr__(self) -> str:
         status = self.status
@@ -91,17 +96,20 @@ def load(
     threshold: float | None = None,
     checkpoint: str = "best",
     overlap: float = 0.5,
+    trust_modules: bool = False,
 ) -> Predictor:
     """The trained model of a run: call it on images to get their results in original px.
 
     run: a `Run`, a run folder, the name of a study with one run, or "last". threshold: least score that is reported;
     None: the run's best F1 on its validation split. checkpoint: "best" or "last". overlap: IoU above which the lower
-    scored of two boxes is dropped. Raises LightdetError where there is no such run, device or checkpoint.
+    scored of two boxes is dropped. trust_modules: run the code of modules outside lightdet that the run names, which is
+    for a folder that you know. Raises LightdetError for such code otherwise, and where there is no such run, device or
+    checkpoint.
     """
     from lightdet.engine.predictor import load_predictor
 
     with one_line_errors():
-        return load_predictor(_path_of(run), checkpoint, device, threshold, overlap)
+        return load_predictor(_path_of(run), checkpoint, device, threshold, overlap, trust_modules)
 
 
 def evaluate(
@@ -112,19 +120,21 @@ def evaluate(
     checkpoint: str = "best",
     device: str = "cpu",
     out: Path | str | None = None,
+    trust_modules: bool = False,
 ) -> dict[str, Any]:
     """The metrics of a run on a split of its data, as `lightdet evaluate` measures them.
 
     overrides: values of the run's config under data and model, "data.reader.root=FOLDER". threshold: least score for
     what counts boxes; None: the best F1 on this split. out: where metrics.json, curves and pictures go; None:
-    RUN/evaluate-SPLIT. Raises LightdetError for an unknown run, split or override, and for data of other classes.
+    RUN/evaluate-SPLIT. trust_modules: as for `load`. Raises LightdetError for an unknown run, split or override, for
+    code that is not trusted, and for data of other classes.
     """
     from lightdet.engine.evaluate_run import evaluate_run
 
     with one_line_errors():
         path = _path_of(run)
         folder = path / f"evaluate-{split}" if out is None else Path(out)
-        return evaluate_run(path, folder, split, threshold, checkpoint, device, overrides)
+        return evaluate_run(path, folder, split, threshold, checkpoint, device, overrides, trust_modules)
 
 
 def compose(*words: str, config_dir: Path | str | None = None) -> DictConfig:

@@ -147,7 +147,7 @@ def test_doctor_sees_what_train_would_see(tmp_path: Path) -> None:
 
 
 def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> None:
-    """The README's module and option file, neither of them in this project, and the same from a launcher's child."""
+    """The README's module and option file, neither of them in this project."""
     readme = (ROOT / "README.md").read_text()
     blocks = (readme[readme.index(start) :].split("```")[1] for start in README_FILES)
     module, option = (block.partition("\n")[2] for block in blocks)  # as they are printed
@@ -167,9 +167,9 @@ def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> Non
         "start": 1.0,
     }
     script = (
-        "import lightdet.core.import_path as c, os, subprocess, sys; c.share_import_path(); import mine, torch;"
-        "assert mine.Mine(8)(torch.ones(1, 8, 2, 2)).shape == (1, 8, 2, 2);"
-        "subprocess.run([sys.executable, '-c', 'import mine, lightdet'], cwd='/', check=True)"
+        "from pathlib import Path; import lightdet;"
+        "lightdet.compose('attention=mine', config_dir=Path('options'));"
+        "import mine, torch; assert mine.Mine(8)(torch.ones(1, 8, 2, 2)).shape == (1, 8, 2, 2)"
     )
     command = [sys.executable, "-P", "-c", script]
     subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)

@@ -154,11 +154,11 @@ def test_a_whole_model_trains_is_evaluated_predicts_and_is_timed(
     run = Path("runs/single/mine/s0")
     results = read_json(run / "results.json")
     assert results["task"] == "detection" and results["test"]["metrics"]["images"] == 8
-    assert main(["evaluate", "mine", "split=test", "device=cpu"]) == 0
+    assert main(["evaluate", "mine", "split=test", "device=cpu", "--trust-modules"]) == 0
     assert read_json(run / "evaluate-test/metrics.json")["map50"] == results["test"]["metrics"]["map50"]
-    assert main(["predict", "mine", "squares/test0.png", "--out", "predictions", "--device", "cpu"]) == 0
+    assert main(["predict", "mine", "squares/test0.png", "--out", "predictions", "--trust-modules"]) == 0
     assert read_json(Path("predictions/predictions.json"))["boxes"] == {"square": 1}
-    assert main(["benchmark", "mine", "--rounds", "1", "--backends", "eager"]) == 0
+    assert main(["benchmark", "mine", "--rounds", "1", "--backends", "eager", "--trust-modules"]) == 0
     assert "eager" in capsys.readouterr().out
 
 

@@ -98,7 +98,7 @@ def test_operations_at_other_sizes_are_counted_and_remembered(tmp_path: Path, mo
     counted = [line["GFLOPs at 64 px"] for line in lines(tmp_path, "table3_cost")]
     assert 0 < float(counted[0]) < 1 and counted[1] == "-"
     assert "Row 2: not counted at other sizes" in text
-    assert "Row 3: not counted at other sizes (pathlib.Path is no part of lightdet; --own-modules" in text
+    assert "Row 3: not counted at other sizes (config.yaml: model names pathlib.Path, which is not one of" in text
     monkeypatch.setattr(cost, "find_spec", lambda name: None)
     _, text, _ = build(tmp_path, settings)
     assert [line["GFLOPs at 64 px"] for line in lines(tmp_path, "table3_cost")] == counted

@@ -10,7 +10,6 @@ from reports import build, lines
 from study_factory import add_job
 
 import lightdet.cli.main as cli
-import lightdet.report.cost as cost
 from lightdet.runs.jobs import read_jobs
 
 DAMAGED = {
@@ -79,17 +78,6 @@ def test_a_study_without_any_finished_run_is_reported(tmp_path: Path) -> None:
     page, text, troubles = build(tmp_path, figures=True)
     assert "killed" in text and "queued" in text and troubles == ()
     assert page.details()["runs"]
-
-
-@pytest.mark.parametrize(
-    "target",
-    ["os.system", "lightdet.core.files.write_text", "lightdet.nn.blocks.torch.load", "lightdet.nn.blocks.torch.Tensor"],
-)
-def test_a_study_from_elsewhere_cannot_choose_what_is_called(target: str) -> None:
-    assert cost.foreign_target({"_target_": "lightdet.model.yolo.Yolo", "neck": [{"_target_": target}]}) == target
-    assert cost.foreign_target({"_target_": "hydra.utils.get_object", "path": target}) == target
-    assert cost.foreign_target({"_target_": "lightdet.model.yolo.Yolo", "width": 0.25}) is None
-    assert cost.foreign_target({"_target_": "lightdet.model.yolo.Yolo", "neck": ["${payload}"]}) == "${payload}"
 
 
 def test_a_run_outside_of_its_study_is_not_read(tmp_path: Path) -> None:

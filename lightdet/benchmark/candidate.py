@@ -18,7 +18,7 @@ from lightdet.config.compose import compose_config
 from lightdet.config.saved import read_config
 from lightdet.config.tree import resolve
 from lightdet.core.errors import LightdetError
-from lightdet.engine.load import build_model, load_weights
+from lightdet.engine.load import MEASURED_WITH, build_model, load_weights
 from lightdet.model.contract import Model
 from lightdet.model.folded import folded
 from lightdet.nn.inputs import in_channels
@@ -54,17 +54,21 @@ class Candidate:
 
 
 def candidates(
-    words: Sequence[str], image_size: ImageSize | None = None, config_dir: Path | None = None
+    words: Sequence[str],
+    image_size: ImageSize | None = None,
+    config_dir: Path | None = None,
+    trust_modules: bool = False,
 ) -> list[Candidate]:
     """`key=value` and `~key` words compose presets, with commas as in a sweep; any other word names a run or a study.
 
-    `image_size`: px; None: each run's input size, 608 for a preset. `config_dir` holds further options. Runs of one
-    architecture and size that differ in weights alone are measured once. Raises LightdetError for a study without
-    finished runs and for words that name no run.
+    `image_size`: px; None: each run's input size, 608 for a preset. `config_dir` holds further options; `trust_modules`
+    lets code outside lightdet run that a run's configuration names. Runs of one architecture and size that differ in
+    weights alone are measured once. Raises LightdetError for a study without finished runs and for words that name no
+    run.
     """
     overrides = [word for word in words if "=" in word or word.startswith("~")]
     runs = [word for word in words if word not in overrides]
-    found = [_from_run(name, folder, image_size) for name, folder in _runs(runs)]
+    found = [_from_run(name, folder, image_size, trust_modules) for name, folder in _runs(runs)]
     if overrides or not runs:
         size = image_size or PRESET_SIZE
         found += [_preset(name, each, size, config_dir) for name, each in combinations(overrides)]
@@ -149,8 +153,8 @@ def _names(jobs: Sequence[Job]) -> list[str]:
     return [" ".join(f"{key}={each[key]}" for key in differing) for each in values]
 
 
-def _from_run(name: str, path: Path, image_size: ImageSize | None) -> Candidate:
-    config = read_config(RunFolder(path).config_path)
+def _from_run(name: str, path: Path, image_size: ImageSize | None, trust_modules: bool) -> Candidate:
+    config = read_config(RunFolder(path).config_path, trust_modules, MEASURED_WITH)
     if "classes" not in config:
         raise LightdetError(f"{path}: not a run that began training")
     model = build_model(config, len(config.classes), fetch=False)

@@ -17,6 +17,7 @@ from lightdet.benchmark.machine import load, machine_facts
 from lightdet.benchmark.measure import WARM_UP, interleaved, paired_ratio, peak_bytes, spread
 from lightdet.benchmark.order import disagreements
 from lightdet.benchmark.report import conditions, cost_cells, machine_line, markdown, terminal_table, time_cells
+from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json, write_text
 from lightdet.engine.load import require_device
@@ -38,7 +39,7 @@ def benchmark(words: list[str]) -> int:
     if options.out is not None:
         _require_machine(options.out, machine)
     words_of_candidates, image_size = _image_size(options.what)
-    compared = candidates(words_of_candidates, image_size, options.config_dir)
+    compared = candidates(words_of_candidates, image_size, options.config_dir, options.trust_modules)
     sizes = [candidate.image_size for candidate in compared]
     same = all(height_width(size) == height_width(sizes[0]) for size in sizes)
     names = [candidate.name for candidate in compared]
@@ -107,6 +108,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="folder for benchmark.json and benchmark.md")
+    parser.add_argument(WORD, action="store_true", help=HELP)
     options = parser.parse_intermixed_args(words)
     for name, values in (("--batch", options.batch), ("--threads", [options.threads]), ("--rounds", [options.rounds])):
         if min(values) < 1:

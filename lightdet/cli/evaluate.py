@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
 from lightdet.runs.find import RUN_HELP, find_run
 from lightdet.runs.folder import RunFolder
@@ -22,7 +23,8 @@ def run(words: Sequence[str]) -> int:
     )
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("setting", nargs="*", help="key=value")
-    options = parser.parse_args(words)
+    parser.add_argument(WORD, action="store_true", help=HELP)
+    options = parser.parse_intermixed_args(words)
     own, overrides = split_settings(options.setting)
     run_folder = find_run(options.run)
     from lightdet.engine.evaluate_run import evaluate_run
@@ -30,7 +32,9 @@ def run(words: Sequence[str]) -> int:
     split = own.pop("split", "val")
     folder = Path(own.pop("out", "") or run_folder.path / f"evaluate-{split}")
     threshold = number(own.pop("threshold")) if "threshold" in own else None
-    evaluate_run(run_folder.path, folder, split, threshold, overrides=overrides, **own)
+    evaluate_run(
+        run_folder.path, folder, split, threshold, overrides=overrides, trust_modules=options.trust_modules, **own
+    )
     print(RunFolder(folder).metrics_txt.read_text(encoding="utf-8"), end="")
     print(f"written to {folder}")
     return 0

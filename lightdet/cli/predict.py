@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightdet.config.trust import HELP, WORD
 from lightdet.runs.find import RUN_HELP, find_run
 
 
@@ -20,13 +21,15 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--checkpoint", default="best", choices=("best", "last"))
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument(WORD, action="store_true", help=HELP)
     options = parser.parse_args(words)
     run_folder = find_run(options.run)
     from lightdet.engine.predict import find_images, predict_files
     from lightdet.engine.predictor import load_predictor
 
     files = find_images(options.source, options.out)
-    predictor = load_predictor(run_folder.path, options.checkpoint, options.device, options.threshold, options.overlap)
+    how = options.checkpoint, options.device, options.threshold, options.overlap
+    predictor = load_predictor(run_folder.path, *how, options.trust_modules)
     summary = predict_files(predictor, files, options.out)
     print(json.dumps(summary.as_json(), indent=1) if options.json else summary.as_text())
     for line in summary.broken:

@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightdet.config import composition
 from lightdet.config.refusals import refusal
+from lightdet.config.trust import share_composed
 from lightdet.config.words import require_words
 from lightdet.core.errors import LightdetError
 
@@ -26,6 +27,7 @@ def compose_job(words: Sequence[str], config_dir: Path | None = None) -> DictCon
     except (HydraException, OmegaConfBaseException) as error:
         raise LightdetError(refusal(error)) from error
     HydraConfig.instance().set_config(cfg)  # for ${hydra:...} in an option file
+    share_composed(cfg)
     return cfg
 
 

@@ -1,6 +1,7 @@
 """Reading a configuration that a run keeps: request.yaml or config.yaml. No torch here."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -8,15 +9,17 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from lightdet.config.moved import with_current_names, with_younger_keys
+from lightdet.config.trust import check_trusted
 from lightdet.core.errors import LightdetError
 from lightdet.core.safe_yaml import read_yaml_text
 
 
-def read_config(path: Path) -> DictConfig:
+def read_config(path: Path, trust_modules: bool = False, sections: Sequence[str] | None = None) -> DictConfig:
     """The configuration in a file, interpolations kept, as the code of today names and completes it.
 
     Names of code that moved are replaced, and settings that are younger than the file are added with the value that
-    means what the run did. Raises LightdetError for a file that is missing or holds no configuration.
+    means what the run did. The given sections (None: all that are built) are checked by `check_trusted`. Raises
+    LightdetError for a file that is missing, holds no configuration, or names code that nobody has trusted.
     """
     try:
         config = OmegaConf.load(io.StringIO(read_yaml_text(path)))
@@ -29,4 +32,7 @@ def read_config(path: Path) -> DictConfig:
         raise LightdetError(f"{path}: not the configuration of a run")
     tree = OmegaConf.to_container(config, resolve=False)
     assert isinstance(tree, dict)
-    return OmegaConf.create(with_younger_keys(with_current_names({str(key): value for key, value in tree.items()})))
+    named = {str(key): value for key, value in tree.items()}
+    config = OmegaConf.create(with_younger_keys(with_current_names(named)))
+    check_trusted(config, path, trust_modules, sections)
+    return config

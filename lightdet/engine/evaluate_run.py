@@ -23,16 +23,18 @@ def evaluate_run(
     checkpoint: str = "best",
     device: str = "cpu",
     overrides: Sequence[str] = (),
+    trust_modules: bool = False,
 ) -> dict[str, Any]:
     """Measure a run on a split of its data, write metrics.json, curves and pictures to `folder`, return the metrics.
 
     `threshold`: least score for everything that counts boxes; None: the one with the best F1 on this split.
-    `overrides` change the data and the model of the run's config. Raises LightdetError for a folder that is no run, an
-    unknown split or key, a threshold outside of 0..1, and data of other classes.
+    `overrides` change the data and the model of the run's config; `trust_modules` as for `load_run`. Raises
+    LightdetError for a folder that is no run, code that nobody has trusted, an unknown split or key, a threshold
+    outside of 0..1, and data of other classes.
     """
     if threshold is not None:
         demand_share("threshold", threshold)
-    loaded = load_run(run, checkpoint, device, overrides)
+    loaded = load_run(run, checkpoint, device, overrides, trust_modules)
     data: ImageData = instantiate(loaded.config.data, _convert_="all")
     if tuple(data.classes) != tuple(loaded.classes):
         raise LightdetError(f"{run} was trained on {', '.join(loaded.classes)}; the data has {', '.join(data.classes)}")

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
+from lightdet.config.trust import check_trusted
 from lightdet.distributed.ranks import follow, rank_count
 from lightdet.distributed.world import World
 from lightdet.engine.build import Parts, build
@@ -56,15 +57,17 @@ def plan_of(settled: DictConfig, device: torch.device, choice: Choice) -> str:
     return OmegaConf.to_yaml(OmegaConf.create({**settled, "trainer": trainer, "logger": None}))
 
 
-def train_beside(world: World, path: Path) -> int:
+def train_beside(world: World, path: Path, trust_modules: bool = False) -> int:
     """Trains as a rank other than 0 of the run at `path`, with the plan that rank 0 sends; returns the exit code.
 
-    Writes nothing but a batch whose loss broke.
+    Writes nothing but a batch whose loss broke. The plan is checked as a file is: a process that rank 0 started trusts
+    what its command composed, one that was started from outside needs `trust_modules` for code outside lightdet.
     """
 
     def prepare(plan: str) -> tuple[torch.device, Callable[[], None]]:
         cfg = OmegaConf.create(plan)
         assert isinstance(cfg, DictConfig)
+        check_trusted(cfg, "the plan of rank 0", trust_modules)
         device = pick_device(cfg.trainer.device)
         rank_count(cfg.trainer, device)
         callbacks = build_callbacks(cfg)

@@ -79,11 +79,18 @@ def read_checkpoint(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:
     return state
 
 
-def load_run(run_path: Path, checkpoint: str = "best", device: str = "cpu", overrides: Sequence[str] = ()) -> LoadedRun:
+def load_run(
+    run_path: Path,
+    checkpoint: str = "best",
+    device: str = "cpu",
+    overrides: Sequence[str] = (),
+    trust_modules: bool = False,
+) -> LoadedRun:
     """The model of a finished or interrupted run, with its averaged weights, in eval mode.
 
-    `checkpoint` is "best" or "last"; `overrides` change values of its config. Raises LightdetError for a folder that is
-    no run, a missing device, an override that nothing reads and one under which the weights do not fit.
+    `checkpoint` is "best" or "last"; `overrides` change values of its config; `trust_modules` lets code run that its
+    config names and that is not lightdet's. Raises LightdetError for such code otherwise, a folder that is no run, a
+    missing device, an override that nothing reads and one under which the weights do not fit.
     """
     require_device(device)
     folder = RunFolder(run_path)
@@ -91,7 +98,7 @@ def load_run(run_path: Path, checkpoint: str = "best", device: str = "cpu", over
         raise LightdetError(f"{run_path}: no run here (config.yaml is missing); name a folder .../s<seed>")
     if checkpoint not in ("best", "last"):
         raise LightdetError(f"checkpoint={checkpoint}: one of best, last")
-    config = read_config(folder.config_path)
+    config = read_config(folder.config_path, trust_modules, MEASURED_WITH)
     if "classes" not in config:
         raise LightdetError(f"{folder.config_path}: not the configuration of a run that began training")
     config = changed(config, overrides)

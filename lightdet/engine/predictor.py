@@ -125,13 +125,14 @@ def load_predictor(
     device: str = "cpu",
     threshold: float | None = None,
     overlap: float = DEFAULT_OVERLAP,
+    trust_modules: bool = False,
 ) -> Predictor:
     """The model of a run folder with its input size, its `data.bits` and, unless one is given, its threshold.
 
     BatchNorm is folded, so that scores agree with those of `lightdet evaluate` up to rounding. Raises LightdetError as
     `load_run` does.
     """
-    loaded = load_run(run, checkpoint, device)
+    loaded = load_run(run, checkpoint, device, trust_modules=trust_modules)
     if threshold is None:
         threshold = run_threshold(RunFolder(run).read_results())
     model = folded(loaded.model, loaded.image_size)

@@ -1,6 +1,7 @@
 """A rank other than 0 of a training in several processes: `python -m lightdet.engine.rank RUN_FOLDER`.
 
-Started by rank 0, torchrun or srun, beside a rank 0 that trains the run in that folder. It ends with rank 0.
+Started by rank 0, torchrun or srun, beside a rank 0 that trains the run in that folder. It ends with rank 0. Where
+torchrun or srun starts it, a run with modules outside lightdet needs --trust-modules after the folder.
 """
 
 import ctypes
@@ -11,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+from lightdet.config.trust import WORD
 from lightdet.core.output import guard_output
 from lightdet.distributed.world import PARENT, world_from
 
@@ -22,7 +24,7 @@ def main() -> int:
     """Trains as the rank that the environment variables define; returns the exit code."""
     world = world_from(os.environ)
     guard_output()
-    if world is None or world.rank == 0 or len(sys.argv) != 2:
+    if world is None or world.rank == 0 or len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], [WORD]):
         print(f"{__doc__}\nThe environment variables define no rank other than 0.", file=sys.stderr)
         return 2
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to rank 0 as well, which ends this process
@@ -30,7 +32,7 @@ def main() -> int:
         end_with(int(os.environ[PARENT]))
     from lightdet.engine.fit import train_beside
 
-    return train_beside(world, Path(sys.argv[1]))
+    return train_beside(world, Path(sys.argv[1]), WORD in sys.argv)
 
 
 def end_with(parent: int) -> None:

@@ -52,7 +52,7 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     paper = read_paper(find_paper(settings.paper, study, out), rows)
     search, broken = read_search(study)
     began = time.process_time()
-    costs = read_costs(rows, study, out, settings.sizes, settings.seconds / 2, settings.own_modules)
+    costs = read_costs(rows, study, out, settings.sizes, settings.seconds / 2, settings.trust_modules)
     left = max(settings.seconds / 2, settings.seconds - (time.process_time() - began))
     comparer = Comparer(baseline, settings.resamples, left)
     comparisons = comparer.compare_all(rows)

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lightdet.config.trust import check_trusted
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json
 from lightdet.report.rows import Row, sides
@@ -18,9 +19,6 @@ from lightdet.runs.jobs import inside
 
 MEMORY = "cost.json"
 LATENCY = "benchmark.json"
-LOOK_UP = ("hydra.utils.get_object", "hydra.utils.get_class", "hydra.utils.get_method")
-_PARTS = ("model", "backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner", "nn", "ops")
-PACKAGES = tuple(f"lightdet.{name}." for name in _PARTS)  # the parts of a detector: none of them reads or writes a file
 
 
 @dataclass(slots=True)
@@ -33,19 +31,19 @@ class Costs:
 
 
 def read_costs(
-    rows: Sequence[Row], study: Path, out: Path, sizes: Sequence[int], seconds: float, own: bool = False
+    rows: Sequence[Row], study: Path, out: Path, sizes: Sequence[int], seconds: float, trust: bool = False
 ) -> Costs:
     """Counts networks that are not counted yet, while processor time is left.
 
-    Counting builds the classes that a configuration names, and a study may come from anywhere: only classes of lightdet
-    are built, unless `own` allows the code of other modules.
+    Counting builds the classes that a configuration names, and a study may come from anywhere: only options of lightdet
+    are built, unless `trust` allows the code of other modules.
     """
     costs = Costs()
     memory = _remembered(out / MEMORY)
     keys = {row.number: key for row in rows if (key := _key(row)) is not None}
     wanted = {f"{key} {size}" for key in keys.values() for size in sizes}
     if wanted - memory.keys() and sizes:
-        memory |= _count(rows, keys, sizes, memory, seconds, own, costs.notes)
+        memory |= _count(rows, keys, sizes, memory, seconds, trust, costs.notes)
         write_json(out / MEMORY, memory)
     for number, key in keys.items():
         for size in sizes:
@@ -80,7 +78,7 @@ def _count(
     sizes: Sequence[int],
     memory: dict[str, Any],
     seconds: float,
-    own: bool,
+    trust: bool,
     notes: list[str],
 ) -> dict[str, float]:
     """`"<network> <size>"` -> GFLOPs of what the memory lacks and torch can build."""
@@ -103,43 +101,14 @@ def _count(
             notes.append(f"Row {row.number} and later ones: not counted at other sizes, {seconds:g} s are spent.")
             break
         try:
-            if not own and (foreign := foreign_target(config["model"])):
-                raise LightdetError(f"{foreign} is no part of lightdet; --own-modules runs its code")
-            network = build_model(OmegaConf.create(config), int(config["num_classes"]), fetch=False).network
+            composed = OmegaConf.create(config)
+            check_trusted(composed, "config.yaml", trust, ("model",))
+            network = build_model(composed, int(config["num_classes"]), fetch=False).network
             counted |= {f"{key} {size}": footprint(network, size)["gflops"] for size in missing}
         except Exception as error:  # a class that no longer exists, an invalid input size: a note names the row
             failed.add(key)
             notes.append(f"Row {row.number}: not counted at other sizes ({' '.join(str(error).split())[:160]}).")
     return counted
-
-
-def foreign_target(tree: Any) -> str | None:
-    """The first target that Hydra would call or load and that is no part of lightdet; None: none.
-
-    A run's configuration is written resolved, so an interpolation in it is foreign too.
-    """
-    if isinstance(tree, str) and "${" in tree:
-        return tree[:80]
-    if isinstance(tree, list):
-        return next((found for part in tree if (found := foreign_target(part))), None)
-    if not isinstance(tree, dict):
-        return None
-    target = tree.get("_target_")
-    named = tree.get("path") if target in LOOK_UP else target
-    if target is not None and not _is_ours(str(named)):
-        return str(named)[:80]
-    return foreign_target(list(tree.values()))
-
-
-def _is_ours(name: str) -> bool:
-    """Whether it is a class or a constant of a file in PACKAGES; what such a file imports is not."""
-    module, _, last = name.rpartition(".")
-    if not last[:1].isupper() or not module.startswith(PACKAGES):
-        return False
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _listed(tree: Any, *keys: str) -> list[Any]:

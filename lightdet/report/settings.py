@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightdet.config.trust import WORD
+
 SIZES = (608, 640)  # px
 
 
@@ -17,7 +19,7 @@ class Settings:
     seconds: float = 20.0  # of processor time: half for counting operations, and what that leaves for comparisons
     sizes: Sequence[int] = SIZES  # px, inputs to count operations at beside the runs' own
     megabytes: float = 20.0  # of pictures inside the page
-    own_modules: bool = False  # whether code outside lightdet may run to count operations
+    trust_modules: bool = False  # whether code outside lightdet may run to count operations
     paper: Path | None = None  # None: paper.yaml of the study or beside the report, if any
 
 
@@ -49,7 +51,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         help="of pictures inside the page; others are linked (default: 20)",
     )
     parser.add_argument(
-        "--own-modules",
+        WORD,
         action="store_true",
         help="count operations of detectors with modules outside lightdet too, which runs their code",
     )
@@ -64,7 +66,7 @@ def settings(options: argparse.Namespace) -> Settings:
         options.seconds,
         options.sizes,
         options.inline_megabytes,
-        options.own_modules,
+        options.trust_modules,
         options.paper,
     )
 

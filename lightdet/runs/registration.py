@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.config.saved import read_config
+from lightdet.config.trust import composed_here, needs_word
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.core.files import write_json, write_text
 from lightdet.core.reading import read_text
@@ -40,6 +41,7 @@ class JobRequest:
     choices: dict[str, Any]
     request: str  # the composed configuration as YAML, interpolations kept, which the training machine resolves
     trouble: str = ""  # why the settings are incomplete
+    needs_word: tuple[str, ...] = ()  # what of the request is trusted because a person composed it
 
     @property
     def name(self) -> str:
@@ -61,7 +63,8 @@ def request_job(cfg: DictConfig, overrides: list[str], number: int = 0, name: st
         of_training, choices, trouble = fingerprint(bare), chosen(cfg), ""
     except LightdetError as error:
         of_training, choices, trouble = "", {}, one_line(error)
-    return JobRequest(overrides, number, cfg.seed, slug, of_training, choices, OmegaConf.to_yaml(bare), trouble)
+    request, theirs = OmegaConf.to_yaml(bare), needs_word(bare)
+    return JobRequest(overrides, number, cfg.seed, slug, of_training, choices, request, trouble, theirs)
 
 
 def named(study_path: Path, requests: Sequence[JobRequest]) -> list[JobRequest]:
@@ -115,7 +118,11 @@ def _with_weights_of_run(study_path: Path, job: JobRequest, facts: Mapping[str, 
     run = run_of_job(study_path, facts["run"], job.name) if facts.get("run") else None
     if not isinstance(cfg.get("weights"), str) or run is None or not run.request_path.is_file():
         return job
-    cfg.weights = OmegaConf.select(read_config(run.request_path), "weights")
+    with composed_here(job.needs_word):  # the same words composed the file
+        kept = OmegaConf.select(read_config(run.request_path, sections=()), "weights")
+    if not OmegaConf.is_dict(kept):
+        return job
+    cfg.weights = {name: str(kept.get(name)) for name in ("file", "sha256")}
     return replace(
         job, fingerprint=fingerprint(cfg), choices=facts.get("choices", {}), request=OmegaConf.to_yaml(cfg), trouble=""
     )

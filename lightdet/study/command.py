@@ -5,9 +5,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lightdet.config.saved import read_config
+from lightdet.config.trust import HELP, WORD, Untrusted, composed_here, needs_word
+from lightdet.core.errors import LightdetError
 from lightdet.logger.wandb_mode import MODES
 from lightdet.report.settings import add_settings, settings
 from lightdet.runs.find import find_study
+from lightdet.runs.folder import RunFolder
 from lightdet.runs.jobs import read_jobs
 from lightdet.runs.table import write_tables
 from lightdet.study.archive import export
@@ -35,6 +39,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     actions = parser.add_subparsers(metavar="retry | clean | export | publish")
 
     again = actions.add_parser("retry", help="train again only the runs that failed, were killed or never began")
+    again.add_argument(WORD, action="store_true", help=HELP)
     again.add_argument("override", nargs="*", help="where and how: launcher=parallel launcher.workers=2 ...")
     again.set_defaults(action=_retry)
 
@@ -66,17 +71,29 @@ def _retry(options: argparse.Namespace) -> int:
 
     from lightdet.config.compose import compose_config
     from lightdet.engine import work
-    from lightdet.runs.folder import RunFolder
     from lightdet.study.sweep import report_undone, train_missing
 
     cfg = compose_config(options.override)
     folders = [RunFolder(options.study / job.run) for job in read_jobs(options.study) if job.retriable]
+    theirs = [text for folder in folders for text in _needs_word(folder, options.trust_modules)]
     try:
-        train_missing(folders, instantiate(cfg.launcher), work.TRAINING, cfg.study.on_error == "stop", retry=True)
+        with composed_here(theirs):
+            train_missing(folders, instantiate(cfg.launcher), work.TRAINING, cfg.study.on_error == "stop", retry=True)
     finally:
         jobs = read_jobs(options.study)
         write_tables(options.study, jobs)
     return report_undone(jobs, options.study)
+
+
+def _needs_word(folder: RunFolder, trust_modules: bool) -> tuple[str, ...]:
+    """What the training of a run may build by a person's word. Raises Untrusted without that word; a request that is
+    broken is left to the training, which records it."""
+    try:
+        return needs_word(read_config(folder.request_path, trust_modules))
+    except Untrusted:
+        raise
+    except LightdetError:
+        return ()
 
 
 def _clean(options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from lightdet.config.compose import compose_job
 from lightdet.config.ineffective import refuse_alone, refuse_ineffective
 from lightdet.config.judge import judge, missing_folder
+from lightdet.config.trust import composed_here
 from lightdet.config.words import with_full_names
 from lightdet.core.errors import LightdetError
 from lightdet.engine.work import TRAINING, work
@@ -43,7 +44,8 @@ def train_words(words: Sequence[str], config_dir: Path | None = None, train: str
         return folder
     print(f"lightdet: training {_summary(cfg, request)}, in {folder.path}", flush=True)
     print("lightdet: importing PyTorch and Lightning ...", flush=True)
-    work(folder, train)
+    with composed_here(request.needs_word):
+        work(folder, train)
     return folder
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from lightdet.config.compose import compose_job, compose_sweep
 from lightdet.config.judge import judge, missing_folder
+from lightdet.config.trust import composed_here
 from lightdet.config.words import with_full_names
 from lightdet.core.errors import LightdetError
 from lightdet.engine.work import TRAINING
@@ -54,7 +55,8 @@ def sweep_words(words: Sequence[str], config_dir: Path | None = None, train: str
         if folder.is_done():
             answer_agent(cfg, folder)
     try:
-        train_missing(folders, launcher, train, cfg.study.on_error == "stop", cfg.study.retry)
+        with composed_here(text for request in requests for text in request.needs_word):
+            train_missing(folders, launcher, train, cfg.study.on_error == "stop", cfg.study.retry)
     finally:
         jobs = read_jobs(study_path)
         write_tables(study_path, jobs)

@@ -1,4 +1,4 @@
-"""A process that trains one run and exits: `python -m lightdet.study.worker RUN_FOLDER`.
+"""A process that trains one run and exits: `python -m lightdet.study.worker RUN_FOLDER [--trust-modules]`.
 
 Torch is imported by the training alone.
 """
@@ -16,6 +16,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from lightdet.config.saved import read_config
+from lightdet.config.trust import WORD, composed_here, needs_word
 from lightdet.core.allocator import keep_memory
 from lightdet.core.errors import Ended, LightdetError, one_line
 from lightdet.core.output import guard_output
@@ -114,16 +116,19 @@ def main(words: list[Any]) -> int:
     run, 130 interrupted."""
     guard_output()
     end_on_signals()
-    if len(words) != 1 or not RunFolder(words[0]).request_path.exists():
+    trusts = words[1:] == [WORD]
+    if (len(words) != 1 and not trusts) or not RunFolder(words[0]).request_path.exists():
         print("lightdet: give the folder of a registered run: it holds request.yaml", file=sys.stderr)
         return 2
     world = world_from(os.environ)
     if world is not None and world.rank > 0:  # srun or torchrun started this one beside a rank 0
         from lightdet.engine.fit import train_beside
 
-        return train_beside(world, Path(words[0]))
+        return train_beside(world, Path(words[0]), trusts)
     try:
-        return train_folder(RunFolder(words[0]))
+        request = read_config(RunFolder(words[0]).request_path, trusts)
+        with composed_here(needs_word(request) if trusts else ()):
+            return train_folder(RunFolder(words[0]))
     except LightdetError as error:
         print(f"lightdet: {one_line(error)}", file=sys.stderr)
         return 2

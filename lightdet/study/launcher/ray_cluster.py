@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightdet.config.trust import COMPOSED
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.study.launcher.ray_node import Mailbox
 from lightdet.study.machine import cores
@@ -42,7 +43,7 @@ class RayCluster:
                 self.address,
                 num_cpus=cores() if local else None,
                 include_dashboard=False if local else None,
-                runtime_env={"py_modules": [_code(name) for name in self.modules]} if self.modules else None,
+                runtime_env=self._environment(),
                 namespace="lightdet",
                 log_to_driver=False,
                 logging_level=logging.ERROR,
@@ -58,6 +59,11 @@ class RayCluster:
             yield ray.remote(num_cpus=0)(Mailbox).options(scheduling_strategy=here).remote()
         finally:
             ray.shutdown()
+
+    def _environment(self) -> dict[str, Any]:
+        """Code and variables that Ray brings to the nodes."""
+        modules = {"py_modules": [_code(name) for name in self.modules]} if self.modules else {}
+        return {**modules, "env_vars": {COMPOSED: os.environ.get(COMPOSED, "")}}
 
     def fits(self) -> bool:
         """Whether some node is large enough for a run."""

@@ -7,6 +7,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
+from lightdet.config.trust import COMPOSED
 from lightdet.core.errors import one_line
 from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher.processes import Processes
@@ -28,10 +29,12 @@ class Training:
         self.train = train
         self.threads = threads
         self.stall_minutes = stall_minutes
+        self.composed = os.environ.get(COMPOSED, "")  # `sbatch --export=NONE` would leave it behind
 
     def __call__(self) -> str:
         """Trains and returns the run's state; only returns it when the run is done, or another process trains it."""
         folder = RunFolder(self.path)
+        os.environ[COMPOSED] = self.composed
         if folder.holder() is None:
             _start_fork_server()
             try:

@@ -43,7 +43,7 @@ def main(path: str, rounds: int, threads: int) -> None:
     from lightdet.nn.inputs import blank_image
 
     torch.set_num_threads(threads)
-    config = read_config(RunFolder(path).config_path)
+    config = read_config(RunFolder(path).config_path, sections=("model",))
     model = folded(build_model(config, len(config.classes), fetch=False), config.image_size)
     images = torch.rand(blank_image(model.network, config.image_size).shape)
     times = interleaved({"eager": eager(model.network, images, threads).call}, rounds)["eager"]

@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import Trial
 
 from lightdet.config.compose import compose_job
+from lightdet.config.trust import composed_here
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.registration import JobRequest, register, request_job
@@ -70,11 +71,12 @@ class Worker:
             print(f"\nlightdet: trial {trial.number}{same}: {drawn}", flush=True)
             watched.append(Watched(trial, folder, epochs))
         missing = {each.folder.path: each for each in watched if self._is_missing(each.folder)}
-        if missing:
-            with Watch(self.store, list(missing.values())):
-                self.launcher.run([each.folder for each in missing.values()], self.train, False)
-        for each in watched:
-            self._record(each)
+        with composed_here(text for request, _ in requests for text in request.needs_word):
+            if missing:
+                with Watch(self.store, list(missing.values())):
+                    self.launcher.run([each.folder for each in missing.values()], self.train, False)
+            for each in watched:
+                self._record(each)
 
     def _request(self, trial: Trial) -> tuple[JobRequest, int]:
         """The job of a trial and its number of epochs; a job with `trouble` for choices that do not fit together."""
