@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightdet.config.conf_folder import conf_folder
 from lightdet.config.moved import MOVED
+from lightdet.core.shown import shown
 
 OPTIMIZERS = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD")
 MODULES = (
@@ -43,10 +44,10 @@ class Foreign:
     code: bool  # a name of code; else a place, or an interpolation that reads more than the file
 
     def __str__(self) -> str:
-        shown = "".join(sign if sign.isprintable() else "?" for sign in self.text[:80])
+        text = shown(self.text[:80])
         if self.code:
-            return f"{self.key} names {shown}, which is not one of lightdet's own options"
-        return f"{self.key} is {shown!r}, which reads from outside of this file"
+            return f"{shown(self.key)} names {text}, which is not one of lightdet's own options"
+        return f"{shown(self.key)} is {text!r}, which reads from outside of this file"
 
 
 @cache
