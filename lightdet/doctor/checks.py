@@ -1,9 +1,7 @@
-"""The checks of a dataset, one function for each kind of problem; each returns its findings."""
+"""The checks of splits, classes, boxes and depths, one function for each kind of problem; each returns its findings."""
 
-import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +9,10 @@ import numpy as np
 import torch
 
 from lightdet.core.annotation import Boxes
-from lightdet.core.errors import LightdetError
 from lightdet.data.groups import shared_groups
-from lightdet.data.image import BITS, TWELVE_BIT_MAX, read_values, to_eight_bits
+from lightdet.data.image import BITS, TWELVE_BIT_MAX
 from lightdet.data.record import Record, Splits
-from lightdet.doctor.findings import Finding, ImageFacts, InputBoxes
+from lightdet.doctor.findings import Finding, InputBoxes, counted, some_of
 from lightdet.ops.anchors import POOR_RECALL
 from lightdet.ops.boxes import pairwise_iou
 from lightdet.ops.grid import COARSEST, ImageSize, height_width, plain_size
@@ -24,29 +21,8 @@ SMALLEST_SIDE = 2.0  # px, input frame; below this nothing is left of an object 
 LARGEST_INPUT = 2048  # px; where more would be needed, cutting images into tiles is the better advice
 SAME_PLACE_IOU = 0.95
 IMBALANCE = 20.0
-NAMED = 3  # images that a message names; the JSON report has them all
-
-
-def look_at_images(splits: Splits) -> dict[Path, ImageFacts]:
-    """Decode every image once."""
-    bits = {record.path: record.bits for records in splits.values() for record in records}
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(bits, pool.map(_look_at, bits.keys(), bits.values()), strict=True))
-
-
-def _look_at(path: Path, bits: int | None) -> ImageFacts:
-    try:
-        values = read_values(path)
-    except LightdetError as error:
-        return ImageFacts(0, 0, b"", False, " ".join(str(error).split()))
-    pixels = to_eight_bits(values, bits)
-    height, width = pixels.shape[:2]
-    digest = hashlib.blake2b(pixels.data, digest_size=16, key=f"{height} {width}".encode()).digest()
-    blank = (
-        not (pixels[: height // 8 + 1] != pixels[0, 0]).any() and not (pixels != pixels[0, 0]).any()
-    )  # few pass the first
-    brightest = None if values.dtype == np.uint8 else int(values.max())
-    return ImageFacts(height, width, digest, blank, brightest=brightest)
+UNLIKE = 1.5  # share of a class in two splits, one in the other
+SURE = 4.0  # standard errors: shares that differ less may do so by chance
 
 
 def check_splits(splits: Splits) -> list[Finding]:
@@ -68,8 +44,8 @@ def check_splits(splits: Splits) -> list[Finding]:
             if first_seen.setdefault(record.image_id, name) != name:
                 shared.append(record.image_id)
     if shared:
-        text = f"{_count(len(shared), 'image')} listed in two splits: what is measured there was trained on"
-        found.append(Finding("warning", "leak", f"{text} ({_some(shared)})", tuple(shared)))
+        text = f"{counted(len(shared), 'image')} listed in two splits: what is measured there was trained on"
+        found.append(Finding("warning", "leak", f"{text} ({some_of(shared)})", tuple(shared)))
     return found
 
 
@@ -80,7 +56,9 @@ def check_groups(splits: Splits, group: str | None) -> list[Finding]:
         return []
     name, by_split = next(iter(shared.items()))
     example = ", ".join(f"{images[0]} in '{split}'" for split, images in by_split.items())
-    text = f"{_count(len(shared), 'group')} of data.group in two splits, {_some(list(shared))}: what is measured there "
+    text = (
+        f"{counted(len(shared), 'group')} of data.group in two splits, {some_of(list(shared))}: what is measured there "
+    )
     images = tuple(image for by_split in shared.values() for some in by_split.values() for image in some)
     return [Finding("warning", "leak", f"{text}is related to what was trained on ({name}: {example})", images)]
 
@@ -100,6 +78,29 @@ def check_classes(splits: Splits, classes: Sequence[str]) -> list[Finding]:
         text = f"{classes[common]} has {train[common]:,} boxes, {classes[rare]} {train[rare]:,}; expect a low AP there"
         found.append(Finding("note", "imbalance", text))
     return found
+
+
+def check_shares(splits: Splits, classes: Sequence[str]) -> list[Finding]:
+    """Classes that are much more frequent in one split than in another, by the images that show them: what is measured
+    then says little about what was learned."""
+    shown = {
+        name: np.array([sum(label in record.labels for record in records) for label in range(len(classes))])
+        for name, records in splits.items()
+        if records
+    }
+    train, odd = splits.get("train"), list[str]()
+    for name in [other for other in shown if other != "train"] if train else ():
+        first, second = len(train or ()), len(splits[name])
+        for label, (a, b) in enumerate(zip(shown["train"], shown[name], strict=True)):
+            common = (a + b) / (first + second)
+            error = math.sqrt(common * (1 - common) * (1 / first + 1 / second))
+            share, other = a / first, b / second
+            if a and b and abs(share - other) > SURE * error and max(share, other) > UNLIKE * min(share, other):
+                odd.append(f"{classes[label]} in {share:.0%} of the images of 'train' and {other:.0%} of '{name}'")
+    if not odd:
+        return []
+    text = f"{some_of(odd)}; were the splits taken from different parts, lots or days?"
+    return [Finding("note", "class shares", text)]
 
 
 def count_boxes(records: Iterable[Record], num_classes: int) -> np.ndarray:
@@ -125,42 +126,12 @@ def check_boxes(splits: Splits, classes: Sequence[str]) -> list[Finding]:
     found = []
     if twice:
         images = tuple(dict.fromkeys(twice))
-        text = f"{_count(len(images), 'image')} with the same box twice; remove one of each ({_some(images)})"
+        text = f"{counted(len(images), 'image')} with the same box twice; remove one of each ({some_of(images)})"
         found.append(Finding("warning", "duplicate boxes", text, images))
     if conflicts:
         images = tuple(dict.fromkeys(conflicts))
-        text = f"{_count(len(images), 'image')} with one object labelled as two classes, {_some(list(disagreement))}"
-        found.append(Finding("warning", "label conflict", f"{text} ({_some(images)})", images))
-    return found
-
-
-def check_images(splits: Splits, facts: Mapping[Path, ImageFacts]) -> list[Finding]:
-    """Images that cannot be read, that show nothing, or that show the same as another."""
-    found = []
-    blank, groups = [], dict[bytes, dict[str, str]]()
-    for split, records in splits.items():
-        for record in records:
-            fact = facts[record.path]
-            if fact.problem:
-                found.append(Finding("error", "unreadable image", fact.problem, (record.image_id,)))
-                continue
-            groups.setdefault(fact.digest, {}).setdefault(record.image_id, split)
-            if fact.blank:
-                blank.append(record.image_id)
-    if blank:
-        text = f"{_count(len(blank), 'image')} of one colour throughout ({_some(blank)})"
-        found.append(Finding("warning", "blank image", text, tuple(blank)))
-    copies = [group for group in groups.values() if len(group) > 1]
-    leaks = [group for group in copies if len(set(group.values())) > 1]
-    inside = [group for group in copies if len(set(group.values())) == 1]
-    for some, topic, text in (
-        (leaks, "leak", "shown in two splits: what is measured there was trained on"),
-        (inside, "duplicate images", "stored more than once in a split"),
-    ):
-        if some:
-            example = " = ".join(some[0])
-            images = tuple(image for group in some for image in group)
-            found.append(Finding("warning", topic, f"{_count(len(some), 'picture')} {text} ({example})", images))
+        text = f"{counted(len(images), 'image')} with one object labelled as two classes, {some_of(list(disagreement))}"
+        found.append(Finding("warning", "label conflict", f"{text} ({some_of(images)})", images))
     return found
 
 
@@ -180,16 +151,16 @@ def check_bits(records: Iterable[Record], brightest: Mapping[Path, int], shallow
     found = []
     if dark and bright:
         text = (
-            f"{_count(len(dark), 'image')} with values up to {TWELVE_BIT_MAX} read as 12 bits ({_some(dark)}), "
-            f"{len(bright):,} brighter as 16 ({_some(bright)}) and so 16 times darker; set for all of them what the "
+            f"{counted(len(dark), 'image')} with values up to {TWELVE_BIT_MAX} read as 12 bits ({some_of(dark)}), "
+            f"{len(bright):,} brighter as 16 ({some_of(bright)}) and so 16 times darker; set for all of them what the "
             f"camera writes, data.bits={'|'.join(map(str, BITS))}"
         )
         found.append(Finding("warning", "bit depth", text, tuple(dark if len(dark) < len(bright) else bright)))
     if cut:
         most, bits = max((value, bits) for value, bits in map(deep.__getitem__, cut) if bits is not None)
         text = (
-            f"{_count(len(cut), 'image')} with values above {2**bits - 1}, up to {most}: data.bits={bits} makes them "
-            f"white ({_some(cut)})"
+            f"{counted(len(cut), 'image')} with values above {2**bits - 1}, up to {most}: data.bits={bits} makes them "
+            f"white ({some_of(cut)})"
         )
         found.append(Finding("warning", "bit depth", text, tuple(cut)))
     return found or _check_range(deep, shallow)
@@ -208,11 +179,11 @@ def _check_range(deep: Mapping[str, tuple[int, int | None]], shallow: int) -> li
     if enough >= read_with or (bits and enough > BITS[0]):  # a person who sets 12 bits knows of dim images
         return []
     text = (
-        f"{_count(len(deep), 'image')} of 16 bits per channel with no value above {most}, read as {read_with} bits and "
-        f"so {2 ** (read_with - enough)} times darker than as {enough}"
+        f"{counted(len(deep), 'image')} of 16 bits per channel with no value above {most}, read as {read_with} bits "
+        f"and so {2 ** (read_with - enough)} times darker than as {enough}"
     )
-    beside = f", beside {_count(shallow, 'image')} of 8 bits" if shallow else ""
-    advice = f"; data.bits={enough} if that is what they hold ({_some(list(deep))})"
+    beside = f", beside {counted(shallow, 'image')} of 8 bits" if shallow else ""
+    advice = f"; data.bits={enough} if that is what they hold ({some_of(list(deep))})"
     level: Literal["warning", "note"] = "warning" if shallow or enough == BITS[0] else "note"
     return [Finding(level, "bit depth", text + beside + advice, tuple(deep))]
 
@@ -234,7 +205,7 @@ def check_sizes(boxes: InputBoxes, classes: Sequence[str], image_size: ImageSize
         of_all = int((labels == label).sum())
         text = (
             f"{classes[label]}: {some.sum():,} of {of_all:,} boxes are less than {SMALLEST_SIDE:g} px wide or high "
-            f"at image_size={plain_size(image_size)} and cannot be learned; {advice} ({_some(where)})"
+            f"at image_size={plain_size(image_size)} and cannot be learned; {advice} ({some_of(where)})"
         )
         found.append(Finding("warning", "unlearnable boxes", text, where))
     return found
@@ -250,12 +221,3 @@ def check_anchors(recall: float, per_class: Mapping[str, float]) -> list[Finding
         "cluster anchors from this training set, or use a predictor without anchors"
     )
     return [Finding("note", "anchors", text)]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -18,12 +18,20 @@ from lightdet.doctor.checks import (
     check_boxes,
     check_classes,
     check_groups,
-    check_images,
+    check_shares,
     check_sizes,
     check_splits,
-    look_at_images,
 )
 from lightdet.doctor.findings import Examination, Finding, ImageFacts, InputBoxes
+from lightdet.doctor.image_checks import (
+    check_image_sizes,
+    check_images,
+    check_near_copies,
+    check_orientation,
+    find_near_copies,
+    look_at_images,
+    turned_images,
+)
 from lightdet.ops.anchors import DEFAULT_ANCHORS, reachable
 from lightdet.ops.grid import ImageSize
 
@@ -50,7 +58,10 @@ def examine(
     boxes = InputBoxes.of(everything, _sizes_of(facts), image_size)
     findings = [Finding("warning", "labels", doubt) for doubt in doubts_of(reader)]
     findings += check_splits(splits) + check_groups(splits, group)
-    findings += check_classes(splits, classes) + check_images(splits, facts)
+    findings += check_classes(splits, classes) + check_shares(splits, classes) + check_images(splits, facts)
+    near, not_compared = find_near_copies(splits, facts)
+    turned = turned_images(splits, facts)
+    findings += check_near_copies(near, not_compared) + check_orientation(turned) + check_image_sizes(splits, facts)
     brightest = {path: fact.brightest for path, fact in facts.items() if fact.brightest is not None}
     shallow = sum(fact.brightest is None and not fact.problem for fact in facts.values())
     findings += check_bits(everything, brightest, shallow)
@@ -71,6 +82,8 @@ def examine(
         anchors_wh,
         recall,
         per_class,
+        tuple(near),
+        tuple(turned),
     )
 
 

@@ -1,6 +1,6 @@
 """The results of the doctor as values: findings, facts about images, boxes in input px, an examination."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,8 +8,11 @@ from typing import Literal
 import numpy as np
 
 from lightdet.data.record import Record, Splits
+from lightdet.doctor.near import NearCopy
 from lightdet.ops.grid import ImageSize
 from lightdet.ops.letterbox import input_scale
+
+NAMED = 3  # images that a message names; the JSON report has them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class ImageFacts:
     digest: bytes  # of the pixels: equal for the same picture in another file, or in another format
     blank: bool  # every pixel the same
     problem: str = ""  # why it cannot be read; then nothing else is known
+    orientation: int = 1  # EXIF, 1..8; 1 where the pixels are stored upright
+    look: int = 0  # 63 bits, alike for images that look alike: lightdet/doctor/near.py
     brightest: int | None = None  # greatest value in the file, of an image with more than 8 bits per channel
 
 
@@ -69,8 +74,21 @@ class Examination:
     anchors: np.ndarray  # (A, 2) input px
     recall: float  # share of training boxes that an anchor can reach
     recall_per_class: Mapping[str, float]
+    near: tuple[NearCopy, ...] = ()  # across splits, the most similar first
+    turned: tuple[Record, ...] = ()  # stored turned, with an EXIF orientation
 
     @property
     def exit_code(self) -> int:
         levels = {finding.level for finding in self.findings}
         return 2 if "error" in levels else 1 if "warning" in levels else 0
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 image", "1,260 images"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first few names, and how many there are besides."""
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest:,} more" if rest > 0 else "")

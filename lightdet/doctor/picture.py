@@ -16,6 +16,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.data.image import read_image
 from lightdet.data.record import Record
 from lightdet.doctor.checks import SMALLEST_SIDE, count_boxes
+from lightdet.doctor.evidence_picture import draw_evidence, has_evidence
 from lightdet.doctor.findings import Examination
 from lightdet.ops.grid import STRIDES, height_width, size_text
 
@@ -36,17 +37,22 @@ def draw_report(examination: Examination, title: str) -> bytes:
     """A PNG, 1500 px wide."""
     longest = max(len(_short(name)) for name in examination.classes)
     listed = min(max(len(examination.findings), 1), SHOWN + 1)
-    inches = [0.95, 0.4, 1.7, 0.6, 4.5, 0.95, 0.1 + LINE * listed]  # title, gap, examples, gap, charts, gap, findings
+    evidence = [0.4, 1.6, 0.25] if has_evidence(examination) else []  # gap, images, gap
+    # title, gap, examples, evidence, gap, charts, gap, findings
+    inches = [0.95, 0.4, 1.7, *evidence, 0.6, 4.5, 0.95, 0.1 + LINE * listed]
     figure = Figure(figsize=(12.5, sum(inches) + 0.2), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
     left, bottom = 0.025 + 0.0063 * longest, 0.2 / figure.get_figheight()
-    rows = figure.add_gridspec(7, 1, height_ratios=inches, left=left, right=0.975, top=1.0, bottom=bottom, hspace=0.0)
+    grid: dict[str, Any] = {"left": left, "right": 0.975, "top": 1.0, "bottom": bottom, "hspace": 0.0}
+    rows = figure.add_gridspec(len(inches), 1, height_ratios=inches, **grid)
     _draw_title(figure, examination, title)
     _draw_examples(figure, rows[2], examination)
-    charts = rows[4].subgridspec(1, 2, width_ratios=(1, 1.25), wspace=0.16)
+    if evidence:
+        draw_evidence(figure, rows[4], examination, INK, LOST)
+    charts = rows[len(inches) - 3].subgridspec(1, 2, width_ratios=(1, 1.25), wspace=0.16)
     _draw_counts(figure.add_subplot(charts[0]), examination)
     _draw_sizes(figure.add_subplot(charts[1]), examination)
-    _draw_findings(figure.add_subplot(rows[6]), examination, inches[6])
+    _draw_findings(figure.add_subplot(rows[len(inches) - 1]), examination, inches[-1])
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a class name in a script that the font lacks
