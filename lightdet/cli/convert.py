@@ -39,7 +39,8 @@ def run(words: Sequence[str]) -> int:
 
     from lightdet.data.convert import convert
 
-    done = convert(instantiate(config.data.reader), own["to"], out, own.get("images", "copy"))
+    reader = instantiate(config.data.reader)
+    done = convert(reader, own["to"], out, own.get("images", "copy"), config.data.get("group"))
     for line in done.told:
         print(f"warning: {line}")
     counts = ", ".join(f"{count} {split}" for split, count in done.images.items())

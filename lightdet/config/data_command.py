@@ -3,15 +3,11 @@
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
 
 PLAIN = re.compile(r"[A-Za-z0-9_./~-]+")  # a value that neither a shell nor Hydra takes for something else
 
 
-def data_command(option: str, settings: Mapping[str, str | Sequence[str]]) -> str:
+def data_command(option: str, settings: Mapping[str, str | Sequence[str] | None]) -> str:
     """`data=OPTION data.reader.KEY=VALUE ...`, quoted for a shell and for Hydra."""
     words = [f"data={option}"]
     for key, value in settings.items():
@@ -20,7 +16,9 @@ def data_command(option: str, settings: Mapping[str, str | Sequence[str]]) -> st
     return " ".join(words)
 
 
-def _value(value: str | Sequence[str]) -> str:
+def _value(value: str | Sequence[str] | None) -> str:
+    if value is None:
+        return "null"
     if isinstance(value, str):
         return value if PLAIN.fullmatch(value) else _quoted(value)
     return f"[{','.join(map(_quoted, value))}]"
@@ -28,10 +26,3 @@ def _value(value: str | Sequence[str]) -> str:
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def option_settings(conf: Path, option: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What `data.reader` is under these words: the values of the option's file, and the settings over them."""
-    reader = OmegaConf.to_container(OmegaConf.load(conf / "data" / f"{option}.yaml"))
-    assert isinstance(reader, dict)
-    return {**reader["reader"], **settings}

@@ -28,7 +28,7 @@ FOREIGN = {  # key -> advice
     "cfg": "did you mean model?",
 }
 HINTS = {  # config group -> advice for an option that does not exist
-    "data": "your own images: data=yolo, coco or voc with data.reader.root=FOLDER",
+    "data": "your own images: data=auto, yolo, coco or voc with data.reader.root=FOLDER",
     "model": "weights of another run: weights=RUN or weights=FILE",
     "trainer": "devices: trainer.device=cuda trainer.devices=2",
     "logger": "several at once: logger=[csv,tensorboard]",

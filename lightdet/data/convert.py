@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from hydra.utils import instantiate
 
-from lightdet.config.conf_folder import conf_folder
-from lightdet.config.data_command import data_command, option_settings
+from lightdet.config.data_command import data_command
 from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut
 from lightdet.core.progress import watched
+from lightdet.data.groups import read_splits
 from lightdet.data.image import original_size
+from lightdet.data.reader_of import option_reader
 from lightdet.data.record import KIND_NAMES, Reader, Record, doubts_of
 from lightdet.data.writer.contract import Placed, Settings, Splits, Writer
 from lightdet.data.writer.names import new_names
@@ -35,18 +35,19 @@ class Converted(NamedTuple):
     words: str  # of the command line, with which the new dataset is read
 
 
-def convert(reader: Reader, to: str, out: Path, images: str = "copy") -> Converted:
+def convert(reader: Reader, to: str, out: Path, images: str = "copy", group: str | None = None) -> Converted:
     """Write the dataset of a reader to the new folder `out` in one of FORMATS.
 
     Images are copied, or linked (`images="link"`: as hard links, on the same file system); they keep their splits, and
     their names as far as no two become equal. Only boxes and, where the format has them, crowd regions are carried;
-    what is not, is counted. Raises LightdetError for another format, a folder that exists, and data without boxes.
+    what is not, is counted. `group` is data.group, for splits that lightdet draws. Raises LightdetError for another
+    format, a folder that exists, and data without boxes.
     """
     writer = _writer(to, images)
     if os.path.lexists(out):
         raise LightdetError(f"out={out}: there is something already; give a new folder")
     left_out = LeftOut()
-    kept = _with_boxes(reader.read(), left_out)
+    kept = _with_boxes(read_splits(reader, group=group), left_out)
     told = [*doubts_of(reader)]
     _check_classes(reader.classes, writer)
     splits, renamed = _placed(kept)
@@ -150,7 +151,7 @@ def _place_images(stage: Path, writer: Writer, splits: Splits, images: str) -> N
 
 def _read_back(stage: Path, writer: Writer, classes: Sequence[str], splits: Splits, settings: Settings) -> None:
     """Raises LightdetError unless the new dataset is read as the old one."""
-    reader: Reader = instantiate(option_settings(conf_folder(), writer.option, {"root": str(stage), **settings}))
+    reader = option_reader(writer.option, {"root": str(stage), **settings})
     read = reader.read()
     same = tuple(reader.classes) == tuple(classes) and read.keys() == splits.keys()
     for split, placed in splits.items() if same else ():
