@@ -121,7 +121,11 @@ def test_labelimg_and_folders_around(tmp_path: Path, capsys: pytest.CaptureFixtu
         (root / name).unlink()
     (tmp_path / "a" / "__MACOSX").mkdir()
     said, records, option = auto(tmp_path / "a", capsys)
-    assert option == "voc" and "XML files beside the images" in said and f"data.reader.root={root}" in said
+    assert (
+        option == "voc"
+        and "XML files beside the images" in said
+        and f"data.reader.root={root.parent} data.reader.images=data" in said
+    )
     assert sum(images(records).values()) == 6
 
 

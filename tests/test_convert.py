@@ -118,6 +118,8 @@ def test_what_is_not_carried_is_counted(tmp_path: Path) -> None:
         "left out: 1 domains of images",
     ]
     assert yolo.images == {"train": 1, "val": 2}
+    for to in ("coco", "datumaro"):
+        assert not any("does not have" in line for line in convert(InMemory(splits), to, tmp_path / to).told)
     with pytest.raises(LightdetError, match="no image of the train split has boxes"):
         convert(InMemory({**splits, "train": splits["train"][1:]}), "coco", tmp_path / "none")
 

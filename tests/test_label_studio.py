@@ -48,6 +48,7 @@ def test_label_studio_shapes_become_boxes_or_are_told(tmp_path: Path) -> None:
         "left out: 1 regions without a label",
         "left out: 1 regions of the type brushlabels",
         "left out: 1 regions of the type choices",
+        "left out: 3 images that the annotations do not name",
     ]
 
 

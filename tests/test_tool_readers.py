@@ -97,7 +97,9 @@ def test_labelme_images_without_a_file_are_told_or_good(tmp_path: Path) -> None:
     reader = build(settings)
     assert [stem(record) for record in reader.read()["train"]] == list(TRAIN)
     lines = "\n".join(reader.doubts)
-    assert "1 images without a JSON file" in lines and "1 files that no person made" in lines and "no 'shapes'" in lines
+    assert (
+        "1 images without a JSON file" in lines and "1 images that no person made" in lines and "no 'shapes'" in lines
+    )
     good = build(settings, unlabelled="good").read()["train"]
     assert [(stem(record), len(record.labels)) for record in good][-1] == ("good", 0)
     with pytest.raises(LightdetError, match=r"data\.reader\.unlabelled=x: one of leave_out, good"):
@@ -108,7 +110,7 @@ def test_classes_that_are_not_given_are_found_and_told(tmp_path: Path) -> None:
     for write in (write_labelme, write_label_studio):
         reader = build(write(tmp_path / write.__name__), classes=None)
         assert reader.classes == ("dent", "scratch")
-        assert reader.doubts[0].startswith("classes as found, sorted by name: dent (3), scratch (3); ")
+        assert reader.doubts[0].endswith(": taken are those found, in this order: dent (3), scratch (3)")
 
 
 def test_cvat_shapes_become_boxes_or_are_told(tmp_path: Path) -> None:
@@ -136,6 +138,7 @@ def test_cvat_shapes_become_boxes_or_are_told(tmp_path: Path) -> None:
         "left out: 1 objects drawn as polyline, which have no box",
         "left out: 1 objects drawn as skeleton, which have no box",
         "left out: 1 objects drawn as tag, which have no box",
+        "left out: 3 images that the annotations do not name",
     ]
 
 
@@ -189,4 +192,5 @@ def test_datumaro_shapes_become_boxes_or_are_told(tmp_path: Path) -> None:
         "left out: 1 annotations of the type mask, which have no box",
         "left out: 1 annotations of the type label, which have no box",
         "left out: 1 items without an image",
+        "left out: 2 images that the annotations do not name",
     ]

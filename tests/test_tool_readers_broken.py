@@ -27,7 +27,11 @@ Spoil = Callable[[Any], object]
 BROKEN: dict[str, tuple[str, Spoil, str]] = {
     "labelme no imagePath": ("labelme", lambda d: d.pop("imagePath"), "b.json: 'imagePath' is missing"),
     "labelme no such image": ("labelme", lambda d: d.update(imagePath="x.png"), "no such image: x.png; it was looked"),
-    "labelme another size": ("labelme", lambda d: d.update(imageWidth=24, imageHeight=32), "is turned: was it annot"),
+    "labelme another size": (
+        "labelme",
+        lambda d: d.update(imageWidth=24, imageHeight=32),
+        "b.png: made for an image of 24",
+    ),
     "labelme shapes": ("labelme", lambda d: d.update(shapes={}), "'shapes' is missing or not a list of objects"),
     "labelme no label": ("labelme", lambda d: d["shapes"][0].pop("label"), r"shapes[0]: 'label' is missing"),
     "labelme one point": ("labelme", lambda d: d["shapes"][0].update(points=[[1, 2]]), "2 or more points [x, y]"),

@@ -4,7 +4,10 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
-PLAIN = re.compile(r"[A-Za-z0-9_./~-]+")  # a value that neither a shell nor Hydra takes for something else
+from lightdet.config.list_word import list_word, quoted
+
+PLAIN = re.compile(r"\.|[A-Za-z/][A-Za-z0-9_./-]*")  # neither a shell nor Hydra takes it for something else, besides
+WORDS = ("null", "true", "false", "on", "off", "yes", "no", "inf", "nan")
 
 
 def data_command(option: str, settings: Mapping[str, str | Sequence[str] | None]) -> str:
@@ -12,17 +15,15 @@ def data_command(option: str, settings: Mapping[str, str | Sequence[str] | None]
     words = [f"data={option}"]
     for key, value in settings.items():
         name = f"data.reader.{key}"
-        words.append(shlex.quote(f"{name}={_value(value)}"))
+        if value is None or isinstance(value, str):
+            words.append(shlex.quote(f"{name}={_text(value)}"))
+        else:
+            words.append(list_word(name, value))
     return " ".join(words)
 
 
-def _value(value: str | Sequence[str] | None) -> str:
+def _text(value: str | None) -> str:
     if value is None:
         return "null"
-    if isinstance(value, str):
-        return value if PLAIN.fullmatch(value) else _quoted(value)
-    return f"[{','.join(map(_quoted, value))}]"
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    plain = PLAIN.fullmatch(value) and value.lower() not in WORDS
+    return value if plain else quoted(value)

@@ -1,4 +1,4 @@
-"""The form in which a list of names is written on the command line. No torch here."""
+"""The form in which a text, or a list of names, is written on the command line. No torch here."""
 
 import re
 import shlex
@@ -10,8 +10,13 @@ ITEM = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:\([^()]*\)|[^,]
 
 def list_word(key: str, names: Sequence[str]) -> str:
     """`key=[names]` for a shell, each name in the quotes that Hydra needs for what is no plain word."""
-    quoted = (name.replace("\\", "\\\\").replace('"', '\\"') for name in names)
-    return shlex.quote(f"{key}=[" + ",".join(f'"{name}"' for name in quoted) + "]")
+    return shlex.quote(f"{key}=[" + ",".join(map(quoted, names)) + "]")
+
+
+def quoted(text: str) -> str:
+    """A text in the quotes of Hydra, to which a backslash means something only before a quote or `${`."""
+    escaped = re.sub(r'(\\*)("|$)', lambda match: match[1] * 2 + ('\\"' if match[2] else ""), text)
+    return '"' + re.sub(r"(\\*)\$\{", r"\1\1\\${", escaped) + '"'
 
 
 def names_in(text: str) -> list[str]:

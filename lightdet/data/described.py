@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.left_out import LeftOut, is_hidden
 from lightdet.data.files import DataRoot
-from lightdet.data.image import original_size
-from lightdet.data.labels import Claim, checked_classes, make_record, read_each, unknown_class
+from lightdet.data.image import IMAGE_SUFFIXES, Header, read_header
+from lightdet.data.labels import Claim, checked_classes, make_record, read_each, unknown_class, wrong_size
 from lightdet.data.record import Record
 from lightdet.data.shapes import Shape
 from lightdet.data.split import split
@@ -41,25 +43,33 @@ def read_described(
     classes: Sequence[str],
     val_share: float,
     seed: int,
+    known: Iterable[Described] | None = (),
 ) -> dict[str, list[Record]]:
     """Records by split; without "val", those of "train" are split by `val_share` and `seed`.
 
-    Raises a LightdetError about every image that is missing, of another size than claimed, or has an impossible box.
+    `root.left_out` starts anew, and counts the images that lie beside those of the records. Raises a LightdetError
+    about every image that is missing, of another size than claimed, or has an impossible box. `known`: images
+    that are left out and told already; None: those beside are not counted, since the reader does.
     """
+    root.left_out = LeftOut()
 
     def read_one(one: Described) -> Record:
         image = find_image(root, one)
-        size = original_size(image)
-        check_size(one, size)
-        claims = []
+        header = read_header(image)
+        check_size(one, header)
+        claims: list[Claim] = []
+        crowd: list[Claim] = []
         for shape in one.shapes:
             place = f"{one.place}: {shape.place}" if one.place else shape.place
             if shape.name not in classes:
                 raise unknown_class(shape.name, classes, place, one.said_by)
-            claims.append(Claim(place, classes.index(shape.name), shape.box_xyxy))
-        return make_record(root, image, claims, one.said_by, size)
+            claim = Claim(place, classes.index(shape.name), shape.box_xyxy)
+            (crowd if shape.crowd else claims).append(claim)
+        return make_record(root, image, claims, one.said_by, header[:2], crowd)
 
     records = read_each(described, read_one)
+    if known is not None:
+        _count_images_beside(root, records, known)
     if "val" not in records:
         train, val = split(records["train"], val_share, seed, len(classes))
         records = {**records, "train": train, "val": val}
@@ -72,30 +82,40 @@ def find_image(root: DataRoot, one: Described) -> Path:
     refused: LightdetError | None = None
     for place in dict.fromkeys(one.places):
         try:
-            path = root.locate(place, root.path, where)
+            path = root.find(place, root.path, where)
         except LightdetError as error:  # a path of the machine on which it was annotated
             refused = refused or error
             continue
         if path.is_file():
-            return path
+            return path  # a named pipe is none
     if refused is not None and len(one.places) == 1:
         raise refused
     tried = ", ".join(place for place in dict.fromkeys(one.places) if not place.startswith(("/", "..")))
     raise LightdetError(f"{where}: no such image: {one.name[:200]}; it was looked for at {tried}, below {root.path}")
 
 
-def check_size(one: Described, size: tuple[int, int]) -> None:
-    """Raises LightdetError where a file claims another size than its image has (height, width): its boxes would be
-    those of another image."""
-    if one.size == (None, None) or one.size == (0, 0) or one.size == size:
-        return
+def check_size(one: Described, header: Header) -> None:
+    """Raises LightdetError where a file claims another size than its image has: its boxes would be those of another
+    image."""
+    height, width = (0 if side is None else side for side in one.size)
     where = f"{one.said_by}: {one.place}: {one.name}" if one.place else f"{one.said_by}: {one.name}"
-    height, width = one.size
-    turned = " (it is turned: was it annotated without its EXIF orientation?)" if one.size == size[::-1] else ""
-    raise LightdetError(
-        f"{where}: annotated as {str(width)[:20]} x {str(height)[:20]} px, but the image has {size[1]} x {size[0]} "
-        f"px{turned}; annotate this image, or correct the two numbers"
-    )
+    if not isinstance(height, int | float) or not isinstance(width, int | float):
+        raise LightdetError(f"{where}: its height and width are no numbers: {str(one.size)[:60]}; correct them")
+    if contradiction := wrong_size(height, width, header):
+        raise LightdetError(f"{where}: {contradiction}")
+
+
+def _count_images_beside(root: DataRoot, records: Mapping[str, Sequence[Record]], known: Iterable[Described]) -> None:
+    """Images that nothing describes were not annotated, or have another name than the file says."""
+    used = {record.path for some in records.values() for record in some}
+    folders = {path.parent for path in used}
+    for one in known:
+        with suppress(LightdetError):
+            used.add(find_image(root, one))
+    for folder in sorted(folders):
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in IMAGE_SUFFIXES and path not in used and not is_hidden(Path(path.name)):
+                root.left_out.add("images that the annotations do not name", path)
 
 
 def by_split(subsets: Mapping[str, list[Described]], said_by: Path) -> dict[str, list[Described]]:
@@ -133,5 +153,5 @@ def found_line(given: Sequence[str] | None, found: Counter[str]) -> tuple[str, .
     """A line about classes that were found rather than given."""
     if given is not None:
         return ()
-    counts = ", ".join(f"{name} ({found[name]})" for name in sorted(found))
-    return (f"classes as found, sorted by name: {counts}; data.reader.classes=[...] sets them and their order",)
+    counts = ", ".join(f"{name} ({found[name]:,})" for name in sorted(found))
+    return (f"no data.reader.classes given: taken are those found, in this order: {counts}",)

@@ -57,7 +57,12 @@ class Cvat:
         self.classes = (
             stated if classes is None and stated else classes_of(classes, Counter(s.name for s in shapes), self._xml)
         )
-        self.doubts = self._left_out.lines()
+        self._told = self._left_out.lines()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What the files hold that is not used, and after `read` what it left out."""
+        return (*self._told, *self._root.left_out.lines())
 
     def read(self) -> dict[str, list[Record]]:
         """Records by split. Raises LightdetError about every image that is missing or does not fit its boxes."""

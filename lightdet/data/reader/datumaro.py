@@ -24,7 +24,8 @@ class Datumaro:
     Turned boxes, ellipses and polygons become the boxes around them; outlines of one label and group are parts of one
     object. Masks, points, polylines, cuboids, captions and labels of whole images are left out, as are items without
     an image. Subsets named train, val (validation) and test are splits; other subsets, or those without `val`, are
-    split by `val_share` and `seed`.
+    split by `val_share` and `seed`. Boxes with the
+    attribute `is_crowd` are regions of many objects (`Boxes.crowd_xyxy`), from which nothing is learnt.
     """
 
     def __init__(
@@ -47,7 +48,12 @@ class Datumaro:
         self._described = by_split(
             {name: self._of_document(document, name) for name, document in documents.items()}, self._folder
         )
-        self.doubts = self._left_out.lines()
+        self._told = self._left_out.lines()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What the files hold that is not used, and after `read` what it left out."""
+        return (*self._told, *self._root.left_out.lines())
 
     def read(self) -> dict[str, list[Record]]:
         """Records by split. Raises LightdetError about every image that is missing or does not fit its boxes."""
@@ -121,6 +127,8 @@ class Datumaro:
             )
         box = _box(entry, attributes, where, path)
         crowd = attributes.get("is_crowd") is True
+        if crowd:
+            self._left_out.add("regions of many objects ('is_crowd'), not learnt", f"{path}: {where}")
         return Shape(place, names[label], box, entry.get("group") or None, kind in ("polygon", "ellipse"), crowd)
 
 

@@ -52,6 +52,7 @@ class LabelStudio:
         self._images, self._image_key, self._several = images, image_key, several
         self._val_share, self._seed = val_share, seed
         self._left_out = LeftOut()
+        self._known: list[Described] = []  # images of tasks that are left out
         tasks = load_json(self._json, BULKY)
         if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
             raise LightdetError(f"{self._json}: not a list of tasks; export the project as JSON or JSON-MIN")
@@ -61,11 +62,16 @@ class LabelStudio:
             raise LightdetError(f"{self._json}: no task has an annotation; annotate some and export again")
         found = Counter(shape.name for one in self._described["train"] for shape in one.shapes)
         self.classes = classes_of(classes, found, self._json)
-        self.doubts = (*found_line(classes, found), *self._left_out.lines())
+        self._told = (*found_line(classes, found), *self._left_out.lines())
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What the files hold that is not used, and after `read` what it left out."""
+        return (*self._told, *self._root.left_out.lines())
 
     def read(self) -> dict[str, list[Record]]:
         """Records by split. Raises LightdetError about every image that is missing or does not fit its boxes."""
-        return read_described(self._root, self._described, self.classes, self._val_share, self._seed)
+        return read_described(self._root, self._described, self.classes, self._val_share, self._seed, self._known)
 
     def _only_json(self) -> str:
         names = sorted(path.name for path in self._root.path.glob("*.json"))
@@ -81,9 +87,10 @@ class LabelStudio:
         else:  # JSON-MIN: an annotation each, its regions under the names of the labelling configuration
             lists = [value for value in task.values() if isinstance(value, list)]
             holder, regions = task, [part for value in lists for part in value if isinstance(part, dict)]
-        if regions is None:
-            return None
         name = self._image_of(holder, where)
+        if regions is None:
+            self._known.append(Described(name, self._places(name), self._json, place, (None, None), ()))
+            return None
         labelled = {part.get("id") for part in regions if isinstance(part, dict) and _is_labelled(part)}
         sizes: list[tuple[object, object]] = []
         shapes = []

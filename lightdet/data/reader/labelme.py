@@ -11,13 +11,14 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut, is_hidden
 from lightdet.data.described import Described, classes_of, find_image, found_line, read_described
 from lightdet.data.files import DataRoot
-from lightdet.data.image import IMAGE_SUFFIXES
 from lightdet.data.json_file import entries, load_json, points
 from lightdet.data.record import Record
+from lightdet.data.search import find_images
 from lightdet.data.shapes import Box, Shape, box_around, ellipse_box, joined
 
 BULKY = frozenset({"imageData", "mask"})  # base64: the image itself, the pixels of a mask
 AROUND = {"polygon": 3, "rectangle": 2, "rotation": 3, "oriented_rectangle": 3, "quadrilateral": 3, "mask": 2}
+BESIDE = (".json", ".txt")  # what may lie among the images
 OUTLINES = ("polygon", "circle", "mask")
 UNLABELLED = ("leave_out", "good")
 
@@ -53,11 +54,16 @@ class Labelme:
         self._described = self._describe({"train": train, "val": val, "test": test}, unlabelled == "good")
         found = Counter(shape.name for some in self._described.values() for one in some for shape in one.shapes)
         self.classes = classes_of(classes, found, self._root.path)
-        self.doubts = (*found_line(classes, found), *self._left_out.lines())
+        self._told = (*found_line(classes, found), *self._left_out.lines())
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What the files hold that is not used, and after `read` what it left out."""
+        return (*self._told, *self._root.left_out.lines())
 
     def read(self) -> dict[str, list[Record]]:
         """Records by split. Raises LightdetError about every image that is missing or does not fit its boxes."""
-        return read_described(self._root, self._described, self.classes, self._val_share, self._seed)
+        return read_described(self._root, self._described, self.classes, self._val_share, self._seed, known=None)
 
     def _describe(self, folders: dict[str, str | None], keep_unlabelled: bool) -> dict[str, list[Described]]:
         places = {
@@ -67,46 +73,38 @@ class Labelme:
         }
         described: dict[str, list[Described]] = {}
         for name, folder in places.items():
-            others = [other for split, other in places.items() if split != name and other != folder]
-            inner = [other for other in others if other.is_relative_to(folder)]
-            files = [path for path in self._visible(folder) if not any(path.is_relative_to(other) for other in inner)]
-            described[name] = self._of_files(files, keep_unlabelled)
+            if not folder.is_dir():
+                raise LightdetError(f"{folder}: no such folder; correct data.reader.root or data.reader.{name}")
+            inner = [other for split, other in places.items() if split != name and _is_below(other, folder)]
+            described[name] = self._of_folder(folder, inner, keep_unlabelled)
             if not described[name]:
                 raise LightdetError(
                     f"{folder}: no JSON files of LabelMe for the {name} split; correct data.reader.{name}"
                 )
         return described
 
-    def _visible(self, folder: Path) -> list[Path]:
-        if not folder.is_dir():
-            raise LightdetError(f"{folder}: no such folder; correct data.reader.root, .train, .val or .test")
-        visible = []
-        for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() != ".json" and path.suffix.lower() not in IMAGE_SUFFIXES:
-                continue
-            if is_hidden(path.relative_to(folder)):
-                self._left_out.add("files that no person made", path)
-            elif path.is_file():
-                visible.append(path)
-            elif not path.is_dir():
-                self._left_out.add("files that are no regular ones", path)
-        return visible
+    def _of_folder(self, folder: Path, others: Sequence[Path], keep_unlabelled: bool) -> list[Described]:
+        """The images of a folder, but not those in folders of other splits inside it."""
 
-    def _of_files(self, files: Sequence[Path], keep_unlabelled: bool) -> list[Described]:
+        def is_own(path: Path) -> bool:
+            return not any(path.is_relative_to(other) for other in others)
+
         described = []
-        for path in files:
-            if path.suffix.lower() == ".json":
-                document = load_json(path, BULKY)
-                if not isinstance(document, dict) or "shapes" not in document:
-                    self._left_out.add("JSON files that are not LabelMe's (no 'shapes')", path)
-                    continue
+        for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".json" and is_own(path)):
+            if is_hidden(path.relative_to(folder)):
+                self._left_out.add("JSON files that no person made", path)
+                continue
+            document = load_json(self._root.inside(path, folder), BULKY)
+            if isinstance(document, dict) and "shapes" in document:
                 described.append(self._of_document(document, path))
+            else:
+                self._left_out.add("JSON files that are not LabelMe's (no 'shapes')", path)
         taken = set()
         for one in described:
             with suppress(LightdetError):  # an image that is missing is told when it is read
                 taken.add(find_image(self._root, one))
-        for path in files:
-            if path.suffix.lower() != ".json" and path not in taken:
+        for path in find_images(folder, self._left_out, BESIDE):
+            if is_own(path) and path not in taken:
                 if keep_unlabelled:
                     place = self._root.image_id(path)
                     described.append(Described(path.name, (place,), path, "", (None, None), ()))
@@ -148,6 +146,10 @@ class Labelme:
             self._left_out.add(f"shapes of the type {str(kind)[:40]}, which have no box", f"{path}: {place}")
             return None
         return Shape(place, label.strip(), box, entry.get("group_id"), outline=kind in OUTLINES)
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return path != folder and path.is_relative_to(folder)
 
 
 def _circle(centre_and_rim: list[tuple[float, float]]) -> Box:
