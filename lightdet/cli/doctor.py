@@ -1,4 +1,4 @@
-"""`lightdet doctor`: examine a dataset before training on it."""
+"""`lightdet doctor`: examine a dataset before training on it, or write a mended copy of it."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ def run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("lightdet doctor", description=run.__doc__)
     parser.add_argument("--config-dir", "-cd", type=Path, help="a folder of further options")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--fix", type=Path, metavar="OUT", help="write a mended copy to a new folder, and examine that")
     parser.add_argument("override", nargs="*", help="as for train: data=neu_det image_size=224 ...")
     options = parser.parse_intermixed_args(words)
     from lightdet.config.compose import compose_config
@@ -17,6 +18,10 @@ def run(words: Sequence[str]) -> int:
 
     config = compose_config(options.override, options.config_dir)
     require_values(config)
-    from lightdet.doctor.command import run_doctor
+    from lightdet.doctor.command import run_doctor, run_fix
 
-    return run_doctor(config, options.json)
+    if options.fix is None:
+        return run_doctor(config, options.json)
+    other = [word for word in options.override if not word.startswith(("data=", "data.reader.", "data.group="))]
+    copy = compose_config([*run_fix(config, options.fix), *other], options.config_dir)
+    return run_doctor(copy, options.json)

@@ -93,6 +93,7 @@ class Header(NamedTuple):
     height: int  # px, of the image that `read_image` returns: turned as its orientation says
     width: int  # px
     orientation: int  # EXIF, 1..8: how the stored pixels are to be turned; 1 where they are upright
+    format: str = ""  # of the content, one of FORMATS; "" where Pillow does not know it
 
 
 def original_size(path: Path) -> tuple[int, int]:
@@ -109,6 +110,7 @@ def read_header(path: Path) -> Header:
         _demand_file(path)
         with path.open("rb") as file, _open(file, path) as image:
             width, height = image.size
+            kind = image.format or ""
             if _orientation(image) in TURNED:
                 height, width = width, height
             orientation = (
@@ -119,7 +121,7 @@ def read_header(path: Path) -> Header:
     except UNREADABLE:
         height, width = read_image(path).shape[:2]  # raises the reason; reads the deep TIFFs that Pillow does not open
         return Header(height, width, 1)
-    return Header(height, width, orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1)
+    return Header(height, width, orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1, kind)
 
 
 def is_deep(path: Path) -> bool:

@@ -14,6 +14,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut
 from lightdet.data.files import DataRoot
 from lightdet.data.image import TURNED, Header
+from lightdet.data.lenient import Change, changes_wanted
 from lightdet.data.record import Record
 
 BORDER_TOLERANCE = 1.0  # px; counting from 1, or rounding, puts a box this far outside: it is cut at the border
@@ -23,6 +24,7 @@ MOST_CLASSES = 1_000_000
 CLASSES_SETTING = "data.reader.classes"
 NO_CLASS_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, and no letters at all
 Item = TypeVar("Item")
+Box = tuple[float, float, float, float]  # xyxy, original px
 
 
 class Claim(NamedTuple):
@@ -30,7 +32,7 @@ class Claim(NamedTuple):
 
     place: str  # where in that file: "object 3", "line 7"
     label: int
-    box_xyxy: tuple[float, float, float, float]  # original px
+    box_xyxy: Box
 
 
 class DatasetError(LightdetError):
@@ -45,7 +47,7 @@ class DatasetError(LightdetError):
 
 def read_each(items: Mapping[str, Iterable[Item]], read_one: Callable[[Item], Record]) -> dict[str, list[Record]]:
     """Reads every item of every split; raises one DatasetError about all items that cannot be read, or occur twice in a
-    split, where they would count twice."""
+    split, where they would count twice. Read `leniently`, those items are left out."""
     records: dict[str, list[Record]] = {split: [] for split in items}
     problems: dict[str, None] = {}
     for split, wanted in items.items():
@@ -58,9 +60,13 @@ def read_each(items: Mapping[str, Iterable[Item]], read_one: Callable[[Item], Re
                 continue
             if record.image_id in seen:
                 problems[f"{record.path}: named twice for the split {split!r}; remove one of the two"] = None
+                continue
             seen.add(record.image_id)
             records[split].append(record)
-    if problems:
+    changes = changes_wanted()
+    if changes is not None:
+        changes += [Change("image left out", problem) for problem in problems]
+    elif problems:
         raise DatasetError(list(problems))
     return records
 
@@ -76,29 +82,44 @@ def make_record(
     """A record of an image of `size` (height, width) px; `crowd` are regions of many objects (`Boxes`).
 
     Parts of boxes that are cut at the border are counted in `root.left_out`. Raises LightdetError for a box that does
-    not fit the image.
+    not fit the image; read `leniently`, such a box is cut at the border or dropped.
     """
-    boxes, regions = (
-        _stacked([checked_box(one, *size, said_by, root.left_out) for one in some]) for some in (claims, crowd)
-    )
-    return Record(
-        image_id=root.image_id(image),
-        path=image,
-        annotation=Boxes(boxes, _labels(claims), regions, _labels(crowd)),
-    )
+    boxes, regions = (_checked_boxes(some, size, said_by, root.left_out) for some in (claims, crowd))
+    return Record(image_id=root.image_id(image), path=image, annotation=Boxes(*boxes, *regions))
 
 
-def _stacked(boxes: list[tuple[float, float, float, float]]) -> np.ndarray:
-    return np.array(boxes, dtype=np.float32).reshape(-1, 4)
+def _checked_boxes(
+    claims: Sequence[Claim], size: tuple[int, int], said_by: Path, left_out: LeftOut
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 4) float32 boxes and (N,) int64 labels."""
+    changes = changes_wanted()
+    boxes, labels = list[Box](), list[int]()
+    for claim in claims:
+        try:
+            box = checked_box(claim, *size, said_by, left_out)
+        except LightdetError as error:
+            if changes is None:
+                raise
+            cut = cut_at_border(claim.box_xyxy, *size)
+            what = "box dropped" if cut is None else "box cut at the border"
+            changes.append(Change(what, f"{said_by}: {claim.place}", str(error)))
+            if cut is None:
+                continue
+            box = cut
+        boxes.append(box)
+        labels.append(claim.label)
+    return np.array(boxes, dtype=np.float32).reshape(-1, 4), np.array(labels, dtype=np.int64)
 
 
-def _labels(claims: Sequence[Claim]) -> np.ndarray:
-    return np.array([claim.label for claim in claims], dtype=np.int64)
+def cut_at_border(box: Box, height: int, width: int) -> Box | None:
+    """The part of a box inside an image; None where nothing is left, and for one that is inverted or not finite."""
+    x1, y1, x2, y2 = box
+    cut = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+    left, top, right, bottom = map(np.float32, cut)  # as records have it
+    return cut if all(map(math.isfinite, box)) and left < right and top < bottom else None
 
 
-def checked_box(
-    claim: Claim, height: int, width: int, said_by: Path, left_out: LeftOut
-) -> tuple[float, float, float, float]:
+def checked_box(claim: Claim, height: int, width: int, said_by: Path, left_out: LeftOut) -> Box:
     """The box, cut at the image's border where it reaches outside by no more than a pixel or BORDER_SHARE of the side.
 
     Raises LightdetError for a box that reaches further, and for one that is empty in float32, as records have it.
@@ -113,10 +134,10 @@ def checked_box(
     over_x, over_y = max(-x1, x2 - width), max(-y1, y2 - height)  # px outside
     if any(over > max(BORDER_TOLERANCE, BORDER_SHARE * side) for over, side in ((over_x, width), (over_y, height))):
         raise LightdetError(f"{where} reaches outside {of_image}")
-    cut = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
-    if cut[2] < cut[0] or cut[3] < cut[1]:
+    if min(x2, y2) < 0 or x1 > width or y1 > height:
         raise LightdetError(f"{where} lies outside {of_image}")
-    if np.float32(cut[2]) <= np.float32(cut[0]) or np.float32(cut[3]) <= np.float32(cut[1]):
+    cut = cut_at_border(claim.box_xyxy, height, width)
+    if cut is None:
         raise LightdetError(f"{where} is empty (left < right and top < bottom must hold); correct or remove it")
     if max(over_x, over_y) > TOLD_CUT:
         left_out.add("parts of boxes that reach a little outside their image", f"{said_by}: {claim.place}")

@@ -4,6 +4,9 @@ Exit codes: 0 no warning (notes at most), 1 warnings: training works, but check 
 refuse this dataset or fail.
 """
 
+import shlex
+import sys
+from collections import Counter
 from pathlib import Path
 
 from hydra.utils import instantiate
@@ -13,6 +16,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.data.labels import DatasetError
 from lightdet.data.record import Reader
 from lightdet.doctor.examine import examine
+from lightdet.doctor.mend import CHANGES_FILE, mend
 from lightdet.doctor.report import print_problems, print_report, write_report
 from lightdet.ops.grid import check_image_size, plain_size
 
@@ -33,6 +37,24 @@ def run_doctor(cfg: DictConfig, as_json: bool = False) -> int:
     folder = write_report(examination, Path(cfg.runs_dir) / "doctor" / _dataset_name(cfg), _dataset_name(cfg))
     print_report(examination, folder, as_json)
     return examination.exit_code
+
+
+def run_fix(cfg: DictConfig, out: Path) -> list[str]:
+    """Writes the mended copy of the data of a composed configuration to the new folder `out`, tells what was changed,
+    and returns the words of a command line that choose the copy. Raises LightdetError."""
+    root = cfg.data.reader.get("root")
+    if root is not None and out.resolve().is_relative_to(Path(root).expanduser().resolve()):
+        raise LightdetError(f"--fix {out}: inside the dataset itself; give a folder outside of {root}")
+    done, changes = mend(_make_reader(cfg), out, cfg.data.get("group"))
+    counts = Counter(change.what for change in changes)
+    print(f"{out}: a mended copy of {sum(done.images.values())} images and {done.boxes} boxes", file=sys.stderr)
+    for what, count in counts.items():
+        print(f"  {count:>6,}  {what}", file=sys.stderr)
+    bits = cfg.data.get("bits")
+    words = done.words + (f" data.bits={bits}" if bits is not None else "")
+    print(f"  each change is a line of {out / CHANGES_FILE}", file=sys.stderr)
+    print(f"lightdet train {words}", file=sys.stderr)
+    return shlex.split(done.words)
 
 
 def _make_reader(cfg: DictConfig) -> Reader:

@@ -28,6 +28,7 @@ from lightdet.doctor.image_checks import (
     check_images,
     check_near_copies,
     check_orientation,
+    check_suffixes,
     find_near_copies,
     look_at_images,
     turned_images,
@@ -61,7 +62,8 @@ def examine(
     findings += check_classes(splits, classes) + check_shares(splits, classes) + check_images(splits, facts)
     near, not_compared = find_near_copies(splits, facts)
     turned = turned_images(splits, facts)
-    findings += check_near_copies(near, not_compared) + check_orientation(turned) + check_image_sizes(splits, facts)
+    findings += check_near_copies(near, not_compared) + check_orientation(turned)
+    findings += check_image_sizes(splits, facts) + check_suffixes(splits, facts)
     brightest = {path: fact.brightest for path, fact in facts.items() if fact.brightest is not None}
     shallow = sum(fact.brightest is None and not fact.problem for fact in facts.values())
     findings += check_bits(everything, brightest, shallow)

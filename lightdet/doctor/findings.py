@@ -35,6 +35,7 @@ class ImageFacts:
     blank: bool  # every pixel the same
     problem: str = ""  # why it cannot be read; then nothing else is known
     orientation: int = 1  # EXIF, 1..8; 1 where the pixels are stored upright
+    format: str = ""  # of the content: `Header.format`
     look: int = 0  # 63 bits, alike for images that look alike: lightdet/doctor/near.py
     brightest: int | None = None  # greatest value in the file, of an image with more than 8 bits per channel
 

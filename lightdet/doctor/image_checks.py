@@ -15,6 +15,17 @@ from lightdet.doctor.near import COMPARED, TURNS, NearCopy, hash_of, near_copies
 
 UNEQUAL = 4.0  # the longer side of one image, in those of another: their objects then differ as much in the input
 
+SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "JPEG2000": (".jp2",),
+}
+
 
 def look_at_images(splits: Splits) -> dict[Path, ImageFacts]:
     """Decode every image once."""
@@ -25,7 +36,7 @@ def look_at_images(splits: Splits) -> dict[Path, ImageFacts]:
 
 def _look_at(path: Path, bits: int | None) -> ImageFacts:
     try:
-        orientation = read_header(path).orientation
+        header = read_header(path)
         values = read_values(path)
     except LightdetError as error:
         return ImageFacts(0, 0, b"", False, " ".join(str(error).split()))
@@ -36,7 +47,16 @@ def _look_at(path: Path, bits: int | None) -> ImageFacts:
         not (pixels[: height // 8 + 1] != pixels[0, 0]).any() and not (pixels != pixels[0, 0]).any()
     )  # few pass the first
     brightest = None if values.dtype == np.uint8 else int(values.max())
-    return ImageFacts(height, width, digest, blank, brightest=brightest, orientation=orientation, look=hash_of(pixels))
+    return ImageFacts(
+        height,
+        width,
+        digest,
+        blank,
+        orientation=header.orientation,
+        format=header.format,
+        look=hash_of(pixels),
+        brightest=brightest,
+    )
 
 
 def check_images(splits: Splits, facts: Mapping[Path, ImageFacts]) -> list[Finding]:
@@ -111,6 +131,26 @@ def check_orientation(turned: list[Record]) -> list[Finding]:
         f"({some_of(names)})"
     )
     return [Finding("warning", "EXIF orientation", text, names)]
+
+
+def usual_suffixes(fact: ImageFacts) -> tuple[str, ...]:
+    """Those of files with this content, the most usual first; () for a content without a usual one."""
+    return SUFFIXES.get(fact.format, ())
+
+
+def check_suffixes(splits: Splits, facts: Mapping[Path, ImageFacts]) -> list[Finding]:
+    """Images whose suffix is that of another format: lightdet reads them by their content, other programs may not."""
+    wrong = {
+        record.image_id: facts[record.path].format
+        for records in splits.values()
+        for record in records
+        if (usual := usual_suffixes(facts[record.path])) and record.path.suffix.lower() not in usual
+    }
+    if not wrong:
+        return []
+    name, content = next(iter(wrong.items()))
+    text = f"{counted(len(wrong), 'image')} with an unusual suffix, e.g. {name} is a {content}: other programs may not "
+    return [Finding("note", "suffix", f"{text}read them ({some_of(list(wrong))})", tuple(wrong))]
 
 
 def check_image_sizes(splits: Splits, facts: Mapping[Path, ImageFacts]) -> list[Finding]:
