@@ -20,8 +20,9 @@ from lightdet.config.refusals import is_user_error, reason
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_metrics
 from lightdet.core.import_path import share_import_path
-from lightdet.runs.find import find_run
+from lightdet.runs.find import find_model
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.package import evaluation_folder
 
 if TYPE_CHECKING:
     from lightdet.engine.predictor import Predictor
@@ -65,6 +66,17 @@ class Run:
         """`lightdet.load` of this run."""
         return load(self, device, threshold, checkpoint, overlap, trust_modules)
 
+    def export(self, out: Path | str | None = None, format: str = "package", licence: str | None = None) -> Path:
+        """Writes the model as a folder to pass on, as `lightdet export` does; returns the folder.
+
+        out: the folder; None: RUN/package. format: "package". licence: the terms for others, for the model card. Raises
+        LightdetError for a run without results, an unknown format, and an `out` that holds anything else.
+        """
+        from lightdet.export.command import export_run
+
+        with one_line_errors():
+            return export_run(self.path, format, None if out is None else Path(out), licence)
+
     def __repr__(self) -> str:
         status = self.status
         state = [str(status[key]) for key in ("state", "reason") if key in status] or ["no status"]
@@ -98,13 +110,13 @@ def load(
     overlap: float = 0.5,
     trust_modules: bool = False,
 ) -> Predictor:
-    """The trained model of a run: call it on images to get their results in original px.
+    """The trained model of a run or a package: call it on images to get their results in original px.
 
-    run: a `Run`, a run folder, the name of a study with one run, or "last". threshold: least score that is reported;
-    None: the run's best F1 on its validation split. checkpoint: "best" or "last". overlap: IoU above which the lower
-    scored of two boxes is dropped. trust_modules: run the code of modules outside lightdet that the run names, which is
-    for a folder that you know. Raises LightdetError for such code otherwise, and where there is no such run, device or
-    checkpoint.
+    run: a `Run`, a run folder, the name of a study with one run, "last", or the folder of a model package. threshold:
+    least score that is reported; None: the run's best F1 on its validation split. checkpoint: "best" or "last".
+    overlap: IoU above which the lower scored of two boxes is dropped. trust_modules: run the code of modules outside
+    lightdet that the run names, which is for a folder that you know. Raises LightdetError for such code otherwise, and
+    where there is no such run, device or checkpoint.
     """
     from lightdet.engine.predictor import load_predictor
 
@@ -122,18 +134,19 @@ def evaluate(
     out: Path | str | None = None,
     trust_modules: bool = False,
 ) -> dict[str, Any]:
-    """The metrics of a run on a split of its data, as `lightdet evaluate` measures them.
+    """The metrics of a run or a package on a split of data, as `lightdet evaluate` measures them.
 
-    overrides: values of the run's config under data and model, "data.reader.root=FOLDER". threshold: least score for
-    what counts boxes; None: the best F1 on this split. out: where metrics.json, curves and pictures go; None:
-    RUN/evaluate-SPLIT. trust_modules: as for `load`. Raises LightdetError for an unknown run, split or override, for
-    code that is not trusted, and for data of other classes.
+    overrides: values of the run's config under data and model, "data.reader.root=FOLDER"; another dataset, which a
+    package needs, "data=voc". threshold: least score for what counts boxes; None: the best F1 on this split. out: where
+    metrics.json, curves and pictures go; None: RUN/evaluate-SPLIT, or PACKAGE-evaluate-SPLIT in the working directory.
+    trust_modules: as for `load`. Raises LightdetError for an unknown run, split or override, for code that is not
+    trusted, and for data of other classes.
     """
     from lightdet.engine.evaluate_run import evaluate_run
 
     with one_line_errors():
         path = _path_of(run)
-        folder = path / f"evaluate-{split}" if out is None else Path(out)
+        folder = evaluation_folder(path, split) if out is None else Path(out)
         return evaluate_run(path, folder, split, threshold, checkpoint, device, overrides, trust_modules)
 
 
@@ -204,7 +217,7 @@ def _refuse_sweep(words: Sequence[str]) -> None:
 
 
 def _path_of(run: RunLike) -> Path:
-    return run.path if isinstance(run, Run | RunFolder) else find_run(run).path
+    return run.path if isinstance(run, Run | RunFolder) else find_model(run)
 
 
 def _folder_of(config_dir: Path | str | None) -> Path | None:

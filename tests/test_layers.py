@@ -20,7 +20,7 @@ LAYERS = (
     ("runs",),
     ("task", "callback", "logger", "draw", "doctor"),
     ("engine",),
-    ("benchmark", "report", "study"),
+    ("benchmark", "export", "report", "study"),
     ("api",),
     ("cli",),
 )

@@ -16,8 +16,9 @@ import lightdet.engine.predictor
 from lightdet.cli.main import main
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Detections
+from lightdet.engine.load import best_threshold
 from lightdet.engine.predict import Summary, find_images, predict_files
-from lightdet.engine.predictor import DEFAULT_THRESHOLD, Predictor, load_predictor, run_threshold
+from lightdet.engine.predictor import DEFAULT_THRESHOLD, Predictor, load_predictor
 from lightdet.model.decode import select
 
 CLASSES = ("dent", "scratch")
@@ -52,6 +53,7 @@ class Loaded:
     classes: tuple[str, ...]
     image_size: int
     config: Any = field(default_factory=lambda: OmegaConf.create({"data": {"bits": 12}}))
+    threshold: float | None = None
 
 
 def save(path: Path, height: int = 50, width: int = 100) -> Path:
@@ -211,10 +213,21 @@ def test_speed_is_printed_per_step_with_the_threads(tmp_path: Path) -> None:
     assert "network and NMS" in summary.as_text()
 
 
-def test_threshold_is_the_one_the_run_found_best() -> None:
-    assert run_threshold({"metrics": {"operating_point": {"threshold": 0.0}}}) == 0.0
-    assert run_threshold({"metrics": {"operating_point": {"threshold": None}}}) == DEFAULT_THRESHOLD
-    assert run_threshold({}) == DEFAULT_THRESHOLD
+@pytest.mark.parametrize(
+    ("results", "threshold"),
+    [
+        ({"metrics": {"operating_point": {"threshold": 0.0}}}, 0.0),
+        ({"metrics": {"operating_point": {"threshold": None}}}, DEFAULT_THRESHOLD),
+        ({}, DEFAULT_THRESHOLD),
+    ],
+)
+def test_threshold_is_the_one_the_run_found_best(
+    results: dict[str, Any], threshold: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Loaded(Stub(), CLASSES, 64, threshold=best_threshold(results))
+    monkeypatch.setattr(lightdet.engine.predictor, "load_run", lambda *_: loaded)
+    monkeypatch.setattr(lightdet.engine.predictor, "folded", lambda detector, _: detector)
+    assert load_predictor(Path("run")).threshold == threshold
 
 
 def test_images_are_read_with_the_bits_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

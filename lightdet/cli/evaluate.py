@@ -6,35 +6,34 @@ from pathlib import Path
 
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
-from lightdet.runs.find import RUN_HELP, find_run
+from lightdet.runs.find import MODEL_HELP, find_model
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.package import evaluation_folder
 
 KEYS = ("split", "threshold", "checkpoint", "device", "out")
 
 
 def run(words: Sequence[str]) -> int:
-    """Measure a finished run again on a split of its data: the numbers, the curves and the pictures."""
+    """Measure a finished run or a model package again: the numbers, the curves and the pictures."""
     parser = argparse.ArgumentParser(
         "lightdet evaluate",
         description=run.__doc__,
         epilog="keys: split=val|train|test, checkpoint=best|last, threshold=0.5 (default: the best F1), device=cpu, "
-        "out=FOLDER (default: RUN/evaluate-SPLIT), and the keys of the run's config under data and model, such as "
-        "data.reader.root=FOLDER or model.nms_iou=0.5",
+        "out=FOLDER (default: RUN/evaluate-SPLIT), the keys of the run's config under data and model, such as "
+        "data.reader.root=FOLDER or model.nms_iou=0.5, and another dataset: data=voc data.reader.root=FOLDER",
     )
-    parser.add_argument("run", help=RUN_HELP)
+    parser.add_argument("run", help=MODEL_HELP)
     parser.add_argument("setting", nargs="*", help="key=value")
     parser.add_argument(WORD, action="store_true", help=HELP)
     options = parser.parse_intermixed_args(words)
     own, overrides = split_settings(options.setting)
-    run_folder = find_run(options.run)
+    model = find_model(options.run)
     from lightdet.engine.evaluate_run import evaluate_run
 
     split = own.pop("split", "val")
-    folder = Path(own.pop("out", "") or run_folder.path / f"evaluate-{split}")
+    folder = Path(own.pop("out", "") or evaluation_folder(model, split))
     threshold = number(own.pop("threshold")) if "threshold" in own else None
-    evaluate_run(
-        run_folder.path, folder, split, threshold, overrides=overrides, trust_modules=options.trust_modules, **own
-    )
+    evaluate_run(model, folder, split, threshold, overrides=overrides, trust_modules=options.trust_modules, **own)
     print(RunFolder(folder).metrics_txt.read_text(encoding="utf-8"), end="")
     print(f"written to {folder}")
     return 0
@@ -58,7 +57,7 @@ def split_settings(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
             raise LightdetError(f"{setting!r} is not of the form key=value")
         if key in KEYS:
             own[key] = value
-        elif "." in key:
+        elif "." in key or key == "data":
             overrides.append(setting)
         else:
             raise LightdetError(f"{key}: choose one of {', '.join(KEYS)}, or a dotted key of the run's config")

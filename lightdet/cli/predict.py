@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightdet.config.trust import HELP, WORD
-from lightdet.runs.find import RUN_HELP, find_run
+from lightdet.runs.find import MODEL_HELP, find_model
 
 
 def run(words: Sequence[str]) -> int:
     """Detect defects in images: boxes drawn on copies, predictions.json, predictions.coco.json, and the speed."""
     parser = argparse.ArgumentParser("lightdet predict", description=run.__doc__)
-    parser.add_argument("run", help=RUN_HELP)
+    parser.add_argument("run", help=MODEL_HELP)
     parser.add_argument("source", nargs="+", help="images, folders of images, or globs in quotes")
     parser.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (default: predictions)")
     parser.add_argument("--threshold", type=share, help="least score of a box (default: the run's best F1, or 0.25)")
@@ -23,13 +23,13 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument(WORD, action="store_true", help=HELP)
     options = parser.parse_args(words)
-    run_folder = find_run(options.run)
+    folder = find_model(options.run)
     from lightdet.engine.predict import find_images, predict_files
     from lightdet.engine.predictor import load_predictor
 
     files = find_images(options.source, options.out)
     how = options.checkpoint, options.device, options.threshold, options.overlap
-    predictor = load_predictor(run_folder.path, *how, options.trust_modules)
+    predictor = load_predictor(folder, *how, options.trust_modules)
     summary = predict_files(predictor, files, options.out)
     print(json.dumps(summary.as_json(), indent=1) if options.json else summary.as_text())
     for line in summary.broken:

@@ -1,4 +1,4 @@
-"""Evaluates a run folder again: with another split, another threshold, or data in another folder."""
+"""Evaluates a trained model again: with another split, another threshold, or other data."""
 
 import sys
 from collections.abc import Sequence
@@ -10,9 +10,13 @@ from hydra.utils import instantiate
 from lightdet.core.errors import LightdetError, demand_share
 from lightdet.core.files import read_json, write_json
 from lightdet.core.progress import watched
+from lightdet.data.class_order import InOrder
 from lightdet.data.module import ImageData
 from lightdet.engine.evaluate import evaluate
 from lightdet.engine.load import load_run
+from lightdet.engine.other_data import NO_DATA
+from lightdet.runs.contract import ids_digest
+from lightdet.runs.package import is_package, read_contract
 
 
 def evaluate_run(
@@ -25,19 +29,22 @@ def evaluate_run(
     overrides: Sequence[str] = (),
     trust_modules: bool = False,
 ) -> dict[str, Any]:
-    """Measure a run on a split of its data, write metrics.json, curves and pictures to `folder`, return the metrics.
+    """Measure a run or a model package on a split of data, write metrics.json, curves and pictures to `folder`, return
+    the metrics.
 
     `threshold`: least score for everything that counts boxes; None: the one with the best F1 on this split.
-    `overrides` change the data and the model of the run's config; `trust_modules` as for `load_run`. Raises
-    LightdetError for a folder that is no run, code that nobody has trusted, an unknown split or key, a threshold
-    outside of 0..1, and data of other classes.
+    `overrides` change the data and the model of the run's config; `data=OPTION` chooses another dataset, without which
+    a package has none; `trust_modules` as for `load_run`. Raises LightdetError for a folder that is no run, code that
+    nobody has trusted, an unknown split or key, a threshold outside of 0..1, and data of other classes.
     """
     if threshold is not None:
         demand_share("threshold", threshold)
     loaded = load_run(run, checkpoint, device, overrides, trust_modules)
+    if "reader" not in loaded.config.data:
+        raise LightdetError(f"{run}: {NO_DATA}")
     data: ImageData = instantiate(loaded.config.data, _convert_="all")
-    if tuple(data.classes) != tuple(loaded.classes):
-        raise LightdetError(f"{run} was trained on {', '.join(loaded.classes)}; the data has {', '.join(data.classes)}")
+    if tuple(data.classes) != loaded.classes:
+        data.reader = InOrder(data.reader, loaded.classes)
     loader = data.loader(split)
     warn_of_trained_images(run, split, [record.image_id for record in data.records[split]])
     batches = watched(loader, len(loader), "batches")
@@ -47,12 +54,30 @@ def evaluate_run(
 
 
 def warn_of_trained_images(run: Path, split: str, image_ids: Sequence[str]) -> None:
-    """Warn on stderr when a split now holds images that the run was trained on, as after files were added."""
+    """Warn on stderr when a split now holds images that the model was trained on, as after files were added.
+
+    A package has no list of them, only a hash: it is told when that leaves the question open.
+    """
+    if split == "train":
+        return
+    if is_package(run):
+        known = {digest: name for name, digest in read_contract(run).splits.items()}.get(ids_digest(image_ids))
+        if known is None:
+            _tell(
+                f"whether the {len(image_ids)} images in '{split}' are among those that this model was trained on, its "
+                "package does not tell: if they are, these numbers flatter it"
+            )
+        elif known == "train":
+            _tell(f"the {len(image_ids)} images in '{split}' are those that this model was trained on")
+        return
     trained = set(read_json(run / "splits.json").get("train", ()))
     shared = sum(image_id in trained for image_id in image_ids)
-    if split != "train" and shared:
-        print(
-            f"lightdet: {shared} of the {len(image_ids)} images in '{split}' have the names of images that this run "
-            "was trained on: if they are the same ones, these numbers flatter it",
-            file=sys.stderr,
+    if shared:
+        _tell(
+            f"{shared} of the {len(image_ids)} images in '{split}' have the names of images that this run was trained "
+            "on: if they are the same ones, these numbers flatter it"
         )
+
+
+def _tell(line: str) -> None:
+    print(f"lightdet: {line}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Builds a model from a configuration, and loads a trained one from its run folder."""
+"""Builds a model from a configuration, and loads a trained one from its run folder or a model package."""
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,16 @@ from yaml import YAMLError
 
 from lightdet.config.saved import read_config
 from lightdet.config.tree import lies_in
+from lightdet.config.trust import check_trusted
 from lightdet.core.errors import LightdetError
+from lightdet.engine.other_data import with_chosen_data
+from lightdet.engine.package_weights import filled, read_tensors
 from lightdet.model.contract import Model
 from lightdet.nn.pretrained import weights_follow
 from lightdet.ops.grid import ImageSize, plain_size
+from lightdet.runs.contract import Contract
 from lightdet.runs.folder import BEST, LAST, RunFolder
+from lightdet.runs.package import CONTRACT, WEIGHTS, is_package, read_contract, weights_content
 
 MEASURED_WITH = ("data", "model")  # the parts of a run's config that are read when it is measured
 
@@ -33,6 +38,7 @@ class LoadedRun:
     image_size: ImageSize  # px
     config: DictConfig
     epoch: int  # of the checkpoint, 0-based
+    threshold: float | None  # the score at which F1 was best on the validation split; None: not measured
 
 
 def build_model(cfg: DictConfig, num_classes: int, fetch: bool = True) -> Model:
@@ -86,18 +92,22 @@ def load_run(
     overrides: Sequence[str] = (),
     trust_modules: bool = False,
 ) -> LoadedRun:
-    """The model of a finished or interrupted run, with its averaged weights, in eval mode.
+    """The model of a finished or interrupted run or of a package, with its averaged weights, in eval mode.
 
     `checkpoint` is "best" or "last"; `overrides` change values of its config; `trust_modules` lets code run that its
     config names and that is not lightdet's. Raises LightdetError for such code otherwise, a folder that is no run, a
-    missing device, an override that nothing reads and one under which the weights do not fit.
+    damaged package, a missing device, an override that nothing reads and one under which the weights do not fit.
     """
     require_device(device)
+    if checkpoint not in ("best", "last"):
+        raise LightdetError(f"checkpoint={checkpoint}: one of best, last")
+    if is_package(run_path):
+        contract = read_contract(run_path)
+        check_trusted(contract.config(), run_path / CONTRACT, trust_modules, MEASURED_WITH)
+        return _load_package(run_path, contract, checkpoint, device, overrides)
     folder = RunFolder(run_path)
     if not folder.config_path.exists():
         raise LightdetError(f"{run_path}: no run here (config.yaml is missing); name a folder .../s<seed>")
-    if checkpoint not in ("best", "last"):
-        raise LightdetError(f"checkpoint={checkpoint}: one of best, last")
     config = read_config(folder.config_path, trust_modules, MEASURED_WITH)
     if "classes" not in config:
         raise LightdetError(f"{folder.config_path}: not the configuration of a run that began training")
@@ -105,13 +115,37 @@ def load_run(
     classes = tuple(config.classes)
     model = build_model(config, len(classes), fetch=False)
     epoch = load_weights(model, folder.checkpoints / (BEST if checkpoint == "best" else LAST), device)
-    return LoadedRun(model.to(device).eval(), classes, plain_size(config.image_size), config, epoch)
+    size, threshold = plain_size(config.image_size), best_threshold(folder.read_results())
+    return LoadedRun(model.to(device).eval(), classes, size, config, epoch, threshold)
+
+
+def _load_package(
+    package: Path, contract: Contract, checkpoint: str, device: str, overrides: Sequence[str]
+) -> LoadedRun:
+    if checkpoint != "best":
+        raise LightdetError(f"checkpoint={checkpoint}: {package} is a model package, which has the best one alone")
+    config = changed(contract.config(), overrides)
+    tensors = read_tensors(weights_content(package, contract), package / WEIGHTS)
+
+    def build() -> Model:
+        return build_model(config, len(contract.classes), fetch=False)
+
+    model = filled(build, tensors, contract.image_size, package).to(device)
+    return LoadedRun(model, contract.classes, contract.image_size, config, contract.epoch, contract.threshold)
+
+
+def best_threshold(results: Mapping[str, Any]) -> float | None:
+    """The score at which a run's F1 was best on its validation data; None where it was not measured."""
+    point = (results.get("metrics") or {}).get("operating_point") or {}
+    threshold = point.get("threshold")
+    return None if threshold is None else float(threshold)
 
 
 def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The run's config with some of its values replaced. Raises LightdetError for a key that it does not have, or that
-    is read in training alone."""
-    result = config.copy()
+    """The config with its dataset (`data=OPTION`) or some of its values replaced. Raises LightdetError for a key that
+    it does not have, or that is read in training alone."""
+    chosen, overrides = with_chosen_data(config, overrides)
+    result = chosen.copy()
     OmegaConf.set_struct(result, True)
     for override in overrides:
         try:

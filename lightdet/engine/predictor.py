@@ -21,7 +21,6 @@ from lightdet.model.folded import folded
 from lightdet.nn.inputs import in_channels
 from lightdet.ops.grid import ImageSize, height_width, size_text
 from lightdet.ops.letterbox import letterbox_image
-from lightdet.runs.folder import RunFolder
 
 DEFAULT_THRESHOLD = 0.25  # where a run did not measure its own
 DEFAULT_OVERLAP = 0.5  # IoU of two boxes, of any class, that count as one
@@ -127,24 +126,17 @@ def load_predictor(
     overlap: float = DEFAULT_OVERLAP,
     trust_modules: bool = False,
 ) -> Predictor:
-    """The model of a run folder with its input size, its `data.bits` and, unless one is given, its threshold.
+    """The model of a run or a package with its input size, its `data.bits` and, unless one is given, its threshold.
 
     BatchNorm is folded, so that scores agree with those of `lightdet evaluate` up to rounding. Raises LightdetError as
     `load_run` does.
     """
     loaded = load_run(run, checkpoint, device, trust_modules=trust_modules)
     if threshold is None:
-        threshold = run_threshold(RunFolder(run).read_results())
+        threshold = DEFAULT_THRESHOLD if loaded.threshold is None else loaded.threshold
     model = folded(loaded.model, loaded.image_size)
     bits = OmegaConf.select(loaded.config, "data.bits")
     return Predictor(model, loaded.classes, loaded.image_size, threshold, overlap, bits, device)
-
-
-def run_threshold(results: dict[str, Any]) -> float:
-    """The score at which the run's F1 was best on its validation data."""
-    point = (results.get("metrics") or {}).get("operating_point") or {}
-    best = point.get("threshold")
-    return DEFAULT_THRESHOLD if best is None else float(best)
 
 
 def result_type(model: Model) -> type[Result]:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from lightdet.core.errors import LightdetError
 from lightdet.engine.load import read_checkpoint
+from lightdet.engine.package_weights import read_tensors
+from lightdet.runs.package import is_safetensors
 
 NAMED = 3  # of the tensors that start anew
 
@@ -15,10 +17,10 @@ NAMED = 3  # of the tensors that start anew
 def start_from(model: nn.Module, file: Path, source: str) -> str:
     """Copy every tensor of a checkpoint that has the name and the shape of one of the model's; returns a line about it.
 
-    `file` is a run's checkpoint, of which the averaged weights count, or a state dict, also one under "state_dict";
-    `source` is its name in that line. Raises LightdetError where no parameter fits.
+    `file` is a run's checkpoint, of which the averaged weights count, a state dict, also one under "state_dict", or a
+    file of safetensors; `source` is its name in that line. Raises LightdetError where no parameter fits.
     """
-    given = _tensors(read_checkpoint(file))
+    given = read_tensors(file.read_bytes(), file) if is_safetensors(file) else _tensors(read_checkpoint(file))
     own = model.state_dict()
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}

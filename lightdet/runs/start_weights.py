@@ -1,4 +1,4 @@
-"""Resolves `weights=RUN|FILE`, the weights that a training starts from, when the training is requested. No torch here.
+"""Resolves `weights=RUN|PACKAGE|FILE`, which a training starts from, when the training is requested. No torch here.
 
 The request then names the file and its content; the run folder gets the file itself, so that it can be trained on any
 machine.
@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from lightdet.core.errors import LightdetError
 from lightdet.runs.find import LAST, find_run, last_run
 from lightdet.runs.folder import BEST, RunFolder
+from lightdet.runs.package import WEIGHTS, is_package, is_safetensors, read_contract, weights_content
 
 SIGNATURES = (b"PK", b"\x80")  # how a file of torch.save begins: a zip archive, or before torch 1.6 a pickle
 
@@ -24,9 +25,10 @@ def settle_weights(cfg: DictConfig) -> DictConfig:
     """The configuration with `weights` as {file: absolute path, sha256: of its content}; unchanged where that is done,
     or where there are none.
 
-    `weights` is a checkpoint file or what `find_run` accepts; of a run its best checkpoint counts. `last` passes over
-    runs that were themselves started with `weights=last`, so that the same command finds the same weights again.
-    Raises LightdetError for no such file, a run without a checkpoint, and one that is being trained.
+    `weights` is a checkpoint file, a model package or what `find_run` accepts; of a run its best checkpoint counts.
+    `last` passes over runs that were themselves started with `weights=last`, so that the same command finds the same
+    weights again. Raises LightdetError for no such file, a damaged package, a run without a checkpoint, and one that is
+    being trained.
     """
     given = cfg.get("weights")
     if given is None or OmegaConf.is_config(given):
@@ -65,9 +67,13 @@ def bring_weights(cfg: DictConfig, folder: RunFolder) -> None:
 def _checkpoint(given: str, runs_dir: Path) -> Path:
     if Path(given).is_file():
         with open(given, "rb") as file:
-            if not file.read(2).startswith(SIGNATURES):
-                raise LightdetError(f"weights={given}: no checkpoint; give a file that torch.save wrote, or a run")
+            saved = file.read(2).startswith(SIGNATURES)
+        if not saved and not is_safetensors(Path(given)):
+            raise LightdetError(f"weights={given}: no checkpoint; give a file that torch.save wrote, or a run")
         return Path(given)
+    if given != LAST and is_package(Path(given)):
+        weights_content(Path(given), read_contract(Path(given)))
+        return Path(given) / WEIGHTS
     try:
         run = last_run(runs_dir, without_word=f"weights={LAST}") if given == LAST else find_run(given, runs_dir)
     except LightdetError as error:

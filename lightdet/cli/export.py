@@ -1,0 +1,3 @@
+"""`lightdet export`: pass a trained model on."""
+
+from lightdet.export.command import run as run
