@@ -66,16 +66,23 @@ class Run:
         """`lightdet.load` of this run."""
         return load(self, device, threshold, checkpoint, overlap, trust_modules)
 
-    def export(self, out: Path | str | None = None, format: str = "package", licence: str | None = None) -> Path:
+    def export(
+        self,
+        out: Path | str | None = None,
+        format: str = "package",
+        licence: str | None = None,
+        trust_modules: bool = False,
+    ) -> Path:
         """Writes the model as a folder to pass on, as `lightdet export` does; returns the folder.
 
-        out: the folder; None: RUN/package. format: "package". licence: the terms for others, for the model card. Raises
-        LightdetError for a run without results, an unknown format, and an `out` that holds anything else.
+        out: the folder; None: RUN/package. format: "package". licence: the terms for others, for the model card.
+        trust_modules: as for `load`. Raises LightdetError for a run without results, an unknown format, and an `out`
+        that holds anything else.
         """
         from lightdet.export.command import export_run
 
         with one_line_errors():
-            return export_run(self.path, format, None if out is None else Path(out), licence)
+            return export_run(self.path, format, None if out is None else Path(out), licence, trust_modules)[0]
 
     def __repr__(self) -> str:
         status = self.status

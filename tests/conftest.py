@@ -74,3 +74,11 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} does not exist; set LIGHTDET_DATA to the folder that holds neu-det/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A finished run and its model package (`exported.Exported`); a test changes copies of them alone."""
+    from exported import train_and_export
+
+    return train_and_export(tmp_path_factory.mktemp("made"))

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -30,17 +28,16 @@ class Exported:
         return next((self.folder / "cache").rglob("*.png"))
 
 
-@contextmanager
-def exported(folder: Path) -> Iterator[Exported]:
-    """Trains and exports below `folder`, which is the working directory meanwhile."""
+def train_and_export(folder: Path) -> Exported:
+    """Below `folder`, which is the working directory meanwhile."""
     data = ("data=synthetic", *(word for word in SMALL_RUN if word.startswith("data.reader")))
     words = [*SMALL_RUN, "image_size=64", f"data.reader.cache={folder}/cache", "model.score_threshold=0.00001"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert main(["train", *words, "name=base"]) == 0
         assert main(["export", "base", "--out", "packages/base", "--licence", "ours"]) == 0
-        run, package = RunFolder(folder / "runs/single/base/s0"), folder / "packages/base"
-        yield Exported(folder, run, package, (*data, f"data.reader.cache={folder}/cache"))
+    run, package = RunFolder(folder / "runs/single/base/s0"), folder / "packages/base"
+    return Exported(folder, run, package, (*data, f"data.reader.cache={folder}/cache"))
 
 
 def copy_of(package: Path, to: Path) -> Path:

@@ -2,36 +2,22 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from exported import Exported, contract_in, copy_of, exported, rewrite
+from exported import Exported, copy_of
 
 import lightdet
+from lightdet.benchmark.candidate import candidates
 from lightdet.cli.main import main
 from lightdet.config.compose import compose_job
-from lightdet.core.annotation import Boxes, ClassLabel, Mask
 from lightdet.core.errors import LightdetError
-from lightdet.data.class_order import InOrder
-from lightdet.data.record import Record
 from lightdet.engine.load import load_run
 from lightdet.engine.weights import start_from
-from lightdet.export import whole_folder
-from lightdet.export.origin import without_paths
-from lightdet.ops.letterbox import PADDING_GREY
-from lightdet.runs.contract import PLACING
-from lightdet.runs.package import CARD, CONTRACT, FILES, WEIGHTS, read_contract
+from lightdet.runs.package import FILES, WEIGHTS
 from lightdet.runs.registration import request_job
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
-    with exported(tmp_path_factory.mktemp("made")) as all_of_it:
-        yield all_of_it
 
 
 def test_the_package_detects_what_its_run_detects_bit_by_bit(made: Exported) -> None:
@@ -104,19 +90,6 @@ def test_data_of_other_classes_are_refused_by_name(made: Exported, tmp_path: Pat
         lightdet.evaluate(made.package, "val", "data=voc", *words, "data.reader.classes=[scratch,dent]")
 
 
-def test_labels_of_another_order_are_those_of_the_model() -> None:
-    boxes = Boxes(np.zeros((2, 4), np.float32), np.array([0, 2]), np.zeros((1, 4), np.float32), np.array([1]))
-    records = [Record("a", Path("a"), boxes), Record("b", Path("b"), ClassLabel(2)), Record("c", Path("c"), None)]
-    reader = SimpleNamespace(classes=("dent", "hole", "stain"), doubts=("one",), read=lambda: {"val": records})
-    ordered = InOrder(reader, ("stain", "dent", "hole"))
-    first, second, third = ordered.read()["val"]
-    assert first.labels.tolist() == [1, 0] and first.annotation.crowd_labels.tolist() == [2]  # type: ignore[union-attr]
-    assert second.labels.tolist() == [0] and third.annotation is None and ordered.doubts == ("one",)
-    records[:] = [Record("d", Path("d"), Mask(Path("d.png")))]
-    with pytest.raises(LightdetError, match="masks of classes in another order"):
-        ordered.read()
-
-
 def test_a_training_starts_from_a_package_as_from_its_run(made: Exported, tmp_path: Path) -> None:
     (model, other) = (load_run(made.run.path).model.apply(_zeroed) for _ in range(2))
     line = start_from(model, made.run.checkpoints / "best.ckpt", "it")
@@ -134,110 +107,14 @@ def test_a_training_starts_from_a_package_as_from_its_run(made: Exported, tmp_pa
     assert "sha256 is not that of contract.json" in request_job(compose_job(words), list(words)).trouble
 
 
-def export(made: Exported, out: Path, **how: str) -> Path:
-    return lightdet.Run(made.run.path).export(out, **how)
-
-
 def _zeroed(module: torch.nn.Module) -> None:
     with torch.no_grad():
         for parameter in module.parameters(recurse=False):
             parameter.zero_()
 
 
-def test_what_is_written(made: Exported) -> None:
-    contract = contract_in(made.package)
-    results = made.run.read_results()["metrics"]
-    assert contract["measured"]["val"]["scores"]["map50_95"] == results["map50_95"]
-    assert (
-        contract["measured"]["val"]["images"] == 4 and contract["threshold"] == results["operating_point"]["threshold"]
-    )
-    assert contract["hashes"]["run"] == made.run.read_status()["fingerprint"]
-    assert contract["model"]["options"]["model"] == "proposed" and contract["licence"] == "ours"
-    assert contract["input"]["image_size"] == 64 and PLACING["letterbox"]["padding_grey"] == PADDING_GREY  # type: ignore[index]
-    card = (made.package / CARD).read_text()
-    assert "On 4 validation images" in card and "What it should not be used for" in card and "ours" in card
-    for name in (CONTRACT, CARD):
-        assert str(made.folder) not in (made.package / name).read_text(), "no path of this machine"
-    assert any(word == "data.reader.cache=.../cache" for word in contract["provenance"]["overrides"])
-
-
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("data.reader.root=/data/my/steel", "data.reader.root=.../steel"),
-        ("a=[/a/b,'~/c d',file:///e/f]", "a=[.../b,'.../c d',.../f]"),
-        (r"runs_dir=C:\Users\me\runs", "runs_dir=.../runs"),
-        ("a=../b/c lr=1/3 +data/sampling=x", "a=../b/c lr=1/3 +data/sampling=x"),
-    ],
-)
-def test_absolute_paths_lose_all_but_their_last_name(text: str, kept: str) -> None:
-    assert without_paths(text) == kept
-
-
-def test_an_earlier_package_of_the_run_is_replaced_and_nothing_else(made: Exported, tmp_path: Path) -> None:
-    out = copy_of(made.package, tmp_path / "out")
-    (out / CARD).write_text("edited")
-    assert export(made, out, licence="ours") == out
-    assert (out / CARD).read_bytes() == (made.package / CARD).read_bytes()
-
-    mine = copy_of(out, tmp_path / "mine")
-    (mine / "LICENCE").write_text("a file of mine")
-    foreign = copy_of(out, tmp_path / "foreign")
-    rewrite(foreign, contract_in(out) | {"hashes": contract_in(out)["hashes"] | {"run": "another"}})
-    empty, link = tmp_path / "empty", tmp_path / "link"
-    empty.mkdir()
-    link.symlink_to(out)
-    for place in (mine, foreign, empty, link, tmp_path, made.run.path, out / CARD):
-        before = sorted(path for path in tmp_path.rglob("*"))
-        with pytest.raises(LightdetError, match="exists and is not just an earlier package of this run"):
-            export(made, place)
-        assert sorted(path for path in tmp_path.rglob("*")) == before
-
-
-@pytest.mark.parametrize("exists", [True, False])
-def test_an_export_that_breaks_leaves_what_was_there(
-    made: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool
-) -> None:
-    out = tmp_path / "out"
-    if exists:
-        copy_of(made.package, out)
-    write = whole_folder.write_bytes
-
-    def full(path: Path, data: bytes) -> None:
-        if path.name == CARD:
-            raise OSError(28, "No space left on device", str(path))
-        write(path, data)
-
-    monkeypatch.setattr(whole_folder, "write_bytes", full)
-    with pytest.raises(LightdetError, match="No space left on device"):
-        export(made, out)
-    assert [path.name for path in tmp_path.iterdir()] == (["out"] if exists else [])
-    assert not exists or read_contract(out) == read_contract(made.package)
-
-
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (["nowhere"], "nowhere: no run here"),
-        (["base", "--format", "onyx"], "format onyx: no such format; there is package"),
-        (["packages/base"], "packages/base: a model package already; copy the folder"),
-        (["runs/single/begun/s0"], "runs/single/begun/s0: this run is killed and has no results to pass on"),
-    ],
-)
-def test_what_cannot_be_exported_is_one_line(
-    made: Exported, words: list[str], line: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    begun = made.folder / "runs/single/begun/s0"
-    begun.mkdir(parents=True, exist_ok=True)
-    (begun / "status.json").write_text('{"state": "killed"}')
-    assert main(["export", *words]) == 2
-    (told,) = capsys.readouterr().err.splitlines()
-    assert line in told
-
-
-def test_the_newest_run_is_exported_into_its_own_folder(made: Exported, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "last"]) == 0
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line == "written to runs/single/base/s0/package"
-    assert read_contract(made.run.path / "package") == read_contract(made.package)
-    assert lightdet.load("base").classes == read_contract(made.package).classes, "the run is still found by its name"
+def test_it_is_benchmarked_at_its_input_size(made: Exported) -> None:
+    (candidate,) = candidates([str(made.package)])
+    (of_run,) = candidates([str(made.run.path)])
+    assert (candidate.name, candidate.image_size, candidate.image) == ("base", 64, None)
+    assert (candidate.key, candidate.parameters) == (of_run.key, of_run.parameters)

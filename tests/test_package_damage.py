@@ -3,13 +3,13 @@
 import json
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from exported import Exported, contract_in, copy_of, exported, rewrite, rewrite_weights
+from exported import Exported, contract_in, copy_of, rewrite, rewrite_weights
 from safetensors.torch import load, save
 
 import lightdet
@@ -19,12 +19,6 @@ from lightdet.export.card import card
 from lightdet.runs.package import CONTRACT, WEIGHTS
 
 Damage = Callable[[Path], None]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
-    with exported(tmp_path_factory.mktemp("made")) as all_of_it:
-        yield all_of_it
 
 
 def change(place: str, value: Any) -> Damage:

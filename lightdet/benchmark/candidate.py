@@ -15,19 +15,18 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from lightdet.config.compose import compose_config
-from lightdet.config.saved import read_config
 from lightdet.config.tree import resolve
 from lightdet.core.errors import LightdetError
-from lightdet.engine.load import MEASURED_WITH, build_model, load_weights
+from lightdet.engine.load import build_model, load_run
 from lightdet.model.contract import Model
 from lightdet.model.folded import folded
 from lightdet.nn.inputs import in_channels
 from lightdet.nn.mode import in_mode
-from lightdet.ops.grid import ImageSize, height_width, plain_size
-from lightdet.runs.find import RUNS_DIR, find_run
+from lightdet.ops.grid import ImageSize, height_width
+from lightdet.runs.find import RUNS_DIR, find_model
 from lightdet.runs.fingerprint import network_digest
-from lightdet.runs.folder import BEST, RunFolder
 from lightdet.runs.jobs import Job, read_jobs
+from lightdet.runs.package import is_package
 
 PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data
 SMALLEST_VARIANCE = 0.02  # where a norm sees hardly any, rounding would be enlarged
@@ -59,7 +58,8 @@ def candidates(
     config_dir: Path | None = None,
     trust_modules: bool = False,
 ) -> list[Candidate]:
-    """`key=value` and `~key` words compose presets, with commas as in a sweep; any other word names a run or a study.
+    """`key=value` and `~key` words compose presets, with commas as in a sweep; any other word names a run, a study or a
+    model package.
 
     `image_size`: px; None: each run's input size, 608 for a preset. `config_dir` holds further options; `trust_modules`
     lets code outside lightdet run that a run's configuration names. Runs of one architecture and size that differ in
@@ -133,8 +133,8 @@ def _runs(words: Sequence[str]) -> list[tuple[str, Path]]:
     for word in words:
         study = next((path for path in (Path(word), RUNS_DIR / word) if (path / "jobs").is_dir()), None)
         if study is None:
-            path = find_run(word).path
-            named.append((f"{path.parent.name}/{path.name}", path))
+            path = find_model(word)
+            named.append((path.name if is_package(path) else f"{path.parent.name}/{path.name}", path))
             continue
         jobs = [job for job in read_jobs(study) if job.state == "done" and not job.shared_with]
         if not jobs:
@@ -154,15 +154,12 @@ def _names(jobs: Sequence[Job]) -> list[str]:
 
 
 def _from_run(name: str, path: Path, image_size: ImageSize | None, trust_modules: bool) -> Candidate:
-    config = read_config(RunFolder(path).config_path, trust_modules, MEASURED_WITH)
-    if "classes" not in config:
-        raise LightdetError(f"{path}: not a run that began training")
-    model = build_model(config, len(config.classes), fetch=False)
-    load_weights(model, RunFolder(path).checkpoints / BEST)
-    size = image_size or plain_size(config.image_size)
-    candidate = _candidate(name, config, model, size)
-    config.data.image_size = size  # a run's configuration is resolved: the value is stored there too
-    candidate.run, candidate.image = str(path), _validation_image(config)
+    """Of a run or a model package."""
+    loaded = load_run(path, trust_modules=trust_modules)
+    size = image_size or loaded.image_size
+    candidate = _candidate(name, loaded.config, loaded.model, size)
+    loaded.config.data.image_size = size  # a run's configuration is resolved: the value is stored there too
+    candidate.run, candidate.image = str(path), _validation_image(loaded.config)
     return candidate
 
 
@@ -174,6 +171,8 @@ def _candidate(name: str, config: DictConfig, model: Model, image_size: ImageSiz
 
 def _validation_image(config: DictConfig) -> Tensor | None:
     """The first validation image of a run at the size of the benchmark; None without its dataset."""
+    if "reader" not in config.data:
+        return None
     try:
         data: Any = instantiate(config.data, _convert_="all")
         data.setup("fit")

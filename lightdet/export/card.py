@@ -1,7 +1,7 @@
 """The model card of a package: README.md, for the person who gets it. No torch here."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lightdet.core.table import as_text, to_markdown
@@ -28,6 +28,7 @@ def card(contract: Mapping[str, Any]) -> str:
         "## How it was measured",
         *(_measured(contract, split, found) for split, found in contract["measured"].items()),
         "## How to use it",
+        *_modules(contract["model"]["modules"]),
         USE,
         _input(contract),
         "## What it should not be used for",
@@ -73,6 +74,14 @@ _POINT = {
     "escape_rate": "share of defective images that are missed",
     "overkill_rate": "share of good images that are rejected",
 }
+
+
+def _modules(needed: Sequence[str]) -> Iterator[str]:
+    """What the user needs besides lightdet, if anything."""
+    if needed:
+        listed = as_text(", ".join(needed))
+        word = "`--trust-modules`, in Python `trust_modules=True`"
+        yield f"It needs modules that are not in this folder, {listed}, and the word {word}."
 
 
 def _input(contract: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
 from lightdet.runs.find import RUN_HELP, find_model
 from lightdet.runs.folder import RunFolder
@@ -19,13 +20,21 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--format", default=FORMATS[0], help=f"{', '.join(FORMATS)} (default: {FORMATS[0]})")
     parser.add_argument("--out", type=Path, help="the folder that is written (default: RUN/package)")
     parser.add_argument("--licence", help="the terms on which others may use the model, for its card")
+    parser.add_argument(WORD, action="store_true", help=HELP)
     options = parser.parse_args(words)
-    print(f"written to {export_run(find_model(options.run), options.format, options.out, options.licence)}")
+    model = find_model(options.run)
+    folder, modules = export_run(model, options.format, options.out, options.licence, options.trust_modules)
+    print(f"written to {folder}")
+    if modules:
+        print(f"lightdet: who uses it needs {', '.join(modules)}, which it does not hold, and the word {WORD}")
     return 0
 
 
-def export_run(model: Path, kind: str, out: Path | None, licence: str | None) -> Path:
-    """Writes the model of a run in the format `kind`; returns its folder, RUN/<format> where `out` is None.
+def export_run(
+    model: Path, kind: str, out: Path | None, licence: str | None, trust_modules: bool
+) -> tuple[Path, tuple[str, ...]]:
+    """Writes the model of a run in the format `kind`; returns its folder, RUN/<format> where `out` is None, and the
+    modules outside lightdet that the model is made of.
 
     Raises LightdetError for a format that does not exist and a model that cannot be written.
     """
@@ -36,5 +45,4 @@ def export_run(model: Path, kind: str, out: Path | None, licence: str | None) ->
     folder = out or model / kind
     from lightdet.export.package import export_package
 
-    export_package(RunFolder(model), folder, licence)
-    return folder
+    return folder, export_package(RunFolder(model), folder, licence, trust_modules)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import save
 
+from lightdet.config.allowed import names
 from lightdet.core.errors import LightdetError
 from lightdet.engine.load import LoadedRun, load_run
 from lightdet.export.card import card
@@ -20,15 +22,19 @@ from lightdet.runs.folder import RunFolder
 from lightdet.runs.package import CARD, CONTRACT, FILES, WEIGHTS, is_package, read_contract
 
 
-def export_package(run: RunFolder, out: Path, licence: str | None = None) -> dict[str, Any]:
-    """Writes the package of a finished run into the folder `out`, whole or not at all; returns the contract.
+def export_package(
+    run: RunFolder, out: Path, licence: str | None = None, trust_modules: bool = False
+) -> tuple[str, ...]:
+    """Writes the package of a finished run into the folder `out`, whole or not at all; returns the modules outside
+    lightdet that its model is made of, which no package holds.
 
-    A package of the same run that is there already is replaced. Raises LightdetError for a run without results, one
-    whose model cannot be described without a path of this machine, and an `out` that holds anything else.
+    A package of the same run that is there already is replaced. `trust_modules` as for `load_run`. Raises LightdetError
+    for a run without results, one whose model cannot be described without a path of this machine, and an `out` that
+    holds anything else.
     """
     require_free(out, run)
     results = require_results(run)
-    loaded = load_run(run.path)
+    loaded = load_run(run.path, trust_modules=trust_modules)
     if results.get("best_epoch", loaded.epoch) != loaded.epoch:
         raise LightdetError(
             f"{run.path}: results.json is of epoch {results['best_epoch'] + 1} and best.ckpt of epoch "
@@ -43,7 +49,7 @@ def export_package(run: RunFolder, out: Path, licence: str | None = None) -> dic
     text = json.dumps(contract, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     files = {WEIGHTS: weights, CONTRACT: text.encode(), CARD: card(contract).encode()}
     write_folder(out, files)
-    return contract
+    return tuple(contract["model"]["modules"])
 
 
 def require_free(out: Path, run: RunFolder) -> None:
@@ -66,6 +72,9 @@ def contract_of(
     split = "train" if OmegaConf.select(config, "trainer.overfit_batches") else "val"
     configuration = OmegaConf.to_container(config.model, resolve=True)
     _require_no_paths(configuration, "model")
+    foreign = names(OmegaConf.create({"model": configuration}))
+    if places := [one for one in foreign if not one.code]:
+        raise LightdetError(f"{run.path}: {places[0]}, and a package reads nothing")
     return {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -83,6 +92,7 @@ def contract_of(
         "titles": declared(run)["scores"],
         "model": {
             "options": options_of(run),
+            "modules": sorted({re.split("[.:]", one.text)[0] for one in foreign}),
             "parameters": sum(parameter.numel() for parameter in loaded.model.network.parameters()),
             "configuration": configuration,
         },
