@@ -145,7 +145,9 @@ def test_prediction_uses_the_folded_network(tmp_path: Path, monkeypatch: pytest.
     detector = preset("yolov5n")
     as_after_training(detector.network, batch(SIZE)[0])
     monkeypatch.setattr(
-        lightdet.engine.predictor, "load_run", lambda *_: LoadedRun(detector.eval(), ("a",), SIZE, composed(), 0, None)
+        lightdet.engine.predictor,
+        "load_run",
+        lambda *_, **__: LoadedRun(detector.eval(), ("a",), SIZE, composed(), 0, None),
     )
     used = lightdet.engine.predictor.load_predictor(tmp_path, threshold=0.5).model
     assert not norms(used) and norms(detector)

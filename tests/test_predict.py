@@ -225,7 +225,7 @@ def test_threshold_is_the_one_the_run_found_best(
     results: dict[str, Any], threshold: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = Loaded(Stub(), CLASSES, 64, threshold=best_threshold(results))
-    monkeypatch.setattr(lightdet.engine.predictor, "load_run", lambda *_: loaded)
+    monkeypatch.setattr(lightdet.engine.predictor, "load_run", lambda *_, **__: loaded)
     monkeypatch.setattr(lightdet.engine.predictor, "folded", lambda detector, _: detector)
     assert load_predictor(Path("run")).threshold == threshold
 
@@ -238,7 +238,7 @@ def test_images_are_read_with_the_bits_of_the_run(tmp_path: Path, monkeypatch: p
             self.seen.append(float(images[..., 16:48, :].mean()))
             return [Detections.none() for _ in images]
 
-    monkeypatch.setattr(lightdet.engine.predictor, "load_run", lambda *_: Loaded(Looks(), CLASSES, 64))
+    monkeypatch.setattr(lightdet.engine.predictor, "load_run", lambda *_, **__: Loaded(Looks(), CLASSES, 64))
     monkeypatch.setattr(lightdet.engine.predictor, "folded", lambda detector, _: detector)
     for name, brightest in (("a.png", 4000), ("b.png", 4096)):
         values = np.full((50, 100), 2000, dtype=np.uint16)
@@ -252,7 +252,7 @@ def test_images_are_read_with_the_bits_of_the_run(tmp_path: Path, monkeypatch: p
 def test_command_exits_1_for_a_broken_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(lightdet.engine.predictor, "load_run", lambda *_: Loaded(Fixed(), CLASSES, 64))
+    monkeypatch.setattr(lightdet.engine.predictor, "load_run", lambda *_, **__: Loaded(Fixed(), CLASSES, 64))
     monkeypatch.setattr(lightdet.engine.predictor, "folded", lambda detector, _: detector)
     (tmp_path / "config.yaml").touch()
     save(tmp_path / "in/a.png")
