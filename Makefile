@@ -8,7 +8,7 @@ ARGS ?=
 BENCH := model=yolov5s,proposed --rounds 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep bench test lint doctor wheel lock clean
+.PHONY: help setup train sweep bench test lowest lint doctor wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ bench: $(READY) ## parameters, operations and latency: make bench ARGS="model=yo
 
 test: $(READY) ## run the tests, a process for each core: make test ARGS="tests/test_cli.py -x"
 	$(RUN) -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 25 $(ARGS)
+
+lowest: $(READY) ## the tests under the oldest versions that pyproject.toml allows, in .venv-lowest
+	$(RUN) -m uv --version >/dev/null 2>&1 || $(RUN) -m pip install --quiet uv
+	test -x .venv-lowest/bin/python || $(RUN) -m uv venv --quiet --python $(RUN) .venv-lowest
+	$(RUN) -m uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[dev,export]'
+	.venv-lowest/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## style, common mistakes and types
 	$(RUN) -m ruff check .

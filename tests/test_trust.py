@@ -3,17 +3,17 @@
 import json
 import os
 import pickle
-import re
-import shutil
+import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from hostile import EVIL, PAYLOADS, UNREADABLE, Bomb, commands, put
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -25,83 +25,12 @@ from lightdet.config.compose import compose_config
 from lightdet.config.conf_folder import conf_folder
 from lightdet.config.trust import check_trusted, composed_here, needs_word
 from lightdet.core.errors import LightdetError
+from lightdet.distributed.world import World
+from lightdet.engine.fit import train_beside
 from lightdet.engine.load import read_checkpoint
 from lightdet.study import worker
 
 KEPT = Path(__file__).parent / "kept_run.tar.xz"
-CALL = "_target_: shutil.copyfile, src: stuff.txt, dst: MARK"  # a function that Hydra itself does not refuse
-# Lines of the section `model`, and lines at the top of the file.
-PAYLOADS: dict[str, tuple[str, str]] = {
-    "direct": (f"evil: {{{CALL}}}", ""),
-    "a list": (f"evil: [1, [{{{CALL}}}]]", ""),
-    "deep": (f"evil: {{a: {{b: [{{c: {{{CALL}}}}}]}}}}", ""),
-    "partial": ("evil: {_target_: shutil.copyfile, _partial_: true, src: stuff.txt, dst: MARK}", ""),
-    "args": ("evil: {_target_: shutil.copyfile, _args_: [stuff.txt, MARK]}", ""),
-    "not recursive": (f"evil: {{_recursive_: false, inner: {{{CALL}}}}}", ""),
-    "converted": (f"evil: {{_convert_: object, {CALL}}}", ""),
-    "inside an option": (f"evil: {{_target_: lightdet.attention.eca.Eca, channels: {{{CALL}}}}}", ""),
-    "alias": ("evil: *known", f"aa: &known {{{CALL}}}"),
-    "merge key": ("evil: {<<: *known, a: 1}", f"aa: &known {{{CALL}}}"),
-    "interpolated node": ("evil: ${zz}", f"zz: {{{CALL}}}"),
-    "interpolated target": ("evil: {_target_: '${zz}', src: stuff.txt, dst: MARK}", "zz: shutil.copyfile"),
-    "target in pieces": ("evil: {_target_: '${zz}.copyfile', src: stuff.txt, dst: MARK}", "zz: shutil"),
-    "nested interpolation": ("evil: ${zz.${num_classes}}", f"zz: {{'6': {{{CALL}}}}}"),
-    "late target": ("evil: {_target_: '${classes.0}'}", ""),
-    "default of select": (f"evil: '${{oc.select:nothing,{{{CALL}}}}}'", ""),
-    "decoded": (f"evil: '${{oc.decode:\"{{{CALL}}}\"}}'", ""),
-    "created": ("evil: '${oc.create:${zz}}'", f"zz: {{{CALL}}}"),
-    "hydra's": ("evil: '${hydra:runtime.cwd}'", ""),
-    "environment": ("evil: '${oc.env:HOME}'", ""),
-    "environment with a default": ("evil: '${oc.env:SECRET,none}'", ""),
-    "default of the environment": (
-        "evil: {_target_: lightdet.backbone.timm.Timm, name: '${oc.env:LIGHTDET_DATA,a/b}'}",
-        "",
-    ),
-    "looked up": ("evil: {_target_: hydra.utils.get_object, path: mine_evil.Evil}", ""),
-    "looked up by position": ("evil: {_target_: hydra.utils.get_object, _args_: [mine_evil.Evil]}", ""),
-    "looked up late": ("evil: {_target_: hydra.utils.get_object, path: '${zz}'}", "zz: mine_evil.Evil"),
-    "a class looked up": ("evil: {_target_: hydra.utils.get_class, path: mine_evil.Evil}", ""),
-    "a method looked up": ("evil: {_target_: hydra.utils.get_method, path: mine_evil.run}", ""),
-    "module of the folder": ("evil: {_target_: mine_evil.Evil}", ""),
-    "module named torchx": ("evil: {_target_: torch.optimx.SGD}", ""),
-    "sympify": ("evil: {_target_: sympy.sympify, a: \"open('MARK', 'w')\"}", ""),
-    "pickle": ("evil: {_target_: torch.load, f: bomb.pkl, weights_only: false}", ""),
-    "pickle by way of lightdet": (
-        "evil: {_target_: lightdet.nn.blocks.torch.load, f: bomb.pkl, weights_only: false}",
-        "",
-    ),
-    "function of lightdet": ("evil: {_target_: lightdet.core.files.write_text, path: MARK, text: a}", ""),
-    "moved name": (
-        "evil: {_target_: lightdet.data.module.DetectionData.load_from_checkpoint, checkpoint_path: bomb.pkl}",
-        "",
-    ),
-    "torch.hub": ("evil: {_target_: torch.hub.load, repo_or_dir: ., model: evil, source: local}", ""),
-    "launcher": ("evil: {_target_: lightdet.study.launcher.processes.Processes}", ""),
-    "tracker": ("evil: {_target_: lightdet.logger.csv.CsvLogger, folder: ., config: {}}", ""),
-    "reader": ("evil: {_target_: lightdet.data.reader.coco.Coco, root: .}", ""),
-    "hub": ("evil: {_target_: lightdet.backbone.timm.Timm, name: 'hf-hub:some/one'}", ""),
-    "hub, other spelling": ("evil: {_target_: lightdet.backbone.timm.Timm, name: 'hf_hub:some/one'}", ""),
-    "hub by position": ("evil: {_target_: lightdet.backbone.timm.Timm, _args_: ['hf-hub:some/one']}", ""),
-    "hub in pieces": ("evil: {_target_: lightdet.backbone.timm.Timm, name: '${zz}hub:a'}", "zz: hf-"),
-    "folder of weights": ("evil: {_target_: lightdet.backbone.timm.Timm, name: 'local-dir:.'}", ""),
-    "address": ("evil: {_target_: lightdet.backbone.timm.Timm, name: 'https://127.0.0.1:9/a'}", ""),
-    "path": ("evil: {_target_: lightdet.backbone.timm.Timm, name: ./bomb.pkl}", ""),
-    "target that is no name": (f"evil: {{_target_: [{{{CALL}}}]}}", ""),
-    "target that is a number": ("evil: {_target_: 5}", ""),
-    "training": ("training: mine_evil:run", ""),
-    "training late": ("training: ${zz}", "zz: mine_evil:run"),
-    "tag": ("evil: !!python/object/apply:shutil.copyfile [stuff.txt, MARK]", ""),
-    "itself": ("evil: &known [*known]", ""),
-}
-UNREADABLE = ("tag", "itself")
-EVIL = 'open("MARK", "w").close()\nclass Evil: pass\ndef run(*_): pass\n'
-
-
-class Bomb:
-    """Writes the mark when it is unpickled."""
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, str]]:
-        return shutil.copyfile, ("stuff.txt", "MARK")
 
 
 @pytest.fixture
@@ -125,15 +54,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("mine_evil", None)
 
 
-def put(run: Path, lines: str, at_top: str = "", section: str = "model") -> None:
-    """Writes lines into a section of both configurations of a run."""
-    for name in ("config.yaml", "request.yaml"):
-        text, known = re.subn(
-            rf"^{section}:.*$", f"{section}:\n  {lines}", (run / name).read_text(), flags=re.MULTILINE
-        )
-        (run / name).write_text(f"{at_top}\n{text}" if known else f"{section}:\n  {lines}\n{text}")
-
-
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The one line that a command prints instead of doing anything."""
     capsys.readouterr()
@@ -141,15 +61,6 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     (line,) = capsys.readouterr().err.splitlines()
     assert not Path("MARK").exists() and "mine_evil" not in sys.modules
     return line
-
-
-def commands(run: Path) -> dict[str, list[str]]:
-    return {
-        "predict": ["predict", str(run), "image.png", "--checkpoint", "last"],
-        "evaluate": ["evaluate", str(run), "checkpoint=last"],
-        "benchmark": ["benchmark", str(run), "--backends", "eager", "--rounds", "1"],
-        "retry": ["study", "runs/kept", "retry"],
-    }
 
 
 @pytest.mark.parametrize("command", ["predict", "retry"])
@@ -189,6 +100,15 @@ def test_python_and_the_processes_of_a_cluster_refuse_it_too(run: Path, capsys: 
     assert worker.main([str(run)]) == 2
     assert "model.evil names mine_evil.Evil" in capsys.readouterr().err
     assert not Path("MARK").exists() and os.getcwd() not in sys.path
+
+
+def test_a_rank_refuses_a_plan_of_somebody_elses(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(run, *PAYLOADS["module of the folder"])
+    plan = OmegaConf.to_yaml(saved.read_config(run / "config.yaml", trust_modules=True))
+    monkeypatch.setattr("lightdet.engine.fit.follow", lambda world, prepare: prepare(plan))
+    with pytest.raises(LightdetError, match=r"the plan of rank 0: model\.evil names mine_evil\.Evil"):
+        train_beside(World(1, 2), run)
+    assert not Path("MARK").exists()
 
 
 @pytest.mark.parametrize(
@@ -271,6 +191,23 @@ def test_a_file_of_the_working_directory_is_no_file_of_the_user(run: Path, monke
     monkeypatch.setenv("HOME", "")
     with pytest.raises(LightdetError, match="mine_evil"):
         lightdet.load(run)
+
+
+def test_no_process_of_a_command_looks_for_modules_in_the_working_directory(run: Path) -> None:
+    for name in ("random", "numpy", "optuna", "triton"):
+        Path(f"{name}.py").write_text(EVIL)
+    child = "from multiprocessing import get_context as g; g('forkserver').Process(target=print).start()"
+    script = f"""if __name__ == "__main__":
+        import subprocess, sys
+        import lightdet.cli.main as cli
+        cli.keep_memory = lambda: None
+        cli.program("study", "runs/kept")
+        subprocess.run([sys.executable, "-c", "import random"], check=True)
+        {child}
+    """
+    env = {**os.environ, "PYTHONPATH": str(KEPT.parents[1])}
+    subprocess.run([sys.executable, "-P", "-c", script], env=env, check=True, stdout=subprocess.DEVNULL)
+    assert not Path("MARK").exists()
 
 
 def test_what_a_command_composes_is_trusted_by_its_processes_alone(run: Path) -> None:

@@ -4,6 +4,7 @@ Little is imported at the top: `program` re-executes the process with allocator 
 that would be imported twice.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -32,6 +33,9 @@ TRAINING = ("train", "search")  # commands that go on when the reader of their o
 def program(*command: str) -> int:
     """Runs `command` with the shell's arguments, in a process with allocator settings for training; the exit code."""
     words = [*command, *sys.argv[1:]]
+    os.environ["PYTHONSAFEPATH"] = (
+        "1"  # of the fork server, which would look for modules in the working directory first
+    )
     guard_output(LOST if words and words[0] in TRAINING else "")
     keep_memory()
     end_on_signals()

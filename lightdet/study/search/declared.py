@@ -25,7 +25,7 @@ def declared_scores(study_path: Path, words: Sequence[str], config_dir: Path | N
         if (run.path / FILE_NAME).is_file():
             return scores_of(run)
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", __name__, folder, str(config_dir or ""), *words]
+        command = [sys.executable, "-P", "-m", __name__, folder, str(config_dir or ""), *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]

@@ -23,7 +23,7 @@ def latency_ms(folder: RunFolder, rounds: int, threads: int) -> float:
     """
     measured = folder.path / FILE_NAME
     if not measured.exists():
-        words = [sys.executable, "-m", __name__, str(folder.path), str(rounds), str(threads)]
+        words = [sys.executable, "-P", "-m", __name__, str(folder.path), str(rounds), str(threads)]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
