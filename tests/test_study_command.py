@@ -63,7 +63,7 @@ def test_retry_trains_what_is_missing_from_the_files_alone(
     monkeypatch.delenv("FAIL_IN")
     monkeypatch.setattr("lightdet.engine.work.TRAINING", stand_in.NAME)
     shutil.rmtree(conf)
-    assert study_command(["s", "retry", "launcher=parallel"]) == 0
+    assert study_command(["s", "retry", "--trust-modules", "launcher=parallel"]) == 0
     assert stand_in.trained() == ["head-76/s0", "head-38/s0", "head-38/s0"]
 
 
@@ -78,7 +78,7 @@ def test_a_run_whose_results_are_gone_is_measured_again(
     assert study_command(["s", "clean", "--checkpoints", "--yes"]) == 0
     assert (folder.checkpoints / "last.ckpt").exists(), "from it the run is measured again"
     monkeypatch.setattr("lightdet.engine.work.TRAINING", stand_in.NAME)
-    assert study_command(["s", "retry"]) == 0
+    assert study_command(["s", "retry", "--trust-modules"]) == 0
     folder.results_path.unlink()
     assert launch("-m", "seed=0,1", "study.name=s") == 0
     assert stand_in.trained() == ["default/s0", "default/s1", "default/s0", "default/s0"]
