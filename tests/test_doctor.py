@@ -148,6 +148,33 @@ def test_photos_that_are_not_scaled_alike(
     assert "data.bits=13: one of null, 8, 10, 12, 14, 16" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("most", "bits", "deep_only", "level", "advice"),
+    [
+        (255, None, True, "warning", "data.bits=8"),
+        (255, 12, True, "warning", "data.bits=8"),
+        (255, None, False, "warning", "beside 3 images of 8 bits; data.bits=8"),
+        (1000, None, True, "note", "data.bits=10"),
+        (1000, None, False, "warning", "4 times darker than as 10, beside 3 images of 8 bits; data.bits=10"),
+        (16000, None, True, "note", "data.bits=14"),
+    ],
+)
+def test_photos_that_do_not_use_their_range(
+    most: int, bits: int | None, deep_only: bool, level: str, advice: str, settings: Settings, tmp_path: Path
+) -> None:
+    for path in sorted((tmp_path / "data" / "IMAGES").iterdir())[:: 1 if deep_only else 2]:
+        values = np.random.default_rng(ord(path.stem)).integers(0, most, (24, 32), dtype=np.uint16)
+        values[0, 0] = most
+        Image.fromarray(values).save(path)
+    (finding,) = examine(instantiate(settings), 64, bits=bits).findings
+    assert (finding.topic, finding.level) == ("bit depth", level) and advice in finding.message
+    assert f"no value above {most}" in finding.message
+    quick = quick_check(with_bits(instantiate(settings).read(), bits), ("scratch", "dent"), 64)
+    assert quick == ([f"bit depth: {finding.message}"] if level == "warning" else [])
+    enough = int(advice.rpartition("=")[2])
+    assert not examine(instantiate(settings), 64, bits=enough).findings
+
+
 def test_blank_photos(settings: Settings, tmp_path: Path) -> None:
     Image.new("L", (32, 24), 90).save(tmp_path / "data" / "IMAGES" / "c.png")
     assert topics(examined(settings)) == {"blank image": "warning"}

@@ -1,5 +1,6 @@
 """Images of every depth, colour and orientation become the same pixels; unreadable ones are reported first cause."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lightdet.core.errors import LightdetError
-from lightdet.data.image import is_deep, original_size, read_image
+from lightdet.data.image import is_deep, original_size, read_image, read_mask
 
 
 def test_photos_of_every_depth(tmp_path: Path) -> None:
@@ -94,6 +95,48 @@ def test_a_truncated_photo_is_told_first_cause(suffix: str, kept: float, tmp_pat
     with pytest.raises(LightdetError) as caught:
         read_image(path)
     assert path.name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_eight_bits_in_sixteen(tmp_path: Path) -> None:
+    values = np.array([[0, 7, 128, 255, 256]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", 8)[0, :, 0].tolist() == [0, 7, 128, 255, 255]
+
+
+def test_images_beyond_pillows_limit_are_read_up_to_one_of_our_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 400), dtype=np.uint8)
+    for name in ("a.png", "a.jpg", "a.tif", "a.bmp", "a.webp", "a.pgm"):
+        Image.fromarray(pixels).save(tmp_path / name)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # 120,000 px are more than twice as many
+        assert read_image(tmp_path / name).shape == (300, 400, 3) and original_size(tmp_path / name) == (300, 400)
+        with monkeypatch.context() as limited:
+            limited.setenv("LIGHTDET_MAX_MEGAPIXELS", "0.1")
+            for read in (read_image, original_size):
+                with pytest.raises(LightdetError, match=r"400 x 300 px .* limit of 0\.1; .*LIGHTDET_MAX_MEGAPIXELS=1 "):
+                    read(tmp_path / name)
+            assert not is_deep(tmp_path / name)
+            limited.setenv("LIGHTDET_MAX_MEGAPIXELS", "many")
+            with pytest.raises(LightdetError, match="LIGHTDET_MAX_MEGAPIXELS=many: give a number"):
+                read_image(tmp_path / name)
+
+
+def test_images_of_another_kind_under_the_name_of_one_that_is_read(tmp_path: Path) -> None:
+    for brand, kind in (("heic", "HEIC"), ("avif", "AVIF"), ("mp42", "a video")):
+        (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftyp" + brand.encode() + bytes(200))
+        with pytest.raises(LightdetError, match=f"a.jpg: not a readable image but {kind}; convert it"):
+            read_image(tmp_path / "a.jpg")
+
+
+def test_a_pipe_or_a_folder_in_place_of_an_image_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    for name, what in (("pipe.png", "a named pipe"), ("folder.png", "a folder")):
+        for read in (read_image, original_size, read_mask):
+            with pytest.raises(LightdetError, match=f"{name}: {what} where an image is expected"):
+                read(tmp_path / name)
+        assert not is_deep(tmp_path / name)
 
 
 def test_other_unreadable_photos(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lightdet.config.composition import composed
 from lightdet.config.conf_folder import conf_folder
 from lightdet.config.foreign import FOREIGN, HINTS
+from lightdet.config.list_word import list_word, names_in
 from lightdet.core.errors import not_loaded, underneath
 from lightdet.core.outside import outside
 
@@ -61,6 +62,9 @@ def refusal(error: Exception) -> str:
         return f"{group}={option}: there is no such option; choose one of {', '.join(error.options)}{hint}"
     if isinstance(error, OverrideParseException):
         key, _, value = str(error.override).partition("=")
+        if value.startswith("[") and (names := names_in(value)):
+            form = list_word(key, names)
+            return f"{error.override}: not understood as key=value; write names with signs or other letters as {form}"
         text = shlex.quote(f'{key}="{value}"' if value else 'key="text"')  # Hydra has to see quotes, too
         return f"{error.override}: not understood as key=value; write a list as 'key=[a,b]', text with signs as {text}"
     if several := SEVERAL.match(str(error)):

@@ -65,6 +65,8 @@ def read_described(
                 raise unknown_class(shape.name, classes, place, one.said_by)
             claim = Claim(place, classes.index(shape.name), shape.box_xyxy)
             (crowd if shape.crowd else claims).append(claim)
+        if crowd:
+            root.left_out.add("regions of many objects, not learnt", one.said_by, len(crowd))
         return make_record(root, image, claims, one.said_by, header[:2], crowd)
 
     records = read_each(described, read_one)

@@ -13,7 +13,7 @@ from lightdet.core.regular import no_file
 from lightdet.data.image import IMAGE_SUFFIXES
 
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes; what the file systems in use take
-NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udc7f\udd00-\udfff]")  # controls, and no bytes at all
+NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udc7f\udd00-\udfff]")  # controls, and no bytes at all
 OTHER_MACHINE = re.compile(r"[A-Za-z]:/|//")  # a drive of Windows, a server
 BLANK = " \t\f\v"  # not U+3000 and its like, which may end a name
 

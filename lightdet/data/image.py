@@ -5,7 +5,7 @@ import math
 import os
 import warnings
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -164,8 +164,13 @@ def _open(source: io.BufferedReader | bytes, path: Path) -> Image.Image:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # line-scan cameras write large images
         try:
             image: Image.Image = Image.open(file, formats=FORMATS)
-        except Image.DecompressionBombError:
-            image = _open_large(file)
+        except Image.DecompressionBombError:  # Pillow's own limit, one for the process: ours is checked below
+            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                file.seek(0)
+                image = Image.open(file, formats=FORMATS)
+            finally:
+                Image.MAX_IMAGE_PIXELS = max(before or 0, math.ceil(_largest() * 1e6))
     width, height = image.size
     megapixels, limit = width * height / 1e6, _largest()
     if megapixels > limit:
@@ -186,18 +191,6 @@ def _largest() -> float:
     if not limit > 0:
         raise LightdetError(f"{LARGEST}={text}: give a number of megapixels above 0")
     return limit
-
-
-def _open_large(file: IO[bytes]) -> Image.Image:
-    """An image beyond the limit that Pillow has for a whole process, which is not ours to change."""
-    file.seek(0)
-    start = file.read(16)
-    for name in FORMATS:
-        factory, accepts = Image.OPEN[name]
-        if accepts is None or accepts(start) is True:
-            file.seek(0)
-            return factory(file, "")
-    raise Image.UnidentifiedImageError("no known format")
 
 
 def _orientation(image: Image.Image) -> int:

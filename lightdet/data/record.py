@@ -11,6 +11,7 @@ import numpy as np
 from lightdet.core.annotation import Annotation, Boxes, ClassLabel, Mask
 from lightdet.core.channels import CHANNELS
 from lightdet.core.errors import LightdetError
+from lightdet.core.shown import shown
 from lightdet.data.image import BITS, as_channels, read_image
 
 Splits = Mapping[str, Sequence["Record"]]
@@ -99,7 +100,7 @@ def doubts_of(reader: Reader) -> tuple[str, ...]:
         for names in by_letters.values()
         if len(names) > 1
     )
-    return (*getattr(reader, "doubts", ()), *alike)
+    return tuple(map(shown, (*getattr(reader, "doubts", ()), *alike)))
 
 
 def with_bits(splits: Mapping[str, Sequence[Record]], bits: int | None) -> dict[str, list[Record]]:

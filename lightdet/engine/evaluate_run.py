@@ -12,6 +12,7 @@ from lightdet.core.files import read_json, write_json
 from lightdet.core.progress import watched
 from lightdet.data.class_order import InOrder
 from lightdet.data.module import ImageData
+from lightdet.data.record import doubts_of
 from lightdet.engine.evaluate import evaluate
 from lightdet.engine.load import load_run
 from lightdet.engine.other_data import NO_DATA
@@ -46,6 +47,8 @@ def evaluate_run(
     if tuple(data.classes) != loaded.classes:
         data.reader = InOrder(data.reader, loaded.classes)
     loader = data.loader(split)
+    for doubt in doubts_of(data.reader):
+        print(f"lightdet: data: {doubt}", file=sys.stderr)
     warn_of_trained_images(run, split, [record.image_id for record in data.records[split]])
     batches = watched(loader, len(loader), "batches")
     report = evaluate(loaded.model, batches, data.classes, data.records[split], folder, device, threshold)

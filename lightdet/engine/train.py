@@ -57,8 +57,9 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     data, model = parts.data, parts.model
     folder.beat()
     data.check_ranks(ranks)
-    found = quick_check(data.records, data.classes, cfg.image_size, model.annotation, data.group)
-    for warning in (*doubts_of(data.reader), *found):
+    for doubt in doubts_of(data.reader):
+        print(f"  data       {doubt}")
+    for warning in quick_check(data.records, data.classes, cfg.image_size, model.annotation, data.group):
         print(f"  data       {warning}")
     folder.beat()
     choice = _precision(cfg, device, folder)

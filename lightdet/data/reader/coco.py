@@ -10,10 +10,11 @@ from lightdet.data.image import read_header
 from lightdet.data.json_file import entries, load_json
 from lightdet.data.labels import Claim, checked_classes, make_record, read_each, unknown_class, wrong_size
 from lightdet.data.record import Record
-from lightdet.data.search import HIDDEN_NAMES
+from lightdet.data.search import HIDDEN_NAMES, find_images
 from lightdet.data.split import split
 
 Key = int | str  # COCO's ids: numbers as a rule, texts with some tools
+BESIDE = (".json", ".xml", ".txt", ".csv", ".yaml", ".md")  # what may lie among the images
 MOST_SIDE = 10**9  # px; what no image has, and a float can hold
 CROWD = ("ignore", "teach")
 CROWD_LEFT_OUT = "regions of many objects ('iscrowd': 1), not learnt (data.reader.crowd=teach makes boxes of them)"
@@ -95,10 +96,21 @@ class Coco:
                     f"{json_path}: no images for the {name} split; fill it or set data.reader.{name}=null"
                 )
         records = read_each(listed, self._read_one)
+        self._count_unnamed({record.path for some in records.values() for record in some})
         if "val" not in records:
             train, val = split(records["train"], self._val_share, self._seed, len(self.classes))
             records = {**records, "train": train, "val": val}
         return records
+
+    def _count_unnamed(self, used: set[Path]) -> None:
+        """Images that lie where the others do, and that no file names."""
+        folders = {folder for _, folder in self._places.values() if folder.is_dir()}
+        for folder in sorted(folders):
+            if not any(folder.is_relative_to(other) for other in folders - {folder}):
+                found = find_images(folder, self._root.left_out, BESIDE)
+                self._root.left_out.extend(
+                    "images that no JSON file names", (path for path in found if path not in used)
+                )
 
     def _document(self, name: str) -> dict[str, Any]:
         return self._train_document if name == "train" else load_document(self._places[name][0])

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from lightdet.core import safe_yaml
 from lightdet.core.errors import LightdetError
 from lightdet.data.files import read_text
 from lightdet.data.labels import checked_classes, class_number
@@ -31,16 +32,11 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises LightdetError for anything else."""
+    """The mapping in a YAML file. Raises LightdetError for anything else, and for one that expands without end."""
     try:
-        content = yaml.load(read_text(path), _StrictLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = " ".join(str(getattr(error, "problem", None) or "not YAML").split())
-        raise LightdetError(f"{path}: unreadable YAML ({problem}{line}); correct the file") from error
-    except (ValueError, RecursionError, TypeError) as error:  # impossible dates, nesting without end, odd keys
-        raise LightdetError(f"{path}: unreadable YAML ({type(error).__name__}); correct the file") from error
+        content = safe_yaml.load_yaml(path, loader=_StrictLoader)
+    except OSError as error:
+        raise LightdetError(f"{path}: cannot be read ({error.strerror or type(error).__name__})") from error
     if not isinstance(content, dict):
         raise LightdetError(f"{path}: not a mapping; a data.yaml has the keys names, train and val")
     return content

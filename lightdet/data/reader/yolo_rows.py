@@ -24,7 +24,9 @@ class Rows:
 
     def __init__(self, classes: Sequence[str], kpt_shape: Any, said_by: Path) -> None:
         self._classes = classes
-        self._points = None if kpt_shape is None else _checked_shape(kpt_shape, said_by)
+        self._doubted = kpt_shape is None
+        number, values = (0, 0) if kpt_shape is None else _checked_shape(kpt_shape, said_by)
+        self._more = number * values  # values behind a box
         self._said_by = said_by
         self._outlines = 0
         self._boxed: list[str] = []  # places of outlines whose first four numbers are a box around the rest
@@ -40,11 +42,11 @@ class Rows:
             raise unknown_class(words[0], numbered, place, path)
         height, width = size
         numbers = [parse_number(word, place, path) for word in words[1:]]
-        if count == 4 or self._points:
+        if count == 4 or self._more:
             cx, cy, w, h = numbers[:4]
             box = ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height)
             return Claim(place, label, box)
-        if self._points is None:
+        if self._doubted:
             self._outlines += 1
             if _is_box_and_more(numbers):
                 self._boxed.append(f"{path}: {place}")
@@ -70,12 +72,11 @@ class Rows:
         )
 
     def _check_count(self, count: int, where: str) -> None:
-        if self._points:
-            wanted = 4 + self._points[0] * self._points[1]
-            if count not in (4, wanted):
+        if self._more:
+            if count not in (4, 4 + self._more):
                 raise LightdetError(
-                    f"{where}: {count + 1} values where `class cx cy w h` is expected, or {wanted + 1} with the key "
-                    f"points of kpt_shape in {self._said_by}; correct one of them"
+                    f"{where}: {count + 1} values where `class cx cy w h` is expected, or {5 + self._more} with the "
+                    f"key points of kpt_shape in {self._said_by}; correct one of them"
                 )
         elif count != 4 and (count < 6 or count % 2):
             more = f" ({KEY_POINTS})" if count > 4 else ""
