@@ -57,7 +57,7 @@ def test_a_test_split_that_is_not_there_or_has_no_labels_is_told(tmp_path: Path)
     reader = instantiate(settings)
     assert set(reader.read()) == {"train", "val"}
     (doubt,) = doubts_of(reader)
-    assert "names '../test/images' for 'test', which is not there: no test split" in doubt
+    assert "names no images that are there for 'test': no test split" in doubt
     write_photo(tmp_path / "test" / "images" / "t.png", 9)
     reader = instantiate(settings)
     assert set(reader.read()) == {"train", "val"}
@@ -104,6 +104,11 @@ def test_images_are_looked_for_before_their_labels(tmp_path: Path) -> None:
     settings = cvat(tmp_path, "wrong/")
     with pytest.raises(LightdetError, match=r"no such image, nor any other of the 6 that .*train\.txt names"):
         instantiate(settings).read()
+    (tmp_path / "train.txt").write_text("".join(f"obj_train_data/{name}.png\n" for name in STEMS[:4]))
+    reader = instantiate(settings)
+    reader.read()
+    (doubt,) = doubts_of(reader)
+    assert doubt.startswith("left out: 2 images that no list names") and doubt.endswith("e.png")
     (tmp_path / "train.txt").write_text("obj_train_data/a.png\nobj_train_data/gone.png\n")
     with pytest.raises(LightdetError, match=r"gone\.png: no such image, but .*train\.txt names it"):
         instantiate(settings).read()

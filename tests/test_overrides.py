@@ -29,6 +29,8 @@ SLIPS = {
     "xyzzy=1": "`lightdet train --cfg job` prints every setting",
     "model=lihgt": "model=lihgt: there is no such option; choose one of faster_rcnn, ",
     "trainer.max_epochs=[": "trainer.max_epochs=[: not understood as key=value",
+    "data.reader.classes=[Öl,Kratzer]": """as 'data.reader.classes=["Öl","Kratzer"]'""",
+    "data.reader.classes=[打痕,划痕]": """as 'data.reader.classes=["打痕","划痕"]'""",
     "=3": "=3: not understood as key=value; the key is missing",
     "optimizer=3": "optimizer=3: there is no such option; choose one of adamw, muon, sgd",
     "optimizer=null": "optimizer=null: there is no such option; choose one of adamw, muon, sgd",

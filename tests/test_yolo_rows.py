@@ -89,6 +89,17 @@ def test_outlines_are_read_also_where_a_few_look_like_a_box_with_key_points(tmp_
     assert len(reader.read()["train"]) == 4 and doubts_of(reader) == ()
 
 
+def test_key_points_in_the_middle_of_their_boxes_are_noticed_by_the_equal_length_of_all_rows(tmp_path: Path) -> None:
+    settings = write_yolo(tmp_path)
+    middle = " 0.36 0.48 0.4 0.5 0.38 0.52 0.37 0.5 0.39 0.49"
+    for stem in TRAIN:
+        (tmp_path / "labels" / "train" / f"{stem}.txt").write_text(yolo_row(0).strip() + middle + "\n")
+    with pytest.raises(LightdetError, match=r"in 4 of 4 rows .*kpt_shape"):
+        instantiate(settings).read()
+    (tmp_path / "labels" / "train" / "a.txt").write_text("0 0.125 0.25 0.625 0.25 0.625 0.75 0.125 0.75\n")
+    assert len(instantiate(settings).read()["train"]) == 4
+
+
 @pytest.mark.parametrize("shape", ["[4]", "[4, 5]", "4", "[-1, 2]", "[0.5, 2]", "[4.0, 2]"])
 def test_a_broken_kpt_shape_is_named(shape: str, tmp_path: Path) -> None:
     settings = write_yolo(tmp_path)

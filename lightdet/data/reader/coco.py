@@ -159,7 +159,7 @@ class Coco:
             category = names.get(_key(entry, "category_id", place, path))
             if category not in self.classes:
                 raise unknown_class(category or entry["category_id"], self.classes, place, path)
-            crowd = entry.get("iscrowd", 0)
+            crowd = entry.get("iscrowd") or 0
             if crowd not in (0, 1):
                 raise LightdetError(f"{path}: {place}: 'iscrowd' is {str(crowd)[:40]!r}; give 0 or 1")
             claim = _claim(entry, place, path, self.classes.index(category))

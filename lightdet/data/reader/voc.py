@@ -139,13 +139,17 @@ class Voc:
         return load_xml(path, "annotation", "is it Pascal VOC?")
 
     def _labels_on_disk(self) -> list[Path]:
-        paths = (path for path in self._annotations.rglob("*") if path.suffix.lower() == ".xml")
-        return sorted(path for path in paths if not is_hidden(path.relative_to(self._annotations)))
+        return [path for path in self._xml_files() if not is_hidden(path.relative_to(self._annotations))]
+
+    def _xml_files(self) -> list[Path]:
+        return sorted(path for path in self._annotations.rglob("*") if path.suffix.lower() == ".xml")
 
     def _count_lonely_labels(self, images: Sequence[Path]) -> None:
         """A renamed image, or one with a suffix that is not read, leaves its labels alone."""
         places = [path.relative_to(self._images).with_suffix("") for path in images]
         known = {normalize("NFC", name) for place in places for name in (place.as_posix(), place.name)}
+        hidden = [path for path in self._xml_files() if is_hidden(path.relative_to(self._annotations))]
+        self._root.left_out.extend("label files with names that no person gave", hidden)
         for path in self._labels_on_disk():
             place = path.relative_to(self._annotations).with_suffix("").as_posix()
             if normalize("NFC", place) not in known:

@@ -51,6 +51,7 @@ class Yolo:
         self._seed = seed
         self._rows = self._new_rows()
         self._told: list[str] = []
+        self._label_of: dict[Path, Path] = {}
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -59,7 +60,7 @@ class Yolo:
 
     def read(self) -> dict[str, list[Record]]:
         """Records by split. Raises LightdetError about every file that is missing, broken or contradictory."""
-        self._root.left_out, self._rows, self._told = LeftOut(), self._new_rows(), []
+        self._root.left_out, self._rows, self._told, self._label_of = LeftOut(), self._new_rows(), [], {}
         images = {name: found for name in ("train", "val", "test") if (found := self._images(name))}
         if "train" not in images:
             raise LightdetError(f"{self._yaml_path}: no 'train'; name the folder or list file with the training images")
@@ -67,6 +68,7 @@ class Yolo:
             if name in images and not self._is_labelled(name, images[name]):
                 del images[name]
         everything = {path for found in images.values() for path, _ in found}
+        self._count_unlisted([one for found in images.values() for one in found])
         self._tell_of_labels(everything)
         try:
             records = read_each(images, self._read_one)
@@ -121,18 +123,27 @@ class Yolo:
                 images += [(self._root.inside(path, self._yaml_path), self._yaml_path) for path in found]
             elif place.exists():
                 images += [(path, place) for path in self._listed(place)]
-            elif name == "test":
-                self._told.append(f"{self._yaml_path} names {source!r} for 'test', which is not there: no test split")
-            else:
+            elif name != "test":
                 raise LightdetError(
                     f"{place}: no such folder or list file, but {self._yaml_path} names it for '{name}'; correct it"
                 )
         repeated = next((path for path, times in Counter(path for path, _ in images).items() if times > 1), None)
         if repeated is not None:
             raise LightdetError(f"{self._yaml_path}: '{name}' has {repeated} twice; name each image once")
-        if sources and not images and name != "test":
+        if sources and not images and name == "test":
+            self._told.append(f"{self._yaml_path} names no images that are there for 'test': no test split")
+        elif sources and not images:
             raise LightdetError(f"{self._yaml_path}: no images in the '{name}' split; fill it or remove the key")
         return images
+
+    def _count_unlisted(self, images: list[Listed]) -> None:
+        """Images in the folders of those that lists name, and that no list names."""
+        folders = {path.parent for path, said_by in images if said_by != self._yaml_path}
+        used = {path for path, _ in images}
+        for folder in sorted(folders):
+            if folder.is_dir() and folders.isdisjoint(folder.parents):
+                unlisted = [path for path in find_images(folder, self._root.left_out, BESIDE) if path not in used]
+                self._root.left_out.extend("images that no list names", unlisted)
 
     def _find(self, source: str) -> Path:
         """Where a folder or list file is; it need not exist. Roboflow writes `../train/images` for what lies beside
@@ -175,13 +186,18 @@ class Yolo:
 
     def _label_path(self, image: Path) -> Path:
         """Beside the image, or where `labels` replaces the last `images` on the way from the dataset's folder."""
+        if image not in self._label_of:
+            self._label_of[image] = self._root.spelled(self._label_place(image))
+        return self._label_of[image]
+
+    def _label_place(self, image: Path) -> Path:
         parts = list(image.parts)
         above = len(self._root.path.parts) if image.is_relative_to(self._root.path) else 0
         for index in range(len(parts) - 2, above - 1, -1):
             if parts[index] == "images":
                 parts[index] = "labels"
                 break
-        return self._root.spelled(Path(*parts).with_suffix(".txt"))
+        return Path(*parts).with_suffix(".txt")
 
     def _tell_of_labels(self, images: set[Path]) -> None:
         """Label files that belong to no image or to several, and images without one."""

@@ -9,6 +9,8 @@ from lightdet.data.labels import Claim, class_number, parse_number, unknown_clas
 
 SLACK = 0.005  # of the image; labels are rounded, and points on the border lie a little outside
 SPREAD = 0.5  # of a box's width or height that its key points cover at least
+CORNERS_OF_A_BOX = 8  # numbers; turned boxes are outlines that all have as many
+FEWEST_ALIKE = 3  # rows of one length that say something
 REFUSED_SHARE, TOLD_SHARE = 0.5, 0.1  # of the outlines of a dataset that look like a box with more behind it
 KEY_POINTS = "key points need `kpt_shape: [number, 2 or 3]` in data.yaml"
 
@@ -30,6 +32,8 @@ class Rows:
         self._said_by = said_by
         self._outlines = 0
         self._boxed: list[str] = []  # places of outlines whose first four numbers are a box around the rest
+        self._lengths: set[int] = set()  # of outlines, numbers
+        self._inside: list[str] = []  # the same, also of those that cover little of that box
 
     def claim(self, row: str, place: str, path: Path, size: tuple[int, int]) -> Claim:
         """The object of a row, for an image of `size` (height, width) px. Raises LightdetError."""
@@ -48,26 +52,30 @@ class Rows:
             return Claim(place, label, box)
         if self._doubted:
             self._outlines += 1
-            if _is_box_and_more(numbers):
-                self._boxed.append(f"{path}: {place}")
+            self._lengths.add(count)
+            likeness = _likeness(numbers)
+            self._inside += [f"{path}: {place}"] * (likeness > 0)
+            self._boxed += [f"{path}: {place}"] * (likeness > 1)
         xs, ys = numbers[::2], numbers[1::2]
         return Claim(place, label, (min(xs) * width, min(ys) * height, max(xs) * width, max(ys) * height))
 
     def demand_outlines(self) -> None:
         """Raises LightdetError where the outlines that were read are none."""
-        if self._boxed and len(self._boxed) >= REFUSED_SHARE * self._outlines:
-            raise LightdetError(f"{self._boxed[0]}: {self._text()}")
+        alike = len(self._lengths) == 1 and self._lengths != {CORNERS_OF_A_BOX} and self._outlines >= FEWEST_ALIKE
+        places = self._inside if alike and len(self._inside) == self._outlines else self._boxed
+        if places and len(places) >= REFUSED_SHARE * self._outlines:
+            raise LightdetError(f"{places[0]}: {self._text(len(places))}")
 
     @property
     def doubts(self) -> tuple[str, ...]:
         """A line about outlines that may be none."""
         if len(self._boxed) <= TOLD_SHARE * self._outlines:
             return ()
-        return (f"{self._boxed[0]}, taken as an outline: {self._text()}",)
+        return (f"{self._boxed[0]}, taken as an outline: {self._text(len(self._boxed))}",)
 
-    def _text(self) -> str:
+    def _text(self, count: int) -> str:
         return (
-            f"the first four numbers are a box around the others, in {len(self._boxed)} of {self._outlines} rows with "
+            f"the first four numbers are a box around the others, in {count} of {self._outlines} rows with "
             f"more than a box; {KEY_POINTS}, outlines `kpt_shape: [0, 2]`, and other columns are to be removed"
         )
 
@@ -91,25 +99,28 @@ def _checked_shape(shape: Any, said_by: Path) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _is_box_and_more(numbers: Sequence[float]) -> bool:
-    """Whether the first four numbers are a box in the image, and the others its key points, or a score and a track."""
+def _likeness(numbers: Sequence[float]) -> int:
+    """How much a row looks like a box and its key points, or its score and track: 2 surely, 1 possibly, 0 not at all.
+
+    The first four numbers must be a box in the image; all other points in it are 1, and 2 if they cover much of it.
+    """
     cx, cy, w, h, *rest = numbers
     left, top, right, bottom = cx - w / 2 - SLACK, cy - h / 2 - SLACK, cx + w / 2 + SLACK, cy + h / 2 + SLACK
     if min(w, h) <= 0 or min(left, top) < -2 * SLACK or max(right, bottom) > 1 + 2 * SLACK:
-        return False
+        return 0
     if max(rest) > 1 + SLACK and len(rest) % 3:  # no outline reaches so far
-        return True
+        return 2
 
     def inside(points: Sequence[tuple[float, float]]) -> bool:
         return all(left <= x <= right and top <= y <= bottom for x, y in points)
 
     if len(rest) % 3 == 0 and set(rest[2::3]) <= {0.0, 1.0, 2.0}:  # x, y, and whether the point is seen
         triples = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
-        return inside([(x, y) for x, y, seen in triples if seen])
+        return 2 if inside([(x, y) for x, y, seen in triples if seen]) else 0
     points = [(x, y) for x, y in zip(rest[::2], rest[1::2], strict=True) if (x, y) != (0, 0)]  # 0, 0: not labelled
     if len(rest) == 2:
-        return inside(points) or any(value.is_integer() for value in rest)
+        return 2 if inside(points) or any(value.is_integer() for value in rest) else 0
     if not points or not inside(points):
-        return False
+        return 0
     spread_x, spread_y = (max(values) - min(values) for values in zip(*points, strict=True))
-    return spread_x >= SPREAD * w or spread_y >= SPREAD * h
+    return 2 if spread_x >= SPREAD * w or spread_y >= SPREAD * h else 1
