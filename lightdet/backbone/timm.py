@@ -39,8 +39,8 @@ class Timm(Backbone):
         self.levels = levels
         self.channels_at_the_end = getattr(features, "output_fmt", "NCHW") == "NHWC"
         self.pretrained = pretrained
-        for name in ("mean", "std"):  # part of the configuration, not of a checkpoint
-            self.register_buffer(name, _of_channels(features.pretrained_cfg[name], in_channels), persistent=False)
+        for each, values in normalisation(features, in_channels).items():
+            self.register_buffer(each, values, persistent=False)
         self._check(features.pretrained_cfg["input_size"][-1])
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -69,6 +69,12 @@ class Timm(Backbone):
                 parameter.requires_grad_(False)
 
 
+def normalisation(features: Any, in_channels: int) -> dict[str, Tensor]:
+    """Mean and standard deviation of the images that a network of timm knew, (in_channels, 1, 1) each: part of the
+    configuration, not of a checkpoint."""
+    return {name: _of_channels(features.pretrained_cfg[name], in_channels) for name in ("mean", "std")}
+
+
 def _of_channels(values: Sequence[float], in_channels: int) -> Tensor:
     """A value of red, green and blue -> (in_channels, 1, 1): repeated for several images, their mean for grey ones."""
     repeated = [*values] * (in_channels // 3) if in_channels % 3 == 0 else [sum(values) / len(values)] * in_channels
@@ -76,13 +82,19 @@ def _of_channels(values: Sequence[float], in_channels: int) -> Tensor:
 
 
 def _features(name: str, pretrained: bool, in_channels: int, strides: Sequence[int]) -> tuple[Any, list[int]]:
+    features = fetched(name, pretrained, in_channels, features_only=True)
+    reductions = features.feature_info.reduction()
+    if not set(strides) <= set(reductions):
+        raise LightdetError(f"backbone.name={name}: gives strides {reductions}, needs {strides}; take another one")
+    return features, [len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides]
+
+
+def fetched(name: str, pretrained: bool, in_channels: int, **options: Any) -> Any:
+    """A network of timm, with its pretrained weights if wanted. Raises LightdetError where there are none."""
     import timm  # 11 s cold: only those who name it pay for it
 
-    features: Any
     try:
-        features = timm.create_model(
-            name, features_only=True, pretrained=pretrained and fetches(), in_chans=in_channels
-        )
+        return timm.create_model(name, pretrained=pretrained and fetches(), in_chans=in_channels, **options)
     except OSError as error:  # hub, network and cache faults all arrive as OSError
         raise LightdetError(
             f"backbone.name={name}: its pretrained weights are neither cached nor reachable ({type(error).__name__}); "
@@ -91,7 +103,3 @@ def _features(name: str, pretrained: bool, in_channels: int, strides: Sequence[i
     except RuntimeError as error:
         close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:6]) or "see timm.list_models()"
         raise LightdetError(f"backbone.name={name}: timm has no such feature extractor; close: {close}") from error
-    reductions = features.feature_info.reduction()
-    if not set(strides) <= set(reductions):
-        raise LightdetError(f"backbone.name={name}: gives strides {reductions}, needs {strides}; take another one")
-    return features, [len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides]

@@ -16,7 +16,13 @@ from typing import Any
 # first name above.
 MOVED: dict[str, str] = {"lightdet.data.module.DetectionData": "lightdet.data.module.ImageData"}
 # Setting, dotted -> the value that means what runs did before the setting existed.
-YOUNGER_KEYS: dict[str, Any] = {"data.bits": None, "data.channels": 3, "data.group": None, "weights": None}
+YOUNGER_KEYS: dict[str, Any] = {
+    "data.label": None,
+    "data.bits": None,
+    "data.channels": 3,
+    "data.group": None,
+    "weights": None,
+}
 # The same for settings of options, whose class has the old meaning as its default, or comes from outside without it.
 YOUNGER_OPTION_KEYS: dict[str, Any] = {
     "data.reader.crowd": "ignore",

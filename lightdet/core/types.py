@@ -94,3 +94,10 @@ class Detections:
             torch.zeros(0, device=device),
             torch.zeros(0, dtype=torch.int64, device=device),
         )
+
+
+@dataclass(slots=True)
+class Classification:
+    """The predicted class of one image."""
+
+    probabilities: Tensor  # (C,) float32, sums to 1

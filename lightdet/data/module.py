@@ -18,6 +18,7 @@ from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.dataset import ImageDataset, LetterboxedImages
 from lightdet.data.groups import read_splits
+from lightdet.data.image_labels import require_parts, with_image_labels
 from lightdet.data.loader import BatchLoader, Position
 from lightdet.data.record import Reader, Record, require_kind
 from lightdet.data.sampler import EpochBatchSampler
@@ -35,13 +36,13 @@ class ImageData(LightningDataModule):
     `sampling` decides how often each image occurs in an epoch of training; None: once. `bits` are those of the camera,
     for images of more than 8 bits per channel; None: chosen for each image (`read_image`). `channels` of the input: 3
     is RGB, 1 grey levels; 6 and 2 are those of an image and of its record's reference. `group` is a regular expression
-    on image ids that names the groups which a split drawn by lightdet keeps whole (`read_splits`). `cache_megabytes`
+    on image ids that names the groups which a split drawn by lightdet keeps whole (`read_splits`). `label` makes a
+    class for each image of its boxes (`with_image_labels`); None: annotations stay as they are. `cache_megabytes`
     bounds the letterboxed images kept in memory: training images first, then the other splits. With several ranks
     `batch_size` is shared by all of them, and every rank draws from the same order of an epoch; `num_workers` and
     `cache_megabytes` are those of one rank; `num_workers` "auto": none on a CPU, where they would take the cores of the
     training, and beside a GPU one for each CPU thread of this process, at most `MOST_WORKERS`. Batches of workers come
-    through shared
-    memory: see conf/data/base.yaml for a container that has little of it.
+    through shared memory: see conf/data/base.yaml for a container that has little of it.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ImageData(LightningDataModule):
         bits: int | None = None,
         channels: int = 3,
         group: str | None = None,
+        label: str | None = None,
     ) -> None:
         super().__init__()
         if num_workers == "auto":
@@ -89,14 +91,19 @@ class ImageData(LightningDataModule):
         self.bits = bits
         self.channels = channels
         self.group = group
+        self.label = label
         self.channels_last = True  # memory layout of the batches that a trainer gets
         self.records: dict[str, list[Record]] = {}
+        self._classes: tuple[str, ...] = ()
         self._images: dict[str, LetterboxedImages] = {}
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names by label."""
-        return self.reader.classes
+        """Names by label; where `label` makes classes of images, the records are read for them."""
+        if self.label is None:
+            return self.reader.classes
+        self.setup()
+        return self._classes
 
     @property
     def num_classes(self) -> int:
@@ -121,8 +128,12 @@ class ImageData(LightningDataModule):
         for split in ("train", "val"):
             if not records.get(split):
                 raise LightdetError(f"the dataset has no images to use as '{split}'; check its split files")
+        if self.label is not None:
+            records, self._classes = with_image_labels(records, self.reader.classes, self.label)
         if self.augment is not None and self.augment.mosaic is not None:
             require_kind({"train": records["train"]}, Boxes, "augment.mosaic, which joins four images,")
+        if self.augment is not None and self.augment.window is not None:
+            require_parts(records["train"])
         left = self.cache_megabytes * MEGABYTE
         for split in sorted(records, key=lambda name: name != "train"):
             cache = ImageCache(len(records[split]), self.image_size, left, self.channels)

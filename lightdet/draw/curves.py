@@ -61,7 +61,16 @@ def _operating_point(axes: Axes, point: dict[str, Any]) -> None:
 
 def plot_confusion(report: dict[str, Any], classes: Sequence[str], path: Path) -> Path:
     """Counts of boxes; the colour is the share of the row. The last row and column are named for what they mean."""
-    matrix = np.asarray(report["confusion"]["matrix"], dtype=np.int64)
+    title = f"Boxes at IoU {report['confusion']['iou']}, score at least {report['confusion']['threshold']:.2f}"
+    return plot_matrix(report["confusion"]["matrix"], classes, title, path, ("false alarm", "missed"))
+
+
+def plot_matrix(
+    counts: Sequence[Sequence[int]], classes: Sequence[str], title: str, path: Path, last: tuple[str, str] | None = None
+) -> Path:
+    """Counts by ground truth (rows) and prediction (columns); the colour is the share of the row. `last`: the names of
+    a further row and column behind those of the classes."""
+    matrix = np.asarray(counts, dtype=np.int64)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(14.0, 3.4 + 0.62 * len(matrix))
     figure = Figure(figsize=(side + 0.9, side), dpi=DOTS_PER_INCH, layout="constrained")
@@ -72,14 +81,15 @@ def plot_confusion(report: dict[str, Any], classes: Sequence[str], path: Path) -
         for row, column in zip(*np.nonzero(matrix), strict=True):
             colour = "white" if share[row, column] > 0.45 else hex_colour(INK)
             axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=small)
-    axes.set_xticks(range(len(matrix)), [*classes, "missed"], rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(matrix)), [*classes, "false alarm"])
+    rows, columns = ([*classes, last[0]], [*classes, last[1]]) if last else (classes, classes)
+    axes.set_xticks(range(len(matrix)), columns, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(matrix)), rows)
     axes.tick_params(length=0, labelsize=small, labelcolor=hex_colour(INK))
-    axes.axhline(len(classes) - 0.5, color=hex_colour(FAINT), linewidth=1)
-    axes.axvline(len(classes) - 0.5, color=hex_colour(FAINT), linewidth=1)
+    if last:
+        axes.axhline(len(classes) - 0.5, color=hex_colour(FAINT), linewidth=1)
+        axes.axvline(len(classes) - 0.5, color=hex_colour(FAINT), linewidth=1)
     axes.set_xlabel("predicted as")
     axes.set_ylabel("ground truth")
-    title = f"Boxes at IoU {report['confusion']['iou']}, score at least {report['confusion']['threshold']:.2f}"
     axes.set_title(title, fontsize=11, color=hex_colour(INK), loc="left")
     axes.spines[:].set_color(hex_colour(FAINT))
     bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02)

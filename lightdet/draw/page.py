@@ -59,8 +59,9 @@ def with_header(body: np.ndarray, title: str, counts: str, alarming: bool, legen
     return np.asarray(page)
 
 
-def contact_sheet(cells: Sequence[Cell], title: str, legend: Legend) -> np.ndarray:
-    """Pictures in rows of three, in their order, each row as high as its highest picture."""
+def contact_sheet(cells: Sequence[Cell], title: str, explained: str, legend: Legend) -> np.ndarray:
+    """Pictures in rows of three, in their order, each row as high as its highest picture, under a title and a line that
+    explains them."""
     size = 14
     head = round(3.2 * size)
     columns = min(COLUMNS, len(cells))
@@ -76,7 +77,7 @@ def contact_sheet(cells: Sequence[Cell], title: str, legend: Legend) -> np.ndarr
             _text(canvas, (left, top + size), cell.headline, size, colour, width, bold=True)
             _text(canvas, (left, top + 2.3 * size), cell.detail, size - 2, FAINT, width, keep_end=True)
             page.paste(Image.fromarray(cell.picture), (left, top + head))
-    return with_header(np.asarray(page), title, f"ground truth left, prediction right; {DASHED}", False, legend)
+    return with_header(np.asarray(page), title, explained, False, legend)
 
 
 def legend_strip(legend: Legend, width: int, size: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from lightdet.core.types import Detections, Target
-from lightdet.draw.page import Cell, beside, contact_sheet, with_header
+from lightdet.draw.page import DASHED, Cell, beside, contact_sheet, with_header
 from lightdet.draw.palette import Colour, class_colour
 from lightdet.draw.panel import SIDE, Mark, draw_marks, enlargement, panel_scale
 from lightdet.metric.matching import UNMATCHED, match_image
@@ -17,6 +17,7 @@ from lightdet.metric.matching import UNMATCHED, match_image
 THUMBNAIL = 250  # px; longest side of a panel on the contact sheet
 COMPRESSION = 4  # of PNG: half the time of the usual 6, and a quarter more bytes
 OVERVIEW = "overview.png"
+EXPLAINED = f"ground truth left, prediction right; {DASHED}"
 SAMPLE_NAME = re.compile(r"\d{3,}-missed\d+-false\d+-.*\.png")
 
 
@@ -140,9 +141,8 @@ def write_samples(
         cells.append(_cell(image, sample, classes, rank))
     if cells:
         title = f"{len(cells)} of {len(samples)} images, worst first; score at least {threshold:.2f}"
-        Image.fromarray(contact_sheet(cells, title, _legend(worst, classes))).save(
-            folder / OVERVIEW, compress_level=COMPRESSION
-        )
+        sheet = contact_sheet(cells, title, EXPLAINED, _legend(worst, classes))
+        Image.fromarray(sheet).save(folder / OVERVIEW, compress_level=COMPRESSION)
         paths.append(folder / OVERVIEW)
     return paths
 

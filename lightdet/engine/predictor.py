@@ -110,7 +110,7 @@ class Predictor:
         with watch.step("detect", self.device):
             (prediction,) = self.model.predict(batch)
         return self.result_type(
-            prediction, original, letterbox, ResultSettings(self.classes, self.threshold, self.overlap)
+            prediction, original, letterbox, ResultSettings(self.classes, self.threshold, self.overlap, self.model)
         )
 
     def __repr__(self) -> str:

@@ -21,6 +21,7 @@ class ResultSettings:
     classes: tuple[str, ...]  # names by label
     threshold: float  # least score that is reported
     overlap: float  # IoU above which two boxes, of any class, are one
+    model: Any = None  # that predicted, for what a result of its task asks of it
 
 
 class Result:

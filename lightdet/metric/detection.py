@@ -1,14 +1,13 @@
 """The metric of object detection, for validation during training and for evaluation."""
 
 from collections.abc import Sequence
-from itertools import chain, zip_longest
 from typing import Any
 
 import torch
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Detections, Target
-from lightdet.distributed.gather import gather
+from lightdet.distributed.gather import gather_images
 from lightdet.metric.average_precision import AveragePrecision, average_precision
 from lightdet.metric.coco import RECALL_POINTS
 from lightdet.metric.confusion import confusion_matrix
@@ -97,13 +96,7 @@ class DetectionMetric(Metric):
         return metrics_text(report)
 
     def _gather(self) -> tuple[list[Detections], list[Target]]:
-        """All images, each once, in the order in which they were dealt to the ranks: the first to rank 0, the next to
-        rank 1, and so on (`EpochBatchSampler`). So equal scores rank as they would in one process."""
-        images = self.images
-        parts = gather(images)
-        if len(parts) > 1:
-            dealt = [image for image in chain.from_iterable(zip_longest(*parts)) if image is not None]
-            images = list({target.image_id: (found, target) for found, target in dealt}.values())
+        images = gather_images(self.images, lambda image: image[1].image_id)
         return [found for found, _ in images], [target for _, target in images]
 
     def _per_class(

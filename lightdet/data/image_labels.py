@@ -1,0 +1,103 @@
+"""A class for the whole image from its boxes or mask, so that every detection dataset also trains classifiers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lightdet.core.annotation import Boxes, ClassLabel, Mask
+from lightdet.core.errors import LightdetError
+from lightdet.data.record import Record
+
+GOOD, DEFECT = "good", "defect"  # images without an object; with one, where all classes become one
+
+
+def _first(record: Record) -> int:
+    return int(record.labels[0])
+
+
+def _largest(record: Record) -> int:
+    """Of equally large boxes the first."""
+    if isinstance(record.annotation, Mask):
+        raise LightdetError(
+            f"data.label=largest: {record.path} has a mask, whose areas are not known before it is read; take first"
+        )
+    corners = record.boxes_xyxy.astype(np.float64)
+    return int(record.labels[(corners[:, 2:] - corners[:, :2]).prod(axis=1).argmax()])
+
+
+def _majority(record: Record) -> int:
+    """Of equally frequent classes the one that comes first."""
+    labels, first, counts = np.unique(record.labels, return_index=True, return_counts=True)
+    return int(labels[np.lexsort((first, -counts))[0]])
+
+
+RULES: Mapping[str, Callable[[Record], int]] = {"first": _first, "largest": _largest, "majority": _majority}
+ANY_DEFECT = "any_defect"
+NAMES = (*RULES, ANY_DEFECT)
+
+
+def with_image_labels(
+    splits: Mapping[str, Sequence[Record]], classes: Sequence[str], rule: str
+) -> tuple[dict[str, list[Record]], tuple[str, ...]]:
+    """Records of boxes or masks with a `ClassLabel` each, and the classes; those that have one already are unchanged.
+
+    `rule`: the class of an image is that of its "first" or "largest" box, of the "majority" of its boxes, or, with
+    "any_defect", "defect". An image without an object is "good", a further class, where there are any in training.
+    Raises LightdetError for another rule, for a class of the dataset that is itself called good, and for an image
+    without an object in a split where training has none.
+    """
+    if rule not in NAMES:
+        raise LightdetError(f"data.label={rule}: one of {', '.join(NAMES)}")
+    records = [record for split in splits.values() for record in split]
+    if all(isinstance(record.annotation, ClassLabel) for record in records):
+        return {name: list(split) for name, split in splits.items()}, tuple(classes)
+    has_good = any(_is_good(record) for record in splits.get("train", ()))
+    if has_good and GOOD in classes and rule != ANY_DEFECT:
+        raise LightdetError(
+            f"data.label={rule}: the dataset has a class {GOOD!r} and images without any object, which would be the "
+            "same class; rename or remove the class, or its boxes"
+        )
+    label_of, names = _labelling(rule, classes, has_good)
+    labelled = {
+        name: [_labelled(record, label_of, has_good, name) for record in split] for name, split in splits.items()
+    }
+    return labelled, names
+
+
+def _labelling(rule: str, classes: Sequence[str], has_good: bool) -> tuple[Callable[[Record], int], tuple[str, ...]]:
+    """How a record gets its label, and the names of the labels."""
+    if rule == ANY_DEFECT:
+        return (lambda record: int(not _is_good(record))), (GOOD, DEFECT)
+    names = (*classes, GOOD) if has_good else tuple(classes)
+    return (lambda record: len(classes) if _is_good(record) else RULES[rule](record)), names
+
+
+def _is_good(record: Record) -> bool:
+    return isinstance(record.annotation, Boxes | Mask) and not len(record.labels) and not _crowded(record)
+
+
+def _crowded(record: Record) -> bool:
+    return isinstance(record.annotation, Boxes) and len(record.annotation.crowd_labels) > 0
+
+
+def _labelled(record: Record, label_of: Callable[[Record], int], has_good: bool, split: str) -> Record:
+    if isinstance(record.annotation, ClassLabel):
+        return record
+    if record.annotation is None or (_is_good(record) and not has_good):
+        raise LightdetError(
+            f"{record.path}: an image without an object in '{split}', and the training images have none; take some "
+            "into train, or leave it out"
+        )
+    if not len(record.labels) and _crowded(record):
+        assert isinstance(record.annotation, Boxes)
+        record = replace(record, annotation=Boxes(record.annotation.crowd_xyxy, record.annotation.crowd_labels))
+    return replace(record, annotation=ClassLabel(label_of(record)))
+
+
+def require_parts(records: Sequence[Record]) -> None:
+    """Raises LightdetError for records with a class for the whole image, of which a window would show a part."""
+    if any(isinstance(record.annotation, ClassLabel) for record in records):
+        raise LightdetError(
+            "augment=window shows a part of each image, and its class is that of the whole; take another augment="
+        )

@@ -1,0 +1,62 @@
+"""The result of a classifier for one image."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Classification, Letterbox
+from lightdet.draw.classification_files import captioned
+from lightdet.engine.result import Result, ResultSettings
+from lightdet.engine.sources import Original
+from lightdet.metric.costs import cheapest, cost_matrix
+
+
+class ClassificationResult(Result):
+    """The class of one image.
+
+    name: of the decided class, with its `probability` 0..1 and `cost`, the expected cost of the decision (without costs
+    the probability that it is wrong). probabilities: of every class by name, the most probable first. The threshold of
+    the settings is not used: a class is decided, not accepted.
+    """
+
+    unit: ClassVar[str] = "classes"
+    prediction: Classification
+
+    def __init__(
+        self, prediction: Classification, original: Original, letterbox: Letterbox, settings: ResultSettings
+    ) -> None:
+        """Raises LightdetError for probabilities that are not finite."""
+        super().__init__(prediction, original, letterbox, settings)
+        values: np.ndarray = prediction.probabilities.double().cpu().numpy()
+        if not np.isfinite(values).all():
+            raise LightdetError(f"{original.name}: the classifier gave a probability that is NaN or infinite")
+        ranked = np.argsort(-values, kind="stable")
+        self.probabilities: dict[str, float] = {settings.classes[label]: float(values[label]) for label in ranked}
+        costs = cost_matrix(settings.model.costs, settings.classes)
+        by_cost = settings.model.decision == "cheapest"
+        self.label = int(cheapest(values[None], costs)[0]) if by_cost else int(ranked[0])
+        self.cost = float(values @ costs[:, self.label])
+        self.name = settings.classes[self.label]
+        self.probability = float(values[self.label])
+        self.names = [self.name]
+
+    def plot(self) -> Image.Image:
+        """The image under its class and what else is probable."""
+        return Image.fromarray(captioned(self.image, self.describe(), alarming=False))
+
+    def content(self) -> dict[str, Any]:
+        """class, label, probability, expected_cost, and all probabilities by class name, the greatest first."""
+        return {
+            "class": self.name,
+            "label": self.label,
+            "probability": round(self.probability, 5),
+            "expected_cost": round(self.cost, 5),
+            "probabilities": {name: round(value, 5) for name, value in self.probabilities.items()},
+        }
+
+    def describe(self) -> str:
+        """Such as "scratch 0.91, dent 0.06, good 0.03": the decision, then what else is probable."""
+        others = [name for name in self.probabilities if name != self.name]
+        return ", ".join(f"{name} {self.probabilities[name]:.2f}" for name in (self.name, *others[:2]))

@@ -1,0 +1,112 @@
+"""Image classifiers: a backbone, an attention, a pooled map and a linear layer; and the model around them."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lightdet.core.annotation import ClassLabel
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Classification, Target, TrainingStats
+from lightdet.loss.cross_entropy import CrossEntropy
+from lightdet.metric.classification_scores import TASK
+from lightdet.metric.contract import Metric
+from lightdet.metric.costs import Costs, cost_matrix
+from lightdet.model.contract import Model
+from lightdet.nn.contracts import Backbone
+
+DECISIONS = ("probable", "cheapest")
+
+
+class ClassifierNetwork(nn.Module):
+    """images (B, in_channels, H, W) -> logits (B, num_classes).
+
+    The last map of the backbone passes `attention(channels)`, is averaged over its places, and a linear layer follows.
+    `head` names the grids where an attention is placed in a detector; a classifier has one place, so it is "all", or
+    "none" without attention. `dropout`: of the averaged map, in training. Raises LightdetError for another `head`.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        attention: Callable[[int], nn.Module] | None = None,
+        head: str = "none",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if attention is not None and head != "all":
+            raise LightdetError(
+                f"head={head}: a classifier has one attention, in front of its pooling: head=all; backbone=attended "
+                "places one behind the stages"
+            )
+        self.backbone = backbone
+        self.in_channels = backbone.in_channels
+        channels = backbone.channels[-1]
+        self.attention = nn.Identity() if attention is None else attention(channels)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(channels, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.attention(self.backbone(images)[-1])
+        return self.linear(self.dropout(features.mean(dim=(2, 3))))
+
+
+class Classifier(Model):
+    """A network of class logits behind the model contract.
+
+    `costs`: see `cost_matrix`. `decision`: the "probable" class, or the "cheapest" by the expected cost. `good`: the
+    name of the class of sound parts, where there is one. Raises LightdetError for a decision by cost after a training
+    with weighted classes: such outputs are no probabilities, and the rare class would be favoured twice.
+    """
+
+    task = TASK
+    annotation = ClassLabel
+    result = "lightdet.engine.classification_result:ClassificationResult"
+    network: nn.Module
+
+    def __init__(
+        self,
+        network: nn.Module,
+        criterion: CrossEntropy,
+        costs: Costs | None = None,
+        decision: str = "probable",
+        good: str = "good",
+    ) -> None:
+        super().__init__()
+        if decision not in DECISIONS:
+            raise LightdetError(f"model.decision={decision}: one of {', '.join(DECISIONS)}")
+        if decision == "cheapest" and criterion.weigh_classes is not None:
+            raise LightdetError(
+                "model.decision=cheapest: this model is trained with class weights, so its outputs favour rare classes "
+                "already and costs would count twice; take loss/class_weights=none or model.decision=probable"
+            )
+        self.network = network
+        self.criterion = criterion
+        self.costs = costs
+        self.decision = decision
+        self.good = good
+
+    def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+        labels = torch.tensor([target.class_label for target in targets], device=images.device)
+        return {"class": self.criterion(self.network(images), labels)}
+
+    def predict(self, images: Tensor) -> list[Classification]:
+        return [Classification(row) for row in self.network(images).float().softmax(dim=1)]
+
+    def metric(self, classes: Sequence[str]) -> Metric:
+        from lightdet.metric.classification import ClassificationMetric  # slow to import: not where nothing is measured
+
+        good = list(classes).index(self.good) if self.good in classes else None
+        return ClassificationMetric(classes, cost_matrix(self.costs, classes), self.decision == "cheapest", good)
+
+    def prepare(self, stats: TrainingStats) -> str:
+        return self.criterion.prepare(stats, next(self.network.parameters()))
+
+    def notes(self) -> dict[str, str]:
+        attention = getattr(self.network, "attention", None)
+        placed = isinstance(attention, nn.Module) and not isinstance(attention, nn.Identity)
+        return {"attention": f"{type(attention).__name__} in front of the pooling" if placed else "none"}
+
+    def layers(self) -> tuple[str, ...]:
+        return ("attention",)
