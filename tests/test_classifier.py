@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,14 @@ def test_a_detector_asks_for_boxes(trained: tuple[Path, str], capsys: pytest.Cap
     words = ["model=light", "data=folder", f"data.reader.root={folder}/data", f"runs_dir={folder}/other", "logger=none"]
     assert main(["train", *words]) != 0
     assert "has class label, and this model needs boxes" in capsys.readouterr().err
+
+
+def test_its_data_are_examined_and_its_time_is_measured(
+    trained: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = trained[0].parents[2]
+    assert main(["doctor", "data=folder", f"data.reader.root={folder}/data", f"runs_dir={tmp_path}"]) == 0
+    assert re.search(r"disc +15 +5 ", capsys.readouterr().out), "images of a class are counted"
+    assert main(["benchmark", str(trained[0]), "--backends", "eager", "channels-last", "--rounds", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "gives other maps" not in said and "shape" not in said

@@ -91,10 +91,14 @@ BACKENDS: dict[str, Backend] = {
 
 
 def network_maps(network: nn.Module, images: Tensor) -> Sequence[Tensor]:
-    """The raw maps of an inference."""
+    """The raw outputs of an inference."""
     with torch.inference_mode():
-        maps: Sequence[Tensor] = network(images)
-        return maps
+        return _listed(network(images))
+
+
+def _listed(outputs: Any) -> Sequence[Tensor]:
+    """A detector's maps; the logits of a classifier as the only one."""
+    return [outputs] if isinstance(outputs, Tensor) else outputs
 
 
 def export(network: nn.Module, images: Tensor, folder: Path) -> Path:
@@ -134,7 +138,7 @@ def openvino_call(path: Path, images: Tensor, threads: int, precision: str) -> C
 def _torch_call(network: Callable[[Tensor], Any], images: Tensor) -> Call:
     def call() -> Any:
         with torch.inference_mode():
-            maps = network(images)
+            maps = _listed(network(images))
         if images.device.type == "cuda":
             torch.cuda.synchronize(images.device)
         return maps

@@ -104,8 +104,8 @@ def check_shares(splits: Splits, classes: Sequence[str]) -> list[Finding]:
 
 
 def count_boxes(records: Iterable[Record], num_classes: int) -> np.ndarray:
-    """(num_classes,) int64: boxes of each class."""
-    labels = [record.box_labels for record in records]
+    """(num_classes,) int64: boxes of each class, or images where an image has a class."""
+    labels = [record.labels for record in records]
     return np.bincount(np.concatenate(labels) if labels else np.zeros(0, np.int64), minlength=num_classes)
 
 
