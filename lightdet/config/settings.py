@@ -5,7 +5,7 @@ from math import inf
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from lightdet.core.channels import CHANNELS
+from lightdet.core.channels import BITS, CHANNELS
 from lightdet.core.errors import LightdetError, demand_expression, demand_whole
 from lightdet.ops.grid import check_image_size, parse_head
 
@@ -44,9 +44,10 @@ DRAWN = ("data.reader.train_images", "data.reader.val_images")  # numbers; with 
 POSITIVE = ("width", "depth", "trainer.clip_norm", "augment.window.share", "data.sampling.threshold")
 RANGES = ("augment.mosaic.scale", "augment.mosaic.centre")
 LIMITS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
-NONE_ALLOWED = ("trainer.patience", "trainer.clip_norm", *LIMITS)
+NONE_ALLOWED = ("trainer.patience", "trainer.clip_norm", "data.bits", *LIMITS)
 CHOICES: dict[str, tuple[str | bool | int, ...]] = {
     "channels": tuple(CHANNELS),
+    "data.bits": BITS,
     "trainer.precision": ("auto", "32-true", "bf16-mixed"),
     "trainer.channels_last": ("auto", True, False),
     "trainer.sync_batchnorm": ("auto", True, False),
@@ -68,6 +69,7 @@ def check_settings(cfg: DictConfig) -> None:
     gains = [f"model.criterion.{key}" for key in criterion if str(key).endswith("_gain")]
     _demand(cfg, (*NOT_NEGATIVE, *gains), lambda value: 0 <= value < inf, "a number that is not negative")
     _demand(cfg, SHARES, lambda value: 0 <= value <= 1, "a number from 0 to 1")
+    _demand(cfg, ("data.reader.val_share",), lambda value: 0 < value < 1, "a number between 0 and 1")
     _demand(cfg, POSITIVE, lambda value: 0 < value < inf, "a number above 0")
     _demand(cfg, LIMITS, _counts_batches, f"{BATCHES}; null: all")
     _demand(cfg, ("trainer.overfit_batches",), lambda value: value == 0 or _counts_batches(value), f"0, or {BATCHES}")
@@ -92,7 +94,8 @@ def demand_choice(name: str, value: object) -> None:
     """Raises LightdetError for a value that the setting `name`, one of CHOICES, cannot have."""
     choices = CHOICES[name]
     if not any(type(value) is type(one) and value == one for one in choices):
-        raise LightdetError(f"{name}={value}: one of {', '.join(str(one).lower() for one in choices)}")
+        null = "null, " if name in NONE_ALLOWED else ""
+        raise LightdetError(f"{name}={value}: one of {null}{', '.join(str(one).lower() for one in choices)}")
 
 
 def _check_reference(cfg: DictConfig) -> None:
@@ -101,7 +104,7 @@ def _check_reference(cfg: DictConfig) -> None:
     reader = str(OmegaConf.select(cfg, "data.reader._target_"))
     if channels in CHANNELS and CHANNELS[channels][1] and reader.startswith(READERS):
         raise LightdetError(
-            f"channels={channels}: the last {channels // 2} are those of a reference image, and "
+            f"channels={channels}: half of them are those of a reference image, and "
             f"{reader.rpartition('.')[2]} reads none; set channels={channels // 2}, or take a reader of your own"
         )
 

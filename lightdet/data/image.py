@@ -20,7 +20,6 @@ IMAGE_SUFFIXES = frozenset(
     {*JPEG_SUFFIXES, ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm", ".jp2"}
 )
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")  # no EPS: Pillow runs a program for it
-BITS = (8, 10, 12, 14, 16)  # of a camera's values; the file has 16 bits for each
 TWELVE_BIT_MAX = 4095
 SIXTEEN_BIT_MAX = 65535
 EXIF_ORIENTATION, BITS_PER_SAMPLE = 0x0112, 0x0102
@@ -38,7 +37,7 @@ def read_image(path: Path, bits: int | None = None) -> np.ndarray:
     Grey, 1-bit and palette images become RGB, alpha is dropped, the EXIF orientation is applied (the frame of the boxes
     is the image as a viewer shows it). An image of 16 bits per channel is scaled linearly, with a fixed factor and not
     by its own contrast: 2**bits - 1 becomes 255, and what is brighter is white, so that a camera's hot pixel changes
-    nothing around it. Without `bits` (one of BITS) the brightest value of each image decides: up to 4095 means 12 bits,
+    nothing around it. Without `bits` (8 to 16) the brightest value of each image decides: up to 4095 means 12 bits,
     beyond that 16; images of one camera are then comparable only where that gives the same depth.
 
     Raises LightdetError for a missing, empty, truncated or foreign file, for floating-point pixels, and for an image of

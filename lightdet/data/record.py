@@ -9,10 +9,10 @@ from unicodedata import normalize
 import numpy as np
 
 from lightdet.core.annotation import Annotation, Boxes, ClassLabel, Mask
-from lightdet.core.channels import CHANNELS
+from lightdet.core.channels import BITS, CHANNELS
 from lightdet.core.errors import LightdetError
 from lightdet.core.shown import shown
-from lightdet.data.image import BITS, as_channels, read_image
+from lightdet.data.image import as_channels, read_image
 
 Splits = Mapping[str, Sequence["Record"]]
 KIND_NAMES = {Boxes: "boxes", ClassLabel: "class label", Mask: "mask"}

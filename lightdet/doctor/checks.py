@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from lightdet.core.annotation import Boxes
+from lightdet.core.channels import BITS
 from lightdet.data.groups import shared_groups
-from lightdet.data.image import BITS, TWELVE_BIT_MAX
+from lightdet.data.image import TWELVE_BIT_MAX
 from lightdet.data.record import Record, Splits
 from lightdet.doctor.findings import Finding, InputBoxes, counted, some_of
 from lightdet.ops.anchors import POOR_RECALL

@@ -14,7 +14,7 @@ from lightdet.data.record import Record
 from lightdet.doctor.findings import Examination
 from lightdet.doctor.near import TURNS, turned
 
-CELLS = 6  # two for each pair of near copies, the last one for an image that is stored turned
+CELLS = 6  # two for each pair of near copies, one for an image that is stored turned
 LONGEST = 24  # letters of a caption
 
 
@@ -35,7 +35,7 @@ def draw_evidence(figure: Figure, place: SubplotSpec, examination: Examination, 
             column += 1
             _draw(axes, record, caption, below, ink, turn=turn)
     for record in examination.turned[:1]:
-        axes = figure.add_subplot(cells[CELLS - 1])
+        axes = figure.add_subplot(cells[column])
         _draw(axes, record, record.path.name, "stored turned; boxes as they count", ink, box)
 
 

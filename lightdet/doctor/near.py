@@ -38,7 +38,7 @@ class NearCopy(NamedTuple):
     second: Record
     splits: tuple[str, str]
     bits: int  # of 63 that differ
-    turn: int  # how the second lies, one of TURNS
+    turn: int  # the position of TURNS in which the second shows the first
 
 
 TURNS = ("", "mirrored", "upside down", "turned by 180", "transposed", "turned by 90", "turned by 270", "transversed")

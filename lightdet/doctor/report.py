@@ -12,6 +12,7 @@ import numpy as np
 from lightdet.core.table import to_text
 from lightdet.doctor.checks import SMALLEST_SIDE, count_boxes
 from lightdet.doctor.findings import Examination, Finding
+from lightdet.doctor.near import TURNS
 from lightdet.doctor.picture import draw_report
 from lightdet.ops.grid import STRIDES, size_text
 
@@ -39,6 +40,15 @@ def as_dict(examination: Examination) -> dict[str, Any]:
             "best_possible_recall": examination.recall,
             "per_class": dict(examination.recall_per_class),
         },
+        "near_copies": [
+            {
+                "images": [pair.first.image_id, pair.second.image_id],
+                "splits": list(pair.splits),
+                "different_bits": pair.bits,
+                "second_is": TURNS[pair.turn] or "as it is",
+            }
+            for pair in examination.near
+        ],
         "findings": [_finding(finding) for finding in examination.findings],
         "exit_code": examination.exit_code,
     }
