@@ -18,6 +18,7 @@ from lightdet.data.record import Record, with_bits
 from lightdet.doctor.command import run_doctor
 from lightdet.doctor.examine import examine, quick_check
 from lightdet.doctor.findings import Examination
+from lightdet.doctor.image_checks import find_near_copies, look_at_images
 from lightdet.doctor.report import as_dict, as_text
 from lightdet.ops.anchors import reachable
 from lightdet.ops.grid import check_image_size
@@ -258,6 +259,22 @@ def test_neu_det(real_data: Path) -> None:
     }
     assert examination.exit_code == 1
     assert examination.recall > 0.98
+
+
+def test_near_copies_of_neu_det(real_data: Path) -> None:
+    """Shifted and turned images that its authors took for different ones; no two of one texture besides."""
+    records = [record for some in Voc(str(real_data / "neu-det"), NEU_DET).read().values() for record in some]
+    splits = {"train": records, "val": records}
+    near, not_compared = find_near_copies(splits, look_at_images(splits))
+    pairs = {tuple(sorted((pair.first.path.stem, pair.second.path.stem))) for pair in near}
+    assert not_compared == 0 and pairs == {
+        ("inclusion_151", "inclusion_162"),
+        ("patches_2", "patches_5"),
+        ("pitted_surface_171", "pitted_surface_292"),
+        ("scratches_221", "scratches_243"),
+        ("scratches_232", "scratches_247"),
+        ("scratches_27", "scratches_295"),
+    }
 
 
 def test_an_input_that_no_training_takes(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

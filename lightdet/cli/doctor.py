@@ -6,7 +6,8 @@ from pathlib import Path
 
 
 def run(words: Sequence[str]) -> int:
-    """Examine the data that `lightdet train` would read; exit code 0 when clean, 1 for warnings, 2 for errors."""
+    """Examine the data that `lightdet train` would read; exit code 0 when clean, 1 for warnings, 2 for errors. With
+    --fix a copy is examined, and the exit code is 1 also where a box or an image could not be brought into it."""
     parser = argparse.ArgumentParser("lightdet doctor", description=run.__doc__)
     parser.add_argument("--config-dir", "-cd", type=Path, help="a folder of further options")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -23,5 +24,5 @@ def run(words: Sequence[str]) -> int:
     if options.fix is None:
         return run_doctor(config, options.json)
     other = [word for word in options.override if not word.startswith(("data=", "data.reader.", "data.group="))]
-    copy = compose_config([*run_fix(config, options.fix), *other], options.config_dir)
-    return run_doctor(copy, options.json)
+    copy, lost = run_fix(config, options.fix)
+    return max(lost, run_doctor(compose_config([*copy, *other], options.config_dir), options.json))

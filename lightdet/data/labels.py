@@ -65,7 +65,7 @@ def read_each(items: Mapping[str, Iterable[Item]], read_one: Callable[[Item], Re
             records[split].append(record)
     changes = changes_wanted()
     if changes is not None:
-        changes += [Change("image left out", problem) for problem in problems]
+        changes += [Change("image left out", *problem.split(": ", 1)) for problem in problems]
     elif problems:
         raise DatasetError(list(problems))
     return records
@@ -102,7 +102,8 @@ def _checked_boxes(
                 raise
             cut = cut_at_border(claim.box_xyxy, *size)
             what = "box dropped" if cut is None else "box cut at the border"
-            changes.append(Change(what, f"{said_by}: {claim.place}", str(error)))
+            place = f"{said_by}: {claim.place}"
+            changes.append(Change(what, place, str(error).removeprefix(f"{place}: ")))
             if cut is None:
                 continue
             box = cut

@@ -16,7 +16,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.data.labels import DatasetError
 from lightdet.data.record import Reader
 from lightdet.doctor.examine import examine
-from lightdet.doctor.mend import CHANGES_FILE, mend
+from lightdet.doctor.mend import CHANGES_FILE, LOSSES, mend
 from lightdet.doctor.report import print_problems, print_report, write_report
 from lightdet.ops.grid import check_image_size, plain_size
 
@@ -39,9 +39,12 @@ def run_doctor(cfg: DictConfig, as_json: bool = False) -> int:
     return examination.exit_code
 
 
-def run_fix(cfg: DictConfig, out: Path) -> list[str]:
-    """Writes the mended copy of the data of a composed configuration to the new folder `out`, tells what was changed,
-    and returns the words of a command line that choose the copy. Raises LightdetError."""
+def run_fix(cfg: DictConfig, out: Path) -> tuple[list[str], int]:
+    """Writes the mended copy of the data of a composed configuration to the new folder `out`, and tells the changes.
+
+    Returns the words of a command line that choose the copy, and an exit code: 1 where something that is no duplicate
+    is not in the copy, else 0. Raises LightdetError.
+    """
     root = cfg.data.reader.get("root")
     if root is not None and out.resolve().is_relative_to(Path(root).expanduser().resolve()):
         raise LightdetError(f"--fix {out}: inside the dataset itself; give a folder outside of {root}")
@@ -54,7 +57,7 @@ def run_fix(cfg: DictConfig, out: Path) -> list[str]:
     words = done.words + (f" data.bits={bits}" if bits is not None else "")
     print(f"  each change is a line of {out / CHANGES_FILE}", file=sys.stderr)
     print(f"lightdet train {words}", file=sys.stderr)
-    return shlex.split(done.words)
+    return shlex.split(done.words), int(any(what in LOSSES for what in counts))
 
 
 def _make_reader(cfg: DictConfig) -> Reader:

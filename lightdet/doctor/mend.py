@@ -31,11 +31,13 @@ from lightdet.data.convert import Converted, convert
 from lightdet.data.groups import read_splits
 from lightdet.data.image import read_values
 from lightdet.data.lenient import Change, leniently
-from lightdet.data.record import Reader, Record
+from lightdet.data.record import Reader, Record, doubts_of
 from lightdet.doctor.findings import ImageFacts
 from lightdet.doctor.image_checks import look_at_images, usual_suffixes
 
 CHANGES_FILE = "changes.csv"
+LEFT_OUT = "left out by the reader"
+LOSSES = ("box dropped", "image left out", LEFT_OUT)  # what a person should look at
 COPY = "coco"  # the format of the copy: it keeps every digit, any name of a class, and crowd regions
 KEEP_FIRST = ("test", "val", "train")  # which of equal images stays
 Split = dict[str, list[Record]]
@@ -61,6 +63,7 @@ def mend(reader: Reader, out: Path, group: str | None = None) -> tuple[Converted
         raise LightdetError(f"--fix {out}: there is something already; give a new folder")
     with leniently() as changes:
         splits = read_splits(reader, group=group)
+    changes += [Change(LEFT_OUT, "", line) for line in doubts_of(reader) if line.startswith("left out: ")]
     facts = look_at_images(splits)
     splits = _readable(splits, facts, changes)
     splits = _without_copies(splits, facts, changes)

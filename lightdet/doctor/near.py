@@ -9,7 +9,7 @@ parts in front of one camera look alike as thumbnails without being the same ima
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ THUMB, LOW = 32, 8  # px, side of the thumbnail; frequencies of each axis
 MOST_BITS = 12  # of 63 that may differ; in NEU-DET 9 of a million pairs differ in so few, 4 of them near copies
 BANDS, BAND = 9, 7  # pieces of a hash, bits each: a candidate has one piece in common
 ROWS = 256  # hashes compared at once with all of a bucket
-COMPARED = 2000  # candidates, those with the fewest different bits first
+COMPARED = 1000  # candidates, those with the fewest different bits first
 SIDE, MARGIN = 128, 8  # px of the comparison, and how far an image may be shifted there
 CORRELATION = 0.98  # of the same image after JPEG at quality 30, noise or a shift of 1 %: 0.986 and more
 RESIDUAL = 0.5  # standard deviations: a place that differs more is another defect on a part of the same kind
@@ -118,13 +118,12 @@ def near_copies(splits: Splits, hashes: Mapping[Path, tuple[bytes, int]]) -> tup
         pairs += [NearCopy(known[one][i], known[other][j], (one, other), bits, k) for bits, i, j, k in candidates(a, b)]
     pairs = [pair for pair in pairs if hashes[pair.first.path][0] != hashes[pair.second.path][0]]
     pairs.sort(key=lambda pair: (pair.bits, pair.first.image_id, pair.second.image_id))
-    prepared = lru_cache(maxsize=256)(_prepared)
-    same = []
-    for pair in pairs[:COMPARED]:
-        first, second = (prepared(record.path, record.bits) for record in (pair.first, pair.second))
-        if first is not None and second is not None and _same(first, turned(second, pair.turn)):
-            same.append(pair)
-    return same, len(pairs[COMPARED:])
+    nearest = pairs[:COMPARED]
+    bits_of = {record.path: record.bits for pair in nearest for record in (pair.first, pair.second)}
+    with ThreadPoolExecutor() as pool:
+        small = dict(zip(bits_of, pool.map(_prepared, bits_of, bits_of.values()), strict=True))
+    same = [pair for pair in nearest if _same(small[pair.first.path], small[pair.second.path], pair.turn)]
+    return same, len(pairs) - len(nearest)
 
 
 def _prepared(path: Path, bits: int | None) -> np.ndarray | None:
@@ -136,9 +135,11 @@ def _prepared(path: Path, bits: int | None) -> np.ndarray | None:
     return cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1.0)
 
 
-def _same(first: np.ndarray, second: np.ndarray) -> bool:
+def _same(first: np.ndarray | None, second: np.ndarray | None, turn: int) -> bool:
     """Whether two prepared images show the same once one is shifted onto the other, at any brightness and contrast."""
-    second = np.ascontiguousarray(second)
+    if first is None or second is None:
+        return False
+    second = np.ascontiguousarray(turned(second, turn))
     window = cv2.createHanningWindow((SIDE, SIDE), cv2.CV_32F)
     (x, y), _ = cv2.phaseCorrelate(first - first.mean(), second - second.mean(), window)  # it changes what it is given
     for shift_x, shift_y in ((0.0, 0.0), (x, y)):
