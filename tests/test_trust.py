@@ -213,7 +213,7 @@ def test_no_process_of_a_command_looks_for_modules_in_the_working_directory(run:
 def test_what_a_command_composes_is_trusted_by_its_processes_alone(run: Path) -> None:
     mine = compose_config(["+model.evil={_target_:mine_good.Evil}", "data.reader.cache=${oc.env:MINE}", "logger=none"])
     theirs = needs_word(mine)
-    assert set(theirs) == {"mine_good.Evil", "${oc.env:MINE}"}
+    assert set(theirs) > {"mine_good.Evil", "${oc.env:MINE}", "lightdet.model.yolo.YoloDetector"}
     kept = OmegaConf.create(OmegaConf.to_yaml(mine))
     with composed_here(theirs):
         check_trusted(kept, "request.yaml")
@@ -235,4 +235,4 @@ def test_every_shipped_option_is_trusted() -> None:
     named = {name for file in files for name in targets(yaml.safe_load(file.read_text()))}
     assert named == set().union(*shipped(conf_folder()).values()) - OF_TORCH | (named & OF_TORCH)
     for file in conf_folder().glob("model/*.yaml"):
-        assert not needs_word(compose_config([f"model={file.stem}"])), file
+        check_trusted(compose_config([f"model={file.stem}"]), file)

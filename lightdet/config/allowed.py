@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.config.conf_folder import conf_folder
-from lightdet.config.moved import MOVED
+from lightdet.config.moved import MOVED, NAMING
 from lightdet.core.shown import shown
 
 OPTIMIZERS = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD")
@@ -94,6 +94,18 @@ def written(config: DictConfig) -> list[Foreign]:
     """Names of code and places as they are written, interpolations left alone, in all sections."""
     tree: Any = OmegaConf.to_container(config, resolve=False)
     return [one for name, part in tree.items() if name != "hydra" for one in _named(part, str(name), str(name), True)]
+
+
+def stated(config: DictConfig) -> Iterator[str]:
+    """Every name of code and every use of the environment as they are written, shipped ones too."""
+    return _stated(OmegaConf.to_container(config, resolve=False))
+
+
+def _stated(node: Any) -> Iterator[str]:
+    for name, value in _children(node):
+        if isinstance(value, str) and (name in NAMING or _is_looked_up(node, name) or "${oc.env:" in value):
+            yield value
+        yield from _stated(value)
 
 
 def _interpolations(node: Any, key: str) -> Iterator[Foreign]:

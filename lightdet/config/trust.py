@@ -17,7 +17,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from lightdet.config.allowed import Foreign, interpolations, names, written
+from lightdet.config.allowed import Foreign, interpolations, names, stated, written
 from lightdet.core.errors import LightdetError
 from lightdet.core.import_path import share_working_folder
 
@@ -57,11 +57,14 @@ def share_composed(config: DictConfig) -> None:
 
 
 def needs_word(config: DictConfig) -> tuple[str, ...]:
-    """What a composed configuration holds that a folder could hold with a person's word alone, for `composed_here`."""
+    """What a composed configuration holds that a folder may hold with a person's word alone, for `composed_here`.
+
+    Names of shipped options are among it: option files may change while the processes of a command begin.
+    """
     found = interpolations(config)
     with suppress(OmegaConfBaseException):
         found += names(config)
-    return tuple(dict.fromkeys(one.text for one in found))
+    return tuple(dict.fromkeys([*(one.text for one in found), *stated(config)]))
 
 
 @contextmanager
