@@ -100,7 +100,7 @@ def test_both_ways_to_average_precision_agree_with_pycocotools(seed: int, tmp_pa
         target.image_id = f"{number}.png"
         metric.add(one, target)
     numbers = metric.compute()
-    write_files(tmp_path, numbers, metric, [], 0)
+    write_files(tmp_path, numbers, metric, [])
     kept = read_detections(tmp_path / "detections.json")
     records = match_records(kept.images, CLASSES)
     each_once = np.ones((1, len(targets)), np.int64)

@@ -61,6 +61,7 @@ def test_a_training_is_heard_of_in_every_phase_and_while_it_is_measured_at_its_e
     def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def begin(*arguments: Any, **named: Any) -> Any:
             listener.look(name)
+            assert name != "plot_training" or folder.read_results()["classes"], "results first"
             return call(*arguments, **named)
 
         return begin
@@ -71,13 +72,13 @@ def test_a_training_is_heard_of_in_every_phase_and_while_it_is_measured_at_its_e
                 listener.look("batch")
                 yield batch
 
-        return evaluate(detector, each(), *rest)
+        return measure(detector, each(), *rest)
 
-    evaluate = training.evaluate
+    measure = training.measure
     for name in ("quick_check", "_precision", "build_trainer", "load_weights", "plot_training"):
         room = fitting if name == "build_trainer" else training
         monkeypatch.setattr(room, name, watched(name, getattr(room, name)))
-    monkeypatch.setattr(training, "evaluate", measured)
+    monkeypatch.setattr(training, "measure", measured)
     tracked: list[Any] = []
     monkeypatch.setattr(training, "build_loggers", lambda cfg, _: tracked.append(cfg) or [])
     training.train(compose_config([*TINY, f"data.reader.cache={tmp_path}"]), folder)

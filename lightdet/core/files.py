@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -159,6 +160,39 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder whose files replace those of the same names in `folder` when the block ends without error.
+
+    Until then, and after an error or a kill, `folder` holds what stood there before.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".new-*.tmp"):
+        if not _is_alive(left.name.removeprefix(".new-").removesuffix(".tmp")):
+            shutil.rmtree(left, ignore_errors=True)
+    new = folder / f".new-{os.getpid()}.tmp"
+    shutil.rmtree(new, ignore_errors=True)  # of an earlier process with the same number
+    new.mkdir()
+    try:
+        yield new
+        for path in sorted(new.iterdir()):
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _is_alive(pid: str) -> bool:
+    if posix is None or not pid.isdigit():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        pass
+    return True
 
 
 def plain(value: Any, numbers: bool = True) -> Any:

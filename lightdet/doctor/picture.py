@@ -18,6 +18,7 @@ from lightdet.data.record import Record
 from lightdet.doctor.checks import SMALLEST_SIDE, count_boxes
 from lightdet.doctor.evidence_picture import draw_evidence, has_evidence
 from lightdet.doctor.findings import Examination
+from lightdet.draw.palette import literal
 from lightdet.ops.grid import STRIDES, height_width, size_text
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D31", "#7B4FA3", "#4D4D4D", "#B8A800")
@@ -61,12 +62,7 @@ def draw_report(examination: Examination, title: str) -> bytes:
 
 
 def _short(name: str) -> str:
-    return _plain(name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…")
-
-
-def _plain(text: str) -> str:
-    """Matplotlib would read text between two dollar signs as a formula."""
-    return text.replace("$", r"\$")
+    return literal(name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…")
 
 
 def _colour(label: int) -> str:
@@ -79,7 +75,7 @@ def _head(axes: Axes, text: str) -> None:
 
 def _draw_title(figure: Figure, examination: Examination, title: str) -> None:
     inch = 1 / figure.get_figheight()
-    figure.text(0.025, 1 - 0.52 * inch, _plain(title), fontsize=19, fontweight="bold", color=INK)
+    figure.text(0.025, 1 - 0.52 * inch, literal(title), fontsize=19, fontweight="bold", color=INK)
     parts = [
         f"{name}: {len(records):,} images, {sum(len(r.box_labels) for r in records):,} boxes"
         for name, records in examination.splits.items()
@@ -214,7 +210,7 @@ def _draw_findings(axes: Axes, examination: Examination, height: float) -> None:
     for row, (level, text, colour) in enumerate(lines):
         top = 1 - row * LINE / height
         axes.text(0, top, level, fontsize=9.5, va="top", color=colour, fontweight="bold")
-        short = _plain(textwrap.shorten(text, 150, placeholder=" …"))
+        short = literal(textwrap.shorten(text, 150, placeholder=" …"))
         axes.text(0.07 if level else 0, top, short, fontsize=9.5, va="top", color=INK if level else FAINT)
 
 

@@ -14,6 +14,7 @@ from lightdet.doctor.checks import SMALLEST_SIDE, count_boxes
 from lightdet.doctor.findings import Examination, Finding
 from lightdet.doctor.near import TURNS
 from lightdet.doctor.picture import draw_report
+from lightdet.draw.attempt import attempt
 from lightdet.ops.grid import STRIDES, size_text
 
 SHOWN = 20  # findings, or problems, in the text; the JSON has them all
@@ -154,11 +155,10 @@ def print_problems(problems: Sequence[str], as_json: bool) -> int:
 
 
 def write_report(examination: Examination, folder: Path, title: str) -> Path:
-    """report.json and report.png, each replaced as a whole; returns the folder. Raises OSError."""
+    """report.json, and report.png if it can be drawn, each replaced as a whole; returns the folder. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    picture = draw_report(examination, title)
-    _replace(folder / "report.png", picture)
     _replace(folder / "report.json", json.dumps(as_dict(examination), indent=1).encode())
+    attempt("report.png", lambda: _replace(folder / "report.png", draw_report(examination, title)))
     return folder
 
 

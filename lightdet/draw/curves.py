@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -18,7 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_metrics
 from lightdet.core.score import Score, best_of
-from lightdet.draw.palette import FAINT, INK, Colour, class_colour
+from lightdet.draw.attempt import save_figure
+from lightdet.draw.palette import FAINT, INK, Colour, class_colour, literal
 from lightdet.metric.detection_scores import AP50, MAP50
 
 DOTS_PER_INCH = 130
@@ -33,7 +33,7 @@ def plot_precision_recall(report: dict[str, Any], path: Path) -> Path:
     axes = figure.subplots()
     names = list(report["per_class"])
     for name, curve in report["curves"].items():
-        label = f"{name}  {report['per_class'][name][AP50.key]:.3f}"
+        label = f"{literal(name)}  {report['per_class'][name][AP50.key]:.3f}"
         colour = hex_colour(class_colour(names.index(name)))
         axes.plot(curve["recall"], curve["precision"], color=colour, linewidth=1.5, label=label)
     if report["curves"]:
@@ -48,7 +48,7 @@ def plot_precision_recall(report: dict[str, Any], path: Path) -> Path:
         legend(axes, "class and AP50")
     axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     dress(axes, f"Precision and recall at IoU 0.5, {report['images']} images")
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def _operating_point(axes: Axes, point: dict[str, Any]) -> None:
@@ -81,7 +81,8 @@ def plot_matrix(
         for row, column in zip(*np.nonzero(matrix), strict=True):
             colour = "white" if share[row, column] > 0.45 else hex_colour(INK)
             axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=small)
-    rows, columns = ([*classes, last[0]], [*classes, last[1]]) if last else (classes, classes)
+    names = [literal(name) for name in classes]
+    rows, columns = ([*names, last[0]], [*names, last[1]]) if last else (names, names)
     axes.set_xticks(range(len(matrix)), columns, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(matrix)), rows)
     axes.tick_params(length=0, labelsize=small, labelcolor=hex_colour(INK))
@@ -96,7 +97,7 @@ def plot_matrix(
     bar.set_label("share of the row", color=hex_colour(INK), fontsize=9)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_training(metrics_csv: Path, path: Path, declared: Sequence[Score]) -> Path:
@@ -114,12 +115,13 @@ def plot_training(metrics_csv: Path, path: Path, declared: Sequence[Score]) -> P
     for index, (name, points) in enumerate(sorted(losses.items(), key=lambda item: item[0] != "train/loss")):
         total = name == "train/loss"
         colour = hex_colour(INK if total else class_colour(index - 1))
-        label = "total" if total else name.removeprefix("train/")
+        label = "total" if total else literal(name.removeprefix("train/"))
         _line(left, points, label, colour, 2.4 if total else 1.4)
     for index, (score, points) in enumerate(scores.items()):
         best = points[1].index(best_of(score, points[1]))
         colour = hex_colour(class_colour(index))
-        _line(right, points, f"{score.title}  best {points[1][best]:.3f} (epoch {points[0][best]:g})", colour, 1.8)
+        label = f"{literal(score.title)}  best {points[1][best]:.3f} (epoch {points[0][best]:g})"
+        _line(right, points, label, colour, 1.8)
         right.plot(points[0][best], points[1][best], "o", color=colour, markersize=5)
     left.set(ylabel="loss", ylim=(0, _ceiling(losses)))
     right.set(ylabel="scores on validation")
@@ -132,7 +134,7 @@ def plot_training(metrics_csv: Path, path: Path, declared: Sequence[Score]) -> P
             axes.legend(loc="best", framealpha=0.85, edgecolor="none", fontsize=9, labelcolor=hex_colour(INK))
         else:
             note(axes, "nothing recorded")
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def over_whole(axes: Axes, counted: str) -> None:
@@ -214,9 +216,3 @@ def dress(axes: Axes, title: str) -> None:
 
 def hex_colour(colour: Colour) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-def save(figure: Figure, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_png(str(path))
-    return path

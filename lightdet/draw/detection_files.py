@@ -1,6 +1,6 @@
 """The files of a detection evaluation: detections.json, curves, confusion matrix and pictures of the worst images."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from lightdet.core.types import Detections, Target
 from lightdet.data.image import read_image
 from lightdet.data.record import Record
+from lightdet.draw.attempt import attempt
 from lightdet.draw.curves import plot_confusion, plot_precision_recall
 from lightdet.draw.pictures import Sample, compare, write_samples
 from lightdet.metric.detection import DetectionMetric
@@ -19,34 +20,42 @@ from lightdet.metric.match_record import ImageBoxes
 MAX_SAMPLES = 16  # images whose boxes a tracker shows
 
 
-def write_files(
-    folder: Path, report: dict[str, Any], metric: DetectionMetric, records: Sequence[Record], max_pictures: int
-) -> None:
-    """Writes detections.json, pr_curve.png, confusion.png and pictures/ to `folder`, and adds report["samples"].
+def write_files(folder: Path, report: dict[str, Any], metric: DetectionMetric, records: Sequence[Record]) -> None:
+    """Writes detections.json to `folder`, and adds report["samples"].
 
     `samples`: the worst images as dicts of image_id, path, bits, boxes [[x1, y1, x2, y2, score, label]] and truth
-    [[x1, y1, x2, y2, label]], original px. The images of the pictures are read from `records`.
+    [[x1, y1, x2, y2, label]], original px; images that are not among the `records` are left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept = [ImageBoxes(*boxes_and_ground_truth(*image), _labelled_crowd(image[1])) for image in metric.images]
     write_detections(folder / FILE_NAME, metric.classes, [target.image_id for _, target in metric.images], kept)
-    plot_precision_recall(report, folder / "pr_curve.png")
-    plot_confusion(report, metric.classes, folder / "confusion.png")
     known = {record.image_id: record for record in records}
-    threshold = report["operating_point"]["threshold"]
-    samples = [
-        compare(detections, target, threshold) for detections, target in metric.images if target.image_id in known
-    ]
-    worst = sorted(samples, key=lambda sample: sample.badness)[:MAX_SAMPLES]
+    worst = sorted(_samples(report, metric, known), key=lambda sample: sample.badness)[:MAX_SAMPLES]
     report["samples"] = [boxes_of(sample, known[sample.target.image_id]) for sample in worst]
-    write_samples(
-        folder / "pictures",
-        samples,
-        lambda image_id: read_image(known[image_id].path, known[image_id].bits),
-        metric.classes,
-        threshold,
-        max_pictures,
-    )
+
+
+def draw_files(
+    folder: Path, report: dict[str, Any], metric: DetectionMetric, records: Sequence[Record], max_pictures: int
+) -> None:
+    """Draws pr_curve.png, confusion.png and pictures/ into `folder`; the images of the pictures are read from
+    `records`. What cannot be drawn is told in a line."""
+    known = {record.image_id: record for record in records}
+
+    def read(image_id: str) -> np.ndarray:
+        return read_image(known[image_id].path, known[image_id].bits)
+
+    def pictures() -> None:
+        samples, threshold = _samples(report, metric, known), report["operating_point"]["threshold"]
+        write_samples(folder / "pictures", samples, read, metric.classes, threshold, max_pictures)
+
+    attempt("the precision-recall curve", lambda: plot_precision_recall(report, folder / "pr_curve.png"))
+    attempt("the confusion matrix", lambda: plot_confusion(report, metric.classes, folder / "confusion.png"))
+    attempt("the pictures", pictures)
+
+
+def _samples(report: dict[str, Any], metric: DetectionMetric, known: Container[str]) -> list[Sample]:
+    threshold = report["operating_point"]["threshold"]
+    return [compare(detections, target, threshold) for detections, target in metric.images if target.image_id in known]
 
 
 def boxes_of(sample: Sample, record: Record) -> dict[str, Any]:

@@ -50,9 +50,22 @@ def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
 
 
+def printable(text: str) -> str:
+    """The text in one line that every font and library takes: control characters, halves of characters and line breaks
+    become spaces."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def literal(text: str) -> str:
+    """Text of data for matplotlib, which reads what stands between two dollar signs as a formula, and leaves out of a
+    legend what begins with an underscore."""
+    plain = printable(text).replace("$", r"\$")
+    return f" {plain}" if plain.startswith("_") else plain
+
+
 def shorten(text: str, size: int, width: float, bold: bool = False, keep_end: bool = False) -> str:
     """The text, cut with an ellipsis to at most `width` px; keep_end cuts at the front, as is best for file names."""
-    letters = font(size, bold)
+    letters, text = font(size, bold), printable(text)
     if letters.getlength(text) <= width:
         return text
 

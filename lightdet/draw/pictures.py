@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from lightdet.core.errors import one_line
 from lightdet.core.types import Detections, Target
+from lightdet.draw.attempt import refuse_failed, replacing, save_picture
 from lightdet.draw.page import DASHED, Cell, beside, contact_sheet, with_header
 from lightdet.draw.palette import Colour, class_colour
 from lightdet.draw.panel import SIDE, Mark, draw_marks, enlargement, panel_scale
 from lightdet.metric.matching import UNMATCHED, match_image
 
 THUMBNAIL = 250  # px; longest side of a panel on the contact sheet
-COMPRESSION = 4  # of PNG: half the time of the usual 6, and a quarter more bytes
 OVERVIEW = "overview.png"
 EXPLAINED = f"ground truth left, prediction right; {DASHED}"
 SAMPLE_NAME = re.compile(r"\d{3,}-missed\d+-false\d+-.*\.png")
@@ -125,25 +125,26 @@ def write_samples(
     """The worst images as `000-missed2-false1-<image>.png`, worst first, and overview.png with all of them.
 
     read: image_id -> image (H, W, 3) uint8 RGB. Pictures of an earlier call in that folder are replaced. Returns the
-    files written, the overview last.
+    files written, the overview last. Raises LightdetError when all others are written, if an image could not be read or
+    drawn.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        if SAMPLE_NAME.fullmatch(old.name) or old.name == OVERVIEW:
-            old.unlink()
-    paths, cells = [], []
+    cells: list[Cell] = []
+    failed: list[str] = []
     worst = sorted(samples, key=lambda sample: sample.badness)[:limit]
-    for rank, sample in enumerate(worst):
-        image = read(sample.target.image_id)
-        page = _page(image, sample, classes, panel_scale(image.shape[0], image.shape[1]), threshold)
-        paths.append(folder / _file_name(rank, sample))
-        Image.fromarray(page).save(paths[-1], compress_level=COMPRESSION)
-        cells.append(_cell(image, sample, classes, rank))
-    if cells:
-        title = f"{len(cells)} of {len(samples)} images, worst first; score at least {threshold:.2f}"
-        sheet = contact_sheet(cells, title, EXPLAINED, _legend(worst, classes))
-        Image.fromarray(sheet).save(folder / OVERVIEW, compress_level=COMPRESSION)
-        paths.append(folder / OVERVIEW)
+    with replacing(folder, lambda name: name == OVERVIEW or SAMPLE_NAME.fullmatch(name)) as paths:
+        for rank, sample in enumerate(worst):
+            try:
+                image = read(sample.target.image_id)
+                page = _page(image, sample, classes, panel_scale(image.shape[0], image.shape[1]), threshold)
+                paths.append(save_picture(page, folder / _file_name(rank, sample)))
+                cells.append(_cell(image, sample, classes, rank))
+            except Exception as error:
+                failed.append(one_line(error))
+        if cells:
+            title = f"{len(cells)} of {len(samples)} images, worst first; score at least {threshold:.2f}"
+            sheet = contact_sheet(cells, title, EXPLAINED, _legend(worst, classes))
+            paths.append(save_picture(sheet, folder / OVERVIEW))
+    refuse_failed(failed, len(worst))
     return paths
 
 

@@ -44,9 +44,16 @@ def evaluate(
     max_pictures: int = MAX_PICTURES,
 ) -> dict[str, Any]:
     """`report_on` the model's predictions for the images of the loader."""
+    return report_on(measure(model, loader, classes, device), records, folder, threshold, max_pictures)
+
+
+def measure(
+    model: Model, loader: Iterable[Batch], classes: Sequence[str], device: torch.device | str = "cpu"
+) -> Metric:
+    """The model's metric, updated with the predictions for the images of the loader."""
     metric = model.metric(classes)
     run_model(model, loader, metric, device)
-    return report_on(metric, records, folder, threshold, max_pictures)
+    return metric
 
 
 def report_on(
@@ -56,11 +63,20 @@ def report_on(
     threshold: float | None = None,
     max_pictures: int = MAX_PICTURES,
 ) -> dict[str, Any]:
-    """The full report of a metric that has seen all images.
+    """The full report of a metric that has seen all images: `write_numbers`, then `draw`."""
+    report = write_numbers(metric, records, folder, threshold)
+    if folder is not None:
+        draw(report, metric, records, folder, max_pictures)
+    return report
+
+
+def write_numbers(
+    metric: Metric, records: Sequence[Record], folder: Path | None, threshold: float | None = None
+) -> dict[str, Any]:
+    """The full report of a metric that has seen all images, on disk in every form but pictures.
 
     threshold: least score for everything that is counted at an operating point; None: the best one on these images.
-    folder: where metrics.txt, contributions.json and the files of the task go; None: nothing is written. The images of
-    the pictures are read from `records`.
+    folder: where metrics.txt, contributions.json and the task's files of numbers go; None: nothing is written.
     """
     report = metric.compute(full=True, threshold=threshold)
     if folder is not None:
@@ -69,5 +85,17 @@ def report_on(
         if contributions is not None:
             write_contributions(Path(folder), contributions)
         if metric.files:
-            named(metric.files)(Path(folder), report, metric, records, max_pictures)
+            named(metric.files)(Path(folder), report, metric, records)
     return report
+
+
+def draw(
+    report: dict[str, Any],
+    metric: Metric,
+    records: Sequence[Record],
+    folder: Path,
+    max_pictures: int = MAX_PICTURES,
+) -> None:
+    """Adds the curves and pictures of the task, whose images are read from `records`; a line for what is not drawn."""
+    if metric.drawings:
+        named(metric.drawings)(Path(folder), report, metric, records, max_pictures)

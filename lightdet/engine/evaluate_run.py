@@ -8,12 +8,12 @@ from typing import Any
 from hydra.utils import instantiate
 
 from lightdet.core.errors import LightdetError, demand_share
-from lightdet.core.files import read_json, write_json
+from lightdet.core.files import read_json, staged, write_json
 from lightdet.core.progress import watched
 from lightdet.data.class_order import InOrder
 from lightdet.data.module import ImageData
 from lightdet.data.record import doubts_of
-from lightdet.engine.evaluate import evaluate
+from lightdet.engine.evaluate import draw, measure, write_numbers
 from lightdet.engine.load import load_run
 from lightdet.engine.other_data import NO_DATA
 from lightdet.runs.contract import ids_digest
@@ -33,6 +33,8 @@ def evaluate_run(
     """Measure a run or a model package on a split of data, write metrics.json, curves and pictures to `folder`, return
     the metrics.
 
+    What an earlier evaluation left there stands until the new numbers are whole.
+
     `threshold`: least score for everything that counts boxes; None: the one with the best F1 on this split.
     `overrides` change the data and the model of the run's config; `data=OPTION` chooses another dataset, without which
     a package has none; `trust_modules` as for `load_run`. Raises LightdetError for a folder that is no run, code that
@@ -51,8 +53,12 @@ def evaluate_run(
         print(f"lightdet: data: {doubt}", file=sys.stderr)
     warn_of_trained_images(run, split, [record.image_id for record in data.records[split]])
     batches = watched(loader, len(loader), "batches")
-    report = evaluate(loaded.model, batches, data.classes, data.records[split], folder, device, threshold)
-    write_json(folder / "metrics.json", report)
+    metric = measure(loaded.model, batches, data.classes, device)
+    records = data.records[split]
+    with staged(folder) as new:
+        report = write_numbers(metric, records, new, threshold)
+        write_json(new / "metrics.json", report)
+    draw(report, metric, records, folder)
     return report
 
 

@@ -1,6 +1,5 @@
 """Builds a model from a configuration, and loads a trained one from its run folder or a model package."""
 
-import pickle
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from yaml import YAMLError
 from lightdet.config.saved import read_config
 from lightdet.config.tree import lies_in
 from lightdet.config.trust import check_trusted
+from lightdet.core.checkpoint_file import read_checkpoint
 from lightdet.core.errors import LightdetError
 from lightdet.engine.other_data import with_chosen_data
 from lightdet.engine.package_weights import filled, read_tensors
@@ -69,20 +69,6 @@ def load_weights(model: Model, checkpoint: Path, device: str = "cpu") -> int:
         reason = str(error).strip().splitlines()[-1].strip()
         raise LightdetError(f"{checkpoint}: not a checkpoint of this model ({reason})") from error
     return int(state["epoch"])
-
-
-def read_checkpoint(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:
-    """A checkpoint's content, unpickled with `weights_only`. Raises LightdetError for a missing or broken file."""
-    try:
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-    except FileNotFoundError:
-        raise LightdetError(f"{checkpoint}: no such checkpoint; has this run trained for an epoch?") from None
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise LightdetError(f"{checkpoint}: not a readable checkpoint ({reason[:120]})") from error
-    if not isinstance(state, dict):
-        raise LightdetError(f"{checkpoint}: holds no checkpoint")
-    return state
 
 
 def load_run(

@@ -1,7 +1,7 @@
 """One training from a composed configuration to its results on disk."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -15,21 +15,23 @@ from lightdet.core.files import read_json, write_json, write_text
 from lightdet.core.named import named
 from lightdet.core.types import Batch
 from lightdet.data.module import ImageData
-from lightdet.data.record import doubts_of
+from lightdet.data.record import Record, doubts_of
 from lightdet.distributed.ranks import rank_count, rank_zero
 from lightdet.doctor.examine import quick_check
+from lightdet.draw.attempt import attempt
 from lightdet.draw.curves import plot_training
 from lightdet.engine.announce import announce
 from lightdet.engine.build import Parts, build, validation_split
 from lightdet.engine.callbacks import build_callbacks
-from lightdet.engine.evaluate import evaluate
+from lightdet.engine.evaluate import draw, evaluate, measure, write_numbers
 from lightdet.engine.fit import fit, plan_of
 from lightdet.engine.load import load_weights
 from lightdet.logger.run_logger import build_loggers
+from lightdet.metric.contract import Metric
 from lightdet.metric.footprint import footprint
 from lightdet.optim.precision import Choice, choose
 from lightdet.runs.folder import BEST, LAST, RunFolder
-from lightdet.runs.scores import write_scores
+from lightdet.runs.scores import write_results, write_scores
 from lightdet.task.trainer import pick_device, shares_batchnorm
 
 
@@ -37,9 +39,9 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Trains what the configuration describes into `folder`, from its last checkpoint on if there is one.
 
     Returns the results: "metrics" (best checkpoint, validation set), "test" with its "metrics" where the dataset has a
-    test split, "best_epoch" and "epochs", "footprint", "seconds" (of this process), "classes", "precision". Raises
-    LightdetError for data, settings or a loss that cannot be trained with. A model whose `training` names a function,
-    as module:function, is trained by that one.
+    test split, "best_epoch" and "epochs", "footprint", "seconds" (of this process), "classes", "precision"; they are
+    on disk before anything is drawn. Raises LightdetError for data, settings or a loss that cannot be trained with. A
+    model whose `training` names a function, as module:function, is trained by that one.
     """
     if "training" in cfg.model:
         results: dict[str, Any] = named(cfg.model.training)(cfg, folder)
@@ -74,9 +76,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         trainer = fit(cfg, folder, parts, (device, choice, world), trackers, callbacks)
     best_epoch = load_weights(model, folder.checkpoints / BEST)
     few = int(trainer.num_training_batches) if cfg.trainer.overfit_batches else None
-    measured = _measure(parts, validation_split(cfg), folder, device, few)
-    folder.beat()
-    plot_training(folder.metrics_csv, folder.path / "training.png", scores)
+    metric, records, measured = _measure(parts, validation_split(cfg), folder, device, few)
     results = {
         **measured,
         "best_epoch": best_epoch,
@@ -86,13 +86,20 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         "classes": list(data.classes),
         "precision": str(choice),
     }
+    write_results(folder, results)
+    folder.beat()
+    attempt("training.png", lambda: plot_training(folder.metrics_csv, folder.path / "training.png", scores))
+    draw(measured["metrics"], metric, records, folder.path)
     for tracker in trackers:
         tracker.log_results(results)
     return results
 
 
-def _measure(parts: Parts, split: str, folder: RunFolder, device: torch.device, few: int | None) -> dict[str, Any]:
-    """ "metrics" of a split, of its first `few` batches if given, and those of the test split under "test".
+def _measure(
+    parts: Parts, split: str, folder: RunFolder, device: torch.device, few: int | None
+) -> tuple[Metric, Sequence[Record], dict[str, Any]]:
+    """The metric of a split, of its first `few` batches if given, with its records; its report under "metrics", and
+    that of the test split under "test".
 
     The test split selects nothing: its counts are at the operating point of the first split.
     """
@@ -102,12 +109,13 @@ def _measure(parts: Parts, split: str, folder: RunFolder, device: torch.device, 
         return folder.beating(islice(data.loader(name), few))
 
     records = data.records[split][: few and few * data.batch_size]
-    metrics = evaluate(model, batches(split), data.classes, records, folder.path, device)
+    metric = measure(model, batches(split), data.classes, device)
+    metrics = write_numbers(metric, records, folder.path)
     if few is not None or not data.records.get("test"):
-        return {"metrics": metrics}
+        return metric, records, {"metrics": metrics}
     threshold = metrics.get("operating_point", {}).get("threshold")
     test = evaluate(model, batches("test"), data.classes, data.records["test"], None, device, threshold)
-    return {"metrics": metrics, "test": {"metrics": test}}
+    return metric, records, {"metrics": metrics, "test": {"metrics": test}}
 
 
 def _precision(cfg: DictConfig, device: torch.device, folder: RunFolder) -> Choice:

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from lightdet.core.checkpoint_file import read_checkpoint
 from lightdet.core.errors import LightdetError
-from lightdet.engine.load import read_checkpoint
 from lightdet.engine.package_weights import read_tensors
 from lightdet.runs.package import is_safetensors
 

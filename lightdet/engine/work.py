@@ -21,7 +21,7 @@ from lightdet.core.named import named
 from lightdet.core.outside import outside
 from lightdet.core.paths import refuse_links_out
 from lightdet.runs.folder import TRACKERS, RunFolder
-from lightdet.runs.scores import SCHEMA, task_of
+from lightdet.runs.scores import write_results
 
 Train = Callable[[DictConfig, RunFolder], dict[str, Any]]
 TRAINING = "lightdet.engine.train:train"  # a Train, as module:function, so that naming it imports nothing
@@ -61,7 +61,7 @@ def _train(folder: RunFolder, train: str) -> dict[str, Any]:
         OmegaConf.set_struct(cfg, True)
         write_text(folder.config_path, OmegaConf.to_yaml(OmegaConf.create(resolve(cfg))))
         results = named(train)(cfg, folder)
-        folder.write_results({"schema": SCHEMA, "task": task_of(folder), **results})
+        write_results(folder, results)
         folder.write_status("done", finished=now())
         return folder.read_results()
     except Ended as end:

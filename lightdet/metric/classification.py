@@ -45,6 +45,7 @@ class ClassificationMetric(Metric):
 
     scores = CLASSIFICATION_SCORES
     files = "lightdet.draw.classification_files:write_files"
+    drawings = "lightdet.draw.classification_files:draw_files"
 
     def __init__(
         self, classes: Sequence[str], costs: np.ndarray, by_cost: bool = False, good: int | None = None

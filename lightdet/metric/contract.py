@@ -27,8 +27,10 @@ class Metric(ABC):
     """Collects predictions and targets batch by batch and computes the declared scores of the whole set.
 
     scores: the numbers that `compute` returns and a training logs; exactly one of them is primary.
-    files: a function that adds curves and pictures to an evaluation, as module:function, called with (folder, report,
-        metric, records, max_pictures); "": none. It may add keys to the report.
+    files: a function that adds files of numbers to an evaluation, as module:function, called with (folder, report,
+        metric, records); "": none. It may add keys to the report.
+    drawings: a function that adds curves and pictures when all numbers are on disk, as module:function, called with
+        (folder, report, metric, records, max_pictures); "": none.
 
     Under distributed training every rank updates with its share, and `compute` returns the scores of all images on
     every rank.
@@ -36,6 +38,7 @@ class Metric(ABC):
 
     scores: tuple[Score, ...]
     files: str = ""
+    drawings: str = ""
 
     @abstractmethod
     def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:

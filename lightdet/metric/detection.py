@@ -27,6 +27,7 @@ class DetectionMetric(Metric):
 
     scores = DETECTION_SCORES
     files = "lightdet.draw.detection_files:write_files"
+    drawings = "lightdet.draw.detection_files:draw_files"
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)

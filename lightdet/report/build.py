@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lightdet.core.files import write_text
 from lightdet.core.score import primary_of
+from lightdet.draw.attempt import drawn
 from lightdet.report.comparison import Comparer, find_row
 from lightdet.report.cost import read_costs
 from lightdet.report.details import details
@@ -100,7 +101,7 @@ def page_notes(
 
 
 def draw_figures(rows: Sequence[Row], out: Path) -> dict[str, Path]:
-    """The plots by title."""
+    """The plots by title; a line for one that cannot be drawn."""
     title = primary_of(rows[0].scores).title
     sizes = list(dict.fromkeys(row.words(lambda job: job.image_size) for row in rows))
     at = f"at {sizes[0]} px" if len(sizes) == 1 else "at each row's own input size"
@@ -111,13 +112,14 @@ def draw_figures(rows: Sequence[Row], out: Path) -> dict[str, Path]:
     def gflops(row: Row) -> float | None:
         return row.cost("gflops")
 
-    return {
-        f"{title} over the epochs": plot_over_epochs(rows, out / "score_over_epochs.png"),
-        f"{title} and parameters": plot_cost(
-            rows, parameters, "parameters, millions", 1e6, out / "pareto_parameters.png"
-        ),
-        f"{title} and operations": plot_cost(rows, gflops, f"GFLOPs (2 x MAC) {at}", 1.0, out / "pareto_gflops.png"),
-    }
+    by_parameters, by_gflops = out / "pareto_parameters.png", out / "pareto_gflops.png"
+    return drawn(
+        {
+            f"{title} over the epochs": lambda: plot_over_epochs(rows, out / "score_over_epochs.png"),
+            f"{title} and parameters": lambda: plot_cost(rows, parameters, "parameters, millions", 1e6, by_parameters),
+            f"{title} and operations": lambda: plot_cost(rows, gflops, f"GFLOPs (2 x MAC) {at}", 1.0, by_gflops),
+        }
+    )
 
 
 def write_examples(rows: Sequence[Row], out: Path) -> dict[tuple[int, ...], Path]:

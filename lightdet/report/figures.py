@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lightdet.core.score import Score, best_of, primary_of
-from lightdet.draw.curves import DOTS_PER_INCH, dress, hex_colour, legend, note, over_whole, save
-from lightdet.draw.palette import FAINT, INK, class_colour, font, shorten
+from lightdet.draw.attempt import save_figure
+from lightdet.draw.curves import DOTS_PER_INCH, dress, hex_colour, legend, note, over_whole
+from lightdet.draw.palette import FAINT, INK, class_colour, font, literal, shorten
 from lightdet.report.rows import Row, Value
 
 NAMED = 18  # rows with a colour and a name in one figure
@@ -130,7 +131,7 @@ def finish(figure: Figure, axes: Axes, path: Path, without: str, of: str = "row"
         legend(axes, of)
     else:
         note(axes, without)
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def _colour(row: Row, named: Sequence[Row]) -> str:
@@ -150,4 +151,4 @@ def legend_name(row: Row, beside: int) -> str:
         else:
             lines[-1] = " ".join([lines[-1], *words[place:]])
             break
-    return "\n".join(shorten(line, LETTERS, MOST_LABEL) for line in lines).replace("$", r"\$")  # not mathematics
+    return "\n".join(literal(shorten(line, LETTERS, MOST_LABEL)) for line in lines)

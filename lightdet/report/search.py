@@ -5,6 +5,7 @@ Everything comes from search.json, which the search keeps in the study's folder.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json
+from lightdet.draw.attempt import drawn
 from lightdet.draw.curves import dress, hex_colour, over_whole
 from lightdet.draw.palette import ALARM, FAINT, INK, class_colour
 from lightdet.report.figures import empty, finish
@@ -107,11 +109,15 @@ def plot_search(search: SearchResult, out: Path) -> dict[str, Path]:
     """Title -> picture: the trials one after another, or the first objective against each of the others."""
     names = list(search.objectives)
     if len(names) == 1:
-        return {"Search: trials": _plot_trials(search, names[0], out / "search_trials.png")}
-    return {
-        f"Search: {names[0]} and {other}": _plot_front(search, names[0], other, out / f"search_front_{index}.png")
-        for index, other in enumerate(names[1:], 1)
-    }
+        return drawn({"Search: trials": lambda: _plot_trials(search, names[0], out / "search_trials.png")})
+    return drawn(
+        {
+            f"Search: {names[0]} and {other}": partial(
+                _plot_front, search, names[0], other, out / f"search_front_{index}.png"
+            )
+            for index, other in enumerate(names[1:], 1)
+        }
+    )
 
 
 def _plot_trials(search: SearchResult, name: str, path: Path) -> Path:

@@ -26,6 +26,11 @@ def write_scores(folder: RunFolder, task: str, scores: Sequence[Score]) -> None:
     write_json(folder.path / FILE_NAME, content)
 
 
+def write_results(folder: RunFolder, results: dict[str, Any]) -> None:
+    """Write the final numbers of the run, with the schema and the task by which they are read."""
+    folder.write_results({"schema": SCHEMA, "task": task_of(folder), **results})
+
+
 def scores_of(folder: RunFolder) -> tuple[Score, ...]:
     """The scores that the run declares; those of detection for a run of older code, which declares none.
 

@@ -1,0 +1,71 @@
+"""A checkpoint on disk: whole or not there, and with a checksum of its own content.
+
+torch writes a ZIP archive. The checksum is the comment of that archive, so it is written with the file, moves with it,
+and every program that reads such archives still reads this one.
+"""
+
+import hashlib
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import write_bytes
+
+END = b"PK\x05\x06"  # begins the last record of an archive, whose last two bytes are the length of the comment
+END_SIZE = 22  # bytes, without the comment
+MARK = b"lightdet sha256 "
+DIGITS = 64  # bytes: the checksum, hexadecimal
+COMMENT = len(MARK) + DIGITS
+DAMAGED = "damaged: it was cut off or changed after it was written"
+
+
+def write_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Writes it atomically. Raises OSError where the disk is full; an earlier checkpoint stays."""
+    archive = io.BytesIO()  # straight into a file, torch would report a full disk as an internal error
+    torch.save(content, archive)
+    archive.seek(-2, io.SEEK_END)
+    archive.write(struct.pack("<H", COMMENT) + MARK)
+    archive.write(hashlib.sha256(archive.getbuffer()).hexdigest().encode())
+    write_bytes(path, archive.getbuffer())
+
+
+def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """A checkpoint's content, unpickled with `weights_only`.
+
+    Raises LightdetError for a file that is missing or broken, and where its content does not match its checksum; a file
+    without one, of another program or an earlier version, is read as it is.
+    """
+    try:
+        stored = path.read_bytes()
+    except FileNotFoundError:
+        raise LightdetError(f"{path}: no such checkpoint; has this run trained for an epoch?") from None
+    except OSError as error:
+        raise LightdetError(f"{path}: not a readable checkpoint ({error})") from error
+    if not _is_intact(stored):
+        raise LightdetError(f"{path}: {DAMAGED}")
+    try:
+        state = torch.load(io.BytesIO(stored), map_location=device, weights_only=True)
+    except Exception as error:  # bytes that are no checkpoint end in almost any error
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise LightdetError(f"{path}: not a readable checkpoint ({reason[:120]})") from error
+    if not isinstance(state, dict):
+        raise LightdetError(f"{path}: holds no checkpoint")
+    return state
+
+
+def _is_intact(stored: bytes) -> bool:
+    """Whether the content matches the checksum; true for a file without one that ends as it should."""
+    tail = stored[-END_SIZE - COMMENT :]
+    place = tail.rfind(END)
+    if place < 0:  # no archive of torch's; or one of ours whose end was changed
+        return not tail[END_SIZE:].startswith(MARK)
+    if len(tail) - place < END_SIZE:
+        return False
+    (length,) = struct.unpack_from("<H", tail, place + END_SIZE - 2)
+    if length != len(tail) - place - END_SIZE:
+        return False
+    return length != COMMENT or hashlib.sha256(memoryview(stored)[:-DIGITS]).hexdigest().encode() == tail[-DIGITS:]
