@@ -66,7 +66,5 @@ def test_a_training_whose_last_checkpoint_is_damaged_says_what_can_be_done(file:
     io.save_checkpoint(CONTENT, last)
     assert io.load_checkpoint(last, weights_only=True)["epoch"] == 3
     last.write_bytes(last.read_bytes()[:-200])
-    with pytest.raises(
-        LightdetError, match=r"last.ckpt: .*\. To resume without it, delete it: the training begins anew"
-    ):
+    with pytest.raises(LightdetError, match=r"last.ckpt: .* To resume without it, delete it: the training begins"):
         io.load_checkpoint(last, weights_only=True)

@@ -8,7 +8,7 @@ import hashlib
 import io
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -20,6 +20,7 @@ END_SIZE = 22  # bytes, without the comment
 MARK = b"lightdet sha256 "
 DIGITS = 64  # bytes: the checksum, hexadecimal
 COMMENT = len(MARK) + DIGITS
+BLOCK = 1 << 20  # bytes that are read at once
 DAMAGED = "damaged: it was cut off or changed after it was written"
 
 
@@ -40,15 +41,15 @@ def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     without one, of another program or an earlier version, is read as it is.
     """
     try:
-        stored = path.read_bytes()
+        intact = _is_intact(path)
     except FileNotFoundError:
         raise LightdetError(f"{path}: no such checkpoint; has this run trained for an epoch?") from None
     except OSError as error:
         raise LightdetError(f"{path}: not a readable checkpoint ({error})") from error
-    if not _is_intact(stored):
+    if not intact:
         raise LightdetError(f"{path}: {DAMAGED}")
     try:
-        state = torch.load(io.BytesIO(stored), map_location=device, weights_only=True)
+        state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # bytes that are no checkpoint end in almost any error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise LightdetError(f"{path}: not a readable checkpoint ({reason[:120]})") from error
@@ -57,15 +58,28 @@ def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     return state
 
 
-def _is_intact(stored: bytes) -> bool:
+def _is_intact(path: Path) -> bool:
     """Whether the content matches the checksum; true for a file without one that ends as it should."""
-    tail = stored[-END_SIZE - COMMENT :]
-    place = tail.rfind(END)
-    if place < 0:  # no archive of torch's; or one of ours whose end was changed
-        return not tail[END_SIZE:].startswith(MARK)
-    if len(tail) - place < END_SIZE:
-        return False
-    (length,) = struct.unpack_from("<H", tail, place + END_SIZE - 2)
-    if length != len(tail) - place - END_SIZE:
-        return False
-    return length != COMMENT or hashlib.sha256(memoryview(stored)[:-DIGITS]).hexdigest().encode() == tail[-DIGITS:]
+    with open(path, "rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - END_SIZE - COMMENT))
+        tail = file.read()
+        place = tail.rfind(END)
+        if place < 0:  # no archive of torch's; or one of ours whose end was changed
+            return not tail[END_SIZE:].startswith(MARK)
+        if len(tail) - place < END_SIZE:
+            return False
+        (length,) = struct.unpack_from("<H", tail, place + END_SIZE - 2)
+        if length != len(tail) - place - END_SIZE:
+            return False
+        return length != COMMENT or _digest(file, size - DIGITS) == tail[-DIGITS:]
+
+
+def _digest(file: BinaryIO, size: int) -> bytes:
+    """The checksum of the first `size` bytes of a file."""
+    file.seek(0)
+    known = hashlib.sha256()
+    while size > 0 and (block := file.read(min(size, BLOCK))):
+        known.update(block)
+        size -= len(block)
+    return known.hexdigest().encode()
