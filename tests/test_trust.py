@@ -24,10 +24,10 @@ from lightdet.config.allowed import LOOK_UP, OF_TORCH, shipped
 from lightdet.config.compose import compose_config
 from lightdet.config.conf_folder import conf_folder
 from lightdet.config.trust import check_trusted, composed_here, needs_word
+from lightdet.core.checkpoint_file import read_checkpoint
 from lightdet.core.errors import LightdetError
 from lightdet.distributed.world import World
 from lightdet.engine.fit import train_beside
-from lightdet.engine.load import read_checkpoint
 from lightdet.study import worker
 
 KEPT = Path(__file__).parent / "kept_run.tar.xz"
