@@ -20,6 +20,7 @@ from lightdet.config.refusals import is_user_error, reason
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_metrics
 from lightdet.core.import_path import share_import_path
+from lightdet.core.temporary import settle_temporary_folder
 from lightdet.runs.find import find_model
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.package import evaluation_folder
@@ -199,6 +200,7 @@ def build(
 def one_line_errors() -> Iterator[None]:
     """Makes modules of the working directory importable; an error that the user can correct becomes a LightdetError."""
     share_import_path()
+    settle_temporary_folder()
     try:
         yield
     except Exception as error:

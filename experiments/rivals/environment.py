@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lightdet.core.allocator import VARIABLE
 
-OWN = (VARIABLE, "PYTHONPATH")  # allocator settings and modules of lightdet
+OWN = (VARIABLE, "PYTHONPATH", "PYTHONSAFEPATH")  # allocator settings and modules of lightdet
 
 
 def rival_environment(home: Path) -> dict[str, str]:

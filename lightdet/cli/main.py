@@ -13,6 +13,7 @@ from lightdet.core.allocator import keep_memory
 from lightdet.core.import_path import share_import_path
 from lightdet.core.output import LOST, guard_output
 from lightdet.core.outside import end_on_signals, exit_code_of_interruption
+from lightdet.core.temporary import settle_temporary_folder
 
 COMMANDS = {  # name, which is a module's: (its words, what it does)
     "train": ("[key=value ...] [-m]", "train one detector, or with -m every combination of a sweep"),
@@ -55,8 +56,9 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if words[0] not in COMMANDS:
         return complain(f"no command {words[0]!r}; choose one of {', '.join(COMMANDS)}")
-    share_import_path()
     try:
+        share_import_path()
+        settle_temporary_folder()
         code: int = import_module(f"lightdet.cli.{words[0]}").run(words[1:])
         return code
     except KeyboardInterrupt:

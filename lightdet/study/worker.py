@@ -22,6 +22,7 @@ from lightdet.core.allocator import keep_memory
 from lightdet.core.errors import Ended, LightdetError, one_line
 from lightdet.core.output import guard_output
 from lightdet.core.outside import end_on_signals, outside
+from lightdet.core.temporary import settle_temporary_folder
 from lightdet.distributed.world import world_from
 from lightdet.engine.work import TRAINING, HeldElsewhere, work
 from lightdet.runs.folder import RunFolder
@@ -116,6 +117,7 @@ def main(words: list[Any]) -> int:
     run, 130 interrupted."""
     guard_output()
     end_on_signals()
+    settle_temporary_folder()
     trusts = words[1:] == [WORD]
     if (len(words) != 1 and not trusts) or not RunFolder(words[0]).request_path.exists():
         print("lightdet: give the folder of a registered run: it holds request.yaml", file=sys.stderr)
