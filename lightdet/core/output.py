@@ -8,7 +8,7 @@ import select
 import sys
 from typing import Any
 
-PLAIN = {"±": "+-", "…": "...", "→": "->", "←": "<-", "≥": ">=", "≤": "<=", "·": "-", "—": "-"}
+PLAIN = {"±": "+-", "…": "...", "→": "->", "←": "<-", "≥": ">=", "≤": "<=", "·": "-", "—": "-", "─": "-"}
 ERRORS = "lightdet.plain"  # how a character is written that the output's encoding lacks
 LOST = "lightdet: the reader of the output has ended; the training goes on without it, Ctrl-C ends it\n"
 

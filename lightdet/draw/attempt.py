@@ -38,8 +38,8 @@ def drawn(figures: Mapping[str, Callable[[], Path]]) -> dict[str, Path]:
 
 @contextmanager
 def replacing(folder: Path, ours: Callable[[str], object]) -> Iterator[list[Path]]:
-    """Gives a list for the new files of a folder of pictures. When the block ends without error, the earlier files whose
-    names are `ours` and that are not among the new ones are deleted; until then they stand."""
+    """Gives a list for the new files of a folder of pictures. When the block ends without error, the earlier files
+    whose names are `ours` and that are not among the new ones are deleted; until then they stand."""
     folder.mkdir(parents=True, exist_ok=True)
     earlier = [path for path in folder.iterdir() if ours(path.name)]
     new: list[Path] = []
