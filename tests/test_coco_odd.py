@@ -60,6 +60,7 @@ def test_crowd_regions_are_told_and_no_objects_unless_they_are_taught(tmp_path: 
     "change",
     [
         every("annotations", score=lambda _: float("nan"), area=lambda _: float("inf")),
+        every("annotations", iscrowd=lambda _: None),
         every("images", width=lambda image: float(image["width"])),
         every("images", width=lambda _: None, height=lambda _: None),
         every("images", width=lambda _: None),
@@ -71,7 +72,16 @@ def test_crowd_regions_are_told_and_no_objects_unless_they_are_taught(tmp_path: 
         ),
         every("images", file_name=lambda image: "..\\photos\\" + str(image["file_name"])),
     ],
-    ids=["NaN unused", "decimal size", "null size", "no width", "size 0", "decimal ids", "Windows folders"],
+    ids=[
+        "NaN unused",
+        "null crowd",
+        "decimal size",
+        "null size",
+        "no width",
+        "size 0",
+        "decimal ids",
+        "Windows folders",
+    ],
 )
 def test_what_scripts_write_is_read(change: Change, tmp_path: Path) -> None:
     records = instantiate(changed(tmp_path, change)).read()
