@@ -57,7 +57,7 @@ def test_a_test_split_that_is_not_there_or_has_no_labels_is_told(tmp_path: Path)
     reader = instantiate(settings)
     assert set(reader.read()) == {"train", "val"}
     (doubt,) = doubts_of(reader)
-    assert "names no images that are there for 'test': no test split" in doubt
+    assert "names ../test/images for 'test', where no image is: there is no test split" in doubt
     write_photo(tmp_path / "test" / "images" / "t.png", 9)
     reader = instantiate(settings)
     assert set(reader.read()) == {"train", "val"}

@@ -53,7 +53,7 @@ def _what(path: Path) -> str:
 
 
 def _files_under(folder: Path, left_out: LeftOut) -> Iterator[Path]:
-    """Everything that is no folder, in no order; of what is hidden, images are counted and nothing is given."""
+    """Everything that is no folder, folder by folder; of what is hidden, images are counted and nothing is given."""
     entered: set[str] = set()
 
     def closed(error: OSError) -> None:
@@ -65,12 +65,12 @@ def _files_under(folder: Path, left_out: LeftOut) -> Iterator[Path]:
             folders.clear()
             continue
         entered.add(real)
-        for name in [name for name in folders if is_hidden(Path(name))]:
+        for name in sorted(name for name in folders if is_hidden(Path(name))):
             folders.remove(name)
-            hidden = (Path(inner) / each for inner, _, files in os.walk(Path(parent) / name) for each in files)
+            hidden = sorted(Path(inner) / each for inner, _, files in os.walk(Path(parent) / name) for each in files)
             left_out.extend(HIDDEN_IMAGES, (path for path in hidden if path.suffix.lower() in IMAGE_SUFFIXES))
         folders.sort()
-        for name in names:
+        for name in sorted(names):
             path = Path(parent) / name
             if not is_hidden(Path(name)):
                 yield path

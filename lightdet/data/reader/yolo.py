@@ -131,7 +131,8 @@ class Yolo:
         if repeated is not None:
             raise LightdetError(f"{self._yaml_path}: '{name}' has {repeated} twice; name each image once")
         if sources and not images and name == "test":
-            self._told.append(f"{self._yaml_path} names no images that are there for 'test': no test split")
+            named = ", ".join(sources)
+            self._told.append(f"{self._yaml_path} names {named} for 'test', where no image is: there is no test split")
         elif sources and not images:
             raise LightdetError(f"{self._yaml_path}: no images in the '{name}' split; fill it or remove the key")
         return images
