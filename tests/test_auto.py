@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 from hydra.utils import instantiate
-from tiny_datasets import STEMS, TRAIN, WRITERS, coco_document, write_photo, write_voc, write_yolo
+from tiny_datasets import (
+    STEMS,
+    TRAIN,
+    WRITERS,
+    coco_document,
+    voc_object,
+    voc_xml,
+    write_photo,
+    write_voc,
+    write_yolo,
+    yolo_row,
+)
 from tool_datasets import TOOL_WRITERS, build, write_cvat, write_label_studio, write_labelme
 
 from lightdet.config.compose import compose_config
@@ -157,3 +168,53 @@ def test_the_real_datasets_are_recognised(real_data: Path, capsys: pytest.Captur
     assert option == "voc" and images(records) == {"train": 1260, "val": 180}
     _, records, option = auto(real_data / "deep-pcb", capsys)
     assert option == "deep_pcb" and images(records) == {"train": 900, "val": 100}
+
+
+def test_cvat_yolo_and_label_studio_yolo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cvat, studio = tmp_path / "cvat", tmp_path / "studio"
+    for stem in STEMS:
+        write_photo(cvat / "obj_train_data" / f"{stem}.png")
+        (cvat / "obj_train_data" / f"{stem}.txt").write_text(yolo_row(0))
+        write_photo(studio / "images" / f"{stem}.png")
+        (studio / "labels").mkdir(exist_ok=True)
+        (studio / "labels" / f"{stem}.txt").write_text(yolo_row(1))
+    (cvat / "obj.names").write_text("scratch\ndent\n")
+    (cvat / "obj.data").write_text("classes = 2\ntrain = data/train.txt\nnames = data/obj.names\nbackup = backup/\n")
+    (cvat / "train.txt").write_text("".join(f"data/obj_train_data/{stem}.png\n" for stem in STEMS))
+    said, records, option = auto(cvat, capsys)
+    assert option == "yolo_names" and sum(images(records).values()) == 6 and "data.reader.names=obj.names" in said
+    (studio / "classes.txt").write_text("scratch\ndent\n")
+    (studio / "notes.json").write_text('{"categories": [{"id": 0, "name": "scratch"}], "info": {}}')
+    _, records, option = auto(studio, capsys)
+    assert option == "yolo_names" and sum(images(records).values()) == 6
+    assert all(record.labels.tolist() == [1] for record in records["train"])
+
+
+def test_roboflow_voc(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder, stems in (("train", STEMS[:3]), ("valid", STEMS[3:5]), ("test", STEMS[5:])):
+        for stem in stems:
+            write_photo(tmp_path / folder / f"{stem}.png")
+            (tmp_path / folder / f"{stem}.xml").write_text(voc_xml(voc_object() if stem != "b" else ""))
+    _, records, option = auto(tmp_path, capsys)
+    assert option == "voc_folders" and images(records) == {"train": 3, "val": 2, "test": 1}
+    assert [len(record.labels) for record in records["train"]] == [1, 0, 1]
+    folders = {"_target_": "lightdet.data.reader.voc_folders.VocFolders", "root": str(tmp_path)}
+    whole = build(folders, train=".", val=None, val_share=0.5).read()
+    assert sum(images(whole).values()) == 6 and "test" not in whole
+    with pytest.raises(LightdetError, match=r"dev: no such folder; correct data\.reader\.root or data\.reader\.val"):
+        build(folders, val="dev")
+
+
+def test_names_of_yolo_classes_are_lines_of_a_file(tmp_path: Path) -> None:
+    write_yolo(tmp_path)
+    names = {"_target_": "lightdet.data.reader.yolo_names.YoloNames", "root": str(tmp_path)}
+    with pytest.raises(LightdetError, match=r"classes\.txt: no such file, but data\.reader\.names names it"):
+        build(names)
+    (tmp_path / "classes.txt").write_text("scratch\n\ndent\n")
+    with pytest.raises(LightdetError, match=r"classes\.txt: class 1 has no proper name"):
+        build(names)
+    (tmp_path / "classes.txt").write_text("scratch\ndent\n\n")
+    reader = build(names, train="images/train", val="images/val")
+    assert reader.classes == ("scratch", "dent") and images(reader.read()) == {"train": 4, "val": 2}
+    with pytest.raises(LightdetError, match=r"dev: no such folder or list file, but data\.reader names it for 'val'"):
+        build(names, train="images/train", val="dev").read()

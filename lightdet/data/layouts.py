@@ -30,6 +30,37 @@ def yolo(view: FolderView) -> Iterator[Guess]:
             yield Guess(f"YOLO text files ({name} names classes and images)", "yolo", {"data_yaml": name})
 
 
+def yolo_names(view: FolderView) -> Iterator[Guess]:
+    """YOLO text files without a data.yaml: CVAT's and Darknet's obj.data, Label Studio's classes.txt."""
+    if any(yolo(view)):
+        return
+    for name in view.files(".data"):
+        stated = dict(re.findall(r"(?m)^\s*(\w+)\s*=\s*(\S.*?)\s*$", view.text(name)))
+        keys = {"names": "names", "train": "train", "val": "valid", "test": "test"}
+        places = {key: _there(view, stated.get(key_there, "")) for key, key_there in keys.items()}
+        if places["names"] and places["train"]:
+            yield Guess(f"YOLO text files ({name} names classes and images)", "yolo_names", places)
+            return
+    folder = next((name for name in ("images", ".") if _has_labels(view, name)), None)
+    if view.has("classes.txt") and folder:
+        yield Guess("YOLO text files (classes in classes.txt)", "yolo_names", {"train": folder})
+
+
+def _there(view: FolderView, name: str) -> str | None:
+    """A name that exists, in front of which Darknet's files may have `data/`."""
+    return next((each for each in (name, name.removeprefix("data/")) if each and view.has(each)), None)
+
+
+def _has_labels(view: FolderView, images: str) -> bool:
+    """Whether a folder has an image with a label file beside it, or in `labels`."""
+    inner = view if images == "." else view.folders.get(images)
+    labels = view.folders.get("labels") if images == "images" else None
+    if inner is None:
+        return False
+    stems = {Path(name).stem for each in (inner, labels) if each for name in each.files(".txt")}
+    return bool(stems & inner.images)
+
+
 def coco(view: FolderView) -> Iterator[Guess]:
     """COCO JSON: one file for all, one per split in `annotations`, or one in the folder of each split."""
     for folder in ("", "annotations", "Annotations"):
@@ -140,6 +171,20 @@ def voc(view: FolderView) -> Iterator[Guess]:
             yield Guess(f"Pascal VOC (XML files {where})", "voc", settings)
 
 
+def voc_folders(view: FolderView) -> Iterator[Guess]:
+    """Pascal VOC with XML files beside the images, in a folder for each split: Roboflow."""
+    found: dict[str, Setting] = {
+        split: name
+        for name, inner, split in _split_folders(view)
+        if any(_is_voc(inner, file) and Path(file).stem in inner.images for file in inner.files(".xml")[:FEW])
+    }
+    if "train" in found:
+        folders = {split: found.get(split) for split in ("train", "val", "test")}
+        yield Guess(
+            f"Pascal VOC (a folder for each split: {', '.join(map(str, found.values()))})", "voc_folders", folders
+        )
+
+
 def _is_voc(view: FolderView, name: str) -> bool:
     return re.search(r"<annotation[\s>]", view.text(name)) is not None
 
@@ -169,11 +214,13 @@ def _split_in(path: str) -> str | None:
 
 LAYOUTS = {  # what is looked for -> by what
     "a YAML file with names and train (YOLO)": yolo,
+    "obj.data, or classes.txt beside images and labels (YOLO)": yolo_names,
     "a JSON file with images and annotations (COCO)": coco,
     "annotations/*.json with items (Datumaro)": datumaro,
     "a JSON list of tasks (Label Studio)": label_studio,
     "JSON files with shapes (LabelMe)": labelme,
     "an XML file with <annotations> (CVAT)": cvat,
     "XML files with <annotation> and images of their names (Pascal VOC)": voc,
+    "train/ and valid/ with XML files beside the images (Pascal VOC of Roboflow)": voc_folders,
     "PCBData/trainval.txt (DeepPCB)": deep_pcb,
 }

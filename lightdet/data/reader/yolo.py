@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 from lightdet.core.errors import LightdetError
@@ -42,10 +43,7 @@ class Yolo:
         follow_links: bool = False,
     ) -> None:
         self._root = DataRoot(root, follow_links)
-        self._yaml_path = self._root.locate(data_yaml, self._root.path, "data.reader.data_yaml")
-        if not os.path.lexists(self._yaml_path):
-            raise missing_yaml(self._yaml_path)
-        self._config = load_yaml(self._yaml_path)
+        self._yaml_path, self._beside, self._config = self._load(data_yaml)
         self.classes = class_names(self._config, self._yaml_path)
         self._val_share = val_share
         self._seed = seed
@@ -83,6 +81,13 @@ class Yolo:
             train, val = split(records["train"], self._val_share, self._seed, len(self.classes))
             records = {**records, "train": train, "val": val}
         return records
+
+    def _load(self, data_yaml: str) -> tuple[Path, Path, dict[str, Any]]:
+        """What messages name, the folder that relative names start from, and the keys of data.yaml."""
+        path = self._root.locate(data_yaml, self._root.path, "data.reader.data_yaml")
+        if not os.path.lexists(path):
+            raise missing_yaml(path)
+        return path, path.parent, load_yaml(path)
 
     def _new_rows(self) -> Rows:
         return Rows(self.classes, self._config.get("kpt_shape"), self._yaml_path)
@@ -149,7 +154,7 @@ class Yolo:
     def _find(self, source: str) -> Path:
         """Where a folder or list file is; it need not exist. Roboflow writes `../train/images` for what lies beside
         data.yaml."""
-        beside = self._yaml_path.parent
+        beside = self._beside
         named = self._config.get("path")
         if isinstance(named, str) and named:
             base = Path(os.path.normpath(beside / named))
@@ -178,7 +183,7 @@ class Yolo:
         """Lines are relative to the list's own folder or, failing that, to the one of data.yaml; CVAT puts `data/` in
         front of what lies there."""
         first = self._root.find(line, list_file.parent, list_file)
-        for base in (list_file.parent, self._yaml_path.parent):
+        for base in (list_file.parent, self._beside):
             for name in (line, line.removeprefix("data/")):
                 with suppress(LightdetError):  # of a place that the line does not mean
                     if (path := self._root.find(name, base, list_file)).exists():
