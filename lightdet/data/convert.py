@@ -32,7 +32,8 @@ class Converted(NamedTuple):
     images: dict[str, int]  # by split
     boxes: int
     told: tuple[str, ...]  # what was left out or changed, a line each
-    words: str  # of the command line, with which the new dataset is read
+    settings: Settings  # of data.reader, with which the new dataset is read, beside root
+    words: str  # of a command line that says so
 
 
 def convert(reader: Reader, to: str, out: Path, images: str = "copy", group: str | None = None) -> Converted:
@@ -66,6 +67,7 @@ def convert(reader: Reader, to: str, out: Path, images: str = "copy", group: str
         images={split: len(placed) for split, placed in splits.items()},
         boxes=sum(len(one.record.box_labels) for placed in splits.values() for one in placed),
         told=(*told, *left_out.lines()),
+        settings=settings,
         words=data_command(writer.option, {"root": str(out.absolute()), **settings}),
     )
 
