@@ -61,7 +61,7 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"lightdet {command}" in shown for command in ("train", "evaluate", "predict", "doctor"))
 
 
-@pytest.mark.parametrize("command", ["evaluate", "predict", "doctor", "benchmark"])
+@pytest.mark.parametrize("command", ["evaluate", "predict", "doctor", "convert", "benchmark"])
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])
