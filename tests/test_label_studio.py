@@ -99,10 +99,12 @@ def test_label_studio_json_min_and_the_places_of_images(tmp_path: Path) -> None:
         "s3://bucket/deep/d-1.png",
     ]
     region = {**studio_value(), "original_width": 32, "original_height": 24}
-    tasks = [{"id": 1, "image": name, "label": [region], "annotator": 1, "text": ["x"]} for name in names]
+    bare = {key: value for key, value in region.items() if key != "rectanglelabels"}
+    tasks = [{"id": 1, "image": name, "label": [region, bare], "annotator": 1, "text": ["x"]} for name in names]
     write_json(tmp_path / "min.json", tasks)
     reader = build({"_target_": "lightdet.data.reader.label_studio.LabelStudio", "root": str(tmp_path)})
     records = reader.read()
+    assert told(reader)[1] == "left out: 4 regions without a label"
     assert sorted(record.image_id for record in records["train"] + records["val"]) == [
         "images/a.png",
         "images/c.png",

@@ -130,6 +130,11 @@ CASES: dict[tuple[str, str], tuple[Spoil, str, str]] = {
     ("voc", "one list of two"): (removed("val.txt"), "val.txt", "no such file"),
     ("voc", "image is a link outside"): (link_outside("IMAGES/b.png"), "b.png", "follow_links"),
     ("voc", "annotation is a link outside"): (link_outside("ANNOTATIONS/b.xml"), "b.xml", "follow_links"),
+    ("yolo", "NaN behind in an outline"): (
+        label("0 0.1 0.1 0.5 nan 0.5 0.5\n"),
+        "b.txt",
+        "line 2: box (nan, nan, nan, nan) is not made of finite numbers",
+    ),
     ("coco", "truncated JSON"): (text("train.json", '{"images": ['), "train.json", "not JSON"),
     ("coco", "zero-byte JSON"): (raw("train.json", b""), "train.json", "not JSON"),
     ("coco", "binary JSON"): (raw("val.json", GARBAGE), "val.json", "UTF-8"),

@@ -38,6 +38,11 @@ BROKEN: dict[str, tuple[str, Spoil, str]] = {
     "labelme text": ("labelme", lambda d: d["shapes"][0].update(points=[["1", 2], [3, 4]]), "list of numbers"),
     "labelme class": ("labelme", lambda d: d["shapes"][0].update(label="rust"), "'rust'; known are scratch, dent"),
     "labelme outside": ("labelme", lambda d: d["shapes"][0].update(points=[[1, 1], [90, 9]]), "reaches outside"),
+    "labelme NaN behind": (
+        "labelme",
+        lambda d: d["shapes"][0].update(points=[[1, 2], [3, float("nan")]]),
+        "not made of finite numbers",
+    ),
     "datumaro no items": ("datumaro", lambda d: d.pop("items"), "no 'items'; is it Datumaro's JSON?"),
     "datumaro no labels": ("datumaro", lambda d: d.update(categories={}), "no labels under 'categories'"),
     "datumaro label": (
@@ -92,6 +97,10 @@ CVAT_BROKEN = {
     "no label": (cvat_image("a", cvat_box("")), "image 1, object 1: no label"),
     "unknown label": (cvat_image("a", cvat_box("rust")), "image 1: object 1: unknown class 'rust'"),
     "no corner": (cvat_image("a", '<box label="dent" xtl="1"/>'), "ytl: '' is not a number"),
+    "NaN behind": (
+        cvat_image("a", '<polygon label="dent" points="1,1;2,2;nan,3"/>'),
+        "image 1: object 1: box (nan, nan, nan, nan) is not made of finite numbers",
+    ),
     "two points": (cvat_image("a", '<polygon label="dent" points="1,1;2,2"/>'), "three points x,y or more"),
     "mixed subsets": (
         cvat_image("a", "", "Train") + cvat_image("b", "", "batch 1"),

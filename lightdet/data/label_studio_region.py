@@ -47,7 +47,7 @@ def region_shape(
 def _box(kind: str, value: dict[str, Any], region: dict[str, Any], where: str) -> Box:
     def number(holder: dict[str, Any], key: str) -> float:
         found = holder.get(key)
-        if isinstance(found, bool) or not isinstance(found, int | float) or abs(found) > BEYOND:
+        if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) <= BEYOND:
             raise LightdetError(f"{where}: {key!r} is {str(found)[:40]}, not a number; export it again")
         return float(found)
 

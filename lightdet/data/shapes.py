@@ -20,8 +20,10 @@ class Shape(NamedTuple):
 
 
 def box_around(points: Iterable[Point]) -> Box:
-    """The smallest box that holds all points; one at least."""
+    """The smallest box that holds all points, one at least; not a number where any is none, which `min` would hide."""
     xs, ys = zip(*points, strict=True)
+    if not all(map(math.isfinite, (*xs, *ys))):
+        return (math.nan,) * 4
     return min(xs), min(ys), max(xs), max(ys)
 
 

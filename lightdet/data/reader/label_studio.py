@@ -91,7 +91,7 @@ class LabelStudio:
         if regions is None:
             self._known.append(Described(name, self._places(name), self._json, place, (None, None), ()))
             return None
-        labelled = {part.get("id") for part in regions if isinstance(part, dict) and _is_labelled(part)}
+        labelled = {part.get("id") for part in regions if isinstance(part, dict) and _is_labelled(part)} - {None}
         sizes: list[tuple[object, object]] = []
         shapes = []
         for index, part in enumerate(regions):

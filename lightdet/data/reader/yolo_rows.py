@@ -6,6 +6,7 @@ from typing import Any
 
 from lightdet.core.errors import LightdetError
 from lightdet.data.labels import Claim, class_number, parse_number, unknown_class
+from lightdet.data.shapes import box_around
 
 SLACK = 0.005  # of the image; labels are rounded, and points on the border lie a little outside
 SPREAD = 0.5  # of a box's width or height that its key points cover at least
@@ -56,8 +57,8 @@ class Rows:
             likeness = _likeness(numbers)
             self._inside += [f"{path}: {place}"] * (likeness > 0)
             self._boxed += [f"{path}: {place}"] * (likeness > 1)
-        xs, ys = numbers[::2], numbers[1::2]
-        return Claim(place, label, (min(xs) * width, min(ys) * height, max(xs) * width, max(ys) * height))
+        corners = zip(numbers[::2], numbers[1::2], strict=True)
+        return Claim(place, label, box_around((x * width, y * height) for x, y in corners))
 
     def demand_outlines(self) -> None:
         """Raises LightdetError where the outlines that were read are none."""
