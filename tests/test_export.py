@@ -1,6 +1,7 @@
 """What `lightdet export` writes, where, and what it refuses."""
 
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from lightdet.export import whole_folder
 from lightdet.export.origin import without_paths
 from lightdet.ops.letterbox import PADDING_GREY
 from lightdet.runs.contract import PLACING
-from lightdet.runs.package import CARD, CONTRACT, read_contract
+from lightdet.runs.package import CARD, CONTRACT, FILES, read_contract
+from lightdet.study import archive
 
 
 def export(made: Exported, out: Path, **how: str) -> Path:
@@ -125,6 +127,16 @@ def test_the_newest_run_is_exported_into_its_own_folder(
     assert line == "written to runs/single/base/s0/package"
     assert read_contract(made.run.path / "package") == read_contract(made.package)
     assert lightdet.load("base").classes == read_contract(made.package).classes, "the run is still found by its name"
+
+
+def test_a_study_is_exported_with_its_packages_only_with_its_checkpoints(made: Exported, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(made.run.path.parents[1], tmp_path / "study"))
+    copy_of(made.package, study / "base/s0/package")
+    for checkpoints in (False, True):
+        archive.export(study, tmp_path / "study.zip", checkpoints)
+        with zipfile.ZipFile(tmp_path / "study.zip") as written:
+            names = {name for name in written.namelist() if "/package/" in name}
+        assert {Path(name).name for name in names} == (set(FILES) if checkpoints else set())
 
 
 OWN = """

@@ -79,6 +79,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "a long class": (change("classes", ["a" * 300, *"bcdef"]), "is no name"),
     "fewer classes": (change("classes", ["a", "b"]), "num_classes=6, and there are 2 names of classes"),
     "an absurd size": (change("input.image_size", 2**30), "input.image_size=1073741824"),
+    "a large size": (change("input.image_size", [8192, 4096]), "more than 16,777,216 pixels"),
     "an odd size": (change("input.image_size", [64, 65]), "input.image_size=[64, 65]"),
     "a size of text": (change("input.image_size", "../64"), 'input.image_size="../64"'),
     "other channels": (change("input.channels", True), "channels=true"),
@@ -87,7 +88,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "a huge number": (change("provenance.seed", 10**400), "seed=1000"),
     "a hash": (change("hashes.weights", "../../etc/passwd"), 'hashes.weights="../../etc/passwd": no sha256'),
     "no model": (change("model.configuration", {}), "no Model"),
-    "a wrong value": (change(f"model.configuration.{FIRST}.width", "wide"), "no model can be built of it"),
+    "a wrong value": (change(f"model.configuration.{FIRST}.width", "\x1b[31m"), "no model can be built of it"),
     "another wrong value": (change("model.configuration.max_detections", "all"), "the model does not compute"),
     "a reference": (change("model.configuration.nms_iou", "${oc.env:HOME}"), "no value; a contract refers to nothing"),
     "an enormous model": (change(f"model.configuration.{FIRST}.width", 1e5), "and this model needs"),
@@ -96,6 +97,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         "os.getcwd",
     ),
     "an own class": (change(f"model.configuration.{FIRST}._target_", "mine.Backbone"), "--trust-modules"),
+    "far too large": (lambda package: os.truncate(package / WEIGHTS, 2**40), "larger than the weights of this model"),
     "not safetensors": (weights(lambda tensors: b"PK\x03\x04" + bytes(64)), "not readable as safetensors"),
     "cut weights": (weights(lambda tensors: save(tensors)[:-8]), "not readable as safetensors"),
     "other weights": (
@@ -108,8 +110,8 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         r"a\x1b is none of this model",
     ),
     "another type": (
-        weights(lambda tensors: save({name: value.double() for name, value in tensors.items()})),
-        "is float64 [",
+        weights(lambda tensors: save({name: value.half() for name, value in tensors.items()})),
+        "is float16 [",
     ),
 }
 

@@ -81,8 +81,10 @@ def usage() -> str:
 
 
 def complain(message: str) -> int:
-    """Print one line on stderr; the exit code of bad input."""
-    print(f"lightdet: {message}", file=sys.stderr)
+    """Print one line on stderr, in which text of a file steers no terminal; the exit code of bad input."""
+    from lightdet.core.shown import shown
+
+    print(f"lightdet: {shown(message)}", file=sys.stderr)
     return BAD_INPUT
 
 

@@ -18,13 +18,13 @@ from lightdet.config.trust import check_trusted
 from lightdet.core.checkpoint_file import read_checkpoint
 from lightdet.core.errors import LightdetError
 from lightdet.engine.other_data import with_chosen_data
-from lightdet.engine.package_weights import filled, read_tensors
+from lightdet.engine.package_weights import filled
 from lightdet.model.contract import Model
 from lightdet.nn.pretrained import weights_follow
 from lightdet.ops.grid import ImageSize, plain_size
 from lightdet.runs.contract import Contract
 from lightdet.runs.folder import BEST, LAST, RunFolder
-from lightdet.runs.package import CONTRACT, WEIGHTS, is_package, read_contract, weights_content
+from lightdet.runs.package import CONTRACT, is_package, read_contract
 
 MEASURED_WITH = ("data", "model")  # the parts of a run's config that are read when it is measured
 
@@ -111,12 +111,11 @@ def _load_package(
     if checkpoint != "best":
         raise LightdetError(f"checkpoint={checkpoint}: {package} is a model package, which has the best one alone")
     config = changed(contract.config(), overrides)
-    tensors = read_tensors(weights_content(package, contract), package / WEIGHTS)
 
     def build() -> Model:
         return build_model(config, len(contract.classes), fetch=False)
 
-    model = filled(build, tensors, contract.image_size, package).to(device)
+    model = filled(build, package, contract).to(device)
     return LoadedRun(model, contract.classes, contract.image_size, config, contract.epoch, contract.threshold)
 
 

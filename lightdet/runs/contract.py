@@ -20,7 +20,7 @@ PLACING = {  # how an image becomes the network's input, besides its size and ch
     "range": [0, 1],
     "letterbox": {"scale": "as large as fits, sides in proportion", "place": "centre", "padding_grey": 114},
 }
-MOST_SIDE = 8192  # px, of an input
+MOST_SIDE, MOST_PIXELS = 16384, 4096**2  # of an input
 MOST_CLASSES, LONGEST_NAME = 1000, 200
 MOST_BATCH = 1024
 MOST_LEVELS = 50  # of sections inside of sections
@@ -117,9 +117,9 @@ def _image_size(given: Any) -> ImageSize:
     sides = given if isinstance(given, list) else [given]
     right = len(sides) == 2 or not isinstance(given, list)
     if not right or not all(_is_whole(side, COARSEST, MOST_SIDE) and side % COARSEST == 0 for side in sides):
-        raise LightdetError(
-            f"input.image_size={shown(given)}: one multiple of {COARSEST} up to {MOST_SIDE}, or [height, width]"
-        )
+        raise LightdetError(f"input.image_size={shown(given)}: a multiple of {COARSEST}, or two as [height, width]")
+    if sides[0] * sides[-1] > MOST_PIXELS:
+        raise LightdetError(f"input.image_size={shown(given)}: more than {MOST_PIXELS:,} pixels")
     size: ImageSize = given
     return size
 

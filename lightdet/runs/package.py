@@ -27,8 +27,9 @@ def is_package(path: Path) -> bool:
 def read_contract(package: Path) -> Contract:
     """The contract of a package. Raises LightdetError for one that is missing, damaged or of another schema."""
     path = package / CONTRACT
+    content = _read_json(path)
     try:
-        return to_contract(_read_json(path))
+        return to_contract(content)
     except LightdetError as error:
         raise LightdetError(f"{path}: {error}") from None
     except RecursionError:
@@ -48,31 +49,48 @@ def evaluation_folder(model: Path, split: str) -> Path:
     return Path(f"{model.resolve().name}-{name}") if is_package(model) else model / name
 
 
-def weights_content(package: Path, contract: Contract) -> bytes:
-    """The content of the package's weights file. Raises LightdetError unless it is the one that the contract
-    describes."""
-    path = package / WEIGHTS
-    if not path.is_file():
-        raise LightdetError(f"{path}: no such file; {COPY}")
+def weights_file(package: Path, contract: Contract) -> Path:
+    """The package's file of weights. Raises LightdetError unless it is the one that the contract describes."""
+    path = _existing(package / WEIGHTS)
+    with open(path, "rb") as content:
+        _demand_hash(path, hashlib.file_digest(content, "sha256").hexdigest(), contract)
+    return path
+
+
+def weights_content(package: Path, contract: Contract, most: int) -> bytes:
+    """The content of that file, of at most so many bytes. Raises LightdetError as `weights_file` does, and for a larger
+    file."""
+    path = _existing(package / WEIGHTS)
+    if path.stat().st_size > most:
+        raise LightdetError(f"{path}: larger than the weights of this model can be; {COPY}")
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != contract.weights_sha256:
-        raise LightdetError(f"{path}: its sha256 is not that of {CONTRACT}: damaged, or of another model; {COPY}")
+    _demand_hash(path, hashlib.sha256(content).hexdigest(), contract)
     return content
 
 
+def _existing(path: Path) -> Path:
+    """Raises LightdetError for what is no file: a pipe, whose reader would wait for ever, is none either."""
+    if not path.is_file():
+        raise LightdetError(f"{path}: no such file; {COPY}")
+    return path
+
+
+def _demand_hash(path: Path, sha256: str, contract: Contract) -> None:
+    if sha256 != contract.weights_sha256:
+        raise LightdetError(f"{path}: its sha256 is not that of {CONTRACT}: damaged, or of another model; {COPY}")
+
+
 def _read_json(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():  # nor a pipe, whose reader would wait for ever
-        raise LightdetError(f"no such file; {COPY}")
-    with open(path, "rb") as file:
+    with open(_existing(path), "rb") as file:
         data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
-        raise LightdetError(f"larger than {MOST_BYTES // 2**20} MiB, so no contract of a model package")
+        raise LightdetError(f"{path}: larger than {MOST_BYTES // 2**20} MiB, so no contract of a model package")
     try:
         content = json.loads(data.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise LightdetError(f"not readable as JSON ({type(error).__name__}); {COPY}") from None
+        raise LightdetError(f"{path}: not readable as JSON ({type(error).__name__}); {COPY}") from None
     if not isinstance(content, dict):
-        raise LightdetError(f"{shown(content)} is no contract of a model package")
+        raise LightdetError(f"{path}: {shown(content)} is no contract of a model package")
     return content
 
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from lightdet.core.errors import LightdetError
 from lightdet.runs.find import LAST, find_run, last_run
 from lightdet.runs.folder import BEST, RunFolder
-from lightdet.runs.package import WEIGHTS, is_package, is_safetensors, read_contract, weights_content
+from lightdet.runs.package import is_package, is_safetensors, read_contract, weights_file
 
 SIGNATURES = (b"PK", b"\x80")  # how a file of torch.save begins: a zip archive, or before torch 1.6 a pickle
 
@@ -72,8 +72,7 @@ def _checkpoint(given: str, runs_dir: Path) -> Path:
             raise LightdetError(f"weights={given}: no checkpoint; give a file that torch.save wrote, or a run")
         return Path(given)
     if given != LAST and is_package(Path(given)):
-        weights_content(Path(given), read_contract(Path(given)))
-        return Path(given) / WEIGHTS
+        return weights_file(Path(given), read_contract(Path(given)))
     try:
         run = last_run(runs_dir, without_word=f"weights={LAST}") if given == LAST else find_run(given, runs_dir)
     except LightdetError as error:

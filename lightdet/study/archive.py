@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lightdet.runs.folder import TRACKERS
+from lightdet.runs.package import is_package
 
 PICTURES = (".png", ".jpg")
 
 
 def export(study_path: Path, out: Path, checkpoints: bool) -> int:
-    """Writes jobs, runs, tables and pictures into a ZIP, with `checkpoints` also best.ckpt; returns its size in bytes.
+    """Writes jobs, runs, tables and pictures into a ZIP, with `checkpoints` also best.ckpt and model packages; returns
+    its size in bytes.
 
     The file appears once it is complete. Unfinished runs are exported in their present state.
     """
@@ -32,6 +34,8 @@ def _files(study_path: Path, checkpoints: bool) -> Iterator[Path]:
     """The regular files; nothing that lies behind a link, wherever it leads."""
     for top, folders, names in os.walk(study_path):
         folders[:] = sorted(name for name in folders if name not in TRACKERS)
+        if is_package(Path(top)) and not checkpoints:
+            continue
         for path in (Path(top, name) for name in sorted(names)):
             unfinished = path.is_symlink() or path.name.startswith(".") or path.suffix == ".tmp"
             unwanted = path.suffix == ".ckpt" and not (checkpoints and path.stem == "best")
