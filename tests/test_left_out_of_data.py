@@ -159,6 +159,18 @@ def test_labels_and_images_that_stand_alone_are_told(tmp_path: Path) -> None:
     assert line.startswith("left out: 1 images that no JSON file names, e.g. ") and line.endswith("x.png")
 
 
+@pytest.mark.parametrize("suffix", ["tif", "gif", "webp"])
+def test_further_pages_of_a_file_are_told(suffix: str, tmp_path: Path) -> None:
+    settings = write_voc(tmp_path)
+    page = Image.open(tmp_path / "IMAGES" / "a.png")
+    (tmp_path / "IMAGES" / "a.png").unlink()
+    page.save(tmp_path / "IMAGES" / f"a.{suffix}")
+    assert told(settings) == []
+    page.save(tmp_path / "IMAGES" / f"a.{suffix}", save_all=True, append_images=[page.rotate(180)])
+    (line,) = told(settings)
+    assert line.startswith("left out: 1 files with further pages or frames") and line.endswith(f"a.{suffix}")
+
+
 def test_objects_that_are_left_out_on_request_are_told(tmp_path: Path) -> None:
     settings = write_voc(tmp_path) | {"keep_difficult": False}
     path = tmp_path / "ANNOTATIONS" / "a.xml"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut, is_hidden
 from lightdet.data.files import DataRoot
-from lightdet.data.image import IMAGE_SUFFIXES, Header, read_header
+from lightdet.data.image import IMAGE_SUFFIXES, Header
 from lightdet.data.labels import Claim, checked_classes, make_record, read_each, unknown_class, wrong_size
 from lightdet.data.record import Record
 from lightdet.data.shapes import Shape
@@ -55,7 +55,7 @@ def read_described(
 
     def read_one(one: Described) -> Record:
         image = find_image(root, one)
-        header = read_header(image)
+        header = root.header(image)
         check_size(one, header)
         claims: list[Claim] = []
         crowd: list[Claim] = []

@@ -10,7 +10,7 @@ from unicodedata import normalize
 from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut, is_hidden
 from lightdet.core.regular import no_file
-from lightdet.data.image import IMAGE_SUFFIXES
+from lightdet.data.image import IMAGE_SUFFIXES, Header, read_header
 
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes; what the file systems in use take
 NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udc7f\udd00-\udfff]")  # controls, and no bytes at all
@@ -99,6 +99,13 @@ class DataRoot:
             names = ", ".join(path.name for path in found)
             raise LightdetError(f"{wanted}: several images of this name ({names}); keep one of them")
         return self.inside(found[0], said_by)
+
+    def header(self, image: Path) -> Header:
+        """The header of an image that a record is made of; further pages in the file are counted in `left_out`."""
+        header = read_header(image)
+        if header.several:
+            self.left_out.add("files with further pages or frames, which are not read", image)
+        return header
 
     def images_named(self, stem: Path) -> list[Path]:
         """The images at a path without suffix, however its letters are composed, sorted."""

@@ -27,6 +27,7 @@ TIFF_STARTS = (b"II*\0", b"MM\0*")
 LARGEST = "LIGHTDET_MAX_MEGAPIXELS"  # environment variable: images with more pixels are refused
 LARGEST_MEGAPIXELS = 500.0  # where it is not set; 1.5 GB when decoded
 OTHER_KINDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"msf1": "HEIF", b"avif": "AVIF"}  # after "ftyp"
+HOLD_SEVERAL = ("TIFF", "GIF", "WEBP", "PNG")  # a JPEG of several (MPO) has previews behind its image
 TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow raises
 
@@ -93,6 +94,7 @@ class Header(NamedTuple):
     width: int  # px
     orientation: int  # EXIF, 1..8: how the stored pixels are to be turned; 1 where they are upright
     format: str = ""  # of the content, one of FORMATS; "" where Pillow does not know it
+    several: bool = False  # further pages or frames follow the one that is read
 
 
 def original_size(path: Path) -> tuple[int, int]:
@@ -110,6 +112,7 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file, _open(file, path) as image:
             width, height = image.size
             kind = image.format or ""
+            several = kind in HOLD_SEVERAL and bool(getattr(image, "is_animated", False))
             if _orientation(image) in TURNED:
                 height, width = width, height
             orientation = (
@@ -120,7 +123,8 @@ def read_header(path: Path) -> Header:
     except UNREADABLE:
         height, width = read_image(path).shape[:2]  # raises the reason; reads the deep TIFFs that Pillow does not open
         return Header(height, width, 1)
-    return Header(height, width, orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1, kind)
+    known = orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+    return Header(height, width, known, kind, several)
 
 
 def is_deep(path: Path) -> bool:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut
 from lightdet.data.files import DataRoot
-from lightdet.data.image import read_header
 from lightdet.data.json_file import entries, load_json
 from lightdet.data.labels import Claim, checked_classes, make_record, read_each, unknown_class, wrong_size
 from lightdet.data.record import Record
@@ -137,7 +136,7 @@ class Coco:
 
     def _read_one(self, listed: Listed) -> Record:
         image = self._root.file(listed.file_name, listed.folder, f"{listed.json_path}: {listed.place}")
-        header = read_header(image)
+        header = self._root.header(image)
         if contradiction := wrong_size(*listed.size, header):
             raise LightdetError(f"{listed.json_path}: {listed.place}: {listed.file_name}: {contradiction}")
         return make_record(self._root, image, listed.claims, listed.json_path, header[:2], listed.crowd)

@@ -6,7 +6,6 @@ from pathlib import Path
 from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut
 from lightdet.data.files import DataRoot, read_list, read_text
-from lightdet.data.image import original_size
 from lightdet.data.labels import (
     Claim,
     checked_classes,
@@ -102,7 +101,7 @@ class DeepPcb:
         label_file = self._root.file(words[1], said_by.parent, said_by)
         rows = [(f"line {number}", row) for number, row in enumerate(read_text(label_file).splitlines(), start=1)]
         claims = [self._claim(row, place, label_file) for place, row in rows if row.strip()]
-        return make_record(self._root, image, claims, label_file, original_size(image))
+        return make_record(self._root, image, claims, label_file, self._root.header(image)[:2])
 
     def _claim(self, row: str, place: str, path: Path) -> Claim:
         words = row.replace(",", " ").split()

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut, is_hidden
 from lightdet.data.files import DataRoot, read_list
-from lightdet.data.image import IMAGE_SUFFIXES, Header, read_header
+from lightdet.data.image import IMAGE_SUFFIXES, Header
 from lightdet.data.labels import (
     Claim,
     checked_classes,
@@ -188,7 +188,7 @@ class Voc:
                 f"{path}: {image.name} has no annotation; write one, without objects for an image without defects"
             )
         tree = self._tree(path)
-        header = read_header(image)
+        header = self._root.header(image)
         _check_size(tree, header, path)
         claims = []
         for index, node in enumerate(tree.findall("object"), start=1):

@@ -10,7 +10,7 @@ from unicodedata import normalize
 from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut, is_hidden
 from lightdet.data.files import DataRoot, read_list, read_text
-from lightdet.data.image import IMAGE_SUFFIXES, original_size
+from lightdet.data.image import IMAGE_SUFFIXES
 from lightdet.data.labels import make_record, read_each
 from lightdet.data.reader.data_yaml import class_names, load_yaml, missing_yaml
 from lightdet.data.reader.yolo_rows import Rows
@@ -243,7 +243,7 @@ class Yolo:
         image, said_by = listed
         if not image.exists():
             raise LightdetError(f"{image}: no such image, but {said_by} names it; restore it or remove it from there")
-        size = original_size(image)
+        size = self._root.header(image)[:2]
         path = self._label_path(image)
         self._root.inside(path, image)  # a link is followed on the same terms as elsewhere
         rows = read_text(path).splitlines() if os.path.lexists(path) else []
