@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tarfile
@@ -236,3 +237,17 @@ def test_every_shipped_option_is_trusted() -> None:
     assert named == set().union(*shipped(conf_folder()).values()) - OF_TORCH | (named & OF_TORCH)
     for file in conf_folder().glob("model/*.yaml"):
         check_trusted(compose_config([f"model={file.stem}"]), file)
+
+
+def test_what_could_run_code_stands_in_few_files() -> None:
+    """A new reader of configurations, checkpoints or names goes through these, or is thought about here."""
+    places = {
+        r"OmegaConf\.load": {"config/saved.py", "data/reader_of.py"},  # the second reads a shipped option
+        r"torch\.load|pickle\.load|np\.load|\beval\(": {"engine/load.py"},
+        r"import_module\(|\b(?:exec|compile)\(": {"__init__.py", "cli/main.py", "core/named.py", "data/convert.py"},
+    }
+    top = Path(lightdet.__file__).parent
+    files = {path.relative_to(top).as_posix(): path.read_text() for path in top.rglob("*.py")}
+    for pattern, known in places.items():
+        in_code = re.compile(rf"(?<![\w.`])(?:importlib\.)?(?:{pattern})")  # not in a docstring, nor another's method
+        assert {name for name, text in files.items() if in_code.search(text)} == known, pattern
