@@ -84,7 +84,7 @@ def test_parts_before_one_camera_are_no_near_copies(tmp_path: Path) -> None:
     parts = {}
     for number, stem in enumerate("abcdef"):
         image = np.clip(scene + np.random.default_rng(number).normal(0, 4, scene.shape), 0, 255).astype(np.uint8)
-        cv2.circle(image, (25 + 20 * number, 60), 6, 0 if number % 2 else 255, -1)
+        cv2.circle(image, (25 + 20 * number, 60), 2, 0 if number % 2 else 255, -1)
         parts[stem] = image
     assert examined(write_surfaces(tmp_path, parts)).findings == ()
 

@@ -49,7 +49,7 @@ def split(
             "into training and validation; let it tell more of the names apart"
         )
     shuffled = sorted(groups, key=lambda name: _ticket(name, seed))
-    counts = np.array([_presence(groups[name], num_classes).sum(axis=0) for name in shuffled])
+    counts = np.array([presence(groups[name], num_classes).sum(axis=0) for name in shuffled])
     sizes = np.array([len(groups[name]) for name in shuffled])
     to_val = _choose(counts, sizes, val_share)
     sides: tuple[list[Record], list[Record]] = [], []
@@ -63,12 +63,12 @@ def _ticket(name: str, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=16).digest()
 
 
-def _presence(records: Sequence[Record], num_classes: int) -> np.ndarray:
+def presence(records: Sequence[Record], num_classes: int) -> np.ndarray:
     """(images, num_classes + 1) bool: which classes an image shows; the last column is "none"."""
-    presence = np.zeros((len(records), num_classes + 1), dtype=bool)
-    for row, record in zip(presence, records, strict=True):
+    shown = np.zeros((len(records), num_classes + 1), dtype=bool)
+    for row, record in zip(shown, records, strict=True):
         row[record.labels if len(record.labels) else num_classes] = True
-    return presence
+    return shown
 
 
 def _choose(counts: np.ndarray, sizes: np.ndarray, val_share: float) -> np.ndarray:

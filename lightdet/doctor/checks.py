@@ -13,6 +13,7 @@ from lightdet.core.channels import BITS
 from lightdet.data.groups import shared_groups
 from lightdet.data.image import TWELVE_BIT_MAX
 from lightdet.data.record import Record, Splits
+from lightdet.data.split import presence
 from lightdet.doctor.findings import Finding, InputBoxes, counted, some_of
 from lightdet.ops.anchors import POOR_RECALL
 from lightdet.ops.boxes import pairwise_iou
@@ -84,11 +85,7 @@ def check_classes(splits: Splits, classes: Sequence[str]) -> list[Finding]:
 def check_shares(splits: Splits, classes: Sequence[str]) -> list[Finding]:
     """Classes that are much more frequent in one split than in another, by the images that show them: what is measured
     then says little about what was learned."""
-    shown = {
-        name: np.array([sum(label in record.labels for record in records) for label in range(len(classes))])
-        for name, records in splits.items()
-        if records
-    }
+    shown = {name: presence(records, len(classes))[:, :-1].sum(axis=0) for name, records in splits.items() if records}
     train, odd = splits.get("train"), list[str]()
     for name in [other for other in shown if other != "train"] if train else ():
         first, second = len(train or ()), len(splits[name])
