@@ -68,7 +68,8 @@ def run(source: Path | str, out: Path, threshold: float = 0.5) -> Summary:
 
 def predict_with(model: Stub, source: Path | str, out: Path, threshold: float, overlap: float = 0.5) -> Summary:
     predictor = Predictor(model, CLASSES, 64, threshold, overlap)  # type: ignore[arg-type]
-    return predict_files(predictor, find_images([str(source)], out), out)
+    files, found = find_images([str(source)], out)
+    return predict_files(predictor, files, out, found)
 
 
 def test_boxes_come_back_to_the_image(tmp_path: Path) -> None:
@@ -113,8 +114,8 @@ def test_a_detector_that_answers_nan_has_not_found_nothing(tmp_path: Path) -> No
             return select(boxes, scores, 0.001, 0.6, 100, (64, 64))
 
     summary = predict_with(Broken(), save(tmp_path / "a.png"), tmp_path / "out", 0.5)
-    assert summary.entries == [] and len(summary.broken) == 1
-    assert "a.png: the detector gave a box or score that is NaN" in summary.broken[0]
+    assert summary.entries == [] and len(summary.skipped) == 1
+    assert "a.png: the detector gave a box or score that is NaN" in str(summary.skipped[0])
 
 
 def test_coco_results_say_the_same(tmp_path: Path) -> None:
@@ -161,8 +162,10 @@ def test_a_broken_image_is_named_and_the_others_are_done(tmp_path: Path) -> None
     save(tmp_path / "in/d.png")
     summary = run(tmp_path / "in", tmp_path / "out")
     assert [Path(image["file"]).name for image in summary.entries] == ["a.png", "d.png"]
-    assert [Path(line.split(":")[0]).name for line in summary.broken] == ["b.png", "c.jpg"]
-    assert all("\n" not in line for line in summary.broken)
+    assert [Path(each.file).name for each in summary.skipped] == ["b.png", "c.jpg"]
+    assert all("\n" not in str(each) for each in summary.skipped)
+    written = json.loads((tmp_path / "out/predictions.json").read_text())["skipped"]
+    assert [each["reason"][:24] for each in written] == ["not a readable image; co", "the file is empty (0 byt"]
 
 
 def test_files_folders_and_globs_name_each_image_once(tmp_path: Path) -> None:
@@ -170,15 +173,15 @@ def test_files_folders_and_globs_name_each_image_once(tmp_path: Path) -> None:
     (tmp_path / "in/x/a.txt").write_text("a label")
     out = tmp_path / "out"
     for sources in ([tmp_path / "in"], [first, second], [tmp_path / "in/*/*"], [tmp_path / "in", first]):
-        found = find_images([str(source) for source in sources], out)
-        assert [image.name for image in found] == ["x/a.png", "y/a.png"]
+        files, _ = find_images([str(source) for source in sources], out)
+        assert [image.name for image in files] == ["x/a.png", "y/a.png"]
 
 
 def test_results_of_an_earlier_call_are_not_images(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     out = tmp_path / "predictions"
     run(tmp_path, out)
-    assert [image.name for image in find_images([str(tmp_path)], out)] == ["a.png"]
+    assert [image.name for image in find_images([str(tmp_path)], out)[0]] == ["a.png"]
 
 
 @pytest.mark.parametrize("out", ["", "images"], ids=["the folder above", "the folder of the images"])
@@ -244,7 +247,7 @@ def test_images_are_read_with_the_bits_of_the_run(tmp_path: Path, monkeypatch: p
         values = np.full((50, 100), 2000, dtype=np.uint16)
         values[3, 3] = brightest
         Image.fromarray(values).save(tmp_path / name)
-    files = find_images([str(tmp_path)], tmp_path / "out")
+    files, _ = find_images([str(tmp_path)], tmp_path / "out")
     predict_files(load_predictor(tmp_path, threshold=0.5), files, tmp_path / "out")
     assert Looks.seen[1:] == pytest.approx([2000 / 4095] * 2, abs=0.01)  # the first call is not an image
 

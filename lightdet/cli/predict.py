@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightdet.config.trust import HELP, WORD
+from lightdet.core.outside import exit_code_of_interruption
+from lightdet.core.shown import shown
 from lightdet.runs.find import MODEL_HELP, find_model
 
 
 def run(words: Sequence[str]) -> int:
-    """Detect defects in images: boxes drawn on copies, predictions.json, predictions.coco.json, and the speed."""
+    """Detect defects in images: boxes drawn on copies, predictions.jsonl as it goes, predictions.json and
+    predictions.coco.json at the end, and the speed. Exit code 0; 1 when an image was skipped, has no picture, or when
+    nothing more could be written; 2 for bad input; 130 when it was interrupted."""
     parser = argparse.ArgumentParser("lightdet predict", description=run.__doc__)
     parser.add_argument("run", help=MODEL_HELP)
     parser.add_argument("source", nargs="+", help="images, folders of images, or globs in quotes")
@@ -27,14 +31,18 @@ def run(words: Sequence[str]) -> int:
     from lightdet.engine.predict import find_images, predict_files
     from lightdet.engine.predictor import load_predictor
 
-    files = find_images(options.source, options.out)
+    files, found = find_images(options.source, options.out)
     how = options.checkpoint, options.device, options.threshold, options.overlap
     predictor = load_predictor(folder, *how, options.trust_modules)
-    summary = predict_files(predictor, files, options.out)
+    try:
+        summary = predict_files(predictor, files, options.out, found)
+    except KeyboardInterrupt:
+        print(f"lightdet: stopped; {shown(options.out)}/predictions.jsonl has what was predicted", file=sys.stderr)
+        return exit_code_of_interruption()
     print(json.dumps(summary.as_json(), indent=1) if options.json else summary.as_text())
-    for line in summary.broken:
-        print(f"lightdet: skipped {line}", file=sys.stderr)
-    return 1 if summary.broken else 0
+    for line in summary.troubles():
+        print(f"lightdet: {shown(line)}", file=sys.stderr)
+    return 0 if summary.whole else 1
 
 
 def share(text: str) -> float:

@@ -36,6 +36,10 @@ class LeftOut:
         """How many things were left out."""
         return sum(count for count, _ in self._found.values())
 
+    def reasons(self) -> tuple[str, ...]:
+        """In the order in which they came up."""
+        return tuple(self._found)
+
     def lines(self) -> tuple[str, ...]:
         """One line for each reason, in the order in which they came up."""
         return tuple(f"left out: {count} {reason}, e.g. {first}" for reason, (count, first) in self._found.items())

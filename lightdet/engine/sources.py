@@ -1,7 +1,7 @@
 """Images to predict on: files, folders, globs, arrays and PIL images."""
 
-import glob
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image
 
 from lightdet.core.errors import LightdetError
-from lightdet.data.image import IMAGE_SUFFIXES, UNREADABLE, read_image, to_array, to_eight_bits
+from lightdet.core.shown import shown
+from lightdet.data.image import UNREADABLE, read_image, to_array, to_eight_bits
+from lightdet.engine.found import Found
 
 ImageLike = str | os.PathLike[str] | np.ndarray | Image.Image
 SINGLE = (str, os.PathLike, np.ndarray, Image.Image)
@@ -49,8 +51,8 @@ class Original:
 def originals(images: ImageLike | Iterable[ImageLike], bits: int | None = None) -> Iterator[Original]:
     """The images in the order given; a folder or glob gives its images, sorted by path.
 
-    `bits` are those of the camera, for pixels of more than 8 bits (`read_image`). Raises LightdetError for a path
-    without an image and for values that are no image.
+    `bits` are those of the camera, for pixels of more than 8 bits (`read_image`). What a folder holds besides is
+    counted on stderr. Raises LightdetError for a path without an image and for values that are no image.
     """
     if not isinstance(images, SINGLE) and not isinstance(images, Iterable):
         raise LightdetError(
@@ -58,28 +60,17 @@ def originals(images: ImageLike | Iterable[ImageLike], bits: int | None = None) 
         )
     for item in [images] if isinstance(images, SINGLE) else images:
         if isinstance(item, str | os.PathLike):
-            yield from (Original(path, bits) for path in image_files(os.fspath(item)))
+            found = Found()
+            found.search(os.fspath(item))
+            for line in found.left_out.lines():
+                print(f"lightdet: {shown(line)}", file=sys.stderr)
+            yield from (Original(path, bits) for path in found.files)
         elif isinstance(item, Image.Image):
             yield Original(None, bits, pil_pixels(item, bits))
         elif isinstance(item, np.ndarray):
             yield Original(None, bits, array_pixels(item, bits))
         else:
             raise LightdetError(f"{type(item).__name__} {KINDS}")
-
-
-def image_files(source: str) -> list[Path]:
-    """The images that a file, a folder (searched recursively) or a glob names, sorted.
-
-    Raises LightdetError where there is none.
-    """
-    path = Path(source)
-    if path.is_file():
-        return [path]
-    candidates = path.rglob("*") if path.is_dir() else map(Path, glob.glob(source, recursive=True))
-    paths = sorted(each for each in candidates if each.suffix.lower() in IMAGE_SUFFIXES and each.is_file())
-    if not paths:
-        raise LightdetError(f"{source}: no image there; give a file, a folder with images or a glob in quotes")
-    return paths
 
 
 def array_pixels(values: np.ndarray, bits: int | None = None) -> np.ndarray:
