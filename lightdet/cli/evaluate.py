@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
+from lightdet.core.shown import shown, shown_lines
 from lightdet.runs.find import MODEL_HELP, find_model
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.package import evaluation_folder
@@ -34,8 +35,8 @@ def run(words: Sequence[str]) -> int:
     folder = Path(own.pop("out", "") or evaluation_folder(model, split))
     threshold = number(own.pop("threshold")) if "threshold" in own else None
     evaluate_run(model, folder, split, threshold, overrides=overrides, trust_modules=options.trust_modules, **own)
-    print(RunFolder(folder).metrics_txt.read_text(encoding="utf-8"), end="")
-    print(f"written to {folder}")
+    print(shown_lines(RunFolder(folder).read_metrics_text()), end="")
+    print(f"written to {shown(folder)}")
     return 0
 
 

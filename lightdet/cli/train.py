@@ -7,6 +7,7 @@ from pathlib import Path
 from lightdet.config.conf_folder import conf_folder
 from lightdet.config.words import with_full_names
 from lightdet.core.errors import LightdetError
+from lightdet.core.shown import shown_lines
 from lightdet.engine.work import TRAINING
 
 FLAGS = ("-m", "--multirun", "-cd", "--config-dir")
@@ -26,7 +27,7 @@ def run(words: Sequence[str], train: str = TRAINING) -> int:
         return sweep_words(options.override, options.config_dir, train)
     from lightdet.study.single import train_words
 
-    print(train_words(options.override, options.config_dir, train).read_metrics_text(), end="")
+    print(shown_lines(train_words(options.override, options.config_dir, train).read_metrics_text()), end="")
     return 0
 
 

@@ -18,6 +18,11 @@ def shown(text: object) -> str:
     return "".join(map(_visible, plain))
 
 
+def shown_lines(text: str) -> str:
+    """Text of several lines, each as `shown` gives it."""
+    return "\n".join(map(shown, text.split("\n")))
+
+
 def _visible(letter: str) -> str:
     if letter in JOINERS or unicodedata.category(letter) not in UNSEEN:
         return letter

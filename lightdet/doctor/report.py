@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lightdet.core.shown import shown, shown_lines
 from lightdet.core.table import to_text
 from lightdet.doctor.checks import SMALLEST_SIDE, count_boxes
 from lightdet.doctor.findings import Examination, Finding
@@ -136,7 +137,7 @@ def print_report(examination: Examination, folder: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(as_dict(examination), indent=1))
         return
-    print(as_text(examination))
+    print(shown_lines(as_text(examination)))
     print(f"\nwritten: {folder / 'report.png'}, {folder / 'report.json'}")
 
 
@@ -148,7 +149,7 @@ def print_problems(problems: Sequence[str], as_json: bool) -> int:
         print(json.dumps({"findings": findings, "exit_code": 2}, indent=1))
         return 2
     for line in lines[:SHOWN]:
-        print(f"lightdet: {line}", file=sys.stderr)
+        print(f"lightdet: {shown(line)}", file=sys.stderr)
     if len(lines) > SHOWN:
         print(f"lightdet: and {len(lines) - SHOWN} more problems", file=sys.stderr)
     return 2

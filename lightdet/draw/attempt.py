@@ -14,6 +14,7 @@ from PIL import Image
 
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.core.files import write_bytes
+from lightdet.core.shown import shown
 
 COMPRESSION = 4  # of PNG: half the time of the usual 6, and a quarter more bytes
 
@@ -23,7 +24,7 @@ def attempt(what: str, draw: Callable[[], object]) -> bool:
     try:
         draw()
     except Exception as error:
-        print(f"lightdet: {what} could not be drawn: {one_line(error)}", file=sys.stderr, flush=True)
+        print(shown(f"lightdet: {what} could not be drawn: {one_line(error)}"), file=sys.stderr, flush=True)
         return False
     return True
 

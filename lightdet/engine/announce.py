@@ -2,6 +2,7 @@
 
 from omegaconf import DictConfig
 
+from lightdet.core.shown import shown
 from lightdet.engine.build import Parts
 from lightdet.engine.few_steps import few_steps
 from lightdet.ops.grid import size_text
@@ -21,7 +22,7 @@ def announce(cfg: DictConfig, parts: Parts, cost: dict[str, float], machine: str
     if line := few_steps(cfg, len(data.records["train"])):
         lines["steps"] = line
     lines["folder"] = str(folder.path)
-    print("\n".join(f"  {title:<11}{line}" for title, line in lines.items()), flush=True)
+    print("\n".join(f"  {title:<11}{shown(line)}" for title, line in lines.items()), flush=True)
 
 
 def batch_text(cfg: DictConfig) -> str:

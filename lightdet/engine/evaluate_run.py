@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from lightdet.core.errors import LightdetError, demand_share
 from lightdet.core.files import read_json, staged, write_json
 from lightdet.core.progress import watched
+from lightdet.core.shown import shown
 from lightdet.data.class_order import InOrder
 from lightdet.data.module import ImageData
 from lightdet.data.record import doubts_of
@@ -89,4 +90,4 @@ def warn_of_trained_images(run: Path, split: str, image_ids: Sequence[str]) -> N
 
 
 def _tell(line: str) -> None:
-    print(f"lightdet: {line}", file=sys.stderr)
+    print(f"lightdet: {shown(line)}", file=sys.stderr)

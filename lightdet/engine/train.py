@@ -13,6 +13,7 @@ from lightdet.config.settings import check_settings
 from lightdet.config.tree import resolve
 from lightdet.core.files import read_json, write_json, write_text
 from lightdet.core.named import named
+from lightdet.core.shown import shown
 from lightdet.core.types import Batch
 from lightdet.data.module import ImageData
 from lightdet.data.record import Record, doubts_of
@@ -60,9 +61,9 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     folder.beat()
     data.check_ranks(ranks)
     for doubt in doubts_of(data.reader):
-        print(f"  data       {doubt}")
+        print(f"  data       {shown(doubt)}")
     for warning in quick_check(data.records, data.classes, cfg.image_size, model.annotation, data.group):
-        print(f"  data       {warning}")
+        print(f"  data       {shown(warning)}")
     folder.beat()
     choice = _precision(cfg, device, folder)
     folder.beat()

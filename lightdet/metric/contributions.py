@@ -35,7 +35,7 @@ def read_contributions(folder: Path) -> Contributions | None:
             str(key): (np.array(sums["numerator"], np.float64), np.array(sums["denominator"], np.float64))
             for key, sums in content["scores"].items()
         }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise LightdetError(f"{path}: no contributions of images ({type(error).__name__}: {error})") from None
     arrays = [array for sums in scores.values() for array in sums]
     if any(array.shape != (len(image_ids),) or not np.isfinite(array).all() for array in arrays):

@@ -22,6 +22,8 @@ from lightdet.metric.coco import MAX_DETECTIONS
 from lightdet.metric.match_record import ImageBoxes
 
 FILE_NAME = "detections.json"
+MOST_BYTES = 2**30
+MOST_CLASSES = 10_000
 DIGITS = 9  # significant ones, all that float32 has: a weak detector's ranking, and an IoU of a half, hang on the last
 
 
@@ -68,7 +70,7 @@ def _counted(detections: np.ndarray) -> np.ndarray:
 
 def read_detections(path: Path) -> KeptDetections:
     """The file's content. Raises LightdetError for a file that is missing, broken or of another kind."""
-    content = read_json(path)
+    content = read_json(path, MOST_BYTES)
     try:
         entries: list[dict[str, Any]] = content["images"]
         classes = tuple(str(name) for name in content["classes"])
@@ -77,7 +79,9 @@ def read_detections(path: Path) -> KeptDetections:
             for e in entries
         )
         image_ids = tuple(str(entry["id"]) for entry in entries)
-    except (KeyError, TypeError, ValueError) as error:
+        if len(classes) > MOST_CLASSES:
+            raise ValueError(f"more than {MOST_CLASSES} classes")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise LightdetError(f"{path}: not the detections of a run ({type(error).__name__}: {error})") from None
     labels = np.concatenate([np.zeros(0), *(t[:, -1] for i in images for t in (i.detections, i.ground_truth, i.crowd))])
     if len(set(image_ids)) < len(image_ids) or not np.isin(labels, np.arange(len(classes))).all():

@@ -1,12 +1,16 @@
 """The report of a study: the content of its run folders as tables, figures and one page."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightdet.core.files import write_text
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import write_bytes, write_text
+from lightdet.core.paths import is_inside
 from lightdet.core.score import primary_of
+from lightdet.core.table import as_text
 from lightdet.draw.attempt import drawn
 from lightdet.report.comparison import Comparer, find_row
 from lightdet.report.cost import read_costs
@@ -25,6 +29,8 @@ from lightdet.report.tables import build_tables
 
 MOST_EXAMPLES = 6
 PAGE = "report.html"
+EXAMPLES = "examples"  # folder of pictures beside the page
+NOT_IN_NAMES = re.compile(r"[^\w.+-]+")  # the name of a table has the key of a score, which a run declares
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +51,13 @@ class Written:
 def report_study(study: Path, out: Path, settings: Settings) -> Written:
     """Read the study, write everything into `out`.
 
-    Raises LightdetError for a folder that is no study, a baseline that is not one row, and a broken paper.yaml.
+    Raises LightdetError for a folder that is no study, an `out` in it that is a link out of it, a baseline that is not
+    one row, and a broken paper.yaml.
     A problem with a run appears in its row.
     """
+    for folder, root in ((out, study), (out / EXAMPLES, out)):
+        if folder.is_relative_to(root) and not is_inside(folder, root):
+            raise LightdetError(f"{folder}: a link that leads out of {root}; give another folder with --out")
     rows = read_study(study)
     baseline = rows[0] if settings.baseline is None else find_row(rows, settings.baseline)
     paper = read_paper(find_paper(settings.paper, study, out), rows)
@@ -70,7 +80,7 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     title = f"lightdet: {study.resolve().name}"
     write_text(out / PAGE, document(Page(title, rows, comparisons, tables, pictures, content, notes)))
     for table in tables:
-        write_text(out / f"{table.name}.csv", to_csv(table))
+        write_text(out / f"{NOT_IN_NAMES.sub('-', table.name)[:100]}.csv", to_csv(table))
     examples = write_examples(rows, out)
     write_text(out / "report.md", markdown(title, rows, tables, figures, examples, notes))
     return Written(
@@ -127,19 +137,21 @@ def write_examples(rows: Sequence[Row], out: Path) -> dict[tuple[int, ...], Path
     sharing: dict[Path, list[Row]] = {}
     for row in rows:
         folder = next((job.folder for job in row.finished if job.folder), None)
-        if folder is not None and (folder.pictures / OVERVIEW).is_file():
-            sharing.setdefault(folder.pictures / OVERVIEW, []).append(row)
+        if folder is None:
+            continue
+        overview = folder.pictures / OVERVIEW
+        if overview.is_file() and is_inside(overview, folder.path):
+            sharing.setdefault(overview, []).append(row)
     written: dict[tuple[int, ...], Path] = {}
     for overview, shown in sharing.items():
         if len(written) == MOST_EXAMPLES:
             break
         try:
             content = smaller(overview, OVERVIEW_WIDTH, plot=False)
-        except (OSError, ValueError, SyntaxError):
+        except LightdetError:
             continue  # listed with the unreadable pictures
-        path = out / "examples" / f"row-{shown[0].number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        path = out / EXAMPLES / f"row-{shown[0].number}.jpg"
+        write_bytes(path, content)
         written[tuple(row.number for row in shown)] = path
     return written
 
@@ -161,16 +173,13 @@ def markdown(
 ) -> str:
     """The report as Markdown; figures and pictures are links to the files beside it."""
 
-    def safe(text: str) -> str:
-        return " ".join(text.split()).replace("<", "&lt;")
-
-    parts = [f"# {safe(title)}", summary(rows) + ".", *map(safe, notes), *map(to_markdown, tables), "## Figures"]
-    parts += [f"![{name}]({path.name})" for name, path in figures.items()]
+    parts = [f"# {as_text(title)}", summary(rows) + ".", *map(as_text, notes), *map(to_markdown, tables), "## Figures"]
+    parts += [f"![{as_text(name)}]({path.name})" for name, path in figures.items()]
     labels = {row.number: row.label for row in rows}
     if examples:
         parts.append("## Examples")
     for numbers, path in examples.items():
-        names = "; ".join(f"{number}: {safe(labels[number])}" for number in numbers)
+        names = "; ".join(f"{number}: {as_text(labels[number])}" for number in numbers)
         parts += [f"{'Row' if len(numbers) == 1 else 'One training, rows'} {names}"]
         parts += [f"![worst images]({relative(path, path.parent.parent)})"]
     return "\n\n".join(parts) + "\n"

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightdet.core.shown import shown, shown_lines
 from lightdet.report.settings import add_settings, settings
 from lightdet.runs.find import find_study
 
@@ -16,10 +17,10 @@ def run(words: Sequence[str]) -> int:
     from lightdet.report.build import report_study
 
     written = report_study(study, options.out or study / "report", settings(options))
-    print(f"{written.summary}\n\n{written.table}\n")
+    print(f"{written.summary}\n\n{shown_lines(written.table)}\n")
     print(f"written to {written.page}, with report.md, tables as CSV and figures beside it")
     for line in written.troubles:
-        print(f"lightdet: {line}", file=sys.stderr)
+        print(f"lightdet: {shown(line)}", file=sys.stderr)
     return 1 if written.troubles else 0
 
 

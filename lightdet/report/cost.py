@@ -15,7 +15,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json
 from lightdet.report.rows import Row, sides
 from lightdet.runs.fingerprint import network_digest
-from lightdet.runs.jobs import inside
+from lightdet.runs.jobs import finite, inside
 
 MEMORY = "cost.json"
 LATENCY = "benchmark.json"
@@ -48,8 +48,8 @@ def read_costs(
     for number, key in keys.items():
         for size in sizes:
             value = memory.get(f"{key} {size}")
-            if isinstance(value, int | float):
-                costs.gflops[number, size] = float(value)
+            if (count := finite(value)) is not None:
+                costs.gflops[number, size] = count
     _read_latency(rows, study / LATENCY, costs)
     return costs
 
@@ -125,14 +125,14 @@ def _read_latency(rows: Sequence[Row], path: Path, costs: Costs) -> None:
     except (LightdetError, OSError) as error:
         costs.notes.append(f"Latency left out: {error}")
         return
-    measured = {inside(entry, "network"): entry for entry in _listed(facts, "rows")}
+    measured = {str(inside(entry, "network")): entry for entry in _listed(facts, "rows")}
     threads = inside(facts, "settings", "threads")
     for way in _listed(facts, "settings", "ways"):
         for row in rows:
-            entry = measured.get(_key(row))
-            median = inside(entry, "batches", "1", str(way), "ms", "median")
+            entry = measured.get(str(_key(row)))
+            median = finite(inside(entry, "batches", "1", str(way), "ms", "median"))
             size = inside(facts, "settings", "image_size") or inside(entry, "footprint", "image_size")
-            if isinstance(median, int | float):
-                costs.latency.setdefault(f"{way}, {sides(size)} px, {threads} threads", {})[row.number] = float(median)
+            if median is not None:
+                costs.latency.setdefault(f"{way}, {sides(size)} px, {threads} threads", {})[row.number] = median
     processor = inside(facts, "machine", "processor")
     costs.notes.append(f"Latency from {path.name}, measured on {processor}: median ms of a batch of one.")

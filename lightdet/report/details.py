@@ -1,6 +1,5 @@
 """The content of an opened row of the page, as plain values for its script."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ from lightdet.report.comparison import Comparison
 from lightdet.report.gallery import Gallery
 from lightdet.report.rows import LOSS, LoadedJob, Points, Row, whole
 from lightdet.report.tables import difference_text
-from lightdet.runs.jobs import inside
+from lightdet.runs.jobs import finite, inside
 
 POINT = ("threshold", "escape_rate", "overkill_rate")
 MOST_POINTS = 120  # of a curve
@@ -77,7 +76,7 @@ def _run(job: LoadedJob, keys: Sequence[str], gallery: Gallery) -> dict[str, Any
 
 def _plain(value: Any) -> float | int | None:
     """A finite number, or nothing."""
-    return value if isinstance(value, int | float) and math.isfinite(value) else None
+    return value if isinstance(value, int | float) and finite(value) is not None else None
 
 
 def _thin(points: Points) -> list[list[float]]:

@@ -4,12 +4,16 @@ import base64
 import io
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from PIL import Image
 
+from lightdet.core.errors import LightdetError
+from lightdet.core.paths import is_inside
+from lightdet.core.reading import read_regular
 from lightdet.draw.palette import PAPER
 from lightdet.report.rows import LoadedJob
 
@@ -21,6 +25,8 @@ WORST_WIDTH = 560  # px
 WORST = 3  # single pictures of a run beside its overview
 COLOURS = 32  # of a plot: flat areas and the edges of letters
 QUALITY = 68  # of JPEG
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+NO_PICTURE = (OSError, ValueError, SyntaxError, EOFError, *BOMBS)  # what Pillow raises
 WORST_NAME = re.compile(r"\d{3,}-(missed\d+)-(false\d+)-(.*)\.png")
 
 
@@ -44,10 +50,17 @@ class Gallery:
         wanted += [(path, _title(path), WORST_WIDTH, "image") for path in worst]
         shown = []
         for path, title, width, kind in wanted:
-            source = self.source(path, width, kind == "plot") if path.is_file() else None
+            source = self.source(path, width, kind == "plot") if self._is_own(path, job.folder.path) else None
             if source:
                 shown.append({"title": title, "src": source, "kind": kind})
         return shown
+
+    def _is_own(self, path: Path, run: Path) -> bool:
+        """Whether a picture is there and is the run's: through a link, a page would hold any picture of its reader."""
+        if path.is_file() and not is_inside(path, run):
+            self.broken.append(f"{path}: a link that leads out of its run; not shown")
+            return False
+        return path.is_file()
 
     def source(self, path: Path, width: int, plot: bool) -> str | None:
         """The value of src; None for a file that is no picture."""
@@ -56,8 +69,8 @@ class Gallery:
             return relative(path, self.out)
         try:
             content = smaller(path, width, plot)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            self.broken.append(f"{path}: not a readable picture ({type(error).__name__})")
+        except LightdetError as error:
+            self.broken.append(str(error))
             return None
         text = base64.b64encode(content).decode()
         self.left -= len(text)
@@ -65,16 +78,22 @@ class Gallery:
 
 
 def smaller(path: Path, width: int, plot: bool) -> bytes:
-    """The picture at most `width` px wide: PNG of few colours for a plot, JPEG otherwise."""
+    """The picture at most `width` px wide: PNG of few colours for a plot, JPEG otherwise. Raises LightdetError for a
+    file that is no picture of ours."""
     out = io.BytesIO()
-    with Image.open(path) as opened:
-        picture = opened if opened.mode == "RGB" else _on_paper(opened)
-        if picture.width > width:
-            picture = picture.resize((width, max(1, round(picture.height * width / picture.width))), reducing_gap=2.0)
-        if plot:
-            picture.quantize(COLOURS).save(out, "PNG", optimize=True)
-        else:
-            picture.save(out, "JPEG", quality=QUALITY)
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(read_regular(path)), formats=("PNG", "JPEG")) as opened:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = opened if opened.mode == "RGB" else _on_paper(opened)
+            if picture.width > width:
+                height = max(1, round(picture.height * width / picture.width))
+                picture = picture.resize((width, height), reducing_gap=2.0)
+            if plot:
+                picture.quantize(COLOURS).save(out, "PNG", optimize=True)
+            else:
+                picture.save(out, "JPEG", quality=QUALITY)
+    except NO_PICTURE as error:
+        raise LightdetError(f"{path}: not a readable picture ({type(error).__name__})") from error
     return out.getvalue()
 
 
@@ -87,7 +106,7 @@ def _on_paper(picture: Image.Image) -> Image.Image:
 
 def relative(path: Path, out: Path) -> str:
     """A link from the page in `out` to a file elsewhere, safe in HTML and Markdown."""
-    return quote(os.path.relpath(path, out).replace(os.sep, "/"))
+    return quote(os.fsencode(os.path.relpath(path, out).replace(os.sep, "/")))
 
 
 def _files(folder: Path) -> list[Path]:

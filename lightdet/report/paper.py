@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.paths import is_inside
 from lightdet.core.safe_yaml import load_yaml
 from lightdet.core.score import Score
 from lightdet.report.comparison import fits
@@ -63,7 +64,11 @@ def find_paper(given: Path | None, study: Path, out: Path) -> Path:
     LightdetError for a named one that is not there."""
     if given is None:
         own = study / FILE_NAME
-        return own if own.exists() else out / FILE_NAME
+        if not own.exists():
+            return out / FILE_NAME
+        if not is_inside(own, study):
+            raise LightdetError(f"{own}: a link that leads out of the study; name the file with --paper")
+        return own
     if not given.is_file():
         raise LightdetError(f"--paper {given}: no such file")
     return given

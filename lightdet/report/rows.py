@@ -11,6 +11,7 @@ from lightdet.config.moved import with_current_names
 from lightdet.core.errors import LightdetError
 from lightdet.core.safe_yaml import load_yaml
 from lightdet.core.score import Score
+from lightdet.core.shown import shown
 from lightdet.draw.curves import read_columns
 from lightdet.metric.detection_scores import DETECTION_SCORES
 from lightdet.runs.folder import RunFolder
@@ -87,7 +88,7 @@ class Row:
     @property
     def label(self) -> str:
         """Its choices without those that its model does not use."""
-        return " ".join(f"{key}={value}" for key, value in self.choices.items() if value != "-") or "default"
+        return shown(" ".join(f"{key}={value}" for key, value in self.choices.items() if value != "-")) or "default"
 
     @property
     def finished(self) -> list[LoadedJob]:

@@ -19,7 +19,7 @@ from lightdet.draw.palette import ALARM, FAINT, INK, class_colour
 from lightdet.report.figures import empty, finish
 from lightdet.report.rows import Row
 from lightdet.report.table import DASH, Cell, Column, Table
-from lightdet.runs.jobs import inside
+from lightdet.runs.jobs import finite, inside
 
 FILE_NAME = "search.json"
 Trial = Mapping[str, Any]
@@ -45,17 +45,27 @@ def read_search(study: Path) -> tuple[SearchResult | None, list[str]]:
         if not facts:
             return None, []
         return SearchResult(
-            dict(facts["objectives"]),
-            list(facts["parameters"]),
-            [dict(trial, values=dict(trial["values"]), number=int(trial["number"])) for trial in facts["trials"]],
-            list(facts["best"]),
+            {str(name): str(direction) for name, direction in dict(facts["objectives"]).items()},
+            list(map(str, facts["parameters"])),
+            [_trial(trial) for trial in facts["trials"]],
+            [int(number) for number in facts["best"]],
             facts.get("watched"),
-            {name: dict(shares) for name, shares in dict(facts["importance"]).items()},
+            {name: _numbers(shares) for name, shares in dict(facts["importance"]).items()},
         ), []
     except (LightdetError, OSError) as error:
         return None, [str(error)]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return None, [f"{study / FILE_NAME}: not what a search writes ({error!r})"]
+
+
+def _trial(trial: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial whose values are finite numbers; raises KeyError, TypeError or ValueError for what is none."""
+    facts = {**trial, "values": _numbers(trial["values"]), "number": int(trial["number"]), "state": str(trial["state"])}
+    return {**facts, "reached": finite(trial.get("reached"))}
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {str(name): number for name, value in dict(values).items() if (number := finite(value)) is not None}
 
 
 def search_table(search: SearchResult, rows: Sequence[Row]) -> Table:

@@ -77,8 +77,8 @@ def to_markdown(table: Table) -> str:
     """With its title and notes."""
     texts = [[cell.text for cell in cells] for cells in table.lines]
     header, numeric = [column.name for column in table.columns], [column.numeric for column in table.columns]
-    notes = "".join(f"\n{note.replace('<', '&lt;')}\n" for note in table.notes)
-    return "\n".join([f"## {table.title}", "", writer.to_markdown(header, texts, numeric), notes])
+    notes = "".join(f"\n{writer.as_text(note)}\n" for note in table.notes)
+    return "\n".join([f"## {writer.as_text(table.title)}", "", writer.to_markdown(header, texts, numeric), notes])
 
 
 class PlainTable(NamedTuple):

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lightdet.core.errors import LightdetError
 from lightdet.core.files import locked, now, read_json, write_json
+from lightdet.core.shown import shown
 
 FILE_NAME = "study.json"
 
@@ -18,9 +20,13 @@ def study_lock(study_path: Path) -> Iterator[None]:
 
 
 def add_command(study_path: Path, words: list[str]) -> None:
-    """Adds a sweep's overrides, once; earlier commands stay."""
+    """Adds a sweep's overrides, once; earlier commands stay, and so does a file that cannot be read."""
     with study_lock(study_path):
-        known = read_definition(study_path)
+        try:
+            known = read_definition(study_path)
+        except LightdetError as error:  # no run depends on it
+            print(f"lightdet: {shown(error)}; this command is not noted in it", flush=True)
+            return
         if not any(command.get("overrides") == words for command in known):
             commands = [*known, {"overrides": words, "first_given": now()}]
             write_json(study_path / FILE_NAME, {"commands": commands})

@@ -17,6 +17,7 @@ from lightdet.runs.status import UNREADABLE
 from lightdet.runs.study_files import job_files, run_of_job
 
 MOST_WORDS = 1000  # of a job
+MOST_CLASSES = 2000  # of a run
 
 
 @dataclass(slots=True)
@@ -53,23 +54,23 @@ class Job:
 
     def metric(self, key: str) -> float | None:
         """A score of the validation split by its key."""
-        return _number(inside(self.results, "metrics", key))
+        return finite(inside(self.results, "metrics", key))
 
     def class_metric(self, key: str, class_name: str) -> float | None:
         """A per-class score of the validation split."""
-        return _number(inside(self.results, "metrics", "per_class", class_name, key))
+        return finite(inside(self.results, "metrics", "per_class", class_name, key))
 
     def test_metric(self, key: str) -> float | None:
         """A score of the test split, where the dataset has one."""
-        return _number(inside(self.results, "test", "metrics", key))
+        return finite(inside(self.results, "test", "metrics", key))
 
     def own_metric(self, key: str) -> float | None:
         """A score as the evaluator of another framework measured it, for a model trained there."""
-        return _number(inside(self.results, "own_evaluator", key))
+        return finite(inside(self.results, "own_evaluator", key))
 
     def cost(self, name: str) -> float | None:
         """parameters, macs, gflops or image_size (px) as measured when the training began."""
-        return _number(inside(self.results, "footprint", name))
+        return finite(inside(self.results, "footprint", name))
 
     def parameters(self) -> int | None:
         """Number of weights of the network."""
@@ -89,7 +90,8 @@ def inside(tree: Any, *keys: str) -> Any:
     return tree
 
 
-def _number(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
+    """A value of a file as a finite number; None for anything else."""
     try:
         number = float(value) if isinstance(value, int | float) else math.nan
     except OverflowError:  # JSON knows whole numbers of any length
@@ -135,7 +137,7 @@ def read_request(path: Path, study_path: Path) -> dict[str, Any]:
 
 
 def _number_of(request: dict[str, Any]) -> float:
-    number = _number(request.get("number"))
+    number = finite(request.get("number"))
     return math.inf if number is None else number
 
 
@@ -177,5 +179,7 @@ def _read_run(job: Job, folder: RunFolder) -> None:
         job.task, job.scores = task_of(folder), scores_of(folder)
     if job.state == "done":
         job.results = folder.read_results()
+        if len(job.classes()) > MOST_CLASSES:
+            raise LightdetError(f"{folder.results_path}: more than {MOST_CLASSES} classes; no table shows them")
         if not job.results:
             job.state, job.reason = UNREADABLE, f"{folder.results_path}: no results in it, though the run is done"

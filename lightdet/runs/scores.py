@@ -17,6 +17,7 @@ from lightdet.runs.folder import RunFolder
 
 SCHEMA = 2  # of scores.json and results.json; runs without a number were written when detection was the only task
 FILE_NAME = "scores.json"
+MOST_SCORES = 200  # of a metric
 MODELS = "lightdet.model."  # of this package: all are detectors
 
 
@@ -40,6 +41,8 @@ def scores_of(folder: RunFolder) -> tuple[Score, ...]:
     if not content:
         return DETECTION_SCORES
     try:
+        if len(content["scores"]) > MOST_SCORES:
+            raise LightdetError(f"{folder.path / FILE_NAME}: more than {MOST_SCORES} scores; train again")
         scores = tuple(_score(entry) for entry in content["scores"])
     except (KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.paths import is_inside
 from lightdet.runs.find import LAST, find_run, last_run
 from lightdet.runs.folder import BEST, RunFolder
 from lightdet.runs.package import is_package, is_safetensors, read_contract, weights_file
@@ -50,6 +51,8 @@ def bring_weights(cfg: DictConfig, folder: RunFolder) -> None:
     if weights is None or folder.start_path.exists():
         return
     file = Path(weights.file)
+    if not is_inside(folder.checkpoints, folder.path):
+        raise LightdetError(f"{folder.checkpoints}: a link that leads out of its run; replace it by what it points to")
     folder.start_path.parent.mkdir(parents=True, exist_ok=True)
     half = folder.start_path.with_suffix(".tmp")
     half.unlink(missing_ok=True)

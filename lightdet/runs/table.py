@@ -64,9 +64,9 @@ def _cell(value: Any, header: str) -> str:
 
 def same_as(job: Job, jobs: list[Job], columns: list[Column]) -> str:
     """The earlier job with the same training, by the choices that differ: "= head=76"; "" for none."""
-    first = next((other for other in jobs if other.name == job.shared_with), None)
-    if first is None:
+    if not job.shared_with:
         return ""
+    first = next(other for other in jobs if other.name == job.shared_with)
     differs = [f"{name}={read(first)}" for name, read in columns if read(first) != read(job)]
     return f"= {', '.join(differs) or 'an equal job'}"
 
@@ -142,7 +142,7 @@ def to_markdown(jobs: list[Job]) -> str:
     """A Markdown table, with the failed jobs named under it."""
     header, *lines = cells(jobs)
     notes = failures([job for job in jobs if job.state == "failed"])
-    parts = [writer.to_markdown(header, lines, _numeric(jobs)), "", *(f"- {note}" for note in notes)]
+    parts = [writer.to_markdown(header, lines, _numeric(jobs)), "", *(f"- {writer.as_text(note)}" for note in notes)]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.score import primary_of
+from lightdet.core.shown import shown
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.jobs import Job, read_jobs
 from lightdet.runs.table import choice_columns, same_as
@@ -43,7 +44,7 @@ def show(study_path: Path) -> int:
     for job in jobs:
         if job.reason and job.state not in ("running", "pruned"):
             traceback = f" (traceback: {job.traceback})" if job.traceback else ""
-            print(f"{job.state.upper()} {job.name}: {job.reason}{traceback}")
+            print(shown(f"{job.state.upper()} {job.name}: {job.reason}{traceback}"))
     return 0 if all(job.settled for job in jobs) else 1
 
 
@@ -55,24 +56,24 @@ def overview(study_path: Path, jobs: list[Job]) -> Group:
     """The number of jobs by state, and the table."""
     counts = Counter(job.state for job in jobs)
     states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    return Group(Text(f"{study_path}: {len(jobs)} jobs, {states}", no_wrap=True), table(study_path, jobs))
+    return Group(Text(f"{shown(study_path)}: {len(jobs)} jobs, {states}", no_wrap=True), table(study_path, jobs))
 
 
 def table(study_path: Path, jobs: list[Job]) -> Table:
     """One line per job: its choices, state, epoch, best monitored value, time left."""
-    shown = Table(box=None, pad_edge=False)
+    lines = Table(box=None, pad_edge=False)
     columns = choice_columns(jobs)
     for name, _ in columns:
-        shown.add_column(name)
+        lines.add_column(Text(shown(name)))
     for name in ("state", "epoch", "best", "left", "updated"):
-        shown.add_column(name, justify="left" if name == "state" else "right")
-    shown.add_column("")
+        lines.add_column(name, justify="left" if name == "state" else "right")
+    lines.add_column("")
     for job in jobs:
-        choices = [str(read(job)) for _, read in columns]
+        choices = [Text(shown(read(job))) for _, read in columns]
         state = Text(job.state, style=COLOURS.get(job.state, "red"))
         note = same_as(job, jobs, columns) or (job.reason if job.state != "done" else "")
-        shown.add_row(*choices, state, *progress(study_path, job), Text(note, overflow="ellipsis", no_wrap=True))
-    return shown
+        lines.add_row(*choices, state, *progress(study_path, job), Text(shown(note), overflow="ellipsis", no_wrap=True))
+    return lines
 
 
 def progress(study_path: Path, job: Job) -> tuple[str, str, str, str]:
@@ -87,7 +88,7 @@ def progress(study_path: Path, job: Job) -> tuple[str, str, str, str]:
     if "epoch" not in status:
         return "", "", "", ""
     best = status.get("best")
-    epoch, value = f"{status['epoch']}/{status.get('epochs')}", "" if best is None else f"{best:.3f}"
+    epoch, value = f"{status['epoch']}/{status.get('epochs', '?')}", "" if best is None else f"{best:.3f}"
     if job.state != "running":
         return epoch, value, "", ""
     return epoch, value, _clock(_seconds_left(status)), _clock(_seconds_since(status.get("updated")))
@@ -105,7 +106,7 @@ def _seconds_left(status: Mapping[str, Any]) -> float | None:
 def _seconds_since(moment: Any) -> float | None:
     try:
         return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(str(moment))).total_seconds())
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):  # a time without a zone, or none at all
         return None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from lightdet.core.errors import LightdetError, first_cause
 from lightdet.core.score import best_of, primary_of
+from lightdet.core.shown import shown
 from lightdet.logger.names import column, stable_id
 from lightdet.logger.wandb_run import open_run
 from lightdet.report.build import Written, report_study
@@ -56,7 +57,7 @@ def publish(
         raise
     except Exception as error:
         raise LightdetError(f"W&B failed ({first_cause(error)}); the report is in {written.page}") from error
-    print(f"{written.summary}\npublished as W&B run {run_id}")
+    print(f"{written.summary}\npublished as W&B run {shown(run_id)}")
     return 1 if written.troubles else 0
 
 

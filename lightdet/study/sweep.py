@@ -15,6 +15,7 @@ from lightdet.config.judge import judge, missing_folder
 from lightdet.config.trust import composed_here
 from lightdet.config.words import with_full_names
 from lightdet.core.errors import LightdetError
+from lightdet.core.shown import shown
 from lightdet.engine.work import TRAINING
 from lightdet.logger.wandb_sweep import answer_agent
 from lightdet.runs.commands import add_command
@@ -105,7 +106,7 @@ def report_undone(jobs: list[Job], study_path: Path) -> int:
     """Prints the jobs that are not settled and how to train them again; returns the exit code, 0 when there is none."""
     undone = [job for job in jobs if not job.settled]
     if undone:
-        print("\n" + "\n".join(failures(undone)), flush=True)
+        print("\n" + "\n".join(map(shown, failures(undone))), flush=True)
     if any(job.retriable for job in undone):
         print(f"lightdet: `lightdet study {study_path} retry` trains them again", flush=True)
     return 1 if undone else 0

@@ -22,6 +22,7 @@ from lightdet.core.allocator import keep_memory
 from lightdet.core.errors import Ended, LightdetError, one_line
 from lightdet.core.output import guard_output
 from lightdet.core.outside import end_on_signals, outside
+from lightdet.core.shown import shown
 from lightdet.core.temporary import settle_temporary_folder
 from lightdet.distributed.world import world_from
 from lightdet.engine.work import TRAINING, HeldElsewhere, work
@@ -54,7 +55,7 @@ def train_folder(folder: RunFolder, train: str = TRAINING) -> int:
     except Exception as error:
         world = outside(error)
         end = f"was killed: {world}" if world else f"failed: {one_line(error)}"
-        print(f"lightdet: {folder.path} {end}", file=sys.stderr, flush=True)
+        print(shown(f"lightdet: {folder.path} {end}"), file=sys.stderr, flush=True)
         return OUTSIDE if world else FAILED
     return 0
 
@@ -132,7 +133,7 @@ def main(words: list[Any]) -> int:
         with composed_here(needs_word(request) if trusts else ()):
             return train_folder(RunFolder(words[0]))
     except LightdetError as error:
-        print(f"lightdet: {one_line(error)}", file=sys.stderr)
+        print(f"lightdet: {shown(one_line(error))}", file=sys.stderr)
         return 2
 
 

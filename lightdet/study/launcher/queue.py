@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
+from lightdet.core.shown import shown
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.status import ENDED
 
@@ -61,5 +62,5 @@ class Queue:
         state, minutes = status.get("state"), (time.monotonic() - started) / 60
         details = f" (see {status['traceback']})" if status.get("traceback") else ""
         reason = f": {status['reason']}{details}" if status.get("reason") else ""
-        print(f"lightdet: {folder.path} is {state} after {minutes:.1f} min{reason}", flush=True)
+        print(shown(f"lightdet: {folder.path} is {state} after {minutes:.1f} min{reason}"), flush=True)
         self.stopped = self.stopped or (self._stop_on_error and state == "failed")

@@ -141,7 +141,7 @@ class Slurm:
         """Jobs of an earlier command that are still waiting or running: they are not submitted again."""
         if self.cluster != "slurm":
             return []
-        numbers = {str(read_json(folder.path / NOTE).get("job") or ""): folder for folder in queue.waiting}
+        numbers = {_noted(folder): folder for folder in queue.waiting}
         states = squeue([number for number in numbers if number]) or {}
         jobs = []
         for number, folder in numbers.items():
@@ -281,3 +281,11 @@ def squeue(numbers: Sequence[str]) -> dict[str, str] | None:
         return None
     lines = [line.split("|") for line in answer.stdout.split()]
     return {line[0]: line[1] for line in lines if len(line) == 2}
+
+
+def _noted(folder: RunFolder) -> str:
+    """The number of the job that an earlier command submitted for a run; "" where none is known."""
+    try:
+        return str(read_json(folder.path / NOTE).get("job") or "")
+    except LightdetError:
+        return ""

@@ -12,6 +12,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json
 from lightdet.ops.grid import plain_size
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.jobs import finite, inside
 
 FILE_NAME = "latency.json"
 
@@ -28,7 +29,10 @@ def latency_ms(folder: RunFolder, rounds: int, threads: int) -> float:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise LightdetError(f"{folder.path}: measuring its latency failed: {last}")
-    return float(read_json(measured)["ms"]["median"])
+    median = finite(inside(read_json(measured), "ms", "median"))
+    if median is None:
+        raise LightdetError(f"{measured}: no measured latency in it; delete it, and it is measured again")
+    return median
 
 
 def main(path: str, rounds: int, threads: int) -> None:

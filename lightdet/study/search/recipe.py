@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from lightdet.config.compose import compose_job
 from lightdet.config.names import counts
 from lightdet.core.files import write_text
+from lightdet.core.paths import named_inside
 
 FOLDER = "recipe"  # in the study's folder: a config group
 ELSEWHERE = ("study", "launcher", "runs_dir")  # where and how the trials were trained
@@ -27,7 +28,7 @@ def write_recipes(
     study_path: Path, trials: Mapping[str, tuple[Sequence[str], str]], config_dir: Path | None
 ) -> dict[str, str]:
     """Writes a file per name -> (overrides, values reached) and deletes other ones; returns the command for each."""
-    folder = study_path / FOLDER
+    folder = named_inside(study_path, FOLDER, "search")
     for path in folder.glob("*.yaml"):
         if path.stem not in trials:
             path.unlink()

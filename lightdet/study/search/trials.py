@@ -29,6 +29,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from lightdet.config.tree import digest
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import holder_of, locked, read_json, write_json
+from lightdet.core.paths import named_inside
 from lightdet.study.search.objective import Objective
 from lightdet.study.search.space import Parameter
 
@@ -57,7 +58,7 @@ class TrialStore:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.search = search
         self._lock = search.study_path / ".search.lock"
-        self._workers = search.study_path / WORKERS
+        self._workers = named_inside(search.study_path, WORKERS, "search")
         self._me = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         with self._alone():
             self._storage = _storage(search.settings.storage, search.study_path)
@@ -235,7 +236,7 @@ def _cost(trial: FrozenTrial, index: int, sign: int) -> float:
 def _storage(url: str | None, study_path: Path) -> RDBStorage:
     """SQLite in the study's folder, or the database of the URL. Raises LightdetError where it cannot be opened."""
     study_path.mkdir(parents=True, exist_ok=True)
-    url = url or f"sqlite:///{(study_path / 'search.db').resolve()}"
+    url = url or f"sqlite:///{named_inside(study_path, 'search.db', 'search').resolve()}"
     try:
         return RDBStorage(url, {"connect_args": {"timeout": WAITS_FOR_DATABASE}} if url.startswith("sqlite") else None)
     except Exception as error:  # database drivers share no base class
