@@ -22,7 +22,7 @@ _server.set_forkserver_preload(PRELOAD)
 
 
 class Popen:
-    """The part of `subprocess.Popen` that the tests use, for [sys.executable, FILE | -m MODULE | -c CODE, ...].
+    """The part of `subprocess.Popen` that the tests use, for [sys.executable, [-P] FILE | -m MODULE | -c CODE, ...].
 
     `stdout` and `stderr` are open files or DEVNULL; without them the program writes where the tests do.
     """
@@ -105,7 +105,7 @@ def _run(words: list[str], cwd: str, environment: dict[str, str], streams: _Stre
     sys.path[:0] = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
     if "OMP_NUM_THREADS" in environment:
         torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
-    first, *rest = words
+    first, *rest = words[words[0] == "-P" :]  # -P: the working directory is not searched, and is not here
     if first in ("-c", "-m"):
         body, *rest = rest
     sys.argv = [first, *rest]
