@@ -125,3 +125,17 @@ def test_printed_words_mean_what_was_meant(path: str, classes: list[str]) -> Non
     root, given_classes, val_list = (word.value() for word in words[1:])
     assert getattr(root, "text", root) == path and val_list is None
     assert [getattr(name, "text", name) for name in given_classes] == classes
+
+
+@pytest.mark.slow  # reads, copies and reads again up to 1,440 images
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("dataset", ["neu_det", "deep_pcb"])
+def test_the_real_datasets_come_back_with_the_same_boxes(
+    dataset: str, to: str, real_data: Path, tmp_path: Path
+) -> None:
+    reader = option_reader(dataset, {"root": str(real_data / dataset.replace("_", "-"))})
+    done = convert(reader, to, tmp_path / "new")
+    before, after = reader.read(), option_reader(to, {"root": str(tmp_path / "new"), **done.settings}).read()
+    assert before.keys() == after.keys() and done.told == ()
+    for split, records in before.items():
+        demand_equal(by_name(records), by_name(after[split]), same_digits, crowd=True)
