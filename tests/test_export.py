@@ -25,6 +25,15 @@ def export(made: Exported, out: Path, **how: str) -> Path:
     return lightdet.Run(made.run.path).export(out, **how)
 
 
+@pytest.fixture
+def here(made: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with copies of the runs and the packages."""
+    for name in ("runs", "packages"):
+        shutil.copytree(made.folder / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 def test_what_is_written(made: Exported) -> None:
     contract = contract_in(made.package)
     results = made.run.read_results()["metrics"]
@@ -107,11 +116,10 @@ def test_an_export_that_breaks_leaves_what_was_there(
     ],
 )
 def test_what_cannot_be_exported_is_one_line(
-    made: Exported, words: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Path, words: list[str], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(made.folder)
-    begun = made.folder / "runs/single/begun/s0"
-    begun.mkdir(parents=True, exist_ok=True)
+    begun = here / "runs/single/begun/s0"
+    begun.mkdir(parents=True)
     (begun / "status.json").write_text('{"state": "killed"}')
     assert main(["export", *words]) == 2
     (told,) = capsys.readouterr().err.splitlines()
@@ -119,13 +127,12 @@ def test_what_cannot_be_exported_is_one_line(
 
 
 def test_the_newest_run_is_exported_into_its_own_folder(
-    made: Exported, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: Exported, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(made.folder)
     assert main(["export", "last"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert line == "written to runs/single/base/s0/package"
-    assert read_contract(made.run.path / "package") == read_contract(made.package)
+    assert read_contract(here / "runs/single/base/s0/package") == read_contract(made.package)
     assert lightdet.load("base").classes == read_contract(made.package).classes, "the run is still found by its name"
 
 

@@ -51,7 +51,7 @@ def _title(contract: Mapping[str, Any]) -> str:
 def _measured(contract: Mapping[str, Any], split: str, found: Mapping[str, Any]) -> str:
     """The numbers of one split, over all and for each class."""
     titles = contract["titles"]
-    names = {"val": "validation images, which also chose the weights and the threshold", "test": "test images"}
+    names = {"val": "validation images, which also chose the weights and any threshold", "test": "test images"}
     of = names.get(split, "images that it was trained on")
     scores = [f"{titles[key]} {_number(value)}" for key, value in found["scores"].items()]
     lines = [f"On {found['images']} {of}: {', '.join(map(as_text, scores))}."]
