@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.config.conf_folder import conf_folder
+from lightdet.config.trust import composed_here
 from lightdet.core.errors import LightdetError
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.distributed.cluster import Cluster
@@ -59,6 +60,13 @@ ALONE += "from omegaconf import OmegaConf; train(OmegaConf.load(sys.argv[1]), Ru
 def configured(*words: str) -> DictConfig:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return compose("train", overrides=[*SETTINGS, *words])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def composed_by_this_test() -> Iterator[None]:
+    """The ranks are processes of a command that named the probe itself."""
+    with composed_here(["ddp_probe"]):
+        yield
 
 
 @pytest.fixture(scope="module")
