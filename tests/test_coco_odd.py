@@ -158,3 +158,16 @@ def test_a_size_that_is_swapped_by_the_orientation_of_its_image_says_why(layout:
             )
     with pytest.raises(LightdetError, match=r"24 x 32 px, but the image has 32 x 24 px when .* EXIF orientation \(6\)"):
         instantiate(settings).read()
+
+
+def test_shares_of_the_image_are_no_boxes(tmp_path: Path) -> None:
+    settings = write_coco(tmp_path)
+    for name in ("train", "val"):
+        document: dict[str, Any] = json.loads((tmp_path / f"{name}.json").read_text())
+        for entry in document["annotations"]:
+            entry["bbox"] = [0.125, 0.25, 0.5, 0.5]
+        (tmp_path / f"{name}.json").write_text(json.dumps(document))
+        if name == "train":
+            instantiate(settings).read()  # the others are pixels
+    with pytest.raises(LightdetError, match=r"a\.png: its boxes and all others lie in the first pixel"):
+        instantiate(settings).read()

@@ -147,3 +147,18 @@ def test_other_unreadable_photos(tmp_path: Path) -> None:
             read_image(tmp_path / name)
     with pytest.raises(LightdetError, match="no such image"):
         original_size(tmp_path / "none.png")
+
+
+def test_values_beyond_sixteen_bits_are_refused(tmp_path: Path) -> None:
+    for values in ([0, 70_000], [-1, 5]):
+        Image.fromarray(np.array([values], np.int32)).save(tmp_path / "a.tif")
+        with pytest.raises(LightdetError, match=r"a\.tif: values outside 0 \.\.\. 65535"):
+            read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("bits", [None, 10])
+def test_a_pgm_states_its_brightest_value(bits: int | None, tmp_path: Path) -> None:
+    (tmp_path / "a.pgm").write_bytes(b"P5 2 1 1023\n" + np.array([0, 512], ">u2").tobytes())
+    assert read_image(tmp_path / "a.pgm", bits)[0, :, 0].tolist() == [0, 128]
+    (tmp_path / "a.pgm").write_bytes(b"P5 2 1 65535\n" + np.array([0, 512], ">u2").tobytes())
+    assert read_image(tmp_path / "a.pgm", bits)[0, 1, 0] == (32 if bits is None else 128)

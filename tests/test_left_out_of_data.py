@@ -49,13 +49,16 @@ def test_what_no_person_made_is_skipped_and_told_once(layout: str, tmp_path: Pat
         "@eaDir/a.png/M.png",
         "__MACOSX/deep/er/a.png",
         "#recycle/x.png",
+        "$Recycle.Bin/S-1/x.png",
+        "#snapshot/x.png",
+        "__pycache__/x.png",
     ):
         write_photo(folder / hidden, 90)
     (folder / "._a.png").write_bytes(b"\0\5\x16\7")
     (folder / ".DS_Store").write_bytes(b"\0")
     assert {name: [r.image_id for r in some] for name, some in instantiate(settings).read().items()} == before
     (line,) = told(settings)
-    assert line.startswith("left out: 5 images that no person made")
+    assert line.startswith("left out: 8 images that no person made")
 
 
 @pytest.mark.parametrize("layout", FOLDERS)
@@ -186,3 +189,12 @@ def test_classes_that_differ_in_spaces_or_case_alone_are_told(names: list[str], 
     (tmp_path / "data.yaml").write_text(f"train: images/train\nval: images/val\nnames: {names}\n")
     (line,) = told(settings)
     assert repr(names[0]) in line and repr(names[1]) in line and len(CLASSES) == 2
+
+
+def test_a_link_to_a_folder_above_brings_no_other_split(tmp_path: Path) -> None:
+    settings = write_yolo(tmp_path)
+    before = [record.image_id for record in instantiate(settings).read()["train"]]
+    (tmp_path / "images" / "train" / "up").symlink_to("..")
+    assert [record.image_id for record in instantiate(settings).read()["train"]] == before
+    (line,) = told(settings)
+    assert line.startswith("left out: 1 links to a folder that holds the searched one") and line.endswith("train/up")

@@ -117,3 +117,16 @@ def test_a_list_in_utf_16_and_one_with_windows_lines(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_bytes("a\r\nb\r\nc\r\nd\r\n".encode("utf-16"))
     (tmp_path / "val.txt").write_bytes(b"\xef\xbb\xbfe\r\nf")
     assert {name: len(some) for name, some in instantiate(settings).read().items()} == {"train": 4, "val": 2}
+
+
+def test_labels_whose_suffix_is_in_capitals_are_read(tmp_path: Path) -> None:
+    voc, yolo = write_voc(tmp_path / "voc"), write_yolo(tmp_path / "yolo")
+    for path in (tmp_path / "voc/ANNOTATIONS/a.xml", tmp_path / "yolo/labels/train/a.txt"):
+        path.rename(path.with_suffix(path.suffix.upper()))
+    for settings in (voc, yolo):
+        reader = instantiate(settings)
+        assert reader.read()["train"][0].boxes_xyxy.tolist() == [pytest.approx(BOX)]
+        assert not reader.doubts
+    (tmp_path / "yolo/labels/train/x.TXT").write_text("")
+    reader.read()
+    assert reader.doubts[0].startswith("1 label file without an image")

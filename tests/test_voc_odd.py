@@ -78,3 +78,56 @@ def test_images_in_folders_inside_the_folder_belong_to_it(flat: bool, tmp_path: 
     assert {record.image_id for record in records if stem(record) in STEMS[3:]} == {
         f"IMAGES/line 2/{name}.jfif" for name in STEMS[3:]
     }
+
+
+BOX_TWICE = ("</bndbox>", "</bndbox><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox>")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (*BOX_TWICE, "object 1: 2 <bndbox>; write an <object> for each"),
+        ("object>", "Object>", "an <object> is written in capitals or not directly in <annotation>"),
+        ("<object>", "<objects><object>", "an <object> is written in capitals or not directly in <annotation>"),
+    ],
+)
+def test_no_box_is_lost_because_a_file_is_written_in_another_way(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    settings = write_voc(tmp_path)
+    path = tmp_path / "ANNOTATIONS" / "a.xml"
+    text = path.read_text().replace(old, new)
+    path.write_text(text.replace("</object>", "</object></objects>") if "<objects>" in new else text)
+    with pytest.raises(LightdetError) as caught:
+        instantiate(settings).read()
+    assert f"a.xml: {message}" in str(caught.value)
+
+
+def test_one_file_is_not_the_annotation_of_two_images(tmp_path: Path) -> None:
+    settings = write_voc(tmp_path)
+    for name in ("train.txt", "val.txt"):
+        (tmp_path / name).unlink()
+    write_photo(tmp_path / "IMAGES" / "line 2" / "b.png", 77)
+    with pytest.raises(LightdetError, match=r"b\.xml: found for .*IMAGES/b\.png and .*IMAGES/line 2/b\.png"):
+        instantiate(settings).read()
+
+
+def test_a_file_that_names_another_image_is_told(tmp_path: Path) -> None:
+    settings = write_voc(tmp_path)
+    path = tmp_path / "ANNOTATIONS" / "a.xml"
+    for name, lines in (("a.JPG", 0), ("gone.png", 0), ("C:\\photos\\b.jpg", 1)):
+        path.write_text(voc_xml(f"<filename>{name}</filename>{voc_object()}"))
+        reader = instantiate(settings)
+        reader.read()
+        assert len(doubts_of(reader)) == lines
+    assert "a.xml, which says b.jpg: the boxes are taken" in doubts_of(reader)[0]
+
+
+def test_without_classes_the_reason_why_no_file_can_be_read_is_said(tmp_path: Path) -> None:
+    settings = write_voc(tmp_path)
+    del settings["classes"]
+    for path in (tmp_path / "ANNOTATIONS").iterdir():
+        path.write_bytes(f"<?xml version='1.0' encoding='gbk'?>{voc_xml(voc_object('打痕'))}".encode("gbk"))
+    with pytest.raises(InstantiationException) as caught:
+        instantiate(settings)
+    assert "a.xml: unreadable XML" in str(underneath(caught.value))

@@ -30,7 +30,7 @@ def test_a_class_may_be_written_as_a_decimal(word: str) -> None:
     assert rows_of().claim(f"{word} .5 .5 .25 .25", "line 1", HERE, (HEIGHT, WIDTH)).label == 1
 
 
-@pytest.mark.parametrize("word", ["0.5", "-1", "2.0", "nan", "inf", "1e30", "one", "9" * 500])
+@pytest.mark.parametrize("word", ["0.5", "-1", "2.0", "nan", "inf", "1e30", "one", "0_1", "9" * 500])
 def test_a_class_that_is_none_is_refused(word: str) -> None:
     with pytest.raises(LightdetError, match=r"a\.txt: line 1: unknown class"):
         rows_of().claim(f"{word} .5 .5 .25 .25", "line 1", HERE, (HEIGHT, WIDTH))
@@ -149,3 +149,8 @@ def test_a_box_that_float32_cannot_tell_from_a_line_is_empty(width: float, tmp_p
         file.write("1 0.731077 0.496214 1e-6 0.164858\n")
     record = instantiate(settings).read()["train"][STEMS.index("b")]
     assert record.boxes_xyxy[0, 2] > record.boxes_xyxy[0, 0]
+
+
+def test_a_number_with_an_underscore_is_none() -> None:
+    with pytest.raises(LightdetError, match=r"a\.txt: line 1: '0_0\.5' is not a number"):
+        rows_of().claim("0 0_0.5 .5 .25 .25", "line 1", HERE, (HEIGHT, WIDTH))

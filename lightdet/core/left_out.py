@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 # Names that programs and systems give, besides those that begin with one of HIDDEN.
-MADE_BY_PROGRAMS = frozenset(
-    {"__MACOSX", "$RECYCLE.BIN", "#recycle", "System Volume Information", "lost+found", "Thumbs.db", "desktop.ini"}
+MADE_BY_PROGRAMS = frozenset(  # in lower case
+    {"__macosx", "network trash folder", "temporary items", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini"}
+    | {"$recycle.bin", "recycler", "system volume information", "lost+found", "#recycle", "#snapshot", "~snapshot"}
 )
 HIDDEN = (".", "@")
 
@@ -13,7 +14,7 @@ HIDDEN = (".", "@")
 def is_hidden(relative: Path) -> bool:
     """Whether a file lies in, or is, something that no person made: `.ipynb_checkpoints`, `@eaDir`, `__MACOSX`,
     `._a.jpg`. `relative` to the folder that is searched, whose own name does not count."""
-    return any(part.startswith(HIDDEN) or part in MADE_BY_PROGRAMS for part in relative.parts)
+    return any(part.startswith(HIDDEN) or part.lower() in MADE_BY_PROGRAMS for part in relative.parts)
 
 
 class LeftOut:

@@ -32,4 +32,6 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     try:
         return read_regular(path, most).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise LightdetError(f"{path}: not text in UTF-8 (byte {error.start}); remove it") from error
+        raise LightdetError(
+            f"{path}: not text in UTF-8 (byte {error.start}); save it as UTF-8, or remove it"
+        ) from error

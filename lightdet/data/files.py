@@ -23,7 +23,8 @@ class DataRoot:
 
     `..` and absolute names are allowed as long as they end inside. So are symbolic links; one that leads outside is
     refused unless `follow_links` marks the dataset as trusted (the root itself may always be a link). Names are equal
-    when their letters are, however they are composed (Unicode's NFC and NFD, in which a Mac writes them).
+    when their letters are, however they are composed (Unicode's NFC and NFD, in which a Mac writes them), and where
+    their suffixes differ in case alone, as some programs of Windows write them.
 
     `left_out` counts what the reader does not use: it starts anew with each `read`, and its lines are among the
     reader's `doubts`.
@@ -135,7 +136,8 @@ class DataRoot:
         )
 
     def spelled(self, path: Path) -> Path:
-        """What is there in place of a path that is not: names of the same letters, each composed in another way."""
+        """What is there in place of a path that is not: names of the same letters, composed in another way or with the
+        suffix in another case."""
         if os.path.lexists(path) or not path.is_relative_to(self.path):
             return path
         found = self.path
@@ -143,10 +145,15 @@ class DataRoot:
             if not os.path.lexists(found / part):
                 if found not in self._names:
                     there = sorted(os.listdir(found)) if found.is_dir() else []
-                    self._names[found] = {normalize("NFC", name): name for name in there}
-                part = self._names[found].get(normalize("NFC", part), part)
+                    self._names[found] = {_letters(name): name for name in there}
+                part = self._names[found].get(_letters(part), part)
             found = found / part
         return found
+
+
+def _letters(name: str) -> str:
+    path = Path(normalize("NFC", name))
+    return path.stem + path.suffix.lower()
 
 
 def read_bytes(path: Path) -> bytes:

@@ -39,10 +39,12 @@ def read_image(path: Path, bits: int | None = None) -> np.ndarray:
     is the image as a viewer shows it). An image of 16 bits per channel is scaled linearly, with a fixed factor and not
     by its own contrast: 2**bits - 1 becomes 255, and what is brighter is white, so that a camera's hot pixel changes
     nothing around it. Without `bits` (8 to 16) the brightest value of each image decides: up to 4095 means 12 bits,
-    beyond that 16; images of one camera are then comparable only where that gives the same depth.
+    beyond that 16; images of one camera are then comparable only where that gives the same depth. A PGM states its
+    brightest value itself, which becomes 255; where that is 65535, it is as other images of 16 bits.
 
-    Raises LightdetError for a missing, empty, truncated or foreign file, for floating-point pixels, and for an image of
-    more megapixels than the environment variable LIGHTDET_MAX_MEGAPIXELS (500 where it is not set).
+    Raises LightdetError for a missing, empty, truncated or foreign file, for floating-point pixels, for values beyond
+    16 bits, and for an image of more megapixels than the environment variable LIGHTDET_MAX_MEGAPIXELS (500 where it is
+    not set).
     """
     return to_eight_bits(read_values(path), bits)
 
@@ -54,7 +56,10 @@ def read_values(path: Path) -> np.ndarray:
     try:
         with _open(content, path) as image:
             upright = _orientation(image) == 1
+            scaled = image.mode == "I" and bool(image.tile) and image.tile[0].codec_name == "ppm"
             image.load()
+            if scaled:  # Pillow has made 65535 of the brightest value, which the header of a PGM states
+                return to_eight_bits(np.asarray(image), 16)
             if _is_deep_colour(image, content):
                 return _read_deep_colour(content, path)
             return to_array(image if upright else ImageOps.exif_transpose(image), path)
@@ -210,7 +215,10 @@ def to_array(image: Image.Image, path: Path | str) -> np.ndarray:
     if image.mode == "F":
         raise LightdetError(f"{path}: floating-point pixels have no known range; save it with 8 or 16 bits per channel")
     if image.mode.startswith("I"):
-        return np.asarray(image)
+        values = np.asarray(image)
+        if values.min(initial=0) < 0 or values.max(initial=0) > SIXTEEN_BIT_MAX:
+            raise LightdetError(f"{path}: values outside 0 ... 65535 have no known range; save it with 8 or 16 bits")
+        return values
     if image.mode in ("1", "L"):  # three times faster than Pillow's own way to RGB
         return cv2.cvtColor(np.asarray(image.convert("L")), cv2.COLOR_GRAY2RGB)
     if image.mode == "P":  # by way of RGBA, or Pillow warns of a palette with transparent colours

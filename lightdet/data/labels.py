@@ -13,7 +13,7 @@ from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut
 from lightdet.data.files import DataRoot
-from lightdet.data.image import TURNED, Header
+from lightdet.data.image import TURNED, Header, original_size
 from lightdet.data.lenient import Change, changes_wanted
 from lightdet.data.record import Record
 
@@ -68,7 +68,18 @@ def read_each(items: Mapping[str, Iterable[Item]], read_one: Callable[[Item], Re
         changes += [Change("image left out", *problem.split(": ", 1)) for problem in problems]
     elif problems:
         raise DatasetError(list(problems))
+    _demand_pixels([record for some in records.values() for record in some])
     return records
+
+
+def _demand_pixels(records: Sequence[Record]) -> None:
+    """Raises LightdetError where every box lies in the first pixel of its image, as shares of the image would."""
+    marked = [record for record in records if len(record.boxes_xyxy)]
+    if marked and max(record.boxes_xyxy.max() for record in marked) <= 1 < min(original_size(marked[0].path)):
+        raise LightdetError(
+            f"{marked[0].path}: its boxes and all others lie in the first pixel of their images, as if shares of "
+            "the image were given where pixels are expected; multiply them by width and height"
+        )
 
 
 def make_record(
@@ -148,7 +159,7 @@ def checked_box(claim: Claim, height: int, width: int, said_by: Path, left_out: 
 def parse_number(text: str | None, place: str, said_by: Path) -> float:
     """A number of a label file; NaN and infinity are checked with the box. Raises LightdetError for anything else."""
     try:
-        return float(text or "")
+        return float((text or "").replace("_", "?"))  # Python reads 0_5 as 5
     except ValueError as error:
         shown = repr((text or "")[:40])
         raise LightdetError(f"{said_by}: {place}: {shown} is not a number; correct or remove it") from error
@@ -157,7 +168,7 @@ def parse_number(text: str | None, place: str, said_by: Path) -> float:
 def class_number(text: str) -> int | None:
     """A class that a label file gives as a number, "1" as well as "1.0"; None for anything else."""
     try:
-        number = float(text)
+        number = float(text.replace("_", "?"))  # Python reads 1_0 as 10
     except ValueError:
         return None
     return int(number) if 0 <= number < MOST_CLASSES and number.is_integer() else None

@@ -55,13 +55,18 @@ def _what(path: Path) -> str:
 def _files_under(folder: Path, left_out: LeftOut) -> Iterator[Path]:
     """Everything that is no folder, folder by folder; of what is hidden, images are counted and nothing is given."""
     entered: set[str] = set()
+    start = os.path.realpath(folder)
 
     def closed(error: OSError) -> None:
         left_out.add(f"folders that cannot be entered ({error.strerror})", error.filename)
 
     for parent, folders, names in os.walk(folder, onerror=closed, followlinks=True):
         real = os.path.realpath(parent)
-        if real in entered:  # a link leads here, or back above
+        if real in entered:  # a link leads here
+            folders.clear()
+            continue
+        if real != start and Path(start).is_relative_to(real):  # what lies there may be another split
+            left_out.add("links to a folder that holds the searched one", parent)
             folders.clear()
             continue
         entered.add(real)

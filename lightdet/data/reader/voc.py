@@ -63,14 +63,24 @@ class Voc:
         self._val_share = val_share
         self._seed = seed
         self._keep_difficult = keep_difficult
+        self._image_of: dict[Path, Path] = {}  # by XML file
+        self._misnamed: dict[Path, str] = {}  # by XML file: its <filename>, another image
         self._taken = ""  # a line about the classes, where they were found
         self.classes = given or self._classes_found()
         self._labels = {name: label for label, name in enumerate(self.classes)}
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What `read` left out, and the classes that were found."""
-        return (*([self._taken] if self._taken else []), *self._root.left_out.lines())
+        """What `read` left out or doubts, and the classes that were found."""
+        told = [self._taken] * bool(self._taken)
+        if self._misnamed:
+            path, name = next(iter(self._misnamed.items()))
+            count = len(self._misnamed)
+            told.append(
+                f"{count:,} XML file{'s' * (count > 1)} whose <filename> is another image that is there, such as "
+                f"{path}, which says {name}: the boxes are taken for the image with the name of the XML file"
+            )
+        return (*told, *self._root.left_out.lines())
 
     def read(self) -> dict[str, list[Record]]:
         """Records by split. Raises LightdetError about every file that is missing, broken or contradictory."""
@@ -117,13 +127,17 @@ class Voc:
     def _classes_found(self) -> tuple[str, ...]:
         """The names in all XML files that can be read; `read` says which cannot."""
         counts = Counter[str]()
+        unread: list[LightdetError] = []
         for path in self._labels_on_disk():
             try:
-                tree = self._tree(self._root.inside(path, self._annotations))
-            except LightdetError:
+                nodes = self._objects(self._tree(self._root.inside(path, self._annotations)), path)
+            except LightdetError as error:
+                unread.append(error)
                 continue
-            counts.update((node.findtext("name") or "").strip() for node in tree.findall("object"))
+            counts.update((node.findtext("name") or "").strip() for node in nodes)
         counts.pop("", None)
+        if unread and not counts:
+            raise unread[0]
         if not counts:
             raise LightdetError(
                 f"{self._annotations}: no XML file with an object, so there is no class to find; correct "
@@ -137,6 +151,16 @@ class Voc:
     @staticmethod
     def _tree(path: Path) -> Element:
         return load_xml(path, "annotation", "is it Pascal VOC?")
+
+    @staticmethod
+    def _objects(tree: Element, path: Path) -> list[Element]:
+        """The objects of a file. Raises LightdetError where there are others that would not be read."""
+        found = tree.findall("object")
+        if len(found) < sum(node.tag.lower() == "object" for node in tree.iter()):
+            raise LightdetError(
+                f"{path}: an <object> is written in capitals or not directly in <annotation>; correct it"
+            )
+        return found
 
     def _labels_on_disk(self) -> list[Path]:
         return [path for path in self._xml_files() if not is_hidden(path.relative_to(self._annotations))]
@@ -187,24 +211,38 @@ class Voc:
             raise LightdetError(
                 f"{path}: {image.name} has no annotation; write one, without objects for an image without defects"
             )
+        if (other := self._image_of.setdefault(path, image)) != image:
+            raise LightdetError(
+                f"{path}: found for {other} and {image}; put the XML files into folders named as those of the images"
+            )
         tree = self._tree(path)
+        self._compare_name(tree, image, path)
         header = self._root.header(image)
         _check_size(tree, header, path)
         claims = []
-        for index, node in enumerate(tree.findall("object"), start=1):
-            if not self._keep_difficult and (node.findtext("difficult") or "").strip() == "1":
+        for index, node in enumerate(self._objects(tree, path), start=1):
+            if not self._keep_difficult and (node.findtext("difficult") or "").strip().lower() in ("1", "true"):
                 self._root.left_out.add("objects that are marked as difficult", f"{path}: object {index}")
             else:
                 claims.append(self._claim(node, f"object {index}", path))
         return make_record(self._root, image, claims, path, header[:2])
 
+    def _compare_name(self, tree: Element, image: Path, path: Path) -> None:
+        """Notes a <filename> that is another image: one of the two files may have been renamed alone."""
+        name = (tree.findtext("filename") or "").strip().replace("\\", "/").rpartition("/")[2]
+        stem = normalize("NFC", _stem(name))
+        if name and stem != normalize("NFC", image.stem) and self._root.images_named(image.with_name(stem)):
+            self._misnamed[path] = name
+
     def _claim(self, node: Element, place: str, path: Path) -> Claim:
         name = (node.findtext("name") or "").strip()
         if name not in self._labels:
             raise unknown_class(name, self.classes, place, path)
-        box = node.find("bndbox")
+        box, *more = node.findall("bndbox") or [None]
         if box is None:
             raise LightdetError(f"{path}: {place}: no <bndbox>; add one or remove the object")
+        if more:
+            raise LightdetError(f"{path}: {place}: {len(more) + 1} <bndbox>; write an <object> for each")
         x1, y1, x2, y2 = (parse_number(box.findtext(corner), f"{place}: <{corner}>", path) for corner in CORNERS)
         return Claim(place, self._labels[name], (x1, y1, x2, y2))
 

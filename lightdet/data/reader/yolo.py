@@ -233,7 +233,8 @@ class Yolo:
             if labels == beside or not labels.is_dir():  # beside images, a text file may be anything
                 continue
             stems = {_letters(path) for path in beside.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES}
-            others = [path for path in labels.glob("*.txt") if path not in read and _letters(path) not in stems]
+            there = [path for path in labels.iterdir() if path.suffix.lower() == ".txt"]
+            others = [path for path in there if path not in read and _letters(path) not in stems]
             hidden = [path for path in others if is_hidden(Path(path.name))]
             self._root.left_out.extend("label files with names that no person gave", hidden)
             lonely += sorted(path for path in others if path.stem != "classes" and path not in hidden)
