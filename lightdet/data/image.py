@@ -10,6 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lightdet.core.errors import LightdetError
@@ -56,7 +57,7 @@ def read_values(path: Path) -> np.ndarray:
     try:
         with _open(content, path) as image:
             upright = _orientation(image) == 1
-            scaled = image.mode == "I" and bool(image.tile) and image.tile[0].codec_name == "ppm"
+            scaled = isinstance(image, PpmImageFile) and image.mode == "I" and image.tile[0][0] == "ppm"
             image.load()
             if scaled:  # Pillow has made 65535 of the brightest value, which the header of a PGM states
                 return to_eight_bits(np.asarray(image), 16)

@@ -238,12 +238,12 @@ class Voc:
         name = (node.findtext("name") or "").strip()
         if name not in self._labels:
             raise unknown_class(name, self.classes, place, path)
-        box, *more = node.findall("bndbox") or [None]
-        if box is None:
+        boxes = node.findall("bndbox")
+        if not boxes:
             raise LightdetError(f"{path}: {place}: no <bndbox>; add one or remove the object")
-        if more:
-            raise LightdetError(f"{path}: {place}: {len(more) + 1} <bndbox>; write an <object> for each")
-        x1, y1, x2, y2 = (parse_number(box.findtext(corner), f"{place}: <{corner}>", path) for corner in CORNERS)
+        if len(boxes) > 1:
+            raise LightdetError(f"{path}: {place}: {len(boxes)} <bndbox>; write an <object> for each")
+        x1, y1, x2, y2 = (parse_number(boxes[0].findtext(corner), f"{place}: <{corner}>", path) for corner in CORNERS)
         return Claim(place, self._labels[name], (x1, y1, x2, y2))
 
 
