@@ -7,6 +7,7 @@ and every program that reads such archives still reads this one.
 import hashlib
 import io
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +15,9 @@ import torch
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_bytes
+from lightdet.core.regular import no_file
 
+BEGIN = b"PK\x03\x04"  # of an archive
 END = b"PK\x05\x06"  # begins the last record of an archive, whose last two bytes are the length of the comment
 END_SIZE = 22  # bytes, without the comment
 MARK = b"lightdet sha256 "
@@ -41,6 +44,8 @@ def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     without one, of another program or an earlier version, is read as it is.
     """
     try:
+        if what := no_file(path):
+            raise LightdetError(f"{path}: {what}, and no checkpoint; remove it")
         intact = _is_intact(path)
     except FileNotFoundError:
         raise LightdetError(f"{path}: no such checkpoint; has this run trained for an epoch?") from None
@@ -49,6 +54,7 @@ def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     if not intact:
         raise LightdetError(f"{path}: {DAMAGED}")
     try:
+        _refuse_more_than_is_there(path)
         state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # bytes that are no checkpoint end in almost any error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -56,6 +62,18 @@ def read_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
     if not isinstance(state, dict):
         raise LightdetError(f"{path}: holds no checkpoint")
     return state
+
+
+def _refuse_more_than_is_there(path: Path) -> None:
+    """Raises ValueError for an archive whose parts are larger than its file, compressed or one over another: torch
+    stores them as they are, and a few KB could fill the memory."""
+    with open(path, "rb") as file:
+        if file.read(len(BEGIN)) != BEGIN:
+            return
+        with zipfile.ZipFile(file) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+        if size > file.seek(0, io.SEEK_END):
+            raise ValueError(f"its parts would be {size:,} bytes, more than the file")
 
 
 def _is_intact(path: Path) -> bool:

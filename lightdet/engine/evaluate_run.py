@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 
 from lightdet.core.errors import LightdetError, demand_share
 from lightdet.core.files import read_json, staged, write_json
+from lightdet.core.paths import is_inside, refuse_links_out
 from lightdet.core.progress import watched
 from lightdet.core.shown import shown
 from lightdet.data.class_order import InOrder
@@ -41,6 +42,10 @@ def evaluate_run(
     a package has none; `trust_modules` as for `load_run`. Raises LightdetError for a folder that is no run, code that
     nobody has trusted, an unknown split or key, a threshold outside of 0..1, and data of other classes.
     """
+    if folder.is_relative_to(run):  # a received run may hold it, and links in it
+        if not is_inside(folder, run):
+            raise LightdetError(f"{folder}: a link that leads out of {run}; give another folder with out=FOLDER")
+        refuse_links_out(folder)
     if threshold is not None:
         demand_share("threshold", threshold)
     loaded = load_run(run, checkpoint, device, overrides, trust_modules)
@@ -80,7 +85,8 @@ def warn_of_trained_images(run: Path, split: str, image_ids: Sequence[str]) -> N
         elif known == "train":
             _tell(f"the {len(image_ids)} images in '{split}' are those that this model was trained on")
         return
-    trained = set(read_json(run / "splits.json").get("train", ()))
+    train = read_json(run / "splits.json").get("train")
+    trained = {name for name in train if isinstance(name, str)} if isinstance(train, list) else set()
     shared = sum(image_id in trained for image_id in image_ids)
     if shared:
         _tell(

@@ -24,6 +24,7 @@ from lightdet.nn.pretrained import weights_follow
 from lightdet.ops.grid import ImageSize, plain_size
 from lightdet.runs.contract import Contract
 from lightdet.runs.folder import BEST, LAST, RunFolder
+from lightdet.runs.jobs import finite, inside
 from lightdet.runs.package import CONTRACT, is_package, read_contract
 
 MEASURED_WITH = ("data", "model")  # the parts of a run's config that are read when it is measured
@@ -65,10 +66,10 @@ def load_weights(model: Model, checkpoint: Path, device: str = "cpu") -> int:
     state = read_checkpoint(checkpoint, device)
     try:
         model.load_state_dict(state["ema"]["weights"])
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+        return int(state["epoch"])
+    except (KeyError, RuntimeError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[:200]
         raise LightdetError(f"{checkpoint}: not a checkpoint of this model ({reason})") from error
-    return int(state["epoch"])
 
 
 def load_run(
@@ -98,7 +99,7 @@ def load_run(
     if "classes" not in config:
         raise LightdetError(f"{folder.config_path}: not the configuration of a run that began training")
     config = changed(config, overrides)
-    classes = tuple(config.classes)
+    classes = _class_names(config, folder.config_path)
     model = build_model(config, len(classes), fetch=False)
     epoch = load_weights(model, folder.checkpoints / (BEST if checkpoint == "best" else LAST), device)
     size, threshold = plain_size(config.image_size), best_threshold(folder.read_results())
@@ -120,10 +121,16 @@ def _load_package(
 
 
 def best_threshold(results: Mapping[str, Any]) -> float | None:
-    """The score at which a run's F1 was best on its validation data; None where it was not measured."""
-    point = (results.get("metrics") or {}).get("operating_point") or {}
-    threshold = point.get("threshold")
-    return None if threshold is None else float(threshold)
+    """The score at which a run's F1 was best on its validation data; None where it was not measured, or is no score."""
+    threshold = finite(inside(results, "metrics", "operating_point", "threshold"))
+    return threshold if threshold is not None and 0 <= threshold <= 1 else None
+
+
+def _class_names(config: DictConfig, said_by: Path) -> tuple[str, ...]:
+    names = OmegaConf.to_object(config.classes) if OmegaConf.is_config(config.classes) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise LightdetError(f"{said_by}: classes is no list of names; copy the run again")
+    return tuple(names)
 
 
 def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:

@@ -39,4 +39,8 @@ def start_from(model: nn.Module, file: Path, source: str) -> str:
 def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
     average = state.get("ema")
     weights = average.get("weights") if isinstance(average, dict) else state.get("state_dict", state)
-    return {name: value for name, value in weights.items() if isinstance(value, Tensor)} if weights else {}
+    return (
+        {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+        if isinstance(weights, Mapping)
+        else {}
+    )

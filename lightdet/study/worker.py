@@ -82,7 +82,8 @@ def child(path: str, train: str, share: Share, environment: Mapping[str, str]) -
 
             torch.set_num_threads(share.threads)
     stacks = folder.path / STACKS
-    with open(stacks, "w", encoding="utf-8") as file:
+    stacks.unlink(missing_ok=True)  # of a process that was killed, or a link that leads elsewhere
+    with open(stacks, "x", encoding="utf-8") as file:
         if DUMP_STACKS is not None:
             faulthandler.register(DUMP_STACKS, file=file, all_threads=True)
         code = train_folder(folder, train)
@@ -101,7 +102,9 @@ def _end_with_parent() -> None:
 
 
 def _write_to(log: Path) -> None:
-    """Redirects all output of this process and its libraries to a file."""
+    """Redirects all output of this process and its libraries to a file; a link or pipe there goes."""
+    if os.path.lexists(log) and (log.is_symlink() or not log.is_file()):
+        log.unlink()
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
