@@ -97,7 +97,9 @@ def test_a_number_that_nothing_declares_is_refused(given: dict[str, str], told: 
 
 
 def test_scores_are_those_of_the_studys_runs_before_any_model_is_built(tmp_path: Path) -> None:
-    write_scores(RunFolder(tmp_path / "trial-0000" / "s0"), "counting", [ERROR_RATE])
+    run = RunFolder(tmp_path / "trial-0000" / "s0")
+    write_scores(run, "counting", [ERROR_RATE])
+    run.write_status("running")
     assert declared_scores(tmp_path, ["model=nothing"], None) == (ERROR_RATE,)
     with pytest.raises(LightdetError, match="model=nothing"):
         declared_scores(tmp_path / "empty", ["model=nothing"], None)
