@@ -180,7 +180,7 @@ def test_a_hot_pixel_changes_nothing_around_it_once_the_bits_are_said(tmp_path: 
 def test_errors_a_person_caused(tmp_path: Path) -> None:
     with pytest.raises(LightdetError, match=r"batch_size=0"):
         ImageData(PaintedReader(tmp_path), None, SIZE, 0, 0, 1, 0, 3)
-    with pytest.raises(LightdetError, match=r"data\.bits=13: one of null, 10, 12, 14, 16"):
+    with pytest.raises(LightdetError, match=r"data\.bits=13: one of null, 8, 10, 12, 14, 16"):
         ImageData(PaintedReader(tmp_path), None, SIZE, 1, 0, 1, 0, 3, bits=13).setup()
     with pytest.raises(LightdetError, match="no images to use as 'val'"):
         make_data(tmp_path, val=0).setup()

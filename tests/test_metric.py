@@ -198,7 +198,7 @@ def test_every_process_gets_the_numbers_of_the_whole_set(monkeypatch: pytest.Mon
     other.update([found((A, 0, 0.9))], [truth((A, 0))])  # the sampler repeats an image to fill up
     other.update([found((FAR, 0, 0.5))], [truth((FAR, 0), image_id="c.png")])
 
-    monkeypatch.setattr("lightdet.metric.detection.gather", lambda value: [value, other.images])
+    monkeypatch.setattr("lightdet.distributed.gather.gather", lambda value: [value, other.images])
     numbers = mine.compute()
     assert numbers["images"] == 3
     assert numbers["per_class"]["scratch"]["recall"] == pytest.approx(2 / 3)
