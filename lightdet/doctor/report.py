@@ -105,7 +105,8 @@ def _legend(examination: Examination) -> str:
     worst = min(examination.recall_per_class.items(), key=lambda item: item[1], default=None)
     least = f", least for {worst[0]} ({worst[1]:.1%})" if worst and worst[1] < 1 else ""
     return (
-        "sizes: px of the network input, over all splits; 'side < 8': shorter side below a cell of the stride-8 grid\n"
+        "sizes: px of the network input, over all splits; 'side < 8': shorter side below a cell of the stride-8 grid;\n"
+        f"       '< {SMALLEST_SIDE:g}: lost': shorter side below {SMALLEST_SIDE:g} px, too small to learn\n"
         f"anchors: best possible recall {examination.recall:.1%} of the training boxes{least}"
     )
 
