@@ -18,6 +18,7 @@ WRONG = {
     "[hole (a, b),A]": ["hole (a, b)", "A"],
     '"[Ölfleck,Kratzer]"': ["Ölfleck", "Kratzer"],
     "[1,2]": ["1", "2"],
+    "[true,null]": ["true", "null"],
     "[it's,b]": ["it's", "b"],
 }
 

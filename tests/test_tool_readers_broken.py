@@ -43,6 +43,8 @@ BROKEN: dict[str, tuple[str, Spoil, str]] = {
         lambda d: d["shapes"][0].update(points=[[1, 2], [3, float("nan")]]),
         "not made of finite numbers",
     ),
+    "labelme kind": ("labelme", lambda d: d["shapes"][0].update(shape_type=[1]), "'shape_type' is [1] and no text"),
+    "labelme side": ("labelme", lambda d: d.update(imageWidth=10**400), "made for an image of 1e+09 x 24 px"),
     "datumaro no items": ("datumaro", lambda d: d.pop("items"), "no 'items'; is it Datumaro's JSON?"),
     "datumaro no labels": ("datumaro", lambda d: d.update(categories={}), "no labels under 'categories'"),
     "datumaro label": (
@@ -120,3 +122,20 @@ def test_a_broken_cvat_file_is_one_line_that_names_it(case: str, tmp_path: Path)
     with pytest.raises(LightdetError) as raised:
         build(settings).read()
     assert told in str(raised.value) and "annotations.xml" in str(raised.value)
+
+
+def test_lists_where_a_number_is_expected_break_nothing(tmp_path: Path) -> None:
+    spoils: dict[str, Spoil] = {
+        "labelme": lambda d: d["shapes"][0].update(group_id=[1]),
+        "datumaro": lambda d: d["items"][1]["annotations"][0].update(group=[1]),
+        "label_studio": lambda d: d[0]["annotations"][0]["result"][0].update(id=[1]),
+    }
+    for tool, spoil in spoils.items():
+        settings, path, document = write_one(tool, tmp_path / tool)
+        before = build(settings).read()
+        spoil(document)
+        write_json(path, document)
+        after = build(settings).read()
+        assert [[r.labels.tolist() for r in some] for some in after.values()] == [
+            [r.labels.tolist() for r in some] for some in before.values()
+        ]

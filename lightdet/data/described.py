@@ -10,7 +10,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut, is_hidden
 from lightdet.data.files import DataRoot
 from lightdet.data.image import IMAGE_SUFFIXES, Header
-from lightdet.data.labels import Claim, checked_classes, make_record, read_each, unknown_class, wrong_size
+from lightdet.data.labels import MOST_SIDE, Claim, checked_classes, make_record, read_each, unknown_class, wrong_size
 from lightdet.data.record import Record
 from lightdet.data.shapes import Shape
 from lightdet.data.split import split
@@ -103,7 +103,7 @@ def check_size(one: Described, header: Header) -> None:
     where = f"{one.said_by}: {one.place}: {one.name}" if one.place else f"{one.said_by}: {one.name}"
     if not isinstance(height, int | float) or not isinstance(width, int | float):
         raise LightdetError(f"{where}: its height and width are no numbers: {str(one.size)[:60]}; correct them")
-    if contradiction := wrong_size(height, width, header):
+    if contradiction := wrong_size(min(height, MOST_SIDE), min(width, MOST_SIDE), header):
         raise LightdetError(f"{where}: {contradiction}")
 
 

@@ -21,6 +21,7 @@ BORDER_TOLERANCE = 1.0  # px; counting from 1, or rounding, puts a box this far 
 BORDER_SHARE = 0.005  # of the image's side, where that is more: an outline that was drawn a little over the border
 TOLD_CUT = 0.01  # px; what is less is the last digit of a label, and not counted
 MOST_CLASSES = 1_000_000
+MOST_SIDE = 10**9  # px; what no image has, and a float can hold
 CLASSES_SETTING = "data.reader.classes"
 NO_CLASS_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, and no letters at all
 Item = TypeVar("Item")
@@ -199,7 +200,7 @@ def checked_classes(names: Iterable[object], said_by: Path | str) -> tuple[str, 
     classes = tuple(names)
     for index, name in enumerate(classes):
         if not isinstance(name, str):
-            form = f", {list_word(key, [str(each) for each in classes])}" if key else ""
+            form = f", {list_word(key, [_as_typed(each) for each in classes])}" if key else ""
             raise LightdetError(f"{said_by}: class {index} is {name!r} and no text; write the names in quotes{form}")
         if not name.strip() or NO_CLASS_NAME.search(name):
             raise LightdetError(f"{said_by}: class {index} has no proper name, but {name[:40]!r}; give it one")
@@ -208,6 +209,11 @@ def checked_classes(names: Iterable[object], said_by: Path | str) -> tuple[str, 
     if not classes:
         raise LightdetError(f"{said_by}: no classes; name one at least")
     return tuple(str(name) for name in classes)
+
+
+def _as_typed(value: object) -> str:
+    """A value of the command line as it was probably written: `true` and `null` are no texts to Hydra."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def unknown_class(name: object, classes: Sequence[str], place: str, said_by: Path) -> LightdetError:

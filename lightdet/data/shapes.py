@@ -51,11 +51,11 @@ def ellipse_box(centre: Point, radii: Point, degrees: float = 0.0) -> Box:
 def joined(shapes: Sequence[Shape]) -> list[Shape]:
     """The objects that shapes of one image describe: outlines of the same group and class are the parts of one object,
     and say nothing new where that group has a box of the class, too. Boxes are never joined with each other."""
-    boxed = {(shape.group, shape.name) for shape in shapes if shape.group is not None and not shape.outline}
+    boxed = {(repr(shape.group), shape.name) for shape in shapes if shape.group is not None and not shape.outline}
     objects: list[Shape] = []
-    parts: dict[tuple[object, str], int] = {}  # where in `objects` the object of a group is
+    parts: dict[tuple[str, str], int] = {}  # where in `objects` the object of a group is
     for shape in shapes:
-        key = (shape.group, shape.name)
+        key = (repr(shape.group), shape.name)  # a file may have anything there, a list too
         if shape.group is None or not shape.outline:
             objects.append(shape)
         elif key in boxed:

@@ -7,14 +7,13 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut
 from lightdet.data.files import DataRoot
 from lightdet.data.json_file import entries, load_json
-from lightdet.data.labels import Claim, checked_classes, make_record, read_each, unknown_class, wrong_size
+from lightdet.data.labels import MOST_SIDE, Claim, checked_classes, make_record, read_each, unknown_class, wrong_size
 from lightdet.data.record import Record
 from lightdet.data.search import HIDDEN_NAMES, find_images
 from lightdet.data.split import split
 
 Key = int | str  # COCO's ids: numbers as a rule, texts with some tools
 BESIDE = (".json", ".xml", ".txt", ".csv", ".yaml", ".md")  # what may lie among the images
-MOST_SIDE = 10**9  # px; what no image has, and a float can hold
 CROWD = ("ignore", "teach")
 CROWD_LEFT_OUT = "regions of many objects ('iscrowd': 1), not learnt (data.reader.crowd=teach makes boxes of them)"
 UNUSED = frozenset({"segmentation", "keypoints", "caption"})  # bulky, and of no use to a box detector

@@ -91,7 +91,8 @@ class LabelStudio:
         if regions is None:
             self._known.append(Described(name, self._places(name), self._json, place, (None, None), ()))
             return None
-        labelled = {part.get("id") for part in regions if isinstance(part, dict) and _is_labelled(part)} - {None}
+        with_label = [part for part in regions if isinstance(part, dict) and _is_labelled(part)]
+        labelled = [part["id"] for part in with_label if part.get("id") is not None]  # no set: a list may stand there
         sizes: list[tuple[object, object]] = []
         shapes = []
         for index, part in enumerate(regions):
@@ -102,7 +103,7 @@ class LabelStudio:
             if shape is not None:
                 shapes.append(shape)
                 sizes.append((part.get("original_height"), part.get("original_width")))
-        if len(set(sizes)) > 1:
+        if any(size != sizes[0] for size in sizes):
             raise LightdetError(f"{where}: its regions were drawn on images of different sizes; annotate it again")
         size = sizes[0] if sizes else (None, None)
         return Described(name, self._places(name), self._json, place, size, shapes)

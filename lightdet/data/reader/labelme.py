@@ -136,6 +136,8 @@ class Labelme:
         label, kind = entry.get("label"), entry.get("shape_type") or "polygon"  # early versions state no type
         if not isinstance(label, str) or not label.strip():
             raise LightdetError(f"{path}: {place}: 'label' is missing or not a text; name its class")
+        if not isinstance(kind, str):
+            raise LightdetError(f"{path}: {place}: 'shape_type' is {str(kind)[:40]} and no text; correct it")
         if kind == "circle":
             box = _circle(points(entry.get("points"), place, path, 2))
         elif kind in AROUND:
