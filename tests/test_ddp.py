@@ -62,19 +62,13 @@ def configured(*words: str) -> DictConfig:
         return compose("train", overrides=[*SETTINGS, *words])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def composed_by_this_test() -> Iterator[None]:
-    """The ranks are processes of a command that named the probe itself."""
-    with composed_here(["ddp_probe"]):
-        yield
-
-
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> DictConfig:
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DictConfig]:
     cfg = configured(f"data.reader.cache={tmp_path_factory.mktemp('cache')}")
     cfg.model = {"_target_": "ddp_probe.Guess", "num_classes": "${num_classes}"}
     cfg.optimizer = {"_target_": "ddp_probe.Probe", "_partial_": True, "lr": 0.02}
-    return cfg
+    with composed_here(["ddp_probe"]):  # the ranks are processes of a command that names the probe
+        yield cfg
 
 
 class Forked:
@@ -126,8 +120,7 @@ def wait_for(reached: Callable[[], bool], seconds: float = 120.0) -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory, config: DictConfig) -> tuple[Path, dict[str, Any], int]:
     """A run of two ranks that nobody disturbs, its results, and the threads of this process before and after it."""
     folder = tmp_path_factory.mktemp("whole")
-    threads = 2
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads := 2)
     with pytest.MonkeyPatch.context() as monkeypatch:
         results = run_in(folder, config, monkeypatch)
     assert torch.get_num_threads() == threads and not torch.distributed.is_initialized()
@@ -215,8 +208,7 @@ def test_a_rank_that_raises_ends_the_run_with_its_reason(
 def dealt(rank: int, ranks: int, count: int = 22, even: bool = True, shuffle: bool = True, start: int = 0) -> list[Any]:
     sampler = EpochBatchSampler(count, 6, 3, shuffle, drop_last=even, rank=rank, ranks=ranks, even=even)
     sampler.begin(4, start)
-    batches = list(sampler)
-    assert len(batches) == len(sampler) - start
+    assert len(batches := list(sampler)) == len(sampler) - start
     return [[index for _, index in batch] for batch in batches]
 
 
