@@ -202,14 +202,12 @@ def test_a_rank_that_raises_ends_the_run_with_its_reason(
         train(one, RunFolder(whole[0]))
 
 
-# ---------------------------------------------------------------- without processes
-
-
 def dealt(rank: int, ranks: int, count: int = 22, even: bool = True, shuffle: bool = True, start: int = 0) -> list[Any]:
     sampler = EpochBatchSampler(count, 6, 3, shuffle, drop_last=even, rank=rank, ranks=ranks, even=even)
     sampler.begin(4, start)
-    assert len(batches := list(sampler)) == len(sampler) - start
-    return [[index for _, index in batch] for batch in batches]
+    batches = [[index for _, index in batch] for batch in sampler]
+    assert len(batches) == len(sampler) - start
+    return batches
 
 
 def test_ranks_share_the_batches_of_one_process() -> None:

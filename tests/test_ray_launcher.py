@@ -15,7 +15,7 @@ from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher.ray import Ray
 
 pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="ray is not installed: pip install 'lightdet[ray]'"
+    importlib.util.find_spec("ray") is None, reason="ray is not installed: pip install '.[ray]' in the clone"
 )
 HERE = Path(__file__).resolve().parent
 # Three runs on two nodes; the second node dies when both have sent a checkpoint.

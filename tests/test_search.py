@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("optuna", reason="a search needs Optuna: pip install 'lightdet[tune]'")
+pytest.importorskip("optuna", reason="a search needs Optuna: pip install '.[tune]' in the clone")
 
 import search_standin
 import searches

@@ -7,7 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-pytest.importorskip("optuna", reason="a search needs Optuna: pip install 'lightdet[tune]'")
+pytest.importorskip("optuna", reason="a search needs Optuna: pip install '.[tune]' in the clone")
 
 
 import searches

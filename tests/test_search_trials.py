@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-pytest.importorskip("optuna", reason="a search needs Optuna: pip install 'lightdet[tune]'")
+pytest.importorskip("optuna", reason="a search needs Optuna: pip install '.[tune]' in the clone")
 
 import search_standin
 import searches

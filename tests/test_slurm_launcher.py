@@ -18,7 +18,7 @@ from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher import slurm
 from lightdet.study.launcher.slurm_job import REQUEUED, Training, end_training
 
-submitit = pytest.importorskip("submitit", reason="submitit is not installed: pip install 'lightdet[slurm]'")
+submitit = pytest.importorskip("submitit", reason="submitit is not installed: pip install '.[slurm]' in the clone")
 TRAIN = "launcher_standin:train"
 HERE = Path(__file__).resolve().parent
 

@@ -177,7 +177,7 @@ def test_a_package_that_is_absent_is_one_line(
         logger.log_results(results(tmp_path / "a.png"))
         logger.finish()
         (line,) = capsys.readouterr().err.splitlines()
-        assert f"pip install 'lightdet[{kind.extra}]'" in line and "the training continues" in line
+        assert f"pip install '.[{kind.extra}]' in the clone" in line and "the training continues" in line
 
 
 def test_a_place_that_cannot_be_written_is_one_line(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,7 +109,7 @@ class RunLogger(Logger):
         except Exception as error:
             missing = isinstance(error, ModuleNotFoundError) and bool(self.extra)
             reason = (
-                f"is not installed (pip install 'lightdet[{self.extra}]')"
+                f"is not installed (pip install '.[{self.extra}]' in the clone)"
                 if missing
                 else f"failed ({first_cause(error)})"
             )

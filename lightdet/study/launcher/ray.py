@@ -69,7 +69,7 @@ class Ray:
             if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
                 raise LightdetError(f"launcher.{name}={value}: a number from {least} on")
         if importlib.util.find_spec("ray") is None:
-            raise LightdetError("launcher=ray needs the package ray: pip install 'lightdet[ray]'")
+            raise LightdetError("launcher=ray needs the package ray: pip install '.[ray]' in the clone")
         needs = {"CPU": float(cpus), "GPU": float(gpus), "memory": (memory_gb or 0) * 2**30}
         self.cluster = RayCluster(address, needs, list(modules))
         self.at_once = at_once

@@ -79,7 +79,7 @@ class Slurm:
         ):
             demand_whole(f"launcher.{name}", value, least)
         if importlib.util.find_spec("submitit") is None:
-            raise LightdetError("launcher=slurm needs the package submitit: pip install 'lightdet[slurm]'")
+            raise LightdetError("launcher=slurm needs the package submitit: pip install '.[slurm]' in the clone")
         absent = [program for program in ("sbatch", "squeue", "srun") if shutil.which(program) is None]
         if cluster == "slurm" and absent:
             raise LightdetError(

@@ -36,7 +36,7 @@ def run(words: Sequence[str], train: str = TRAINING) -> int:
     if len(spaces) != 1:
         raise LightdetError(f"name one search space: {known}, or a file of --config-dir FOLDER/search/")
     if find_spec("optuna") is None:
-        raise LightdetError("a search needs Optuna: pip install 'lightdet[tune]'")
+        raise LightdetError("a search needs Optuna: pip install '.[tune]' in the clone")
     renamed = [re.sub(r"^study=", "study.name=", word) for word in options.word if word not in spaces]
     settings = [word for word in renamed if re.match(r"[+~]*search[./@]", word)]
     words = [word for word in renamed if word not in settings]
