@@ -36,7 +36,7 @@ def class_table(rows: Sequence[Row]) -> Table | None:
     if per_class is None:
         return None
     key, together = per_class.key, leading(scores)[0]
-    columns = [*head(rows), *map(Column, classes), Column(f"mean ({together.title})"), Column("seeds", numeric=False)]
+    columns = [*head(rows), *map(Column, classes), Column(f"all ({together.title})"), Column("seeds", numeric=False)]
     table = Table(f"table1_{key}", f"Table 1: {per_class.title} per class", columns)
     for row in rows:
         cells = [measured(row.over_seeds(lambda job, name=name: job.class_metric(key, name))) for name in classes]  # type: ignore[misc]
