@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
+import yaml
 from torch import nn
 
 from lightdet.core.checkpoint_file import read_checkpoint
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_json, write_text
 from lightdet.engine.evaluate_run import evaluate_run, warn_of_trained_images
-from lightdet.engine.load import _class_names, best_threshold, load_weights
+from lightdet.engine.load import best_threshold, load_run, load_weights
 from lightdet.engine.weights import start_from
 from lightdet.runs.folder import RunFolder
 from lightdet.study import worker
@@ -130,11 +130,25 @@ def test_a_threshold_that_is_no_score_is_none(value: Any) -> None:
     assert best_threshold({"metrics": {"operating_point": {"threshold": 0.25}}}) == 0.25
 
 
-@pytest.mark.parametrize("classes", [5, None, {"a": "b"}, "dent", [["a"]], [1]])
-def test_classes_that_are_no_names_are_refused(classes: Any) -> None:
-    with pytest.raises(LightdetError, match=r"config\.yaml: classes is no list of names"):
-        _class_names(OmegaConf.create({"classes": classes}), Path("config.yaml"))
-    assert _class_names(OmegaConf.create({"classes": ["dent", "1"]}), Path("config.yaml")) == ("dent", "1")
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        *((f"classes: {value}", "classes is no list of names") for value in ("5", "null", "{a: b}", "dent", "[[a]]")),
+        *(
+            (f"image_size: {value}", "image_size is no side")
+            for value in ("abc", "-64", "[64]", "999999999", "null", ".nan", "[64, 64, 64]", "[a, b]")
+        ),
+        *((f"{name}: {value}", "is no section") for name in ("data", "model") for value in ("5", "null", "[1]")),
+        ("model: {}", "no Model"),
+        ("model: {_target_: torch.nn.GroupNorm, num_groups: 0, num_channels: 1}", "no model can be built of it"),
+    ],
+)
+def test_a_configuration_of_other_kinds_is_refused_in_one_line(run: Path, lines: str, told: str) -> None:
+    tree = {"classes": ["a"], "num_classes": 1, "image_size": 64, "data": {}, "model": {}, **yaml.safe_load(lines)}
+    (run / "config.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(LightdetError, match=told) as refused:
+        load_run(run)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("train", [5, None, [[1]], {"a": 1}, "a"])

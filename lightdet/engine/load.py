@@ -8,21 +8,22 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from lightdet.config.refusals import is_user_error
 from lightdet.config.saved import read_config
 from lightdet.config.tree import lies_in
 from lightdet.config.trust import check_trusted
 from lightdet.core.checkpoint_file import read_checkpoint
-from lightdet.core.errors import LightdetError
+from lightdet.core.errors import LightdetError, one_line
 from lightdet.engine.other_data import with_chosen_data
 from lightdet.engine.package_weights import filled
 from lightdet.model.contract import Model
 from lightdet.nn.pretrained import weights_follow
 from lightdet.ops.grid import ImageSize, plain_size
-from lightdet.runs.contract import Contract
+from lightdet.runs.contract import MOST_SIDE, Contract
 from lightdet.runs.folder import BEST, LAST, RunFolder
 from lightdet.runs.jobs import finite, inside
 from lightdet.runs.package import CONTRACT, is_package, read_contract
@@ -98,9 +99,15 @@ def load_run(
     config = read_config(folder.config_path, trust_modules, MEASURED_WITH)
     if "classes" not in config:
         raise LightdetError(f"{folder.config_path}: not the configuration of a run that began training")
+    _check_kinds(config, folder.config_path)
     config = changed(config, overrides)
-    classes = _class_names(config, folder.config_path)
-    model = build_model(config, len(classes), fetch=False)
+    classes = tuple(config.classes)
+    try:
+        model = build_model(config, len(classes), fetch=False)
+    except Exception as error:  # a file may say anything
+        if is_user_error(error):
+            raise
+        raise LightdetError(f"{folder.config_path}: no model can be built of it: {one_line(error)}") from error
     epoch = load_weights(model, folder.checkpoints / (BEST if checkpoint == "best" else LAST), device)
     size, threshold = plain_size(config.image_size), best_threshold(folder.read_results())
     return LoadedRun(model.to(device).eval(), classes, size, config, epoch, threshold)
@@ -126,11 +133,17 @@ def best_threshold(results: Mapping[str, Any]) -> float | None:
     return threshold if threshold is not None and 0 <= threshold <= 1 else None
 
 
-def _class_names(config: DictConfig, said_by: Path) -> tuple[str, ...]:
+def _check_kinds(config: DictConfig, said_by: Path) -> None:
+    """Raises LightdetError for a configuration whose parts are not of the kinds that a run writes."""
+    if not all(isinstance(config.get(name), DictConfig) for name in MEASURED_WITH):
+        raise LightdetError(f"{said_by}: {' or '.join(MEASURED_WITH)} is no section; copy the run again")
     names = OmegaConf.to_object(config.classes) if OmegaConf.is_config(config.classes) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise LightdetError(f"{said_by}: classes is no list of names; copy the run again")
-    return tuple(names)
+    size = config.image_size
+    sides = list(size) if isinstance(size, ListConfig) and len(size) == 2 else [size]
+    if not all(isinstance(side, int) and 0 < side <= MOST_SIDE for side in sides):
+        raise LightdetError(f"{said_by}: image_size is no side, nor height and width, of 1 to {MOST_SIDE} px")
 
 
 def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
