@@ -36,7 +36,7 @@ test: $(READY) ## run the tests, a process for each core: make test ARGS="tests/
 
 lowest: $(READY) ## the tests under the oldest versions that pyproject.toml allows, in .venv-lowest
 	$(RUN) -m uv --version >/dev/null 2>&1 || $(RUN) -m pip install --quiet uv
-	$(RUN) -m uv venv --quiet --clear --python $(RUN) .venv-lowest
+	$(RUN) -m uv venv --quiet --seed --clear --python $(RUN) .venv-lowest
 	$(RUN) -m uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[dev,export]'
 	.venv-lowest/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
