@@ -12,7 +12,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.nn.contracts import Backbone
 from lightdet.nn.mode import in_mode
 
-STRIDE = 32  # of nearly all classifiers; what is asked is one map
+STRIDE = 32  # px, of nearly all classifiers; a classifier uses the map and not its stride
 
 
 class TimmTrunk(Backbone):

@@ -83,10 +83,8 @@ class ClassificationMetric(Metric):
         the reliability of the probabilities with the temperature that fits them (`calibration`), and for data with good
         parts `inspection`: escape and overkill. `threshold` is not used: a class is decided, not accepted.
         """
-        images = gather_images(self.images, lambda image: image.image_id)
+        images, labels, probabilities = self._gathered()
         count = len(self.classes)
-        labels = np.array([image.label for image in images], np.int64)
-        probabilities = np.array([image.probabilities for image in images]).reshape(-1, count)
         decided = self.decisions(probabilities)
         matrix = np.zeros((count, count), np.int64)
         np.add.at(matrix, (labels, decided), 1)
@@ -127,9 +125,8 @@ class ClassificationMetric(Metric):
         return report
 
     def contributions(self) -> Contributions:
-        images = gather_images(self.images, lambda image: image.image_id)
-        labels = np.array([image.label for image in images], np.int64)
-        decided = self.decisions(np.array([image.probabilities for image in images]).reshape(-1, len(self.classes)))
+        images, labels, probabilities = self._gathered()
+        decided = self.decisions(probabilities)
         ones = np.ones(len(images))
         return Contributions(
             tuple(image.image_id for image in images),
@@ -138,6 +135,12 @@ class ClassificationMetric(Metric):
                 COST.key: (self.costs[labels, decided], ones),
             },
         )
+
+    def _gathered(self) -> tuple[list[Judged], np.ndarray, np.ndarray]:
+        """The images of all ranks, their labels (N,) and their probabilities (N, C)."""
+        images = gather_images(self.images, lambda image: image.image_id)
+        labels = np.array([image.label for image in images], np.int64)
+        return images, labels, np.array([image.probabilities for image in images]).reshape(-1, len(self.classes))
 
     def text(self, report: dict[str, Any]) -> str:
         return classification_text(report)
