@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lightdet.nn.blocks import Activation, ConvBnAct, activation_named, batch_norm
 from lightdet.nn.contracts import Backbone
 
-MOMENTUM = 0.1  # of BatchNorm's running statistics: at the detectors' 0.03 they lag behind a training of few hundred steps
+MOMENTUM = 0.1  # of BatchNorm's statistics: at the detectors' 0.03 they lag behind a training of few hundred steps
 
 
 class Residual(Backbone):
