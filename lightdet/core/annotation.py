@@ -1,6 +1,6 @@
 """The kinds of annotation of an image: readers provide them, models declare which one they need. No torch here."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,21 @@ class Boxes:
     crowd_xyxy: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))  # (K, 4), as xyxy
     crowd_labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (K,), as labels
 
+    def relabelled(self, labels: np.ndarray) -> "Boxes":
+        """The same boxes with the class `labels[k]` in place of k."""
+        return replace(self, labels=labels[self.labels], crowd_labels=labels[self.crowd_labels])
+
 
 @dataclass(frozen=True, slots=True)
 class ClassLabel:
-    """The class of the whole image."""
+    """The class of the whole image.
+
+    Where it was made from boxes, these are kept beside it, with labels of the same classes: a model may look at them
+    while it trains, and a picture may show them. They do not count where two are compared.
+    """
 
     label: int  # 0..C-1
+    boxes: Boxes | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ class Letterbox:
 class Target:
     """The ground truth of one image, of the kind that its record has."""
 
-    boxes_xyxy: Tensor  # (N, 4) float32, input px; N = 0 without objects, and where the annotation is of another kind
-    labels: Tensor  # (N,) int64, 0..C-1
+    boxes_xyxy: Tensor  # (N, 4) float32, input px; N = 0 without objects, and where the annotation has no boxes
+    labels: Tensor  # (N,) int64, 0..C-1: of the boxes
     image_id: str  # unique within the dataset: the image's path relative to the data root, with "/" between folders
     letterbox: Letterbox
     domain: str = ""  # where the image comes from: a line, a camera, a product; "" where the reader does not know it
@@ -75,7 +75,7 @@ class TrainingStats:
     """Statistics of the training set that a model gets before its first step."""
 
     box_sizes: Tensor  # (N, 2) float32, input px: width and height of every box
-    class_counts: Tensor  # (C,) int64: boxes of each class
+    class_counts: Tensor  # (C,) int64: boxes of each class, or images where an image has a class
 
 
 @dataclass(slots=True)

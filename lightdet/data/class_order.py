@@ -38,10 +38,10 @@ class InOrder:
     def _placed(self, record: Record) -> Annotation:
         found = record.annotation
         if isinstance(found, Boxes):
-            crowd = self._labels[found.crowd_labels]
-            return replace(found, labels=self._labels[found.labels], crowd_labels=crowd)
+            return found.relabelled(self._labels)
         if isinstance(found, ClassLabel):
-            return replace(found, label=int(self._labels[found.label]))
+            boxes = None if found.boxes is None else found.boxes.relabelled(self._labels)
+            return ClassLabel(int(self._labels[found.label]), boxes)
         if found is not None:
             raise LightdetError(f"{record.path}: masks of classes in another order: give them the model's order")
         return None

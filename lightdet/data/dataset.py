@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lightdet.core.annotation import Boxes, ClassLabel, Mask
+from lightdet.core.annotation import ClassLabel, Mask
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Letterbox, Target
 from lightdet.data.augment.pipeline import Pipeline
@@ -52,11 +52,11 @@ class LetterboxedImages:
 
     def crowd(self, index: int) -> tuple[Tensor, Tensor]:
         """The crowd regions of image `index`, (K, 4) float32 in input px, and their labels (K,)."""
-        annotation = self.records[index].annotation
-        if not isinstance(annotation, Boxes) or not len(annotation.crowd_labels):
+        boxes = self.records[index].boxes
+        if boxes is None or not len(boxes.crowd_labels):
             return _NO_CROWD
-        regions = _tensor(annotation.crowd_xyxy, torch.float32).reshape(-1, 4)
-        return boxes_to_input(regions, self.letterbox(index)), _tensor(annotation.crowd_labels, torch.int64)
+        regions = _tensor(boxes.crowd_xyxy, torch.float32).reshape(-1, 4)
+        return boxes_to_input(regions, self.letterbox(index)), _tensor(boxes.crowd_labels, torch.int64)
 
     def _mask(self, index: int) -> np.ndarray | None:
         """(H, W) uint8, input px, of an image that is annotated by a mask; read anew each time."""

@@ -42,6 +42,7 @@ def with_image_labels(
 ) -> tuple[dict[str, list[Record]], tuple[str, ...]]:
     """Records of boxes or masks with a `ClassLabel` each, and the classes; those that have one already are unchanged.
 
+    The label keeps the boxes from which it was made; with "any_defect" each of them is a defect, too.
     `rule`: the class of an image is that of its "first" or "largest" box, of the "majority" of its boxes, or, with
     "any_defect", "defect". An image without an object is "good", a further class, where there are any in training.
     Raises LightdetError for another rule, for a class of the dataset that is itself called good, and for an image
@@ -59,8 +60,10 @@ def with_image_labels(
             "same class; rename or remove the class, or its boxes"
         )
     label_of, names = _labelling(rule, classes, has_good)
+    of_boxes = np.full(len(classes), names.index(DEFECT)) if rule == ANY_DEFECT else np.arange(len(classes))
     labelled = {
-        name: [_labelled(record, label_of, has_good, name) for record in split] for name, split in splits.items()
+        name: [_labelled(record, label_of, of_boxes, has_good, name) for record in split]
+        for name, split in splits.items()
     }
     return labelled, names
 
@@ -74,14 +77,14 @@ def _labelling(rule: str, classes: Sequence[str], has_good: bool) -> tuple[Calla
 
 
 def _is_good(record: Record) -> bool:
-    return isinstance(record.annotation, Boxes | Mask) and not len(record.labels) and not _crowded(record)
+    crowded = isinstance(record.annotation, Boxes) and len(record.annotation.crowd_labels) > 0
+    return isinstance(record.annotation, Boxes | Mask) and not len(record.labels) and not crowded
 
 
-def _crowded(record: Record) -> bool:
-    return isinstance(record.annotation, Boxes) and len(record.annotation.crowd_labels) > 0
-
-
-def _labelled(record: Record, label_of: Callable[[Record], int], has_good: bool, split: str) -> Record:
+def _labelled(
+    record: Record, label_of: Callable[[Record], int], of_boxes: np.ndarray, has_good: bool, split: str
+) -> Record:
+    """`of_boxes`: the class that a box of each class of the dataset has beside the label."""
     if isinstance(record.annotation, ClassLabel):
         return record
     if record.annotation is None or (_is_good(record) and not has_good):
@@ -89,10 +92,11 @@ def _labelled(record: Record, label_of: Callable[[Record], int], has_good: bool,
             f"{record.path}: an image without an object in '{split}', and the training images have none; take some "
             "into train, or leave it out"
         )
-    if not len(record.labels) and _crowded(record):
-        assert isinstance(record.annotation, Boxes)
-        record = replace(record, annotation=Boxes(record.annotation.crowd_xyxy, record.annotation.crowd_labels))
-    return replace(record, annotation=ClassLabel(label_of(record)))
+    boxes, judged = record.boxes, record
+    if boxes is not None and not len(boxes.labels) and len(boxes.crowd_labels):
+        judged = replace(record, annotation=Boxes(boxes.crowd_xyxy, boxes.crowd_labels))
+    kept = None if boxes is None else boxes.relabelled(of_boxes)
+    return replace(record, annotation=ClassLabel(label_of(judged), kept))
 
 
 def require_parts(records: Sequence[Record]) -> None:

@@ -30,18 +30,25 @@ class Record:
     bits: int | None = None  # of the camera, for `read_image`; a setting of the whole dataset, not of its reader
 
     @property
+    def boxes(self) -> Boxes | None:
+        """The annotation itself, or those from which the class of the image was made; None: of another kind."""
+        found = self.annotation.boxes if isinstance(self.annotation, ClassLabel) else self.annotation
+        return found if isinstance(found, Boxes) else None
+
+    @property
     def boxes_xyxy(self) -> np.ndarray:
-        """(N, 4) float32, original px, continuous; N = 0 without objects or with another kind of annotation."""
-        return self.annotation.xyxy if isinstance(self.annotation, Boxes) else np.zeros((0, 4), np.float32)
+        """(N, 4) float32, original px, continuous; N = 0 where there are no `boxes`."""
+        return np.zeros((0, 4), np.float32) if self.boxes is None else self.boxes.xyxy
 
     @property
     def box_labels(self) -> np.ndarray:
         """(N,) int64: the classes of `boxes_xyxy`."""
-        return self.annotation.labels if isinstance(self.annotation, Boxes) else np.zeros(0, np.int64)
+        return np.zeros(0, np.int64) if self.boxes is None else self.boxes.labels
 
     @property
     def labels(self) -> np.ndarray:
-        """(N,) int64: the classes of the annotation of any kind; splits are balanced by them."""
+        """(N,) int64: the classes of the annotation of any kind; that of the image where it has one. Splits are
+        balanced by them."""
         if isinstance(self.annotation, ClassLabel):
             return np.array([self.annotation.label], np.int64)
         if isinstance(self.annotation, Mask):
