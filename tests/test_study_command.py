@@ -112,3 +112,15 @@ def test_a_thousand_finished_rows_are_listed(tmp_path: Path, capsys: pytest.Capt
         (study / "jobs" / f"default__s{seed}.json").write_text(json.dumps(job))
     assert study_command([str(study)]) == 0
     assert "1000 jobs, 1000 done" in capsys.readouterr().out
+
+
+def test_retry_trains_the_others_where_nobody_trusts_the_module_of_one(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAIL_IN", "attention-none/s0 attention-cbam/s0")
+    assert launch("-m", "attention=cbam,none", "study.name=s") == 1
+    monkeypatch.delenv("FAIL_IN")
+    monkeypatch.setattr("lightdet.engine.work.TRAINING", stand_in.NAME)
+    assert study_command(["s", "retry"]) == 1
+    assert "not trained: " in capsys.readouterr().err
+    assert states("s") == ["failed", "done"]

@@ -174,6 +174,8 @@ def staged(folder: Path) -> Iterator[Path]:
         if not _is_alive(left.name.removeprefix(".new-").removesuffix(".tmp")):
             shutil.rmtree(left, ignore_errors=True)
     new = folder / f".new-{os.getpid()}.tmp"
+    if new.is_symlink():
+        new.unlink()
     shutil.rmtree(new, ignore_errors=True)  # of an earlier process with the same number
     new.mkdir()
     try:

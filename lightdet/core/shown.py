@@ -23,6 +23,11 @@ def shown_lines(text: str) -> str:
     return "\n".join(map(shown, text.split("\n")))
 
 
+def counted(number: int, noun: str) -> str:
+    """ "1 image", "1,260 images"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def _visible(letter: str) -> str:
     if letter in JOINERS or unicodedata.category(letter) not in UNSEEN:
         return letter

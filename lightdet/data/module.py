@@ -74,11 +74,6 @@ class ImageData(LightningDataModule):
             demand_whole(name, value, least)
         if isinstance(channels, bool) or channels not in CHANNELS:
             raise LightdetError(f"channels={channels}: 3 (colour), 1 (grey), 6 or 2 (the same with a reference image)")
-        if augment is not None and augment.mosaic is not None and 0 <= max_epochs <= augment.mosaic.closing_epochs:
-            rank_zero_warn(
-                f"no mosaic will be drawn: augment.mosaic.closing_epochs={augment.mosaic.closing_epochs} covers all "
-                f"{max_epochs} epochs"
-            )
         self.reader = reader
         self.augment = augment
         self.image_size = image_size
@@ -146,6 +141,12 @@ class ImageData(LightningDataModule):
         images, without augmentation."""
         if self._overfits():
             return self._plain("train", *self._rank(), position=self._position)
+        mosaic = None if self.augment is None else self.augment.mosaic
+        if mosaic is not None and 0 <= self.max_epochs <= mosaic.closing_epochs:
+            rank_zero_warn(
+                f"no mosaic will be drawn: augment.mosaic.closing_epochs={mosaic.closing_epochs} covers all "
+                f"{self.max_epochs} epochs"
+            )
         dataset = ImageDataset(self._split("train"), self.augment, self.seed, self.max_epochs)
         repeats = self.sampling([record.labels for record in dataset.images.records]) if self.sampling else None
         if repeats is not None and (repeats == 1).all():

@@ -10,11 +10,12 @@ import torch
 
 from lightdet.core.annotation import Boxes
 from lightdet.core.channels import BITS
+from lightdet.core.shown import counted
 from lightdet.data.groups import shared_groups
 from lightdet.data.image import TWELVE_BIT_MAX
 from lightdet.data.record import Record, Splits
 from lightdet.data.split import presence
-from lightdet.doctor.findings import Finding, InputBoxes, counted, some_of
+from lightdet.doctor.findings import Finding, InputBoxes, some_of
 from lightdet.ops.anchors import POOR_RECALL
 from lightdet.ops.boxes import pairwise_iou
 from lightdet.ops.grid import COARSEST, ImageSize, height_width, plain_size

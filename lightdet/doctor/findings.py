@@ -84,11 +84,6 @@ class Examination:
         return 2 if "error" in levels else 1 if "warning" in levels else 0
 
 
-def counted(number: int, noun: str) -> str:
-    """ "1 image", "1,260 images"."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 def some_of(names: Sequence[str]) -> str:
     """The first few names, and how many there are besides."""
     rest = len(names) - NAMED

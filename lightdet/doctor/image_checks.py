@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.shown import counted
 from lightdet.data.image import read_header, read_values, to_eight_bits
 from lightdet.data.record import Record, Splits
-from lightdet.doctor.findings import Finding, ImageFacts, counted, some_of
+from lightdet.doctor.findings import Finding, ImageFacts, some_of
 from lightdet.doctor.near import COMPARED, TURNS, NearCopy, hash_of, near_copies
 
 UNEQUAL = 4.0  # the longer side of one image, in those of another: their objects then differ as much in the input

@@ -17,13 +17,13 @@ from lightdet.core.errors import LightdetError, one_line
 from lightdet.core.files import write_json, write_text
 from lightdet.core.outside import outside
 from lightdet.core.progress import watched
-from lightdet.core.shown import shown
+from lightdet.core.shown import counted, shown
 from lightdet.engine.found import PICTURES, REPORTS, Found
 from lightdet.engine.picture_files import MADE_BY, check_free, picture_names, save_picture
 from lightdet.engine.predictor import Predictor, Stopwatch
 from lightdet.engine.sources import Original
 
-STEPS = {"read": "read", "letterbox": "letterbox", "detect": "network and NMS", "draw": "draw"}
+STEPS = {"read": "read", "letterbox": "letterbox", "detect": "model", "draw": "draw"}
 WHOLE, LINES = REPORTS  # predictions.json at the end, predictions.jsonl as it goes
 
 
@@ -88,7 +88,7 @@ class Summary:
         counts = ", ".join(f"{shown(name)} {count}" for name, count in self.names.most_common()) or "none"
         unit, threshold = self.predictor.result_type.unit, self.predictor.threshold
         lines = [
-            f"{len(self.entries)} images, {unit} with score >= {threshold:.3g}: {counts}",
+            f"{counted(len(self.entries), 'image')}, {unit} with score >= {threshold:.3g}: {counts}",
             f"written to {shown(self.out)}",
         ]
         if facts["median_ms"]:

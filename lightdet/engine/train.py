@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lightdet.config.settings import check_settings
 from lightdet.config.tree import resolve
+from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json, write_text
 from lightdet.core.named import named
 from lightdet.core.shown import shown
@@ -30,7 +31,7 @@ from lightdet.engine.load import load_weights
 from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.contract import Metric
 from lightdet.metric.footprint import footprint
-from lightdet.optim.precision import Choice, choose
+from lightdet.optim.precision import HALF, PLAIN, Choice, choose
 from lightdet.runs.folder import BEST, LAST, RunFolder
 from lightdet.runs.scores import write_results, write_scores
 from lightdet.task.trainer import pick_device, shares_batchnorm
@@ -124,6 +125,8 @@ def _precision(cfg: DictConfig, device: torch.device, folder: RunFolder) -> Choi
     kept = folder.path / "precision.json"
     known = read_json(kept)
     if known:
+        if known.get("precision") not in (PLAIN, HALF) or not isinstance(known.get("channels_last"), bool):
+            raise LightdetError(f"{kept}: damaged; delete it, and the run takes the number format of this machine")
         return Choice(known["precision"], known["channels_last"])
     choice = choose(device, cfg.trainer.precision, cfg.trainer.channels_last)
     write_json(kept, asdict(choice))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lightdet.core.shown import counted
 from lightdet.core.table import to_text
 
 COLUMNS = ("precision", "recall", "f1", "truths")
@@ -23,7 +24,7 @@ def classification_text(report: dict[str, Any]) -> str:
     }
     lines = [
         to_text(["class", *HEADERS], rows, [False] + [True] * len(HEADERS)),
-        f"{report['images']} images: {', '.join(f'{name} {_cell(value)}' for name, value in whole.items())}",
+        f"{counted(report['images'], 'image')}: {', '.join(f'{name} {_cell(value)}' for name, value in whole.items())}",
     ]
     if "calibration" in report:
         fitted = report["calibration"]

@@ -75,10 +75,21 @@ def _retry(options: argparse.Namespace) -> int:
 
     cfg = compose_config(options.override)
     folders = [RunFolder(options.study / job.run) for job in read_jobs(options.study) if job.retriable]
-    theirs = [text for folder in folders for text in _needs_word(folder, options.trust_modules)]
+    theirs: list[str] = []
+    trusted, refused = [], []
+    for folder in folders:
+        try:
+            theirs += _needs_word(folder, options.trust_modules)
+            trusted.append(folder)
+        except Untrusted as doubt:
+            refused.append(doubt)
+    if refused and not trusted:
+        raise refused[0]
+    for each in refused:
+        print(f"lightdet: not trained: {each}", file=sys.stderr)
     try:
         with composed_here(theirs):
-            train_missing(folders, instantiate(cfg.launcher), work.TRAINING, cfg.study.on_error == "stop", retry=True)
+            train_missing(trusted, instantiate(cfg.launcher), work.TRAINING, cfg.study.on_error == "stop", retry=True)
     finally:
         jobs = read_jobs(options.study)
         write_tables(options.study, jobs)
