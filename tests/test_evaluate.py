@@ -25,7 +25,8 @@ from lightdet.engine.evaluate import evaluate, run_model
 from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.detection_scores import DETECTION_SCORES
 from lightdet.model.detector import Detector
-from lightdet.ops.letterbox import boxes_to_input, letterbox_image
+from lightdet.ops.frames import boxes_to_input
+from lightdet.ops.letterbox import letterbox_image
 
 CLASSES = ("scratch", "dent", "stain")
 INPUT = 96  # px

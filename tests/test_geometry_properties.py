@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from lightdet.data.shapes import Shape, box_around, ellipse_box, joined, turned_box
 from lightdet.ops.boxes import area, clip, cxcywh_to_xyxy, pairwise_iou, xyxy_to_cxcywh
-from lightdet.ops.letterbox import boxes_to_input, boxes_to_original, letterbox_image, place
+from lightdet.ops.frames import boxes_to_input, boxes_to_original
+from lightdet.ops.letterbox import letterbox_image, place
 
 many = settings(max_examples=60, derandomize=True, deadline=None, database=None)
 sizes = st.tuples(st.integers(1, 4000), st.integers(1, 4000))

@@ -22,8 +22,9 @@ from lightdet.engine.load import load_run
 from lightdet.engine.predictor import load_predictor
 from lightdet.metric.footprint import footprint
 from lightdet.model.ssd import Ssd
+from lightdet.ops.frames import boxes_to_input, boxes_to_original
 from lightdet.ops.grid import check_image_size, height_width, size_text
-from lightdet.ops.letterbox import boxes_to_input, boxes_to_original, letterbox_image, place
+from lightdet.ops.letterbox import letterbox_image, place
 from lightdet.runs.folder import RunFolder
 
 SIZE = [64, 128]  # height, width

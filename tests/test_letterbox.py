@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lightdet.ops.letterbox import boxes_to_input, boxes_to_original, letterbox_image
+from lightdet.ops.frames import boxes_to_input, boxes_to_original
+from lightdet.ops.letterbox import letterbox_image
 
 INPUT = 640  # px
 

@@ -14,7 +14,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.types import Detections, Letterbox, Target
 from lightdet.metric.detection import DetectionMetric
 from lightdet.metric.frame import detections_to_original, target_to_original
-from lightdet.ops.letterbox import boxes_to_input
+from lightdet.ops.frames import boxes_to_input
 
 
 def test_perfect_detections_score_one() -> None:

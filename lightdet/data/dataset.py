@@ -16,8 +16,9 @@ from lightdet.data.augment.sample import Sample
 from lightdet.data.cache import ImageCache, shared_zeros
 from lightdet.data.image import original_size, read_mask
 from lightdet.data.record import Record, read_pixels
+from lightdet.ops.frames import boxes_to_input
 from lightdet.ops.grid import ImageSize
-from lightdet.ops.letterbox import boxes_to_input, letterbox_image, letterbox_mask, place
+from lightdet.ops.letterbox import letterbox_image, letterbox_mask, place
 
 _NO_CROWD = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
 

@@ -4,7 +4,7 @@ import torch
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Detections, Letterbox, Target
-from lightdet.ops.letterbox import boxes_to_original
+from lightdet.ops.frames import boxes_to_original
 
 
 def check_finite(found: Detections, name: str) -> None:

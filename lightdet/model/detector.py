@@ -10,6 +10,7 @@ from lightdet.core.types import Detections
 from lightdet.metric.contract import Metric
 from lightdet.metric.detection_scores import TASK
 from lightdet.model.contract import Model
+from lightdet.model.decode import select
 
 
 class Detector(Model):
@@ -37,3 +38,26 @@ class Detector(Model):
     def placement(self) -> str:
         """Where the attention is placed, in words."""
         return "none"
+
+
+class DenseDetector(Detector):
+    """A detector that scores many boxes, of which `select` keeps some.
+
+    score_threshold: least score of a box that is considered. nms_iou: IoU above which the lower scored of two boxes of
+    a class is dropped. max_detections: per image.
+    """
+
+    def __init__(self, score_threshold: float, nms_iou: float, max_detections: int) -> None:
+        super().__init__()
+        self.score_threshold = score_threshold
+        self.nms_iou = nms_iou
+        self.max_detections = max_detections
+
+    @abstractmethod
+    def scored_boxes(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """images (B, C, H, W) 0..1 -> all boxes_xyxy (B, N, 4) in input px, scores (B, N, num_classes) in 0..1."""
+
+    def detect(self, images: Tensor) -> list[Detections]:
+        boxes, scores = self.scored_boxes(images)
+        height, width = images.shape[-2:]
+        return select(boxes, scores, self.score_threshold, self.nms_iou, self.max_detections, (height, width))

@@ -92,7 +92,8 @@ class FasterRcnn(TorchvisionNetwork):
         coder = self.model.roi_heads.box_coder
         boxes = coder.decode(offsets.flatten(0, 1), list(proposals)).view(images, regions, outputs, 4)
         real = (proposals[..., 2:] > proposals[..., :2]).all(dim=-1, keepdim=True)
-        scores = torch.diag_embed(without_background(logits) * real)
+        probabilities = without_background(logits) * real
+        scores = probabilities[..., None] * torch.eye(outputs - 1, device=logits.device)  # diag_embed has no ONNX form
         return boxes[:, :, 1:].flatten(1, 2), scores.flatten(1, 2)
 
     def _filled(self, boxes: Tensor) -> Tensor:

@@ -72,8 +72,9 @@ class SingleShot(TorchvisionNetwork):
 
     def decode(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         logits, offsets, default_boxes = raw
-        boxes = [self.model.box_coder.decode_single(of_image, default_boxes) for of_image in offsets]
-        return torch.stack(boxes), without_background(logits)
+        batch = len(offsets)
+        boxes: Tensor = self.model.box_coder.decode_single(offsets.flatten(0, 1), default_boxes.repeat(batch, 1))
+        return boxes.reshape(batch, -1, 4), without_background(logits)
 
     def _default_boxes(self, images: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """(N, 4) px, xyxy: torchvision's, which are shares of this input, as large as at the configured one."""

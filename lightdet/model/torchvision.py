@@ -19,9 +19,8 @@ from torchvision.models import WeightsEnum
 from torchvision.models.detection.image_list import ImageList
 
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Detections, Target, TrainingStats
-from lightdet.model.decode import select
-from lightdet.model.detector import Detector
+from lightdet.core.types import Target, TrainingStats
+from lightdet.model.detector import DenseDetector
 from lightdet.nn.mode import in_mode
 from lightdet.nn.pretrained import fetches
 
@@ -53,7 +52,7 @@ class TorchvisionNetwork(nn.Module, ABC):
         return ImageList(self.model.transform.normalize(images), [(height, width)] * len(images))
 
 
-class TorchvisionDetector(Detector):
+class TorchvisionDetector(DenseDetector):
     """A torchvision network behind the detector contract.
 
     `detect` runs in eval mode whatever mode the detector is in, so that it never changes BatchNorm's statistics;
@@ -71,20 +70,15 @@ class TorchvisionDetector(Detector):
         nms_iou: float = 0.6,
         max_detections: int = 100,
     ) -> None:
-        super().__init__()
+        super().__init__(score_threshold, nms_iou, max_detections)
         self.network = network
-        self.score_threshold = score_threshold
-        self.nms_iou = nms_iou
-        self.max_detections = max_detections
 
     def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
         return self.network.losses(images, ground_truth_dicts(targets))
 
-    def detect(self, images: Tensor) -> list[Detections]:
+    def scored_boxes(self, images: Tensor) -> tuple[Tensor, Tensor]:
         with in_mode(False, self.network):
-            boxes, scores = self.network.decode(self.network(images))
-        height, width = images.shape[-2:]
-        return select(boxes, scores, self.score_threshold, self.nms_iou, self.max_detections, (height, width))
+            return self.network.decode(self.network(images))
 
     def layers(self) -> tuple[str, ...]:
         return ("model.backbone",)

@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from lightdet.core.types import Detections, Target, TrainingStats
+from lightdet.core.types import Target, TrainingStats
 from lightdet.loss.criterion import Criterion
-from lightdet.model.decode import select
-from lightdet.model.detector import Detector
+from lightdet.model.detector import DenseDetector
 from lightdet.nn.contracts import Backbone, Fusion, Neck, Predictor
 from lightdet.nn.grid_attention import GridAttention
 
@@ -41,7 +40,7 @@ class Yolo(nn.Module):
         return self.predictor(self.attention(self.neck(self.backbone(images))))
 
 
-class YoloDetector(Detector):
+class YoloDetector(DenseDetector):
     """A `Yolo` network behind the detector contract.
 
     Raises LightdetError for a criterion for another kind of predictor.
@@ -57,21 +56,16 @@ class YoloDetector(Detector):
         nms_iou: float = 0.6,
         max_detections: int = 100,
     ) -> None:
-        super().__init__()
+        super().__init__(score_threshold, nms_iou, max_detections)
         criterion.check(network.predictor)
         self.network = network
         self.criterion = criterion
-        self.score_threshold = score_threshold
-        self.nms_iou = nms_iou
-        self.max_detections = max_detections
 
     def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
         return self.criterion(self.network(images), targets, self.network.predictor)
 
-    def detect(self, images: Tensor) -> list[Detections]:
-        boxes, scores = self.network.predictor.decode(self.network(images))
-        height, width = images.shape[-2:]
-        return select(boxes, scores, self.score_threshold, self.nms_iou, self.max_detections, (height, width))
+    def scored_boxes(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.predictor.decode(self.network(images))
 
     def prepare(self, stats: TrainingStats) -> str:
         return self.criterion.prepare(stats, self.network.predictor)

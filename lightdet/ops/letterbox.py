@@ -1,11 +1,9 @@
-"""Placing an image into the input without distortion, and mapping boxes back."""
+"""Placing an image into the input without distortion. No torch here."""
 
 import cv2
 import numpy as np
-from torch import Tensor
 
-from lightdet.core.types import Letterbox
-from lightdet.ops.boxes import clip
+from lightdet.core.letterbox import Letterbox
 from lightdet.ops.grid import ImageSize, height_width
 
 PADDING_GREY = 114  # the grey level of the border, 0..255
@@ -64,21 +62,3 @@ def _scaled_size(original_height: int, original_width: int, image_size: ImageSiz
 def resized(image: np.ndarray, height: int, width: int, interpolation: int) -> np.ndarray:
     """(H, W) or (H, W, C) -> the same with other sides (px); OpenCV alone drops a single channel."""
     return cv2.resize(image, (width, height), interpolation=interpolation).reshape(height, width, *image.shape[2:])
-
-
-def boxes_to_input(boxes_xyxy: Tensor, placed: Letterbox) -> Tensor:
-    """(N, 4), px: original px -> input px."""
-    scale, shift = _map(boxes_xyxy, placed)
-    return boxes_xyxy * scale + shift
-
-
-def boxes_to_original(boxes_xyxy: Tensor, placed: Letterbox) -> Tensor:
-    """(N, 4), px: input px -> original px, cut at the image's border."""
-    scale, shift = _map(boxes_xyxy, placed)
-    return clip((boxes_xyxy - shift) / scale, placed.original_height, placed.original_width)
-
-
-def _map(boxes_xyxy: Tensor, placed: Letterbox) -> tuple[Tensor, Tensor]:
-    """Scale and shift of the four coordinates, original px -> input px."""
-    scale = boxes_xyxy.new_tensor([placed.scale_x, placed.scale_y] * 2)
-    return scale, boxes_xyxy.new_tensor([placed.left, placed.top] * 2)

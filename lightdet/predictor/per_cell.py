@@ -19,5 +19,5 @@ class PerCell(Predictor):
     def cells(self, raw_maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Column and row of each of the N cells (N, 2), and its stride (N, 1) px, in the order of `flatten`."""
         cells = [cell_indices(raw.shape[-2], raw.shape[-1], raw.device).flatten(0, 1) for raw in raw_maps]
-        strides = [one.new_full((len(one), 1), stride) for one, stride in zip(cells, self.strides, strict=True)]
+        strides = [torch.full_like(one[:, :1], stride) for one, stride in zip(cells, self.strides, strict=True)]
         return torch.cat(cells), torch.cat(strides)
