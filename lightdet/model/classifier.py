@@ -14,6 +14,7 @@ from lightdet.metric.contract import Metric
 from lightdet.metric.costs import Costs, cost_matrix
 from lightdet.model.contract import Model
 from lightdet.nn.contracts import Backbone
+from lightdet.nn.pooling import MeanPooling, Pooling
 
 DECISIONS = ("probable", "cheapest")
 
@@ -21,9 +22,10 @@ DECISIONS = ("probable", "cheapest")
 class ClassifierNetwork(nn.Module):
     """images (B, in_channels, H, W) -> logits (B, num_classes).
 
-    The last map of the backbone passes `attention(channels)`, is averaged over its places, and a linear layer follows.
+    The last map of the backbone passes `attention(channels)`, is averaged over its places, or pooled by
+    `pooling(channels)` to vectors of its `.channels`, and a linear layer follows.
     `head` names the grids where an attention is placed in a detector; a classifier has one place, so it is "all", or
-    "none" without attention. `dropout`: of the averaged map, in training. Raises LightdetError for another `head`.
+    "none" without attention. `dropout`: of the pooled map, in training. Raises LightdetError for another `head`.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class ClassifierNetwork(nn.Module):
         attention: Callable[[int], nn.Module] | None = None,
         head: str = "none",
         dropout: float = 0.0,
+        pooling: Callable[[int], Pooling] | None = None,
     ) -> None:
         super().__init__()
         if attention is not None and head != "all":
@@ -44,12 +47,16 @@ class ClassifierNetwork(nn.Module):
         self.in_channels = backbone.in_channels
         channels = backbone.channels[-1]
         self.attention = nn.Identity() if attention is None else attention(channels)
+        self.pooling: Pooling = MeanPooling(channels) if pooling is None else pooling(channels)
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(channels, num_classes)
+        self.linear = nn.Linear(self.pooling.channels, num_classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """images -> (B, C, h, w), the map in front of the pooling."""
+        return self.attention(self.backbone(images)[-1])
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.attention(self.backbone(images)[-1])
-        return self.linear(self.dropout(features.mean(dim=(2, 3))))
+        return self.linear(self.dropout(self.pooling(self.features(images))))
 
 
 class Classifier(Model):
