@@ -112,6 +112,7 @@ def test_without_boxes_the_bright_places_are_the_object() -> None:
         boxes = [labelled([[16, 0, 48, 32]], 0), labelled([], 1)]
         assert losses(model, images, boxes)["object"] == pytest.approx(part.item() / 2, abs=1e-6)
         model.objects = "boxes"
+        boxes[1] = replace(labelled([[16, 0, 48, 32]], 0), class_label=1)  # of another class than the image
         mixed = model.object_places(reduced, torch.tensor([0, 1]), boxes, images)
         assert mixed[0].sum() == 4 and torch.equal(mixed[1], bright[1].float())
 

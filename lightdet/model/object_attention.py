@@ -46,10 +46,10 @@ class ObjectAttentionNetwork(ClassifierNetwork):
 class ObjectAttention(Classifier):
     """A classifier whose loss is the mean of that of the whole image and that of its object; predictions see the image.
 
-    `objects`: where the object is. "boxes": in the target's boxes, a place counting by the share of it that they cover,
-    and in an image without boxes as with "map": where Bi-CAM of the true class is above half its maximum. "none": the
-    whole image alone, which is plain bilinear pooling. Raises LightdetError for another word, and for a network without
-    bilinear pooling.
+    `objects`: where the object is. "boxes": in the target's boxes of the image's class, a place counting by the share
+    of it that they cover, and in an image without one as with "map": where Bi-CAM of the true class is above half its
+    maximum. "none": the whole image alone, which is plain bilinear pooling. Raises LightdetError for another word, and
+    for a network without bilinear pooling.
     """
 
     network: ObjectAttentionNetwork
@@ -79,8 +79,9 @@ class ObjectAttention(Classifier):
         places = (evidence > BRIGHT * evidence.amax(dim=(1, 2), keepdim=True)).to(evidence.dtype)
         if self.objects == "boxes":
             for image, target in enumerate(targets):
-                if len(target.boxes_xyxy):
-                    places[image] = covered(target.boxes_xyxy, places.shape[1:], images.shape[2:])
+                boxes = target.boxes_xyxy[target.labels == target.class_label]
+                if len(boxes):
+                    places[image] = covered(boxes, places.shape[1:], images.shape[2:])
         return places
 
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.core.errors import demand_whole
-from lightdet.nn.blocks import ConvBnAct
 from lightdet.nn.pooling import Pooling
 
 EPSILON = 1e-5  # below the root: keeps its slope finite at 0
@@ -26,7 +25,7 @@ class BilinearPooling(Pooling):
         demand_whole("model.network.pooling: width", width, 1)
         self.channels = width * width
         self.normalised = normalised
-        self.reduce = ConvBnAct(channels, width, 1, activation=nn.ReLU)
+        self.reduce = nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
 
     def forward(self, features: Tensor, weights: Tensor | None = None) -> Tensor:
         return self.pool(self.reduce(features), weights)
