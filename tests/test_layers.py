@@ -20,7 +20,7 @@ LAYERS = (
     ("runs",),
     ("task", "callback", "logger", "draw", "doctor"),
     ("engine",),
-    ("benchmark", "export", "report", "study"),
+    ("benchmark", "explain", "export", "report", "study"),
     ("api",),
     ("cli",),
 )

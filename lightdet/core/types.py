@@ -87,3 +87,12 @@ class Classification:
     """The predicted class of one image."""
 
     probabilities: Tensor  # (C,) float32, sums to 1
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an explanation explains: a class of the whole image, or one box of a class."""
+
+    label: int  # 0..C-1
+    score: float  # 0..1: the probability of the class, or the score of the box
+    box_xyxy: tuple[float, float, float, float] | None = None  # input px; None: the class of the whole image

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Classification, Letterbox
+from lightdet.core.types import Classification, Letterbox, Subject
 from lightdet.draw.classification_files import captioned
 from lightdet.engine.result import Result, ResultSettings
 from lightdet.engine.sources import Original
@@ -32,11 +32,11 @@ class ClassificationResult(Result):
         values: np.ndarray = prediction.probabilities.double().cpu().numpy()
         if not np.isfinite(values).all():
             raise LightdetError(f"{original.name}: the classifier gave a probability that is NaN or infinite")
-        ranked = np.argsort(-values, kind="stable")
-        self.probabilities: dict[str, float] = {settings.classes[label]: float(values[label]) for label in ranked}
+        self._ranked: list[int] = np.argsort(-values, kind="stable").tolist()
+        self.probabilities: dict[str, float] = {settings.classes[label]: float(values[label]) for label in self._ranked}
         costs = cost_matrix(settings.model.costs, settings.classes)
         by_cost = settings.model.decision == "cheapest"
-        self.label = int(cheapest(values[None], costs)[0]) if by_cost else int(ranked[0])
+        self.label = int(cheapest(values[None], costs)[0]) if by_cost else self._ranked[0]
         self.cost = float(values @ costs[:, self.label])
         self.name = settings.classes[self.label]
         self.probability = float(values[self.label])
@@ -55,6 +55,11 @@ class ClassificationResult(Result):
             "expected_cost": round(self.cost, 5),
             "probabilities": {name: round(value, 5) for name, value in self.probabilities.items()},
         }
+
+    def subjects(self, most: int) -> list[Subject]:
+        """The decided class, then the other ones, the most probable first."""
+        labels = [self.label, *(label for label in self._ranked if label != self.label)]
+        return [Subject(label, float(self.prediction.probabilities[label])) for label in labels[:most]]
 
     def describe(self) -> str:
         """Such as "scratch 0.91, dent 0.06, good 0.03": the decision, then what else is probable."""

@@ -6,12 +6,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from PIL import Image
 
-from lightdet.core.types import Detections, Letterbox
+from lightdet.core.types import Detections, Letterbox, Subject
 from lightdet.draw.pictures import draw
 from lightdet.engine.result import Result, ResultSettings
 from lightdet.engine.sources import Original
 from lightdet.metric.frame import check_finite, detections_to_original
 from lightdet.model.decode import best_of_overlapping
+from lightdet.ops.frames import boxes_to_input
 
 
 class Box(NamedTuple):
@@ -72,6 +73,12 @@ class DetectionResult(Result):
             for box, label in zip(self, self.labels.tolist(), strict=True)
         ]
         return {"boxes": boxes}
+
+    def subjects(self, most: int) -> list[Subject]:
+        """The boxes, best first."""
+        placed = boxes_to_input(self.prediction.boxes_xyxy, self.letterbox).tolist()
+        found = zip(self.labels.tolist(), self.scores.tolist(), placed, strict=True)
+        return [Subject(label, score, tuple(box)) for label, score, box in found][:most]
 
     @staticmethod
     def further_files(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from lightdet.data.search import find_images as images_below
 
 PICTURES = "pictures"  # folder of what `lightdet predict` draws, beside its reports
 REPORTS = ("predictions.json", "predictions.jsonl")
+EXPLANATIONS = "explanations.json"  # the report of `lightdet explain`, whose pictures lie in the same way
 DRAWN = "pictures that an earlier prediction drew"
 FOLDERS = "folders that a glob names, which are not searched"
 NO_IMAGES = (HIDDEN_IMAGES, DRAWN, FOLDERS, not_read(".txt"))  # reasons by which no image is missed
@@ -80,6 +81,7 @@ class Found:
     def _is_drawn(self, folder: Path) -> bool:
         """Whether a prediction drew into this folder, or into one around it."""
         if folder not in self._drawn:
-            here = folder.name == PICTURES and any((folder.parent / name).is_file() for name in REPORTS)
+            reports = (*REPORTS, EXPLANATIONS)
+            here = folder.name == PICTURES and any((folder.parent / name).is_file() for name in reports)
             self._drawn[folder] = here or (folder.parent != folder and self._is_drawn(folder.parent))
         return self._drawn[folder]

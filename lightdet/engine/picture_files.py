@@ -1,4 +1,5 @@
-"""Where `lightdet predict` writes: a picture of its own for each image, and nothing over what it did not make."""
+"""Where `lightdet predict` and `lightdet explain` write: a picture of its own for each image, and nothing over what the
+command did not make."""
 
 import io
 import os
@@ -51,9 +52,15 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def check_free(out: Path, pictures: Iterable[str], reports: Iterable[str]) -> None:
-    """Raises LightdetError where writing the pictures and reports would lead out of `out` or overwrite a file that
-    predict did not make."""
+def check_free(
+    out: Path,
+    pictures: Iterable[str],
+    reports: Iterable[str],
+    made_by: str = MADE_BY,
+    signed: Sequence[str] = REPORTS,
+) -> None:
+    """Raises LightdetError where writing the pictures and reports would lead out of `out` or overwrite a file that the
+    command `made_by` did not make; one of the reports `signed` says that it did."""
     root = out / PICTURES
     folders = {(root / name).parent for name in pictures}
     for folder in sorted({root, *folders}):
@@ -62,44 +69,44 @@ def check_free(out: Path, pictures: Iterable[str], reports: Iterable[str]) -> No
         for each in (folder, *folder.parents):
             if each.exists() and not each.is_dir():
                 raise LightdetError(f"{each}: a file where a folder is to be; give another folder with --out")
-    mine = is_mine(out)
+    mine = is_mine(out, made_by, signed)
     for path, own in [
-        *((root / name, is_drawn) for name in pictures),
+        *((root / name, lambda path: is_drawn(path, made_by)) for name in pictures),
         *((out / name, lambda _: mine) for name in reports),
     ]:
         if os.path.lexists(path) and not (path.is_file() and not path.is_symlink() and own(path)):
-            raise LightdetError(f"{path}: not made by `{MADE_BY}`, and not overwritten; give another folder with --out")
+            raise LightdetError(f"{path}: not made by `{made_by}`, and not overwritten; give another folder with --out")
 
 
-def is_mine(out: Path) -> bool:
-    """Whether the reports in a folder are those of an earlier prediction."""
-    for name in REPORTS:
+def is_mine(out: Path, made_by: str = MADE_BY, signed: Sequence[str] = REPORTS) -> bool:
+    """Whether the reports in a folder are those of an earlier call of the command."""
+    for name in signed:
         path = out / name
         if path.is_file():
             with open(path, "rb") as file:
                 start = file.read(400)
-            if MADE_BY.encode() in start or not start:  # one that ended before its first image leaves an empty file
+            if made_by.encode() in start or not start:  # one that ended before its first image leaves an empty file
                 return True
     return False
 
 
-def is_drawn(path: Path) -> bool:
-    """Whether a picture says of itself that predict drew it."""
+def is_drawn(path: Path, made_by: str = MADE_BY) -> bool:
+    """Whether a picture says of itself that the command drew it."""
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as picture:
             said = picture.info.get("Software"), picture.info.get("comment")
     except (OSError, ValueError, SyntaxError):
         return False
-    return MADE_BY in said or MADE_BY.encode() in said
+    return made_by in said or made_by.encode() in said
 
 
-def save_picture(drawn: Image.Image, path: Path) -> None:
-    """Writes the picture as a whole or not at all, with the note that predict made it."""
+def save_picture(drawn: Image.Image, path: Path, made_by: str = MADE_BY) -> None:
+    """Writes the picture as a whole or not at all, with the note that the command made it."""
     kind = FORMATS[path.suffix.lower()]
-    how: dict[str, Any] = {"quality": 95, "comment": MADE_BY}
+    how: dict[str, Any] = {"quality": 95, "comment": made_by}
     if kind == "PNG":
         how = {"pnginfo": PngInfo()}
-        how["pnginfo"].add_text("Software", MADE_BY)
+        how["pnginfo"].add_text("Software", made_by)
     content = io.BytesIO()
     drawn.save(content, kind, **how)
     write_bytes(path, content.getbuffer())

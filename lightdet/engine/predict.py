@@ -107,11 +107,13 @@ class Summary:
         return bool(self.milliseconds.get(step))
 
 
-def find_images(sources: Sequence[str], out: Path) -> tuple[list[ImageFile], Found]:
+def find_images(
+    sources: Sequence[str], out: Path, made_by: str = MADE_BY, reports: Sequence[str] = REPORTS
+) -> tuple[list[ImageFile], Found]:
     """Images named by files, folders (searched recursively) and globs, each once, sorted; and what is not taken.
 
     Pictures that predictions drew are left out. Raises LightdetError for a source in which there is no image, and
-    where writing under `out` would overwrite what predict did not make.
+    where writing pictures and `reports` under `out` would overwrite what the command `made_by` did not make.
     """
     found = Found()
     paths: dict[Path, Path] = {}
@@ -125,7 +127,7 @@ def find_images(sources: Sequence[str], out: Path) -> tuple[list[ImageFile], Fou
     common = Path(os.path.commonpath([path.parent for path in paths]))
     names = {whole: whole.relative_to(common).as_posix() for whole in sorted(paths)}
     pictures = picture_names(list(names.values()))
-    check_free(out, pictures.values(), REPORTS)
+    check_free(out, pictures.values(), reports, made_by, reports)
     return [ImageFile(paths[whole], name, pictures[name]) for whole, name in names.items()], found
 
 

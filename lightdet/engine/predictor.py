@@ -7,11 +7,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from lightdet.core.errors import LightdetError, demand_share
 from lightdet.core.named import named
+from lightdet.core.types import Letterbox
 from lightdet.data.image import as_channels
 from lightdet.engine.load import load_run
 from lightdet.engine.result import Result, ResultSettings
@@ -105,13 +108,17 @@ class Predictor:
         with watch.step("read"):
             pixels = original.pixels
         with watch.step("letterbox", self.device):
-            placed, letterbox = letterbox_image(as_channels(pixels, self.channels), self.image_size)
-            batch = torch.from_numpy(placed).to(self.device).permute(2, 0, 1)[None].float() / 255
+            batch, letterbox = self.placed(pixels)
         with watch.step("detect", self.device):
             (prediction,) = self.model.predict(batch)
         return self.result_type(
             prediction, original, letterbox, ResultSettings(self.classes, self.threshold, self.overlap, self.model)
         )
+
+    def placed(self, pixels: np.ndarray) -> tuple[Tensor, Letterbox]:
+        """An image (H, W, 3) uint8 RGB -> the model's input (1, C, H, W) 0..1 on its device, and how it lies there."""
+        image, letterbox = letterbox_image(as_channels(pixels, self.channels), self.image_size)
+        return torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None].float() / 255, letterbox
 
     def __repr__(self) -> str:
         classes, size = ", ".join(self.classes), size_text(self.image_size)

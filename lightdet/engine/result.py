@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from lightdet.core.errors import LightdetError
 from lightdet.core.files import plain
-from lightdet.core.types import Letterbox
+from lightdet.core.types import Letterbox, Subject
 from lightdet.engine.sources import Original
 
 
@@ -37,6 +38,7 @@ class Result:
         """`prediction` is the model's for the image placed by `letterbox`, in input px where it has coordinates."""
         self.prediction = prediction
         self.height, self.width = original.pixels.shape[:2]  # original px
+        self.letterbox = letterbox  # how the image lies in the model's input
         self._original = original
 
     @property
@@ -61,6 +63,13 @@ class Result:
     def content(self) -> dict[str, Any]:
         """The task's part of `to_dict`."""
         return {"prediction": plain(self.prediction)}
+
+    def subjects(self, most: int) -> list[Subject]:
+        """What an explanation can explain of this result, the most important first, at most so many.
+
+        Raises LightdetError for a task that has no such thing.
+        """
+        raise LightdetError(f"a {type(self).__name__} has nothing that can be explained: implement its `subjects`")
 
     @staticmethod
     def further_files(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:

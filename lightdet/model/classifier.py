@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lightdet.core.annotation import ClassLabel
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Classification, Target, TrainingStats
+from lightdet.core.types import Classification, Subject, Target, TrainingStats
 from lightdet.loss.cross_entropy import CrossEntropy
 from lightdet.metric.classification_scores import TASK
 from lightdet.metric.contract import Metric
@@ -117,3 +117,13 @@ class Classifier(Model):
 
     def layers(self) -> tuple[str, ...]:
         return ("attention",)
+
+    def explained(self) -> tuple[str, ...]:
+        return ("attention",)
+
+    def evidence(self, images: Tensor, subject: Subject) -> Tensor:
+        return self.network(images)[0, subject.label]
+
+    def support(self, prediction: Classification, subject: Subject) -> float:
+        """The probability of the class."""
+        return float(prediction.probabilities[subject.label])

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Target, TrainingStats
+from lightdet.core.types import Subject, Target, TrainingStats
 from lightdet.metric.contract import Metric
 from lightdet.nn.capture import captured
 
@@ -56,6 +56,30 @@ class Model(nn.Module, ABC):
     def layers(self) -> tuple[str, ...]:
         """Names of submodules of `network` whose outputs explanation and distillation may capture."""
         return ()
+
+    def explained(self) -> tuple[str, ...]:
+        """Names of submodules of `network` in whose maps an explanation looks for the reason, unless others are named.
+
+        Of several maps those of one scale each, so that their explanations can be added.
+        """
+        return ()
+
+    def evidence(self, images: Tensor, subject: Subject) -> Tensor:
+        """images (1, C, H, W) 0..1 -> the logit of the subject, a scalar with a graph back to the images.
+
+        Raises LightdetError for a model without such a path: `support` explains it from outside.
+        """
+        raise LightdetError(
+            f"{type(self).__name__} gives no logit that can be differentiated for what it predicts; take --method rise,"
+            " which asks it for nothing but predictions"
+        )
+
+    def support(self, prediction: Any, subject: Subject) -> float:
+        """How far a prediction, one of `predict`, holds the subject to be there: 0..1.
+
+        Raises LightdetError for a model that does not say.
+        """
+        raise LightdetError(f"{type(self).__name__} cannot be explained: implement its `support`")
 
     def maps(self, images: Tensor) -> dict[str, Tensor]:
         """images (B, C, H, W) 0..1 -> outputs of `layers`, in the order in which they are computed.

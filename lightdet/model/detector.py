@@ -3,14 +3,16 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from lightdet.core.annotation import Boxes
-from lightdet.core.types import Detections
+from lightdet.core.types import Detections, Subject
 from lightdet.metric.contract import Metric
 from lightdet.metric.detection_scores import TASK
 from lightdet.model.contract import Model
 from lightdet.model.decode import select
+from lightdet.ops.boxes import pairwise_iou
 
 
 class Detector(Model):
@@ -31,6 +33,19 @@ class Detector(Model):
         from lightdet.metric.detection import DetectionMetric  # slow to import: not where nothing is measured
 
         return DetectionMetric(classes)
+
+    def support(self, prediction: Detections, subject: Subject) -> float:
+        """The greatest score times IoU with the subject's box among the boxes of its class; 0 without one.
+
+        Petsiuk et al. 2021, arXiv 2006.03204 (D-RISE). Differs: boxes of other classes count nothing, where the paper
+        multiplies by the cosine of two vectors of class probabilities.
+        """
+        alike = prediction.labels == subject.label
+        if subject.box_xyxy is None or not alike.any():
+            return 0.0
+        box = torch.tensor([subject.box_xyxy], device=prediction.boxes_xyxy.device)
+        overlap = pairwise_iou(prediction.boxes_xyxy[alike].float(), box)[:, 0]
+        return float((overlap * prediction.scores[alike]).max())
 
     def notes(self) -> dict[str, str]:
         return {"attention": self.placement()}

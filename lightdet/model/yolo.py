@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
-from lightdet.core.types import Target, TrainingStats
+from lightdet.core.types import Subject, Target, TrainingStats
 from lightdet.loss.criterion import Criterion
 from lightdet.model.detector import DenseDetector
 from lightdet.nn.contracts import Backbone, Fusion, Neck, Predictor
 from lightdet.nn.grid_attention import GridAttention
+from lightdet.ops.boxes import clip, pairwise_iou
+
+SURE = 1e-6  # of a score that is rounded to 0 or 1: its logit would be infinite
 
 
 class Yolo(nn.Module):
@@ -75,6 +79,19 @@ class YoloDetector(DenseDetector):
 
     def layers(self) -> tuple[str, ...]:
         return ("backbone", "neck", "attention")
+
+    def explained(self) -> tuple[str, ...]:
+        return ("neck",)
+
+    def evidence(self, images: Tensor, subject: Subject) -> Tensor:
+        """The logit of the class's score in the cell that gave the box: the one with the best score times IoU."""
+        boxes, scores = self.scored_boxes(images)
+        of_class = scores[0, :, subject.label]
+        with torch.no_grad():
+            box = boxes.new_tensor([subject.box_xyxy])
+            within = clip(boxes[0], images.shape[-2], images.shape[-1])  # as detections are
+            cell = (pairwise_iou(within, box)[:, 0] * of_class).argmax()
+        return torch.logit(of_class[cell], eps=SURE)
 
     def placement(self) -> str:
         placed = [*self.network.backbone.placement(), *self.network.attention.placement("before")]

@@ -62,3 +62,16 @@ def _scaled_size(original_height: int, original_width: int, image_size: ImageSiz
 def resized(image: np.ndarray, height: int, width: int, interpolation: int) -> np.ndarray:
     """(H, W) or (H, W, C) -> the same with other sides (px); OpenCV alone drops a single channel."""
     return cv2.resize(image, (width, height), interpolation=interpolation).reshape(height, width, *image.shape[2:])
+
+
+def image_region(placed: Letterbox) -> tuple[slice, slice]:
+    """The rows and columns of the input (px) that the image fills; grey border is around them."""
+    height, width = round(placed.original_height * placed.scale_y), round(placed.original_width * placed.scale_x)
+    top, left = int(placed.top), int(placed.left)
+    return slice(top, top + height), slice(left, left + width)
+
+
+def map_to_original(values: np.ndarray, placed: Letterbox) -> np.ndarray:
+    """A map (H, W) float32 in input px -> (original height, original width), without the grey border."""
+    region = np.ascontiguousarray(values[image_region(placed)])
+    return resized(region, placed.original_height, placed.original_width, cv2.INTER_LINEAR)
