@@ -24,6 +24,7 @@ from tool_datasets import TOOL_WRITERS, build, write_cvat, write_label_studio, w
 from lightdet.config.compose import compose_config
 from lightdet.core.errors import LightdetError
 from lightdet.data.convert import FORMATS, convert
+from lightdet.data.reader.auto import recognise
 from lightdet.data.record import Record
 
 KNOWN_TO_AUTO = {**WRITERS, **TOOL_WRITERS}
@@ -218,3 +219,25 @@ def test_names_of_yolo_classes_are_lines_of_a_file(tmp_path: Path) -> None:
     assert reader.classes == ("scratch", "dent") and images(reader.read()) == {"train": 4, "val": 2}
     with pytest.raises(LightdetError, match=r"dev: no such folder or list file, but data\.reader names it for 'val'"):
         build(names, train="images/train", val="dev").read()
+
+
+@pytest.mark.parametrize("folder", [".", "images"])
+def test_a_lone_table_of_labels(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for stem in STEMS:
+        write_photo(tmp_path / folder / f"{stem}.png")
+    rows = [f"{stem}.png;{'good' if number % 2 else 'bad'}\n" for number, stem in enumerate(STEMS)]
+    (tmp_path / "labels.csv").write_text("image;label\n" + "".join(rows))
+    _, records, option = auto(tmp_path, capsys)
+    assert option == "csv" and sum(images(records).values()) == len(STEMS)
+    (tmp_path / "more.csv").write_text("")
+    with pytest.raises(LightdetError, match=r"no known layout; .* labels\.csv with lines of an image and its label"):
+        recognise(tmp_path)
+
+
+def test_a_table_as_that_of_elpv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for stem in STEMS:
+        write_photo(tmp_path / "images" / f"{stem}.png")
+    rows = [f"images/{stem}.png  {float(number % 2)}   mono\n" for number, stem in enumerate(STEMS)]
+    (tmp_path / "labels.csv").write_text("".join(rows))
+    _, records, option = auto(tmp_path, capsys)
+    assert option == "elpv" and sum(images(records).values()) == len(STEMS)

@@ -1,7 +1,7 @@
 """From the images that an annotation tool describes to records: one way for all tools that name their images."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -71,7 +71,8 @@ def read_described(
 
     records = read_each(described, read_one)
     if known is not None:
-        _count_images_beside(root, records, known)
+        used = {record.path for some in records.values() for record in some}
+        count_images_beside(root, used, _places_of(root, known))
     if "val" not in records:
         train, val = split(records["train"], val_share, seed, len(classes))
         records = {**records, "train": train, "val": val}
@@ -107,17 +108,23 @@ def check_size(one: Described, header: Header) -> None:
         raise LightdetError(f"{where}: {contradiction}")
 
 
-def _count_images_beside(root: DataRoot, records: Mapping[str, Sequence[Record]], known: Iterable[Described]) -> None:
-    """Images that nothing describes were not annotated, or have another name than the file says."""
-    used = {record.path for some in records.values() for record in some}
-    folders = {path.parent for path in used}
-    for one in known:
-        with suppress(LightdetError):
-            used.add(find_image(root, one))
-    for folder in sorted(folders):
+def count_images_beside(root: DataRoot, used: Collection[Path], known: Collection[Path] = ()) -> None:
+    """Counts the images beside those `used` in `root.left_out`: nothing describes them, since they were not annotated,
+    or have another name than the file says. Those in `known` are told already."""
+    for folder in sorted({path.parent for path in used}):
         for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in IMAGE_SUFFIXES and path not in used and not is_hidden(Path(path.name)):
+            is_image = path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(Path(path.name))
+            if is_image and path not in used and path not in known:
                 root.left_out.add("images that the annotations do not name", path)
+
+
+def _places_of(root: DataRoot, described: Iterable[Described]) -> set[Path]:
+    """Where the images are, as far as they are found."""
+    found = set()
+    for one in described:
+        with suppress(LightdetError):
+            found.add(find_image(root, one))
+    return found
 
 
 def by_split(subsets: Mapping[str, list[Described]], said_by: Path) -> dict[str, list[Described]]:

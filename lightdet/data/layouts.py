@@ -1,13 +1,17 @@
 """The layouts of datasets that `data=auto` recognises, each by names and the first bytes of a few files."""
 
+import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from lightdet.data.described import SPLIT_NAMES
 from lightdet.data.folder_view import FolderView
+from lightdet.data.label_values import number
+from lightdet.data.table_file import rows_of, separator_of
 
 FEW = 3  # files of a kind that are opened in a folder
 FILE_NAME = re.compile(r'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
@@ -195,6 +199,23 @@ def deep_pcb(view: FolderView) -> Iterator[Guess]:
         yield Guess("DeepPCB (PCBData/trainval.txt)", "deep_pcb", {})
 
 
+def label_table(view: FolderView) -> Iterator[Guess]:
+    """A lone labels.csv whose lines are an image and its label; ELPV's, which has the kind of the cell, too."""
+    if view.files(".csv") != ["labels.csv"]:
+        return
+    text = view.text("labels.csv")
+    try:
+        rows = list(islice(rows_of(text, separator_of(text) or ","), 2))  # the first may be a header
+    except csv.Error:
+        return
+    cells = rows[-1].cells if rows else ()
+    if len(cells) == 3 and cells[2] in ("mono", "poly") and number(cells[1]) is not None and view.has(cells[0]):
+        yield Guess("ELPV (labels.csv)", "elpv", {})
+    folder = next((name for name in (".", "images") if cells and view.has(f"{name}/{cells[0]}")), None)
+    if len(cells) == 2 and folder:
+        yield Guess("a table of labels (labels.csv)", "csv", {"images": folder})
+
+
 def _split_folders(view: FolderView) -> Iterator[tuple[str, FolderView, str]]:
     """The folders inside that are named as splits, each split once."""
     seen: set[str] = set()
@@ -223,4 +244,5 @@ LAYOUTS = {  # what is looked for -> by what
     "XML files with <annotation> and images of their names (Pascal VOC)": voc,
     "train/ and valid/ with XML files beside the images (Pascal VOC of Roboflow)": voc_folders,
     "PCBData/trainval.txt (DeepPCB)": deep_pcb,
+    "labels.csv with lines of an image and its label": label_table,
 }
