@@ -103,10 +103,13 @@ def test_settings_without_a_meaning_are_refused() -> None:
 
 def test_inverse_frequency_by_hand() -> None:
     # 60, 30 and 10 boxes: 1, 2 and 6 times as rare, mean 3
-    assert InverseFrequency()(torch.tensor([60, 30, 10])).tolist() == pytest.approx([1 / 3, 2 / 3, 2])
-    assert InverseFrequency()(torch.tensor([60, 0, 30])).tolist() == pytest.approx([2 / 3, 1, 4 / 3])
-    assert InverseFrequency()(torch.tensor([7, 7])).tolist() == [1, 1]
-    assert InverseFrequency()(torch.tensor([0, 0])).tolist() == [1, 1]
+    def weights(*counts: int) -> list[float]:
+        return InverseFrequency()(TrainingStats(torch.zeros(0, 2), torch.tensor(counts))).tolist()
+
+    assert weights(60, 30, 10) == pytest.approx([1 / 3, 2 / 3, 2])
+    assert weights(60, 0, 30) == pytest.approx([2 / 3, 1, 4 / 3])
+    assert weights(7, 7) == [1, 1]
+    assert weights(0, 0) == [1, 1]
 
 
 def weighted_criterion() -> tuple[AnchorCriterion, Anchor]:

@@ -77,7 +77,12 @@ def second_of_first() -> float:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("model.decision=cheapest", "loss/class_weights=inverse_frequency"), "costs would count twice"),
+        (
+            ("model.adjust=balanced", "loss/class_weights=inverse_frequency"),
+            "favour rare classes already and would twice",
+        ),
+        (("model.adjust=balanced", "model.decision=cheapest"), "adjusted outputs favour rare classes already"),
+        (("model.adjust=equal",), "model.adjust=equal: one of none, balanced"),
         (("model.decision=best",), "model.decision=best: one of probable, cheapest"),
         (("attention=se", "head=76"), "head=76: a classifier has one attention"),
         (("model.criterion.smoothing=2",), "model.criterion.smoothing=2"),
@@ -182,6 +187,21 @@ def test_it_is_measured_again_and_compared(trained: tuple[Path, str], capsys: py
     assert main(["report", str(run.parents[1])]) == 0
     page = (run.parents[1] / "report" / "report.md").read_text()
     assert "accuracy" in page and "expected cost" in page
+
+
+def test_costs_are_weighed_afterwards(trained: tuple[Path, str], tmp_path: Path) -> None:
+    """A bar that is taken for another class costs so much that only a sure image is anything else."""
+    run, _ = trained
+    words = ("model.costs={bar:1000}", "model.decision=cheapest", f"out={tmp_path}/weighed")
+    assert main(["evaluate", str(run), *words]) == 0
+    found = json.loads((tmp_path / "weighed" / "metrics.json").read_text())
+    kept = json.loads((run / "probabilities.json").read_text())["images"]
+    costs = np.array([[0, 1000, 1000], [1, 0, 1], [1, 1, 0]])
+    decided = [int((np.array(image["probabilities"]) @ costs).argmin()) for image in kept]
+    expected = [costs[image["label"], label] for image, label in zip(kept, decided, strict=True)]
+    assert found["expected_cost"] == pytest.approx(np.mean(expected))
+    assert decided.count(0) > 5 and found["per_class"]["bar"]["recall"] == 1
+    assert main(["evaluate", str(run), "model.costs={bat:1}", f"out={tmp_path}/none"]) == 2
 
 
 def test_a_detector_asks_for_boxes(trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,8 @@ class Ema(Callback):
         live = _model(pl_module).state_dict()
         if not self.weights:
             self.weights = {name: value.detach().clone() for name, value in live.items()}
-        self.weights = {name: value.to(live[name].device) for name, value in self.weights.items()}
+        # What the checkpoint of a resumed training does not have is younger than it.
+        self.weights = {name: self.weights.get(name, value.clone()).to(value.device) for name, value in live.items()}
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if trainer.global_step == self.steps:  # a batch that only accumulated

@@ -26,6 +26,7 @@ YOUNGER_KEYS: dict[str, Any] = {
 # The same for settings of options, whose class has the old meaning as its default, or comes from outside without it.
 YOUNGER_OPTION_KEYS: dict[str, Any] = {
     "data.reader.crowd": "ignore",
+    "model.adjust": "none",
 } | {
     f"model.network.{backbone}.{key}": as_before
     for backbone in ("backbone", "backbone.inner")

@@ -62,6 +62,7 @@ class TrainingStats:
 
     box_sizes: Tensor  # (N, 2) float32, input px: width and height of every box
     class_counts: Tensor  # (C,) int64: boxes of each class, or images where an image has a class
+    classes: tuple[str, ...] = ()  # their names
 
 
 @dataclass(slots=True)

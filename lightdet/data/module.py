@@ -197,7 +197,8 @@ class ImageData(LightningDataModule):
     def training_stats(self) -> TrainingStats:
         """The statistics of the training set that a model gets before its first step. Decodes no image."""
         labels = torch.cat([torch.as_tensor(record.labels) for record in self._split("train").records])
-        return TrainingStats(self.box_sizes(), torch.bincount(labels.long(), minlength=self.num_classes))
+        counts = torch.bincount(labels.long(), minlength=self.num_classes)
+        return TrainingStats(self.box_sizes(), counts, tuple(self.classes))
 
     def box_sizes(self) -> Tensor:
         """(N, 2) float32: width and height of the training set's boxes, px, input frame. Decodes no image."""

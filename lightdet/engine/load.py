@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -154,8 +156,8 @@ def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     OmegaConf.set_struct(result, True)
     for override in overrides:
         try:
-            result.merge_with_dotlist([override])
-        except (OmegaConfBaseException, YAMLError) as error:
+            _put(result, override)
+        except (OmegaConfBaseException, YAMLError, HydraException) as error:
             reason = " ".join(str(error).split("full_key")[0].split())
             raise LightdetError(f"{override}: not a value of the run's config ({reason})") from error
         if not lies_in(override.partition("=")[0], MEASURED_WITH):
@@ -163,6 +165,15 @@ def changed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
                 f"{override}: changes nothing here; of a run's config {' and '.join(MEASURED_WITH)} count"
             )
     return result
+
+
+def _put(config: DictConfig, override: str) -> None:
+    """Changes a value; several named ones in braces, {scratch:10}, take the place of those that were there."""
+    key, _, value = override.partition("=")
+    if value.startswith("{"):  # YAML would take scratch:10 for one word
+        OmegaConf.update(config, key, OverridesParser.create().parse_override(override).value(), merge=False)
+    else:
+        config.merge_with_dotlist([override])
 
 
 def require_device(name: str) -> None:

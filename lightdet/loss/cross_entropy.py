@@ -12,13 +12,13 @@ from lightdet.core.types import TrainingStats
 class CrossEntropy(nn.Module):
     """logits (B, C), labels (B,) -> the mean over the images, each counting as much as its class.
 
-    `smoothing`: the share of a label that is spread over all classes. `class_weights`: images of each class in the
-    training set (C,) -> what one of a class counts (C,); in force after `prepare`; None: all alike.
+    `smoothing`: the share of a label that is spread over all classes. `class_weights`: statistics of the training set
+    -> what an image of each class counts (C,); in force after `prepare`; None: all alike.
     """
 
     weights: Tensor | None
 
-    def __init__(self, smoothing: float = 0.05, class_weights: Callable[[Tensor], Tensor] | None = None) -> None:
+    def __init__(self, smoothing: float = 0.05, class_weights: Callable[[TrainingStats], Tensor] | None = None) -> None:
         super().__init__()
         demand_share("model.criterion.smoothing", smoothing)
         self.smoothing = smoothing
@@ -29,7 +29,7 @@ class CrossEntropy(nn.Module):
         """Computes the weights, on the device of `like`; returns them in words, or ""."""
         if self.weigh_classes is None:
             return ""
-        weights = self.weigh_classes(stats.class_counts)
+        weights = self.weigh_classes(stats)
         self.weights = weights.to(like.device)
         return f"class weights {', '.join(f'{weight:.2f}' for weight in weights.tolist())}"
 

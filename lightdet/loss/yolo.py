@@ -31,8 +31,8 @@ class AnchorCriterion(Criterion):
 
     Scalars that sum to the objective; box and class are means over the positives of a grid, confidence over its cells,
     and the grids are added. `box_loss`: (K, 4), (K, 4) px -> (K,). `class_loss`: None is binary cross-entropy.
-    `class_weights`: boxes of each class in the training set (C,) -> what a positive of each class counts (C,); in force
-    after `prepare`; None: all alike. Raises LightdetError for an assigner of another kind, and for one with
+    `class_weights`: statistics of the training set -> what a positive of each class counts (C,); in force after
+    `prepare`; None: all alike. Raises LightdetError for an assigner of another kind, and for one with
     positives whose centres the predictor cannot reach.
     """
 
@@ -47,7 +47,7 @@ class AnchorCriterion(Criterion):
         objectness_gain: float,
         class_gain: float,
         class_loss: ClassLoss | None = None,
-        class_weights: Callable[[Tensor], Tensor] | None = None,
+        class_weights: Callable[[TrainingStats], Tensor] | None = None,
     ) -> None:
         super().__init__()
         require(assigner, AnchorAssigner, "assigner", type(self).__name__)
@@ -84,7 +84,7 @@ class AnchorCriterion(Criterion):
         done = self._fit_anchors(stats.box_sizes, predictor)
         if self.weigh_classes is None:
             return done
-        weights = self.weigh_classes(stats.class_counts)
+        weights = self.weigh_classes(stats)
         self.class_weights = weights.to(predictor.anchors_wh.device)
         return f"{done}; class weights {', '.join(f'{weight:.2f}' for weight in weights.tolist())}"
 

@@ -13,10 +13,12 @@ from lightdet.metric.classification_scores import TASK
 from lightdet.metric.contract import Metric
 from lightdet.metric.costs import Costs, cost_matrix
 from lightdet.model.contract import Model
+from lightdet.model.trained_classes import TrainedClasses
 from lightdet.nn.contracts import Backbone
 from lightdet.nn.pooling import MeanPooling, Pooling
 
 DECISIONS = ("probable", "cheapest")
+ADJUSTMENTS = ("none", "balanced")
 
 
 class ClassifierNetwork(nn.Module):
@@ -44,7 +46,7 @@ class ClassifierNetwork(nn.Module):
                 "places one behind the stages"
             )
         self.backbone = backbone
-        self.in_channels = backbone.in_channels
+        self.in_channels, self.num_classes = backbone.in_channels, num_classes
         channels = backbone.channels[-1]
         self.attention = nn.Identity() if attention is None else attention(channels)
         self.pooling: Pooling = MeanPooling(channels) if pooling is None else pooling(channels)
@@ -62,9 +64,13 @@ class ClassifierNetwork(nn.Module):
 class Classifier(Model):
     """A network of class logits behind the model contract.
 
-    `costs`: see `cost_matrix`. `decision`: the "probable" class, or the "cheapest" by the expected cost. `good`: the
-    name of the class of sound parts, where there is one. Raises LightdetError for a decision by cost after a training
-    with weighted classes: such outputs are no probabilities, and the rare class would be favoured twice.
+    `costs`: see `cost_matrix`. `decision`: the "probable" class, or the "cheapest" by the expected cost. `adjust`:
+    "balanced" makes the predicted probabilities those of equally frequent classes, p_c / N_c normalised; the training
+    is the same. `good`: the name of the class of sound parts, where there is one.
+
+    After a training with weighted classes the outputs are no probabilities. A decision by cost divides the weights out
+    again, p_c / w_c normalised, so that costs alone correct. Raises LightdetError for two corrections at once, which
+    would favour the rare class twice: `adjust` after weighted classes, or with a decision by cost.
     """
 
     task = TASK
@@ -79,27 +85,44 @@ class Classifier(Model):
         costs: Costs | None = None,
         decision: str = "probable",
         good: str = "good",
+        adjust: str = "none",
     ) -> None:
         super().__init__()
         if decision not in DECISIONS:
             raise LightdetError(f"model.decision={decision}: one of {', '.join(DECISIONS)}")
-        if decision == "cheapest" and criterion.weigh_classes is not None:
+        if adjust not in ADJUSTMENTS:
+            raise LightdetError(f"model.adjust={adjust}: one of {', '.join(ADJUSTMENTS)}")
+        if adjust != "none" and criterion.weigh_classes is not None:
             raise LightdetError(
-                "model.decision=cheapest: this model is trained with class weights, so its outputs favour rare classes "
-                "already and costs would count twice; take loss/class_weights=none or model.decision=probable"
+                f"model.adjust={adjust}: this model is trained with class weights, so its outputs favour rare classes "
+                "already and would twice; take loss/class_weights=none or model.adjust=none"
+            )
+        if adjust != "none" and decision == "cheapest":
+            raise LightdetError(
+                f"model.adjust={adjust}: model.decision=cheapest weighs costs against probabilities, and adjusted "
+                "outputs favour rare classes already; take model.adjust=none or model.decision=probable"
             )
         self.network = network
         self.criterion = criterion
         self.costs = costs
         self.decision = decision
         self.good = good
+        self.adjust = adjust
+        self.trained_classes = TrainedClasses(_num_classes(network))
 
     def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
         labels = torch.tensor([target.class_label for target in targets], device=images.device)
         return {"class": self.criterion(self.network(images), labels)}
 
     def predict(self, images: Tensor) -> list[Classification]:
-        return [Classification(row) for row in self.network(images).float().softmax(dim=1)]
+        return [Classification(row) for row in self._corrected(self.network(images).float()).softmax(dim=1)]
+
+    def _corrected(self, logits: Tensor) -> Tensor:
+        if self.adjust == "balanced":
+            return logits + self.trained_classes.for_equal_classes()
+        if self.decision == "cheapest" and self.criterion.weigh_classes is not None:
+            return logits + self.trained_classes.without_weights()
+        return logits
 
     def metric(self, classes: Sequence[str]) -> Metric:
         from lightdet.metric.classification import ClassificationMetric  # slow to import: not where nothing is measured
@@ -108,7 +131,9 @@ class Classifier(Model):
         return ClassificationMetric(classes, cost_matrix(self.costs, classes), self.decision == "cheapest", good)
 
     def prepare(self, stats: TrainingStats) -> str:
-        return self.criterion.prepare(stats, next(self.network.parameters()))
+        said = self.criterion.prepare(stats, next(self.network.parameters()))
+        self.trained_classes.keep(stats.class_counts, self.criterion.weights)
+        return said
 
     def notes(self) -> dict[str, str]:
         attention = getattr(self.network, "attention", None)
@@ -127,3 +152,12 @@ class Classifier(Model):
     def support(self, prediction: Classification, subject: Subject) -> float:
         """The probability of the class."""
         return float(prediction.probabilities[subject.label])
+
+
+def _num_classes(network: nn.Module) -> int:
+    count = getattr(network, "num_classes", None)
+    if not isinstance(count, int):
+        raise LightdetError(
+            f"model.network: {type(network).__name__} does not say its num_classes, the logits it gives"
+        )
+    return count

@@ -7,11 +7,15 @@ formula is not openly available; this is the usual form.
 import torch
 from torch import Tensor
 
+from lightdet.core.types import TrainingStats
+
 
 class InverseFrequency:
-    """Boxes of each class (C,) -> weights (C,) float32. A class without a box gets 1 and counts in no mean."""
+    """Statistics of the training set -> weights (C,) float32. A class that it does not have gets 1 and counts in no
+    mean."""
 
-    def __call__(self, class_counts: Tensor) -> Tensor:
+    def __call__(self, stats: TrainingStats) -> Tensor:
+        class_counts = stats.class_counts
         weights = torch.ones(len(class_counts))
         present = class_counts > 0
         rarity = class_counts.max() / class_counts[present].float()
