@@ -18,6 +18,8 @@ MOVED: dict[str, str] = {"lightdet.data.module.DetectionData": "lightdet.data.mo
 # Setting, dotted -> the value that means what runs did before the setting existed.
 YOUNGER_KEYS: dict[str, Any] = {
     "data.label": None,
+    "data.per_class": None,
+    "data.per_class_seed": 0,
     "data.bits": None,
     "data.channels": 3,
     "data.group": None,

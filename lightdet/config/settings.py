@@ -6,12 +6,13 @@ from math import inf
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lightdet.core.channels import BITS, CHANNELS
-from lightdet.core.errors import LightdetError, demand_expression, demand_whole
+from lightdet.core.errors import LightdetError, demand_amount, demand_expression, demand_whole
 from lightdet.ops.grid import check_image_size, parse_head
 
 WHOLE = {  # from which number on
     "seed": 0,
     "data.batch_size": 1,
+    "data.per_class_seed": 0,
     "trainer.devices": 1,
     "trainer.nodes": 1,
     "trainer.max_epochs": 1,
@@ -84,6 +85,10 @@ def check_settings(cfg: DictConfig) -> None:
         if _is_number(OmegaConf.select(cfg, name)):
             demand_whole(name, OmegaConf.select(cfg, name), 1)
     _check_reference(cfg)
+    wanted = OmegaConf.select(cfg, "data.per_class")
+    for key, amount in wanted.items() if isinstance(wanted, DictConfig) else [("", wanted)]:
+        if amount is not None:
+            demand_amount(f"data.per_class.{key!s}".rstrip("."), amount)
     if OmegaConf.select(cfg, "data.group") is not None:
         demand_expression("data.group", cfg.data.group)
     if "head" in cfg:

@@ -43,6 +43,13 @@ def demand_share(name: str, value: float) -> None:
         raise LightdetError(f"{name}={value}: give a number from 0 to 1")
 
 
+def demand_amount(name: str, value: object) -> None:
+    """Raises LightdetError unless the setting `name` is a whole number from 1, or a share between 0 and 1."""
+    fits = value >= 1 if isinstance(value, int) else isinstance(value, float) and 0 < value < 1
+    if isinstance(value, bool) or not fits:
+        raise LightdetError(f"{name}={value}: give a whole number, 1 or more, or a share between 0 and 1")
+
+
 def underneath(error: BaseException | None) -> LightdetError | None:
     """The LightdetError that an exception is or was raised from, else None; Hydra wraps those of a constructor."""
     while error is not None and not isinstance(error, LightdetError):

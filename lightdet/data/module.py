@@ -20,6 +20,7 @@ from lightdet.data.dataset import ImageDataset, LetterboxedImages
 from lightdet.data.groups import read_splits
 from lightdet.data.image_labels import require_parts, with_image_labels
 from lightdet.data.loader import BatchLoader, Position
+from lightdet.data.per_class import PerClass, cut_per_class
 from lightdet.data.record import Reader, Record, require_kind
 from lightdet.data.sampler import EpochBatchSampler
 from lightdet.ops.grid import ImageSize
@@ -37,7 +38,8 @@ class ImageData(LightningDataModule):
     for images of more than 8 bits per channel; None: chosen for each image (`read_image`). `channels` of the input: 3
     is RGB, 1 grey levels; 6 and 2 are those of an image and of its record's reference. `group` is a regular expression
     on image ids that names the groups which a split drawn by lightdet keeps whole (`read_splits`). `label` makes a
-    class for each image of its boxes (`with_image_labels`); None: annotations stay as they are. `cache_megabytes`
+    class for each image of its boxes (`with_image_labels`); None: annotations stay as they are. `per_class` and
+    `per_class_seed`: how many images of each class are trained on (`cut_per_class`); None: all. `cache_megabytes`
     bounds the letterboxed images kept in memory: training images first, then the other splits. With several ranks
     `batch_size` is shared by all of them, and every rank draws from the same order of an epoch; `num_workers` and
     `cache_megabytes` are those of one rank; `num_workers` "auto": none on a CPU, where they would take the cores of the
@@ -60,6 +62,8 @@ class ImageData(LightningDataModule):
         channels: int = 3,
         group: str | None = None,
         label: str | None = None,
+        per_class: PerClass = None,
+        per_class_seed: int = 0,
     ) -> None:
         super().__init__()
         if num_workers == "auto":
@@ -70,6 +74,7 @@ class ImageData(LightningDataModule):
             ("data.num_workers", num_workers, 0),
             ("data.cache_megabytes", cache_megabytes, 0),
             ("seed", seed, 0),
+            ("data.per_class_seed", per_class_seed, 0),
         ):
             demand_whole(name, value, least)
         if isinstance(channels, bool) or channels not in CHANNELS:
@@ -87,8 +92,11 @@ class ImageData(LightningDataModule):
         self.channels = channels
         self.group = group
         self.label = label
+        self.per_class = per_class
+        self.per_class_seed = per_class_seed
         self.channels_last = True  # memory layout of the batches that a trainer gets
         self.records: dict[str, list[Record]] = {}
+        self.told: tuple[str, ...] = ()  # after `setup`: what `per_class` left out
         self._classes: tuple[str, ...] = ()
         self._images: dict[str, LetterboxedImages] = {}
 
@@ -129,6 +137,10 @@ class ImageData(LightningDataModule):
             require_kind({"train": records["train"]}, Boxes, "augment.mosaic, which joins four images,")
         if self.augment is not None and self.augment.window is not None:
             require_parts(records["train"])
+        if self.per_class is not None:
+            classes = self._classes or self.reader.classes
+            kept, self.told = cut_per_class(records["train"], classes, self.per_class, self.per_class_seed)
+            records = {**records, "train": kept}
         left = self.cache_megabytes * MEGABYTE
         for split in sorted(records, key=lambda name: name != "train"):
             cache = ImageCache(len(records[split]), self.image_size, left, self.channels)

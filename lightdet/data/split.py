@@ -48,7 +48,7 @@ def split(
             f"data.group puts all {len(records)} images into one group, {next(iter(groups))!r}, which cannot be split "
             "into training and validation; let it tell more of the names apart"
         )
-    shuffled = sorted(groups, key=lambda name: _ticket(name, seed))
+    shuffled = sorted(groups, key=lambda name: ticket(name, seed))
     counts = np.array([presence(groups[name], num_classes).sum(axis=0) for name in shuffled])
     sizes = np.array([len(groups[name]) for name in shuffled])
     to_val = _choose(counts, sizes, val_share)
@@ -59,7 +59,8 @@ def split(
     return train, val
 
 
-def _ticket(name: str, seed: int) -> bytes:
+def ticket(name: str, seed: int) -> bytes:
+    """What a name is sorted by where names are drawn: the same for a seed, whichever names there are besides."""
     return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=16).digest()
 
 

@@ -61,7 +61,7 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     data, model = parts.data, parts.model
     folder.beat()
     data.check_ranks(ranks)
-    for doubt in doubts_of(data.reader):
+    for doubt in (*doubts_of(data.reader), *data.told):
         print(f"  data       {shown(doubt)}")
     for warning in quick_check(data.records, data.classes, cfg.image_size, model.annotation, data.group):
         print(f"  data       {shown(warning)}")
