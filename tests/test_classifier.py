@@ -57,6 +57,31 @@ def test_logits_are_the_linear_layer_of_the_averaged_map() -> None:
         torch.testing.assert_close(network(images), by_hand)
 
 
+@pytest.mark.parametrize("attention", ["cbam", "can", "eca", "se", "coord", "none"])
+def test_each_attention_is_placed_in_front_of_the_pooling(attention: str) -> None:
+    network = classifier("model=light_classifier", f"attention={attention}").network
+    assert isinstance(network.attention, torch.nn.Identity) == (attention == "none")
+    assert network(torch.rand(2, 3, 32, 32)).shape == (2, 6)
+
+
+def test_a_stage_computes_from_the_attended_map_of_the_one_before() -> None:
+    words = (
+        "backbone=attended",
+        "backbone@model.network.backbone.inner=residual",
+        "model.network.backbone.head=152-38",
+    )
+    model = classifier("model=light_classifier", *words, "attention@model.network.backbone=se").eval()
+    assert model.notes()["attention"] == "Se behind the backbone on grid 152, Se behind the backbone on grid 38"
+    backbone, images = model.network.backbone, torch.rand(2, 3, 64, 64)
+    inner, attention = backbone.inner, backbone.attention
+    with torch.no_grad():
+        first = attention["152"](inner.blocks[0](inner.stem(images)))
+        second = inner.blocks[1](first)
+        last = attention["38"](inner.blocks[2](second))
+        for found, expected in zip(backbone(images), (first, second, last), strict=True):
+            torch.testing.assert_close(found, expected)
+
+
 def test_cross_entropy_by_hand() -> None:
     logits, labels = torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
     first, second = math.log(1 + math.exp(-2)), math.log(2)

@@ -1,4 +1,4 @@
-"""Any backbone with an attention on its outputs, in front of the neck."""
+"""Any backbone with an attention on its maps, in front of the neck."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,8 @@ from lightdet.nn.grid_attention import GridAttention
 class Attended(Backbone):
     """Images -> the maps of `inner`, those of the grids in `head` through an `attention(channels)` each.
 
-    A fusion in the neck that takes the backbone's maps takes them attended, too.
+    A fusion in the neck that takes the backbone's maps takes them attended, too; and so do the further stages of a
+    backbone that says so (`Backbone.attended`).
     """
 
     def __init__(self, inner: Backbone, attention: Callable[[int], nn.Module] | None, head: str | int = "all") -> None:
@@ -21,7 +22,7 @@ class Attended(Backbone):
         self.attention = GridAttention(attention, inner.channels, head, inner.strides)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        return self.attention(self.inner(images))
+        return self.inner.attended(images, self.attention.at)
 
     def placement(self) -> list[str]:
         return [*self.inner.placement(), *self.attention.placement("behind the backbone on")]

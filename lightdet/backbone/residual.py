@@ -3,7 +3,7 @@
 Basic blocks of He et al. 2015, arXiv 1512.03385. For classifiers, which use its last map, at stride 16.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -31,9 +31,13 @@ class Residual(Backbone):
                 module.momentum = MOMENTUM
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        return self.attended(images, lambda _, x: x)
+
+    def attended(self, images: Tensor, attend: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
+        """The maps as each stage's attention leaves them for the next stage."""
         maps, x = [], self.stem(images)
-        for block in self.blocks:
-            x = block(x)
+        for number, block in enumerate(self.blocks):
+            x = attend(number, block(x))
             maps.append(x)
         return maps
 

@@ -138,7 +138,10 @@ class Classifier(Model):
     def notes(self) -> dict[str, str]:
         attention = getattr(self.network, "attention", None)
         placed = isinstance(attention, nn.Module) and not isinstance(attention, nn.Identity)
-        return {"attention": f"{type(attention).__name__} in front of the pooling" if placed else "none"}
+        places = self.network.backbone.placement() if isinstance(self.network, ClassifierNetwork) else []
+        if placed:
+            places = [*places, f"{type(attention).__name__} in front of the pooling"]
+        return {"attention": ", ".join(places) or "none"}
 
     def layers(self) -> tuple[str, ...]:
         return ("attention",)

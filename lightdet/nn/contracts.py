@@ -5,7 +5,7 @@ at 32; a network may have C2 at stride 4 as well, or lack the finest of the thre
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -21,6 +21,11 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]: ...
+
+    def attended(self, images: Tensor, attend: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
+        """images -> the same maps, each through `attend`(its number, map). A backbone whose stages follow one another
+        may compute the next map from the attended one."""
+        return [attend(number, one) for number, one in enumerate(self(images))]
 
     def placement(self) -> list[str]:
         """The attentions inside it that the configuration placed, as text."""

@@ -29,7 +29,12 @@ class GridAttention(nn.ModuleDict):
         self.grids = grids
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        return [self[grid](one) if grid in self else one for grid, one in zip(self.grids, maps, strict=True)]
+        return [self.at(number, one) for number, one in enumerate(maps)]
+
+    def at(self, number: int, one: Tensor) -> Tensor:
+        """The map with that number, through its attention where it has one."""
+        grid = self.grids[number]
+        return self[grid](one) if grid in self else one
 
     def placement(self, where: str) -> list[str]:
         """Its attentions in words: ["Cbam before grid 76", ...] for where = "before"."""
