@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightdet.config.trust import HELP, WORD
+from lightdet.core.errors import one_line
 from lightdet.core.shown import shown
 from lightdet.runs.find import MODEL_HELP, find_model
+
+MOST_ON_PAGES = 2  # the decided class and the second guess, or the best two boxes
 
 
 def run(words: Sequence[str]) -> int:
@@ -24,7 +27,13 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument(
         "--layer", help="the part of the network whose maps are taken (default: the model's own choice)"
     )
-    parser.add_argument("--most", type=int, default=1, help="boxes of an image, or guesses of its class (default: 1)")
+    parser.add_argument("--most", type=int, help="boxes of an image, or guesses of its class (default: 1, on pages 2)")
+    parser.add_argument(
+        "--page",
+        action="store_true",
+        help="write an HTML page for each image and one for all: what decided, the second guess, and the nearest "
+        "training images; the same as JSON",
+    )
     parser.add_argument("--out", type=Path, default=Path("explanations"), help="folder (default: explanations)")
     parser.add_argument("--threshold", type=float, help="least score of a box (default: the run's best F1, or 0.25)")
     parser.add_argument("--checkpoint", default="best", choices=("best", "last"))
@@ -36,7 +45,7 @@ def run(words: Sequence[str]) -> int:
     sources = [word for word in options.source if word not in settings]
     if not sources:
         parser.error("name the images to explain")
-    if options.most < 1:
+    if options.most is not None and options.most < 1:
         parser.error(f"--most {options.most}: at least 1")
     folder = find_model(options.run)
     from lightdet.engine.found import EXPLANATIONS
@@ -49,8 +58,23 @@ def run(words: Sequence[str]) -> int:
     methods = build_methods(options.method.split(","), settings, options.config_dir, options.layer)
     how = options.checkpoint, options.device, options.threshold
     predictor = load_predictor(folder, *how, trust_modules=options.trust_modules)
-    done = explain_files(predictor, files, options.out, methods, options.most, found)
+    lot = None
+    if options.page:
+        from lightdet.explain.lot import Lot
+        from lightdet.explain.surroundings import context_of
+
+        Lot.check(options.out, files)
+        lot = Lot(options.out, context_of(folder, predictor, options.checkpoint, options.trust_modules))
+    most = options.most or (MOST_ON_PAGES if lot else 1)
+    try:
+        done = explain_files(predictor, files, options.out, methods, most, found, lot.add if lot else None)
+    except BaseException as error:
+        if lot is not None:  # the pages that are there stay together
+            lot.finish([f"ended before its last image: {one_line(error)}"], [])
+        raise
     print(done.as_text())
+    if lot is not None:
+        print(f"open {shown(lot.finish(map(str, done.skipped), done.found.left_out.lines()))}")
     for line in done.troubles():
         print(f"lightdet: {shown(line)}", file=sys.stderr)
     return 0 if done.whole else 1

@@ -8,6 +8,7 @@ from PIL import Image
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Classification, Letterbox, Subject
 from lightdet.draw.classification_files import captioned
+from lightdet.engine.decision import Decision
 from lightdet.engine.result import Result, ResultSettings
 from lightdet.engine.sources import Original
 from lightdet.metric.costs import cheapest, cost_matrix
@@ -35,9 +36,12 @@ class ClassificationResult(Result):
         self._ranked: list[int] = np.argsort(-values, kind="stable").tolist()
         self.probabilities: dict[str, float] = {settings.classes[label]: float(values[label]) for label in self._ranked}
         costs = cost_matrix(settings.model.costs, settings.classes)
-        by_cost = settings.model.decision == "cheapest"
-        self.label = int(cheapest(values[None], costs)[0]) if by_cost else self._ranked[0]
-        self.cost = float(values @ costs[:, self.label])
+        self.by_cost = settings.model.decision == "cheapest"
+        self.label = int(cheapest(values[None], costs)[0]) if self.by_cost else self._ranked[0]
+        self.costs: dict[str, float] = dict(zip(settings.classes, (values @ costs).tolist(), strict=True))
+        self.good: str = settings.model.good
+        self.priced = bool(settings.model.costs)  # otherwise every mistake costs 1
+        self.cost = self.costs[settings.classes[self.label]]
         self.name = settings.classes[self.label]
         self.probability = float(values[self.label])
         self.names = [self.name]
@@ -55,6 +59,25 @@ class ClassificationResult(Result):
             "expected_cost": round(self.cost, 5),
             "probabilities": {name: round(value, 5) for name, value in self.probabilities.items()},
         }
+
+    def decision(self) -> Decision:
+        """The most probable class, or the one of the least expected cost, and what comes next by the same rule.
+
+        A part is rejected where its class is another than the model's `good`, if the data has that class.
+        """
+        others = [name for name in self.probabilities if name != self.name]
+        second = (others[0], self.probabilities[others[0]]) if others else None
+        costs = dict(sorted(self.costs.items(), key=lambda pair: (pair[1], pair[0] != self.name)))
+        rejected = self.name != self.good if self.good in self.probabilities else None
+        if self.by_cost:
+            rule, value, ranked = "least expected cost", self.cost, costs
+        else:
+            rule, value, ranked = "most probable", self.probability, self.probabilities
+        against = next(((name, ranked[name]) for name in ranked if name != self.name), None)
+        margin = abs(value - against[1]) if against else 1.0
+        shown = costs if self.by_cost or self.priced else {}
+        sentence = f"{rule}: {value:.2f}" + (f" against {against[1]:.2f} for {against[0]}" if against else "")
+        return Decision(rule, sentence, self.name, self.label, self.probability, margin, rejected, second, costs=shown)
 
     def subjects(self, most: int) -> list[Subject]:
         """The decided class, then the other ones, the most probable first."""

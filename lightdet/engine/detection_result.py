@@ -8,6 +8,7 @@ from PIL import Image
 
 from lightdet.core.types import Detections, Letterbox, Subject
 from lightdet.draw.pictures import draw
+from lightdet.engine.decision import Decision
 from lightdet.engine.result import Result, ResultSettings
 from lightdet.engine.sources import Original
 from lightdet.metric.frame import check_finite, detections_to_original
@@ -41,6 +42,8 @@ class DetectionResult(Result):
         super().__init__(prediction, original, letterbox, settings)
         placed = detections_to_original(prediction, letterbox)
         check_finite(placed, original.name)
+        self._best_score = float(placed.scores.max()) if len(placed.scores) else 0.0  # also of a box that is left out
+        self._threshold, self._threshold_from = settings.threshold, settings.threshold_from
         keep = placed.scores >= settings.threshold
         kept = Detections(placed.boxes_xyxy[keep], placed.scores[keep], placed.labels[keep])
         self.prediction = best_of_overlapping(kept, settings.overlap)
@@ -73,6 +76,17 @@ class DetectionResult(Result):
             for box, label in zip(self, self.labels.tolist(), strict=True)
         ]
         return {"boxes": boxes}
+
+    def decision(self) -> Decision:
+        """The best box against the threshold: a part with a box is rejected."""
+        threshold, best = self._threshold, float(self.scores[0]) if len(self) else self._best_score
+        rule = f"{threshold:.2f}, {self._threshold_from}"
+        if not len(self):
+            sentence = f"no box has a score >= {rule}; the best one has {best:.2f}"
+            return Decision("threshold", sentence, "", None, best, abs(threshold - best), False, threshold=threshold)
+        sentence = f"score {best:.2f} >= {rule}"
+        name, label = self.names[0], int(self.labels[0])
+        return Decision("threshold", sentence, name, label, best, best - threshold, True, threshold=threshold)
 
     def subjects(self, most: int) -> list[Subject]:
         """The boxes, best first."""

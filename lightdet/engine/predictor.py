@@ -62,6 +62,7 @@ class Predictor:
         overlap: float = DEFAULT_OVERLAP,
         bits: int | None = None,
         device: str = "cpu",
+        threshold_from: str = "as given",
     ) -> None:
         """`model` is on `device`; `bits` are those of the camera (`read_image`).
 
@@ -79,6 +80,7 @@ class Predictor:
                 "measure it on a dataset with `lightdet evaluate`"
             )
         self.threshold = threshold
+        self.threshold_from = threshold_from  # in words
         self.overlap = overlap
         self.bits = bits
         self.device = device
@@ -112,7 +114,10 @@ class Predictor:
         with watch.step("detect", self.device):
             (prediction,) = self.model.predict(batch)
         return self.result_type(
-            prediction, original, letterbox, ResultSettings(self.classes, self.threshold, self.overlap, self.model)
+            prediction,
+            original,
+            letterbox,
+            ResultSettings(self.classes, self.threshold, self.overlap, self.model, self.threshold_from),
         )
 
     def placed(self, pixels: np.ndarray) -> tuple[Tensor, Letterbox]:
@@ -139,11 +144,14 @@ def load_predictor(
     `load_run` does.
     """
     loaded = load_run(run, checkpoint, device, trust_modules=trust_modules)
-    if threshold is None:
-        threshold = DEFAULT_THRESHOLD if loaded.threshold is None else loaded.threshold
+    said = "as given"
+    if threshold is None and loaded.threshold is not None:
+        threshold, said = loaded.threshold, "the best F1 on the validation images"
+    elif threshold is None:
+        threshold, said = DEFAULT_THRESHOLD, "the default, as the run has measured none"
     model = folded(loaded.model, loaded.image_size)
     bits = OmegaConf.select(loaded.config, "data.bits")
-    return Predictor(model, loaded.classes, loaded.image_size, threshold, overlap, bits, device)
+    return Predictor(model, loaded.classes, loaded.image_size, threshold, overlap, bits, device, said)
 
 
 def result_type(model: Model) -> type[Result]:

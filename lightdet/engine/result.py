@@ -12,6 +12,7 @@ from PIL import Image
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import plain
 from lightdet.core.types import Letterbox, Subject
+from lightdet.engine.decision import Decision
 from lightdet.engine.sources import Original
 
 
@@ -23,6 +24,7 @@ class ResultSettings:
     threshold: float  # least score that is reported
     overlap: float  # IoU above which two boxes, of any class, are one
     model: Any = None  # that predicted, for what a result of its task asks of it
+    threshold_from: str = "as given"  # where the threshold comes from, in words
 
 
 class Result:
@@ -63,6 +65,10 @@ class Result:
     def content(self) -> dict[str, Any]:
         """The task's part of `to_dict`."""
         return {"prediction": plain(self.prediction)}
+
+    def decision(self) -> Decision:
+        """What the result decides for its image. Raises LightdetError for a task that decides nothing."""
+        raise LightdetError(f"a {type(self).__name__} decides nothing about a part: implement its `decision`")
 
     def subjects(self, most: int) -> list[Subject]:
         """What an explanation can explain of this result, the most important first, at most so many.

@@ -1,6 +1,6 @@
 """`lightdet explain RUN IMAGES`: a picture for each image, and explanations.json."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -60,18 +60,21 @@ def explain_files(
     methods: Mapping[str, Method],
     most: int,
     found: Found | None = None,
+    show: Callable[[ImageFile, Explained], None] | None = None,
 ) -> ExplainedFiles:
     """Explain every image and write under `out` pictures/ and, at the end, explanations.json, whatever ends it.
 
     An image that cannot be read, or for which the model returns NaN, is listed in `skipped`. Raises LightdetError for
-    a method that cannot explain this model: it would explain none of the images.
+    a method that cannot explain this model: it would explain none of the images. `show` gets every explained image.
     """
     done = ExplainedFiles(out, found or Found())
     (out / PICTURES).mkdir(parents=True, exist_ok=True)
     _write(done, predictor, methods)  # from now on it says whose folder this is
     try:
         for file in watched(files, len(files), "images"):
-            _explain_one(predictor, file, methods, most, done)
+            explained = _explain_one(predictor, file, methods, most, done)
+            if show is not None and explained is not None:
+                show(file, explained)
     finally:
         _write(done, predictor, methods)
     return done
@@ -79,13 +82,13 @@ def explain_files(
 
 def _explain_one(
     predictor: Predictor, file: ImageFile, methods: Mapping[str, Method], most: int, done: ExplainedFiles
-) -> None:
+) -> Explained | None:
     original = Original(file.path, predictor.bits)
     try:
         predictor.placed(original.pixels)
     except LightdetError as error:
         done.skipped.append(Skipped(str(file.path), " ".join(str(error).removeprefix(f"{file.path}: ").split())))
-        return
+        return None
     explained = explain(predictor, original, methods, most)
     drawn = f"{PICTURES}/{file.picture}"
     try:
@@ -96,6 +99,7 @@ def _explain_one(
     facts = explained.result.to_dict()
     said = [_facts(explained, each) for each in explained.explanations]
     done.entries.append({**facts, "picture": drawn, "explanations": said})
+    return explained
 
 
 def _facts(explained: Explained, each: Explanation) -> dict[str, Any]:

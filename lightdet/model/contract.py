@@ -81,6 +81,13 @@ class Model(nn.Module, ABC):
         """
         raise LightdetError(f"{type(self).__name__} cannot be explained: implement its `support`")
 
+    def guesses(self, images: Tensor, subject: Subject) -> Tensor | None:
+        """images (1, C, H, W) 0..1 -> (classes,) how sure the model is of each class in the place of the subject, 0..1.
+
+        None, the default: the model does not say.
+        """
+        return None
+
     def maps(self, images: Tensor) -> dict[str, Tensor]:
         """images (B, C, H, W) 0..1 -> outputs of `layers`, in the order in which they are computed.
 

@@ -12,7 +12,7 @@ from lightdet.metric.contract import Metric
 from lightdet.metric.detection_scores import TASK
 from lightdet.model.contract import Model
 from lightdet.model.decode import select
-from lightdet.ops.boxes import pairwise_iou
+from lightdet.ops.boxes import clip, pairwise_iou
 
 
 class Detector(Model):
@@ -76,3 +76,11 @@ class DenseDetector(Detector):
         boxes, scores = self.scored_boxes(images)
         height, width = images.shape[-2:]
         return select(boxes, scores, self.score_threshold, self.nms_iou, self.max_detections, (height, width))
+
+    @torch.no_grad()
+    def guesses(self, images: Tensor, subject: Subject) -> Tensor:
+        """For each class the greatest score times IoU with the subject's box, among all boxes before any is dropped."""
+        boxes, scores = self.scored_boxes(images)
+        within = clip(boxes[0], images.shape[-2], images.shape[-1])  # as detections are
+        overlap = pairwise_iou(within, boxes.new_tensor([subject.box_xyxy]))
+        return (overlap * scores[0]).amax(dim=0)

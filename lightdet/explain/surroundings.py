@@ -1,0 +1,51 @@
+"""What the pages of a call share: the run's name, its training images, its attention, and what is left out and why."""
+
+from pathlib import Path
+
+from lightdet.config.refusals import is_user_error
+from lightdet.config.saved import read_config
+from lightdet.core.errors import LightdetError, one_line
+from lightdet.engine.load import MEASURED_WITH
+from lightdet.engine.other_data import NO_DATA
+from lightdet.engine.predictor import Predictor
+from lightdet.explain.contract import Method
+from lightdet.explain.methods import build_methods, method_names
+from lightdet.explain.nearest import TrainingImages
+from lightdet.explain.part import Context
+from lightdet.explain.training_images import training_images
+from lightdet.runs.folder import BEST, LAST, RunFolder
+from lightdet.runs.package import is_package
+
+ATTENTION = "attention_map"  # the method that shows what attention modules saw
+
+
+def context_of(run: Path, predictor: Predictor, checkpoint: str = "best", trust_modules: bool = False) -> Context:
+    """The surroundings of a run or a package, whose predictor it is.
+
+    Where the nearest training images cannot be found, as for a package and where the data is elsewhere, a note says so.
+    """
+    training: TrainingImages | None = None
+    notes = []
+    try:
+        training = _training(run, predictor, checkpoint, trust_modules)
+    except Exception as error:  # data elsewhere may be anything
+        if not is_user_error(error):
+            raise
+        notes = [f"The nearest training images are left out: {one_line(error)}"]
+    name = "/".join(run.resolve().parts[-3:])
+    return Context(name, predictor, training, _attention(predictor), notes)
+
+
+def _training(run: Path, predictor: Predictor, checkpoint: str, trust_modules: bool) -> TrainingImages:
+    if is_package(run):
+        raise LightdetError(NO_DATA)
+    folder = RunFolder(run)
+    config = read_config(folder.config_path, trust_modules, MEASURED_WITH)
+    return training_images(predictor, config, folder.checkpoints / (BEST if checkpoint == "best" else LAST))
+
+
+def _attention(predictor: Predictor) -> Method | None:
+    """The method, where there is one and the model has something for it to show."""
+    if ATTENTION not in method_names() or predictor.model.notes().get("attention", "none") == "none":
+        return None
+    return build_methods([ATTENTION])[ATTENTION]
