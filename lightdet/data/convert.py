@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,24 +46,18 @@ def convert(reader: Reader, to: str, out: Path, images: str = "copy", group: str
     format, a folder that exists, and data without boxes.
     """
     writer = _writer(to, images)
-    if os.path.lexists(out):
-        raise LightdetError(f"out={out}: there is something already; give a new folder")
     left_out = LeftOut()
-    kept = _with_boxes(read_splits(reader, group=group), left_out)
-    told = [*doubts_of(reader)]
-    _check_classes(reader.classes, writer)
-    splits, renamed = _placed(kept)
-    told += renamed
-    _count_what_stays(splits, writer, left_out)
-    stage = out.absolute().with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
+    with new_folder(out) as stage:
+        kept = with_boxes(read_splits(reader, group=group), left_out)
+        told = [*doubts_of(reader)]
+        _check_classes(reader.classes, writer)
+        splits, renamed = _placed(kept)
+        told += renamed
+        _count_what_stays(splits, writer, left_out)
         _place_images(stage, writer, splits, images)
         writer.write(stage, reader.classes, splits)
         settings = writer.settings(reader.classes, splits)
         _read_back(stage, writer, reader.classes, splits, settings)
-        os.rename(stage, out)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
     return Converted(
         images={split: len(placed) for split, placed in splits.items()},
         boxes=sum(len(one.record.box_labels) for placed in splits.values() for one in placed),
@@ -70,6 +65,20 @@ def convert(reader: Reader, to: str, out: Path, images: str = "copy", group: str
         settings=settings,
         words=data_command(writer.option, {"root": str(out.absolute()), **settings}),
     )
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out`, which is renamed to it at the end, or removed where that fails. Raises LightdetError where
+    `out` exists."""
+    if os.path.lexists(out):
+        raise LightdetError(f"out={out}: there is something already; give a new folder")
+    stage = out.absolute().with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        yield stage
+        os.rename(stage, out)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _writer(to: str, images: str) -> Writer:
@@ -82,7 +91,7 @@ def _writer(to: str, images: str) -> Writer:
     return writer
 
 
-def _with_boxes(splits: Mapping[str, Sequence[Record]], left_out: LeftOut) -> dict[str, list[Record]]:
+def with_boxes(splits: Mapping[str, Sequence[Record]], left_out: LeftOut) -> dict[str, list[Record]]:
     """The records whose annotation is boxes; an image with another one would become an image without objects."""
     kept: dict[str, list[Record]] = {}
     for split, records in splits.items():

@@ -19,11 +19,11 @@ def new_names(image_ids: Iterable[str]) -> dict[str, str]:
     An image keeps its name where that is its own. Where several folders have it, the folders become part of the name,
     and where two such names are equal, a hash of the id does.
     """
-    wanted = {image_id: _safe(PurePosixPath(image_id).name) for image_id in sorted(image_ids)}
+    wanted = {image_id: safe(PurePosixPath(image_id).name) for image_id in sorted(image_ids)}
     times = Counter(map(_key, wanted.values()))
     for image_id, name in wanted.items():
         if times[_key(name)] > 1:
-            wanted[image_id] = _safe(image_id.replace("/", "__"))
+            wanted[image_id] = safe(image_id.replace("/", "__"))
     times = Counter(map(_key, wanted.values()))
     taken = {_key(name) for name in wanted.values() if times[_key(name)] == 1}
     for image_id, name in wanted.items():
@@ -40,7 +40,7 @@ def _with_hash(image_id: str, name: str, taken: set[str]) -> str:
     return next(candidate for candidate in candidates if _key(candidate) not in taken)
 
 
-def _safe(name: str) -> str:
+def safe(name: str) -> str:
     """A name that every system takes and no reader skips as one that no person gave."""
     path = PurePosixPath(UNSAFE.sub("_", name))
     stem = path.stem.strip()[-LONGEST:].strip().rstrip(".") or "_"
