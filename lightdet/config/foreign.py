@@ -1,5 +1,6 @@
-"""Settings as other projects name them, and what they are called here. No torch here."""
+"""Settings as other projects name them, and what they are called here; those that few models have. No torch here."""
 
+_OF_ONE_LABEL = "only classifiers of one class for an image have it, labels=one"
 FOREIGN = {  # key -> advice
     "trainer.accelerator": "the device is trainer.device=auto, cpu, cuda or mps",
     "accelerator": "the device is trainer.device=auto, cpu, cuda or mps",
@@ -26,6 +27,9 @@ FOREIGN = {  # key -> advice
     "extras": "runs print nothing but their progress: trainer.progress=auto, bar, lines or none",
     "test": "where a dataset has a test split, every training reports its numbers",
     "cfg": "did you mean model?",
+    "model.costs": _OF_ONE_LABEL,
+    "model.decision": _OF_ONE_LABEL,
+    "model.adjust": _OF_ONE_LABEL,
 }
 HINTS = {  # config group -> advice for an option that does not exist
     "data": "your own images: data=auto, yolo, coco or voc with data.reader.root=FOLDER",

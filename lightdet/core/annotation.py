@@ -37,6 +37,14 @@ class ClassLabel:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelSet:
+    """All classes of the whole image; none means that the part has no defect. Boxes are kept as in `ClassLabel`."""
+
+    labels: tuple[int, ...]  # 0..C-1, ascending, each once
+    boxes: Boxes | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Mask:
     """A class for every pixel, in a file of one channel that is as large as the image."""
 
@@ -44,4 +52,4 @@ class Mask:
     labels: tuple[int, ...] = ()  # the classes that occur in it, where the reader knows them
 
 
-Annotation = Boxes | ClassLabel | Mask | None
+Annotation = Boxes | ClassLabel | LabelSet | Mask | None

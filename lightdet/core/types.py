@@ -21,6 +21,7 @@ class Target:
     letterbox: Letterbox
     domain: str = ""  # where the image comes from: a line, a camera, a product; "" where the reader does not know it
     class_label: int | None = None  # of the whole image, 0..C-1
+    label_set: tuple[int, ...] | None = None  # all classes of the whole image, 0..C-1
     mask: Tensor | None = None  # (H, W) uint8, input px: 0 = background, k + 1 = class k
     crowd_xyxy: Tensor = field(default_factory=lambda: torch.zeros(0, 4))  # (K, 4) float32, see Boxes
     crowd_labels: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))  # (K,) int64, 0..C-1
@@ -85,9 +86,9 @@ class Detections:
 
 @dataclass(slots=True)
 class Classification:
-    """The predicted class of one image."""
+    """The predicted classes of one image."""
 
-    probabilities: Tensor  # (C,) float32, sums to 1
+    probabilities: Tensor  # (C,) float32 in 0..1; they sum to 1 where an image has one class
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lightdet.core.annotation import Annotation, Boxes, ClassLabel
+from lightdet.core.annotation import Annotation, Boxes, ClassLabel, LabelSet
 from lightdet.core.errors import LightdetError
 from lightdet.data.record import Reader, Record
 
@@ -42,6 +42,9 @@ class InOrder:
         if isinstance(found, ClassLabel):
             boxes = None if found.boxes is None else found.boxes.relabelled(self._labels)
             return ClassLabel(int(self._labels[found.label]), boxes)
+        if isinstance(found, LabelSet):
+            boxes = None if found.boxes is None else found.boxes.relabelled(self._labels)
+            return LabelSet(tuple(sorted(self._labels[list(found.labels)].tolist())), boxes)
         if found is not None:
             raise LightdetError(f"{record.path}: masks of classes in another order: give them the model's order")
         return None

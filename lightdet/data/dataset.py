@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lightdet.core.annotation import ClassLabel, Mask
+from lightdet.core.annotation import ClassLabel, LabelSet, Mask
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Letterbox, Target
 from lightdet.data.augment.pipeline import Pipeline
@@ -115,6 +115,7 @@ class ImageDataset(Dataset[tuple[np.ndarray, Target]]):
             letterbox=self.images.letterbox(index),
             domain=record.domain,
             class_label=record.annotation.label if isinstance(record.annotation, ClassLabel) else None,
+            label_set=record.annotation.labels if isinstance(record.annotation, LabelSet) else None,
             mask=None if sample.mask is None else _tensor(sample.mask, torch.uint8),
             crowd_xyxy=crowd_xyxy,
             crowd_labels=crowd_labels,

@@ -8,14 +8,15 @@ from unicodedata import normalize
 
 import numpy as np
 
-from lightdet.core.annotation import Annotation, Boxes, ClassLabel, Mask
+from lightdet.core.annotation import Annotation, Boxes, ClassLabel, LabelSet, Mask
 from lightdet.core.channels import BITS, CHANNELS
 from lightdet.core.errors import LightdetError
 from lightdet.core.shown import shown
 from lightdet.data.image import as_channels, read_image
 
 Splits = Mapping[str, Sequence["Record"]]
-KIND_NAMES = {Boxes: "boxes", ClassLabel: "class label", Mask: "mask"}
+KIND_NAMES = {Boxes: "boxes", ClassLabel: "class label", LabelSet: "set of labels", Mask: "mask"}
+LABELLED = {ClassLabel: "set data.label=first, or labels=several for all classes", LabelSet: "set data.label=all"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Record:
     @property
     def boxes(self) -> Boxes | None:
         """The annotation itself, or those from which the class of the image was made; None: of another kind."""
-        found = self.annotation.boxes if isinstance(self.annotation, ClassLabel) else self.annotation
+        found = self.annotation.boxes if isinstance(self.annotation, ClassLabel | LabelSet) else self.annotation
         return found if isinstance(found, Boxes) else None
 
     @property
@@ -47,11 +48,11 @@ class Record:
 
     @property
     def labels(self) -> np.ndarray:
-        """(N,) int64: the classes of the annotation of any kind; that of the image where it has one. Splits are
+        """(N,) int64: the classes of the annotation of any kind; those of the image where it has any. Splits are
         balanced by them."""
         if isinstance(self.annotation, ClassLabel):
             return np.array([self.annotation.label], np.int64)
-        if isinstance(self.annotation, Mask):
+        if isinstance(self.annotation, LabelSet | Mask):
             return np.array(self.annotation.labels, np.int64)
         return self.box_labels
 
@@ -128,7 +129,10 @@ def require_kind(splits: Splits, kind: type | None, needed_by: str = "this model
         for record in splits.get(split, ()):
             if not isinstance(record.annotation, kind):
                 have = KIND_NAMES.get(type(record.annotation), "no annotation")
+                advice = "take a model for this kind of annotation, or another data.reader"
+                if record.annotation is not None:
+                    advice = LABELLED.get(kind, advice)
                 raise LightdetError(
                     f"dataset: {record.path} in '{split}' has {have}, and {needed_by} needs {KIND_NAMES[kind]}; "
-                    "take a model for this kind of annotation, or another data.reader"
+                    f"{advice}"
                 )

@@ -7,7 +7,7 @@ from PIL import Image
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Classification, Letterbox, Subject
-from lightdet.draw.classification_files import captioned
+from lightdet.draw.judged_images import captioned
 from lightdet.engine.decision import Decision
 from lightdet.engine.result import Result, ResultSettings
 from lightdet.engine.sources import Original

@@ -42,7 +42,7 @@ class LoadedRun:
     image_size: ImageSize  # px
     config: DictConfig
     epoch: int  # of the checkpoint, 0-based
-    threshold: float | None  # the score at which F1 was best on the validation split; None: not measured
+    threshold: float | None  # least score of a result, as the validation split gave it; None: not measured
 
 
 def build_model(cfg: DictConfig, num_classes: int, fetch: bool = True) -> Model:
@@ -130,7 +130,7 @@ def _load_package(
 
 
 def best_threshold(results: Mapping[str, Any]) -> float | None:
-    """The score at which a run's F1 was best on its validation data; None where it was not measured, or is no score."""
+    """The least score of a result, as the validation data of a run gave it; None: not measured, or no score."""
     threshold = finite(inside(results, "metrics", "operating_point", "threshold"))
     return threshold if threshold is not None and 0 <= threshold <= 1 else None
 

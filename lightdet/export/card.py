@@ -88,7 +88,7 @@ def _input(contract: Mapping[str, Any]) -> str:
     given = contract["input"]
     bits = f" Images of more than 8 bits are read with {given['bits']}." if given["bits"] else ""
     threshold = contract["threshold"]
-    least = "0.25, as none was measured" if threshold is None else f"{_number(threshold)}, where its F1 was best"
+    least = "0.25, as none was measured" if threshold is None else f"{_number(threshold)}, that of the numbers above"
     return (
         f"Images of any size become {size_text(given['image_size'])}, {given['channels']} channels, sides in "
         f"proportion and the rest grey.{bits} Without `--threshold`, the least score of a result is {least}."

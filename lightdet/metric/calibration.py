@@ -1,6 +1,8 @@
 """How far probabilities of classes can be believed: reliability, its error, and a temperature. No torch here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -67,3 +69,19 @@ def calibrated_error(probabilities: np.ndarray, labels: np.ndarray, fold: np.nda
     for half in (fold, ~fold):
         scaled[half] = at_temperature(probabilities[half], fit_temperature(probabilities[~half], labels[~half]))
     return reliability(scaled, labels).error
+
+
+def calibration(probabilities: np.ndarray, labels: np.ndarray, image_ids: Sequence[str]) -> dict[str, Any]:
+    """The reliability as plain lists, the temperature that fits all of them, and the error with one that was fitted on
+    the other half of the images; every second image by name is a half, with all its answers."""
+    halves = set(sorted(set(image_ids))[::2])
+    curve = reliability(probabilities, labels)
+    return {
+        "counts": curve.counts.tolist(),
+        "confidence": curve.confidence.tolist(),
+        "accuracy": curve.accuracy.tolist(),
+        "temperature": fit_temperature(probabilities, labels),
+        "ece_with_temperature_of_other_half": calibrated_error(
+            probabilities, labels, np.array([image_id in halves for image_id in image_ids])
+        ),
+    }

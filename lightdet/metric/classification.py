@@ -10,7 +10,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_average_
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Classification, Target
 from lightdet.distributed.gather import gather_images
-from lightdet.metric.calibration import calibrated_error, fit_temperature, reliability
+from lightdet.metric.calibration import calibration, reliability
 from lightdet.metric.classification_scores import (
     ACCURACY,
     AUROC,
@@ -25,6 +25,7 @@ from lightdet.metric.classification_scores import (
 from lightdet.metric.classification_text import classification_text
 from lightdet.metric.contract import Contributions, Metric
 from lightdet.metric.costs import cheapest
+from lightdet.metric.inspection import inspection
 
 
 class Judged(NamedTuple):
@@ -110,18 +111,9 @@ class ClassificationMetric(Metric):
             f1 = 2 * int(matrix[label, label]) / (given + wanted) if given + wanted else None
             report["per_class"][name] |= {"precision": precisions[label], "f1": f1, "truths": wanted}
         report["confusion"] = {"matrix": matrix.tolist()}
-        ordered = np.argsort([image.image_id for image in images])
-        fold = np.zeros(len(images), bool)
-        fold[ordered[::2]] = True
-        report["calibration"] = {
-            "counts": curve.counts.tolist(),
-            "confidence": curve.confidence.tolist(),
-            "accuracy": curve.accuracy.tolist(),
-            "temperature": fit_temperature(probabilities, labels),
-            "ece_with_temperature_of_other_half": calibrated_error(probabilities, labels, fold),
-        }
+        report["calibration"] = calibration(probabilities, labels, [image.image_id for image in images])
         if self.good is not None:
-            report["inspection"] = _inspection(labels != self.good, decided != self.good)
+            report["inspection"] = inspection(labels != self.good, decided != self.good)
         return report
 
     def contributions(self) -> Contributions:
@@ -154,19 +146,6 @@ def _one_against_rest(score: Any, probabilities: np.ndarray, labels: np.ndarray)
         if 0 < (labels == label).sum() < len(labels)
     ]
     return _mean(found)
-
-
-def _inspection(defective: np.ndarray, rejected: np.ndarray) -> dict[str, Any]:
-    """Images that are rejected because their decision is another class than good."""
-    escaped, needless = int((defective & ~rejected).sum()), int((~defective & rejected).sum())
-    return {
-        "defective_images": int(defective.sum()),
-        "escaped_images": escaped,
-        "escape_rate": escaped / int(defective.sum()) if defective.any() else None,
-        "good_images": int((~defective).sum()),
-        "rejected_images": needless,
-        "overkill_rate": needless / int((~defective).sum()) if (~defective).any() else None,
-    }
 
 
 def _shares(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:

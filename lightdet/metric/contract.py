@@ -50,8 +50,8 @@ class Metric(ABC):
 
         Scores per class lie under "per_class", by class name. full=False computes what validation after an epoch
         needs; full=True adds what a report of the task shows. `threshold`: the least score that counts, for metrics
-        with an operating point; None: the best one for these images, which the report then has under
-        "operating_point"."threshold".
+        with an operating point; None: one that the metric chooses, such as the best one for these images. The report
+        then has it under "operating_point"."threshold".
         """
 
     @abstractmethod

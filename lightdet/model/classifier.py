@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from lightdet.core.annotation import ClassLabel
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Classification, Subject, Target, TrainingStats
-from lightdet.loss.cross_entropy import CrossEntropy
+from lightdet.loss.binary_cross_entropy import BinaryCrossEntropy
+from lightdet.loss.class_weighted import ClassWeighted
 from lightdet.metric.classification_scores import TASK
 from lightdet.metric.contract import Metric
 from lightdet.metric.costs import Costs, cost_matrix
@@ -61,8 +62,43 @@ class ClassifierNetwork(nn.Module):
         return self.linear(self.dropout(self.pooling(self.features(images))))
 
 
-class Classifier(Model):
-    """A network of class logits behind the model contract.
+class ImageClassifier(Model):
+    """What classifiers share, whether an image has one class or several."""
+
+    network: nn.Module
+
+    def __init__(self, network: nn.Module, criterion: ClassWeighted) -> None:
+        super().__init__()
+        self.network = network
+        self.criterion = criterion
+
+    def prepare(self, stats: TrainingStats) -> str:
+        return self.criterion.prepare(stats, next(self.network.parameters()))
+
+    def notes(self) -> dict[str, str]:
+        attention = getattr(self.network, "attention", None)
+        placed = isinstance(attention, nn.Module) and not isinstance(attention, nn.Identity)
+        places = self.network.backbone.placement() if isinstance(self.network, ClassifierNetwork) else []
+        if placed:
+            places = [*places, f"{type(attention).__name__} in front of the pooling"]
+        return {"attention": ", ".join(places) or "none"}
+
+    def layers(self) -> tuple[str, ...]:
+        return ("attention",)
+
+    def explained(self) -> tuple[str, ...]:
+        return ("attention",)
+
+    def evidence(self, images: Tensor, subject: Subject) -> Tensor:
+        return self.network(images)[0, subject.label]
+
+    def support(self, prediction: Classification, subject: Subject) -> float:
+        """The probability of the class."""
+        return float(prediction.probabilities[subject.label])
+
+
+class Classifier(ImageClassifier):
+    """A network of class logits behind the model contract: one class for an image.
 
     `costs`: see `cost_matrix`. `decision`: the "probable" class, or the "cheapest" by the expected cost. `adjust`:
     "balanced" makes the predicted probabilities those of equally frequent classes, p_c / N_c normalised; the training
@@ -76,18 +112,21 @@ class Classifier(Model):
     task = TASK
     annotation = ClassLabel
     result = "lightdet.engine.classification_result:ClassificationResult"
-    network: nn.Module
 
     def __init__(
         self,
         network: nn.Module,
-        criterion: CrossEntropy,
+        criterion: ClassWeighted,
         costs: Costs | None = None,
         decision: str = "probable",
         good: str = "good",
         adjust: str = "none",
     ) -> None:
-        super().__init__()
+        super().__init__(network, criterion)
+        if isinstance(criterion, BinaryCrossEntropy):
+            raise LightdetError(
+                "labels=several: this model gives an image one class; take another model, or labels=one"
+            )
         if decision not in DECISIONS:
             raise LightdetError(f"model.decision={decision}: one of {', '.join(DECISIONS)}")
         if adjust not in ADJUSTMENTS:
@@ -102,8 +141,6 @@ class Classifier(Model):
                 f"model.adjust={adjust}: model.decision=cheapest weighs costs against probabilities, and adjusted "
                 "outputs favour rare classes already; take model.adjust=none or model.decision=probable"
             )
-        self.network = network
-        self.criterion = criterion
         self.costs = costs
         self.decision = decision
         self.good = good
@@ -131,30 +168,9 @@ class Classifier(Model):
         return ClassificationMetric(classes, cost_matrix(self.costs, classes), self.decision == "cheapest", good)
 
     def prepare(self, stats: TrainingStats) -> str:
-        said = self.criterion.prepare(stats, next(self.network.parameters()))
+        said = super().prepare(stats)
         self.trained_classes.keep(stats.class_counts, self.criterion.weights)
         return said
-
-    def notes(self) -> dict[str, str]:
-        attention = getattr(self.network, "attention", None)
-        placed = isinstance(attention, nn.Module) and not isinstance(attention, nn.Identity)
-        places = self.network.backbone.placement() if isinstance(self.network, ClassifierNetwork) else []
-        if placed:
-            places = [*places, f"{type(attention).__name__} in front of the pooling"]
-        return {"attention": ", ".join(places) or "none"}
-
-    def layers(self) -> tuple[str, ...]:
-        return ("attention",)
-
-    def explained(self) -> tuple[str, ...]:
-        return ("attention",)
-
-    def evidence(self, images: Tensor, subject: Subject) -> Tensor:
-        return self.network(images)[0, subject.label]
-
-    def support(self, prediction: Classification, subject: Subject) -> float:
-        """The probability of the class."""
-        return float(prediction.probabilities[subject.label])
 
 
 def _num_classes(network: nn.Module) -> int:

@@ -36,7 +36,7 @@ class Contract:
     image_size: ImageSize  # px
     channels: int
     bits: int | None  # of the camera
-    threshold: float | None  # the score at which F1 was best on the validation split; None: not measured
+    threshold: float | None  # least score of a result, as the validation split gave it; None: not measured
     configuration: dict[str, Any]  # of the model, resolved
     seed: int
     batch_size: int  # with which the scores were measured

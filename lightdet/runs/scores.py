@@ -18,7 +18,7 @@ from lightdet.runs.folder import RunFolder
 SCHEMA = 2  # of scores.json and results.json; runs without a number were written when detection was the only task
 FILE_NAME = "scores.json"
 MOST_SCORES = 200  # of a metric
-MODELS = "lightdet.model."  # of this package: all are detectors
+MODELS = "lightdet.model."  # of this package: detectors, but for those to which `data.label` gives classes of images
 
 
 def write_scores(folder: RunFolder, task: str, scores: Sequence[Score]) -> None:
@@ -56,6 +56,7 @@ def check_monitor(cfg: DictConfig) -> None:
     known when they are built, and so is which classes have scores of their own."""
     name = str(OmegaConf.select(cfg, "trainer.monitor"))
     ours = str(OmegaConf.select(cfg, "model._target_")).startswith(MODELS) and "training" not in cfg.model
+    ours = ours and OmegaConf.select(cfg, "data.label") is None
     if ours and name not in (PRIMARY, LOSS) and not any(score.logs(name) for score in DETECTION_SCORES):
         known = [score.log_name + ("/CLASS" if score.per_class else "") for score in DETECTION_SCORES]
         raise LightdetError(

@@ -1,0 +1,63 @@
+"""The result for one image of a classifier that gives it several classes."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from lightdet.core.errors import LightdetError
+from lightdet.core.types import Classification, Letterbox, Subject
+from lightdet.draw.judged_images import captioned
+from lightdet.engine.result import Result, ResultSettings
+from lightdet.engine.sources import Original
+
+OTHERS = 2  # classes below the threshold that are named in words
+
+
+class MultiLabelResult(Result):
+    """The classes of one image: those whose probability reaches the threshold of the settings, the most probable first.
+
+    names, labels: of these classes; none where the image shows no class. probabilities: of every class by name, 0..1,
+    the greatest first; each is a yes or a no of its own, so that they do not sum to 1.
+    """
+
+    unit: ClassVar[str] = "classes"
+    prediction: Classification
+
+    def __init__(
+        self, prediction: Classification, original: Original, letterbox: Letterbox, settings: ResultSettings
+    ) -> None:
+        """Raises LightdetError for probabilities that are not finite."""
+        super().__init__(prediction, original, letterbox, settings)
+        values: np.ndarray = prediction.probabilities.double().cpu().numpy()
+        if not np.isfinite(values).all():
+            raise LightdetError(f"{original.name}: the classifier gave a probability that is NaN or infinite")
+        self._ranked = ranked = np.argsort(-values, kind="stable").tolist()
+        self.probabilities: dict[str, float] = {settings.classes[label]: float(values[label]) for label in ranked}
+        self.labels: list[int] = [label for label in ranked if values[label] >= settings.threshold]
+        self.names: list[str] = [settings.classes[label] for label in self.labels]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def plot(self) -> Image.Image:
+        """The image under its classes and what else is probable."""
+        return Image.fromarray(captioned(self.image, self.describe(), alarming=False))
+
+    def content(self) -> dict[str, Any]:
+        """classes, the most probable first, their labels, and all probabilities by class name, the greatest first."""
+        return {
+            "classes": self.names,
+            "labels": self.labels,
+            "probabilities": {name: round(value, 5) for name, value in self.probabilities.items()},
+        }
+
+    def subjects(self, most: int) -> list[Subject]:
+        """All classes, the most probable first."""
+        return [Subject(label, float(self.prediction.probabilities[label])) for label in self._ranked[:most]]
+
+    def describe(self) -> str:
+        """Such as "scratch 0.91 + dent 0.60 (spot 0.06, rust 0.01)": the classes, then what else is probable."""
+        found = " + ".join(f"{name} {self.probabilities[name]:.2f}" for name in self.names) or "no class"
+        others = [f"{name} {value:.2f}" for name, value in self.probabilities.items() if name not in self.names]
+        return f"{found} ({', '.join(others[:OTHERS])})" if others else found

@@ -1,0 +1,48 @@
+"""How well the score of one class ranks images: average precision, the area under the ROC, the best threshold.
+
+No torch here. `scores` (N,) float64, `shown` (N,) bool: whether an image has the class.
+"""
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def average_precision(scores: np.ndarray, shown: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The mean of the precision at each recall that is reached, with equal scores as one step.
+
+    `counts` (R, N): how often each image counts in each of R resamples; ones: every image once. Returns (R,), NaN
+    where no image that counts has the class.
+    """
+    order, last = _ranked(scores)
+    found = (counts[:, order] * shown[order]).cumsum(axis=1)[:, last]
+    seen = counts[:, order].cumsum(axis=1)[:, last]
+    steps = np.diff(found, axis=1, prepend=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (steps * found / np.maximum(seen, 1)).sum(axis=1) / found[:, -1]
+
+
+def auroc(scores: np.ndarray, shown: np.ndarray) -> float | None:
+    """The share of pairs, one image with the class and one without, that are in order; equal scores are half in order.
+    None where all images have it or none has."""
+    with_class, without = int(shown.sum()), int((~shown).sum())
+    if not with_class or not without:
+        return None
+    above = rankdata(scores)[shown].sum() - with_class * (with_class + 1) / 2
+    return float(above / (with_class * without))
+
+
+def best_threshold(scores: np.ndarray, shown: np.ndarray) -> tuple[float, float] | None:
+    """The score at and above which a yes gives the best F1, and that F1; the lowest of equally good ones, so that fewer
+    are missed. None where no image has the class. It flatters the images on which it is chosen."""
+    if not shown.any():
+        return None
+    order, last = _ranked(scores)
+    f1 = (2 * shown[order].cumsum() / (np.arange(1, len(scores) + 1) + shown.sum()))[last]
+    best = len(f1) - 1 - int(f1[::-1].argmax())
+    return float(scores[order][last][best]), float(f1[best])
+
+
+def _ranked(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The order from the greatest score, and the places in it where a threshold may lie: not between equal scores."""
+    order = np.argsort(-scores, kind="stable")
+    return order, np.append(np.diff(scores[order]) != 0, True)
