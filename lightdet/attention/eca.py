@@ -8,15 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.nn.blocks import padding
+from lightdet.nn.contracts import GatingAttention
 
 
-class Eca(nn.Module):
+class Eca(GatingAttention):
     """Channel gate from a 1-D convolution over the averaged channels: (B, C, H, W) -> same shape."""
 
     def __init__(self, channels: int, kernel: int = 3) -> None:
         super().__init__()
         self.conv = nn.Conv1d(1, 1, kernel, padding=padding("attention", kernel), bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def gate(self, x: Tensor) -> Tensor:
         gate = self.conv(x.mean(dim=(2, 3))[:, None])  # (B, 1, C)
-        return x * torch.sigmoid(gate.transpose(1, 2))[..., None]
+        return torch.sigmoid(gate.transpose(1, 2))[..., None]

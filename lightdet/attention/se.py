@@ -4,9 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.nn.blocks import narrowed
+from lightdet.nn.contracts import GatingAttention
 
 
-class Se(nn.Module):
+class Se(GatingAttention):
     """Channel gate from a two-layer MLP over the averaged channels: (B, C, H, W) -> same shape."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
@@ -14,5 +15,5 @@ class Se(nn.Module):
         hidden = narrowed("attention", channels, reduction, 4)
         self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(self.mlp(x.mean(dim=(2, 3))))[:, :, None, None]
+    def gate(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.mlp(x.mean(dim=(2, 3))))[:, :, None, None]

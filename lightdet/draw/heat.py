@@ -5,7 +5,7 @@ import numpy as np
 
 COLOURS = "inferno"  # its lightness rises evenly, so that it reads in grey as well
 GREY = 0.55  # of the image under a heat map, so that colours stand out
-STRENGTH = 0.85  # greatest share of the colour in a pixel
+STRENGTH = 0.7  # greatest share of the colour in a pixel
 PERCENTILE = 99.5  # of a map that is drawn as the strongest colour: one pixel must not darken all others
 LEGEND = "the stronger the colour, the more a place speaks for what is explained"
 

@@ -18,9 +18,10 @@ DEFAULT = "layer_cam"
 
 
 def method_names(config_dir: Path | None = None) -> list[str]:
-    """Every method there is, sorted."""
+    """Every method there is, the default one first, then by name."""
     folders = [conf_folder(), *([config_dir] if config_dir is not None else [])]
-    return sorted({file.stem for folder in folders for file in (folder / GROUP).glob("*.yaml")})
+    names = {file.stem for folder in folders for file in (folder / GROUP).glob("*.yaml")}
+    return sorted(names, key=lambda name: (name != DEFAULT, name))
 
 
 def build_methods(

@@ -48,6 +48,20 @@ class Fusion(nn.Module, ABC):
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor: ...
 
 
+class GatingAttention(nn.Module, ABC):
+    """An attention that multiplies each value of its map by a factor, which explanations show: (B, C, H, W) -> same.
+
+    An attention of another kind is any module of that shape.
+    """
+
+    @abstractmethod
+    def gate(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the factors, 0..1, in a shape that can be multiplied with it: (B, C, 1, 1), (B, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(x)
+
+
 class Predictor(nn.Module, ABC):
     """[P3, P4, P5] -> raw maps, one per stride; and raw maps -> scored boxes."""
 
