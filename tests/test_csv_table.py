@@ -7,8 +7,9 @@ from hydra.utils import instantiate
 from PIL import Image
 
 from lightdet.config.compose import compose_config
-from lightdet.core.annotation import ClassLabel
+from lightdet.core.annotation import ClassLabel, LabelSet
 from lightdet.core.errors import LightdetError
+from lightdet.data.image_labels import with_image_labels
 from lightdet.data.reader.csv_table import CsvTable
 from lightdet.data.record import doubts_of
 from lightdet.data.table_file import separator_of
@@ -106,7 +107,8 @@ def test_values_become_classes_and_what_is_left_out_is_told(tmp_path: Path) -> N
         ("a.png,0\nb.png,2\n", {"values": {0: "good"}}, r"line 2: unknown label '2'; known are 0; .*reader.values"),
         ("a.png,0\nb.png,2\n", {"values": {0: "x"}, "classes": ["good"]}, "'x' is none of data.reader.classes, good"),
         ("a.png,good\nb.png,bad\nc.png,good,x\n", {}, "labels.csv: line 3: 3 cells, and line 1 has 2"),
-        ("a.png,good\nb.png,good|bad\n", {}, r"line 2: several labels in 'good\|bad'"),
+        ("a.png,x\nb.png,x|z\n", {"classes": ["x", "y"]}, r"line 2: unknown label 'z' in 'x\|z'; known are x, y"),
+        ("a.png,x\nb.png,x|\n", {}, r"line 2: unknown label '' in 'x\|'"),
         ("a.png,good\n,bad\n", {}, "line 2: no image is named"),
         ("image,label\na.png,good\n", {"label": "lable"}, "lable: no column of this name in line 1 .* image, label"),
         ("image,label\na.png,good\n", {"label": 3}, r"data.reader.label=3: .*labels.csv has 2 columns"),
@@ -176,3 +178,23 @@ def test_values_of_a_command_line_are_a_mapping(tmp_path: Path, cells: str, valu
     root = write(tmp_path, "".join(f"{name}.png,{cell}\n" for name, cell in zip(NAMES, cells.split(), strict=True)))
     words = ["data=csv", f"data.reader.root={root}", f"data.reader.values={values}"]
     assert labels(instantiate(compose_config(words).data.reader)) == {"a.png": "good", "b.png": "bad", "c.png": "bad"}
+
+
+def test_several_labels_of_an_image(tmp_path: Path) -> None:
+    reader = CsvTable(write(tmp_path, "a.png,scratch|dent\nb.png,dent\nc.png,\nd.png,spot | dent|spot\n"))
+    records = {record.image_id: record for some in reader.read().values() for record in some}
+    assert reader.classes == ("dent", "scratch", "spot") and "c.png" not in records
+    assert records["a.png"].annotation == LabelSet((0, 1)) and records["b.png"].annotation == ClassLabel(0)
+    assert records["d.png"].annotation == LabelSet((0, 2))
+    sets, _ = with_image_labels({"train": list(records.values())}, reader.classes, "all")
+    assert sorted(record.labels.tolist() for record in sets["train"]) == [[0], [0, 1], [0, 2]]
+    with pytest.raises(LightdetError, match=r"a\.png has 2 classes .* labels=several"):
+        with_image_labels({"train": [records["a.png"]]}, reader.classes, "largest")
+
+
+def test_values_apply_to_each_of_several_labels(tmp_path: Path) -> None:
+    values = {"s": "scratch", "d": "dent", "": "good", "?": None, "s|d": "both"}
+    reader = CsvTable(write(tmp_path, "a.png,s|d\nb.png,d|s|d\nc.png,\nd.png,s|?\n"), values=values)
+    records = {record.image_id: record.annotation for some in reader.read().values() for record in some}
+    assert reader.classes == ("scratch", "dent", "good", "both")
+    assert records == {"a.png": ClassLabel(3), "b.png": LabelSet((0, 1)), "c.png": ClassLabel(2)}

@@ -11,8 +11,9 @@ SEVERAL = "|"  # between the labels of an image that has several
 class LabelValues:
     """`values`: {cell: class}; a class of None leaves images out. Without it a cell is the name of a class.
 
-    A cell and a key are equal where their texts are, or where both are the same number: 1 is 1.0. Raises LightdetError
-    for anything but a mapping of such kind.
+    A cell with several values has "|" between them, unless the whole cell is a class or a key. A cell and a key are
+    equal where their texts are, or where both are the same number: 1 is 1.0. Raises LightdetError for anything but a
+    mapping of such kind.
     """
 
     def __init__(self, values: Mapping[object, str | None] | None) -> None:
@@ -31,30 +32,42 @@ class LabelValues:
             raise LightdetError(f"data.reader.values: {unknown!r} is none of data.reader.classes, {', '.join(classes)}")
 
     def leave_out(self, cell: str) -> bool:
-        """Whether images of this value are left out."""
-        return self._known(cell) and self._name(cell) is None
+        """Whether images of this cell are left out: where one of its values is."""
+        return any(self.known(part) and self._name(part) is None for part in self._parts(cell, ()))
 
-    def label(self, cell: str, classes: Sequence[str], place: str) -> int:
-        """The label of a value. Raises LightdetError, which names `place`, for one that means no class."""
-        if self.classes is None and cell in classes:
-            return classes.index(cell)
-        if self._known(cell):
-            return classes.index(str(self._name(cell)))
-        if SEVERAL in cell:
-            raise LightdetError(
-                f"{place}: several labels in {cell[:60]!r}; an image has one class here, leave one of them"
-            )
+    def labels(self, cell: str, classes: Sequence[str], place: str) -> tuple[int, ...]:
+        """The labels of a cell, ascending, one or, where it has several values, each once. Raises LightdetError, which
+        names `place`, for a value that means no class."""
+        return tuple(sorted({self._label(part, cell, classes, place) for part in self._parts(cell, classes)}))
+
+    def _label(self, value: str, cell: str, classes: Sequence[str], place: str) -> int:
+        if self.classes is None and value in classes:
+            return classes.index(value)
+        if self.known(value):
+            return classes.index(str(self._name(value)))
         known = ", ".join(classes if self.classes is None else self._texts)
         setting = "classes" if self.classes is None else "values"
+        within = "" if value == cell else f" in {cell[:60]!r}"
         raise LightdetError(
-            f"{place}: unknown label {cell[:60]!r}; known are {known[:200]}; correct it, or data.reader.{setting}"
+            f"{place}: unknown label {value[:60]!r}{within}; known are {known[:200]}; correct it, or "
+            f"data.reader.{setting}"
         )
 
-    def _known(self, cell: str) -> bool:
+    def _parts(self, cell: str, classes: Sequence[str]) -> list[str]:
+        whole = SEVERAL not in cell or cell in classes or self.known(cell)
+        return [cell] if whole else parts_of(cell)
+
+    def known(self, cell: str) -> bool:
+        """Whether `values` has the whole cell, which may be empty."""
         return cell in self._texts or number(cell) in self._numbers
 
     def _name(self, cell: str) -> str | None:
         return self._texts[cell] if cell in self._texts else self._numbers[number(cell) or 0.0]
+
+
+def parts_of(cell: str) -> list[str]:
+    """The values of a cell."""
+    return [part.strip() for part in cell.split(SEVERAL)]
 
 
 def _forms(key: object) -> tuple[str, ...]:

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lightdet.core.annotation import ClassLabel
+from lightdet.core.annotation import ClassLabel, LabelSet
 from lightdet.core.errors import LightdetError
 from lightdet.core.left_out import LeftOut
 from lightdet.data.described import SPLIT_NAMES, classes_of, count_images_beside, found_line
 from lightdet.data.files import DataRoot
 from lightdet.data.image import IMAGE_SUFFIXES
-from lightdet.data.label_values import LabelValues
+from lightdet.data.label_values import LabelValues, parts_of
 from lightdet.data.labels import read_each
 from lightdet.data.record import Record
 from lightdet.data.split import split
@@ -22,7 +22,8 @@ Column = int | str  # its number, from 1, or its name in the first line
 
 
 class CsvTable:
-    """The class of an image is the cell `label` of its line in `table`, or what `values` makes of that cell.
+    """The class of an image is the cell `label` of its line in `table`, or what `values` makes of that cell. Several
+    classes have "|" between them: scratch|dent.
 
     The cell `image` is a path from the folder `images`; without a suffix, it is that of the only image of this name.
     Columns are given by number, from 1, or by name. `header`: whether the first line has names; "auto": where a column
@@ -64,7 +65,7 @@ class CsvTable:
         }
         self._rows = rows[1:] if has_header else rows
         self._values = LabelValues(values)
-        found = Counter(cell for row in self._rows if (cell := self._cell(row, "label")) and "|" not in cell)
+        found = Counter(part for row in self._rows for part in parts_of(self._cell(row, "label")) if part)
         if values is None and classes is None and len(found) > MOST_FOUND:
             raise LightdetError(
                 f"{self._table}: {len(found):,} different values in the column of the labels; is it data.reader.label="
@@ -103,7 +104,7 @@ class CsvTable:
         label, place = self._cell(row, "label"), f"{self._table}: line {row.line}"
         if len(row.cells) != len(self._first.cells):
             return False  # told when it is read
-        if not label:
+        if not label and not self._values.known(label):
             self._root.left_out.add("lines without a label", place)
         elif self._values.leave_out(label):
             self._root.left_out.add("lines whose label data.reader.values leaves out", f"{place}: {label[:40]}")
@@ -128,9 +129,10 @@ class CsvTable:
                 f"{place}: {image.name} is named in line {self._lines[image]} already; leave one of them"
             )
         self._lines[image] = row.line
-        label = self._values.label(self._cell(row, "label"), self.classes, place)
+        labels = self._values.labels(self._cell(row, "label"), self.classes, place)
         self._root.header(image)
-        return Record(self._root.image_id(image), image, ClassLabel(label), domain=self._cell(row, "domain"))
+        annotation = ClassLabel(labels[0]) if len(labels) == 1 else LabelSet(labels)
+        return Record(self._root.image_id(image), image, annotation, domain=self._cell(row, "domain"))
 
     def _image(self, name: str, place: str) -> Path:
         if not name:
