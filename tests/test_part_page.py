@@ -20,6 +20,7 @@ from lightdet.core.types import Classification, Detections, Letterbox
 from lightdet.data.record import Record
 from lightdet.engine.classification_result import ClassificationResult
 from lightdet.engine.detection_result import DetectionResult
+from lightdet.engine.multi_label_result import MultiLabelResult
 from lightdet.engine.predict import ImageFile
 from lightdet.engine.predictor import Predictor
 from lightdet.engine.result import ResultSettings
@@ -262,6 +263,25 @@ def test_the_rule_that_decided_by_hand(
     assert (found.sentence, found.name, found.rejected) == (sentence, name, rejected)
     assert found.margin == pytest.approx(margin) and bool(found.costs) == bool(costs)
     assert found.second is not None and found.second[0] == ("good" if name == "bar" else "bar")
+
+
+@pytest.mark.parametrize(
+    ("threshold", "sentence", "name", "margin", "rejected"),
+    [
+        (0.5, "bar 0.90, disc 0.60 >= 0.50, as given", "bar", 0.1, True),
+        (0.95, "no class has a probability >= 0.95, as given; bar has 0.90", "", 0.05, False),
+    ],
+)
+def test_several_classes_of_an_image_by_hand(
+    threshold: float, sentence: str, name: str, margin: float, rejected: bool
+) -> None:
+    settings = ResultSettings(("disc", "bar", "hole"), threshold, 0.5)
+    values = Classification(torch.tensor([0.6, 0.9, 0.1]))
+    black = Original(None, None, np.zeros((8, 8, 3), np.uint8))
+    found = MultiLabelResult(values, black, Letterbox(1.0, 1.0, 0.0, 0.0, 8, 8), settings).decision()
+    assert (found.sentence, found.name, found.rejected) == (sentence, name, rejected)
+    assert found.margin == pytest.approx(margin)
+    assert found.second == (("disc", pytest.approx(0.6)) if rejected else ("bar", pytest.approx(0.9)))
 
 
 def test_a_detector_guesses_by_overlap_and_score(monkeypatch: pytest.MonkeyPatch) -> None:

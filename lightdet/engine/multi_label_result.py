@@ -8,6 +8,7 @@ from PIL import Image
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Classification, Letterbox, Subject
 from lightdet.draw.judged_images import captioned
+from lightdet.engine.decision import Decision
 from lightdet.engine.result import Result, ResultSettings
 from lightdet.engine.sources import Original
 
@@ -35,6 +36,7 @@ class MultiLabelResult(Result):
         self._ranked = ranked = np.argsort(-values, kind="stable").tolist()
         self.probabilities: dict[str, float] = {settings.classes[label]: float(values[label]) for label in ranked}
         self.labels: list[int] = [label for label in ranked if values[label] >= settings.threshold]
+        self._threshold, self._threshold_from = settings.threshold, settings.threshold_from
         self.names: list[str] = [settings.classes[label] for label in self.labels]
 
     def __len__(self) -> int:
@@ -51,6 +53,23 @@ class MultiLabelResult(Result):
             "labels": self.labels,
             "probabilities": {name: round(value, 5) for name, value in self.probabilities.items()},
         }
+
+    def decision(self) -> Decision:
+        """Each class against the threshold: a part with a class is rejected.
+
+        The margin is that of the class nearest to the threshold.
+        """
+        names = list(self.probabilities)
+        rule = f"{self._threshold:.2f}, {self._threshold_from}"
+        found = ", ".join(f"{name} {self.probabilities[name]:.2f}" for name in self.names)
+        best = f"{names[0]} has {self.probabilities[names[0]]:.2f}"
+        sentence = f"{found} >= {rule}" if found else f"no class has a probability >= {rule}; {best}"
+        margin = min(abs(value - self._threshold) for value in self.probabilities.values())
+        following = [name for name in names if name not in self.names[:1]]
+        second = (following[0], self.probabilities[following[0]]) if following else None
+        name, label = (self.names[0], self.labels[0]) if self.names else ("", None)
+        score = self.probabilities[names[0]]
+        return Decision("threshold", sentence, name, label, score, margin, bool(self.names), second, self._threshold)
 
     def subjects(self, most: int) -> list[Subject]:
         """All classes, the most probable first."""

@@ -3,18 +3,15 @@
 from pathlib import Path
 
 from lightdet.config.refusals import is_user_error
-from lightdet.config.saved import read_config
-from lightdet.core.errors import LightdetError, one_line
-from lightdet.engine.load import MEASURED_WITH
-from lightdet.engine.other_data import NO_DATA
+from lightdet.core.errors import one_line
 from lightdet.engine.predictor import Predictor
 from lightdet.explain.contract import Method
 from lightdet.explain.methods import build_methods, method_names
 from lightdet.explain.nearest import TrainingImages
 from lightdet.explain.part import Context
+from lightdet.explain.run_data import run_config
 from lightdet.explain.training_images import training_images
 from lightdet.runs.folder import BEST, LAST, RunFolder
-from lightdet.runs.package import is_package
 
 ATTENTION = "attention_map"  # the method that shows what attention modules saw
 
@@ -37,11 +34,8 @@ def context_of(run: Path, predictor: Predictor, checkpoint: str = "best", trust_
 
 
 def _training(run: Path, predictor: Predictor, checkpoint: str, trust_modules: bool) -> TrainingImages:
-    if is_package(run):
-        raise LightdetError(NO_DATA)
-    folder = RunFolder(run)
-    config = read_config(folder.config_path, trust_modules, MEASURED_WITH)
-    return training_images(predictor, config, folder.checkpoints / (BEST if checkpoint == "best" else LAST))
+    weights = RunFolder(run).checkpoints / (BEST if checkpoint == "best" else LAST)
+    return training_images(predictor, run_config(run, trust_modules), weights)
 
 
 def _attention(predictor: Predictor) -> Method | None:

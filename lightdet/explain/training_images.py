@@ -7,23 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
-from lightdet.core.errors import LightdetError, underneath
+from lightdet.core.errors import LightdetError
 from lightdet.core.progress import watched
 from lightdet.core.shown import shown
 from lightdet.core.types import Letterbox
-from lightdet.data.class_order import InOrder
-from lightdet.data.module import ImageData
 from lightdet.data.record import Record, read_pixels
-from lightdet.engine.other_data import NO_DATA
 from lightdet.engine.predictor import Predictor
 from lightdet.explain.embedding import box_vectors, compares_boxes, image_vectors
 from lightdet.explain.embedding_cache import Arrays, cache_file, cached
 from lightdet.explain.nearest import Item, TrainingImages, chosen_items, usual_distances
+from lightdet.explain.run_data import data_of
 from lightdet.ops.frames import boxes_to_input
 from lightdet.ops.letterbox import letterbox_image
 
@@ -37,12 +33,7 @@ def training_images(predictor: Predictor, config: DictConfig, weights: Path) -> 
     An image that cannot be read is left out and named on stderr. Raises LightdetError, one line, where the training
     data is not on this machine, as for a package.
     """
-    if "reader" not in config.data:
-        raise LightdetError(NO_DATA)
-    data = _built(config)
-    if tuple(data.classes) != predictor.classes:
-        data.reader = InOrder(data.reader, predictor.classes)
-    data.setup()
+    data = data_of(config, predictor.classes)
     items, total = chosen_items(data.records["train"], compares_boxes(predictor.model))
     if not items:
         raise LightdetError("the training images have no boxes to compare with")
@@ -53,14 +44,6 @@ def training_images(predictor: Predictor, config: DictConfig, weights: Path) -> 
     if not used:
         raise LightdetError("none of the training images can be read")
     return TrainingImages(used, arrays["vectors"], arrays["usual"], total)
-
-
-def _built(config: DictConfig) -> ImageData:
-    try:
-        data: ImageData = instantiate(config.data, _convert_="all")
-    except InstantiationException as error:
-        raise underneath(error) or error from error
-    return data
 
 
 def _computed(predictor: Predictor, items: Sequence[Item]) -> Arrays:

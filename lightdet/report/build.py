@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from lightdet.report.cost import read_costs
 from lightdet.report.details import details
 from lightdet.report.document import Page, document, summary
 from lightdet.report.effects import effects_of
+from lightdet.report.explained import explained_table, heat_maps
 from lightdet.report.figures import plot_cost, plot_over_epochs
 from lightdet.report.gallery import OVERVIEW, OVERVIEW_WIDTH, Gallery, relative, smaller
 from lightdet.report.paper import find_paper, read_paper
@@ -26,6 +27,7 @@ from lightdet.report.seeds import short_text
 from lightdet.report.settings import Settings
 from lightdet.report.table import Table, to_csv, to_markdown
 from lightdet.report.tables import build_tables
+from lightdet.runs.folder import RunFolder
 
 MOST_EXAMPLES = 6
 PAGE = "report.html"
@@ -68,21 +70,24 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     comparer = Comparer(baseline, settings.resamples, left)
     comparisons = comparer.compare_all(rows)
     tables = build_tables(rows, comparisons, effects_of(rows, comparer), costs, paper, settings.sizes)
+    explained, unread = explained_table(rows)
+    tables += [explained] if explained is not None else []
     figures = draw_figures(rows, out)
     if search is not None:
         tables.insert(0, search_table(search, rows))
         figures = plot_search(search, out) | figures
     gallery = Gallery(out, round(settings.megabytes * 1e6))
     content = details(rows, comparisons, gallery)
-    troubles = broken + unreadable(rows, gallery)
+    troubles = broken + unread + unreadable(rows, gallery)
     notes = page_notes(baseline, gallery, settings, bool(paper.published), troubles)
     pictures = {title: path.read_bytes() for title, path in figures.items()}
     title = f"lightdet: {study.resolve().name}"
     write_text(out / PAGE, document(Page(title, rows, comparisons, tables, pictures, content, notes)))
     for table in tables:
         write_text(out / f"{NOT_IN_NAMES.sub('-', table.name)[:100]}.csv", to_csv(table))
-    examples = write_examples(rows, out)
-    write_text(out / "report.md", markdown(title, rows, tables, figures, examples, notes))
+    examples = write_examples(rows, out, "row", lambda folder: folder.pictures / OVERVIEW)
+    maps = write_examples(rows, out, "explained", _first_map)
+    write_text(out / "report.md", markdown(title, rows, tables, figures, examples, maps, notes))
     return Written(
         out / PAGE,
         summary(rows),
@@ -132,15 +137,18 @@ def draw_figures(rows: Sequence[Row], out: Path) -> dict[str, Path]:
     )
 
 
-def write_examples(rows: Sequence[Row], out: Path) -> dict[tuple[int, ...], Path]:
-    """Smaller overviews of the worst images of the first trainings: numbers of the rows that share it -> file."""
+def write_examples(
+    rows: Sequence[Row], out: Path, name: str, choose: Callable[[RunFolder], Path | None]
+) -> dict[tuple[int, ...], Path]:
+    """Smaller copies of a picture that `choose` finds in each run, for the first trainings, as files that begin with
+    `name`: numbers of the rows that share it -> file."""
     sharing: dict[Path, list[Row]] = {}
     for row in rows:
         folder = next((job.folder for job in row.finished if job.folder), None)
         if folder is None:
             continue
-        overview = folder.pictures / OVERVIEW
-        if overview.is_file() and is_inside(overview, folder.path):
+        overview = choose(folder)
+        if overview is not None and overview.is_file() and is_inside(overview, folder.path):
             sharing.setdefault(overview, []).append(row)
     written: dict[tuple[int, ...], Path] = {}
     for overview, shown in sharing.items():
@@ -150,10 +158,17 @@ def write_examples(rows: Sequence[Row], out: Path) -> dict[tuple[int, ...], Path
             content = smaller(overview, OVERVIEW_WIDTH, plot=False)
         except LightdetError:
             continue  # listed with the unreadable pictures
-        path = out / EXAMPLES / f"row-{shown[0].number}.jpg"
+        path = out / EXAMPLES / f"{name}-{shown[0].number}.jpg"
         write_bytes(path, content)
         written[tuple(row.number for row in shown)] = path
     return written
+
+
+def _first_map(folder: RunFolder) -> Path | None:
+    try:
+        return next((path for path, _ in heat_maps(folder)), None)
+    except LightdetError:
+        return None  # listed with the unreadable files
 
 
 def unreadable(rows: Sequence[Row], gallery: Gallery) -> list[str]:
@@ -169,6 +184,7 @@ def markdown(
     tables: Sequence[Table],
     figures: dict[str, Path],
     examples: dict[tuple[int, ...], Path],
+    maps: dict[tuple[int, ...], Path],
     notes: Sequence[str],
 ) -> str:
     """The report as Markdown; figures and pictures are links to the files beside it."""
@@ -176,10 +192,10 @@ def markdown(
     parts = [f"# {as_text(title)}", summary(rows) + ".", *map(as_text, notes), *map(to_markdown, tables), "## Figures"]
     parts += [f"![{as_text(name)}]({path.name})" for name, path in figures.items()]
     labels = {row.number: row.label for row in rows}
-    if examples:
-        parts.append("## Examples")
-    for numbers, path in examples.items():
-        names = "; ".join(f"{number}: {as_text(labels[number])}" for number in numbers)
-        parts += [f"{'Row' if len(numbers) == 1 else 'One training, rows'} {names}"]
-        parts += [f"![worst images]({relative(path, path.parent.parent)})"]
+    for heading, alt, pictures in (("Examples", "worst images", examples), ("Explanations", "heat map", maps)):
+        parts += [f"## {heading}"] if pictures else []
+        for numbers, path in pictures.items():
+            names = "; ".join(f"{number}: {as_text(labels[number])}" for number in numbers)
+            parts += [f"{'Row' if len(numbers) == 1 else 'One training, rows'} {names}"]
+            parts += [f"![{alt}]({relative(path, path.parent.parent)})"]
     return "\n\n".join(parts) + "\n"

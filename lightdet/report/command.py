@@ -16,12 +16,22 @@ def run(words: Sequence[str]) -> int:
     study = options.study if options.study.exists() else find_study(options.study)
     from lightdet.report.build import report_study
 
+    unexplained = explained_first(study, options.trust_modules) if options.explain else []
     written = report_study(study, options.out or study / "report", settings(options))
     print(f"{written.summary}\n\n{shown_lines(written.table)}\n")
     print(f"written to {written.page}, with report.md, tables as CSV and figures beside it")
-    for line in written.troubles:
+    troubles = [*unexplained, *written.troubles]
+    for line in troubles:
         print(f"lightdet: {shown(line)}", file=sys.stderr)
-    return 1 if written.troubles else 0
+    return 1 if troubles else 0
+
+
+def explained_first(study: Path, trust_modules: bool) -> list[str]:
+    """Explains rows that are not explained yet; returns a line for each run that cannot be."""
+    from lightdet.report.explained import explain_missing
+    from lightdet.report.rows import read_study
+
+    return explain_missing(read_study(study), trust_modules)
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -36,5 +46,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("study", type=Path, help="folder or name of a study")
     parser.add_argument("--out", type=Path, help="where the report goes (default: STUDY/report)")
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="first draw heat maps for the worst images of rows that have none; needs torch and the data",
+    )
     add_settings(parser)
     return parser.parse_args(words)

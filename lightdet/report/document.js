@@ -190,15 +190,15 @@ function shown(source, title) {
   return make("figure", {}, picture, make("figcaption", {}, title));
 }
 
-function examples() {
-  const section = document.getElementById("examples");
+function firstOfEach(kind, id) {
+  const section = document.getElementById(id);
   const place = section.querySelector(".gallery");
   const shared = new Map(); // rows that one training answers show its picture once
   for (const row of Object.keys(details.rows).map(Number).sort((a, b) => a - b)) {
-    const overview = (job) => details.runs[job.run].pictures.find((picture) => picture.kind === "overview");
-    const job = details.rows[row].jobs.find(overview);
+    const first = (job) => details.runs[job.run].pictures.find((picture) => picture.kind === kind);
+    const job = details.rows[row].jobs.find(first);
     if (!job) continue;
-    if (!shared.has(job.run)) shared.set(job.run, { source: overview(job).src, names: [] });
+    if (!shared.has(job.run)) shared.set(job.run, { source: first(job).src, names: [] });
     shared.get(job.run).names.push(`row ${row}: ${details.rows[row].label}`);
   }
   for (const { source, names } of [...shared.values()].slice(0, 6)) place.append(shown(source, names.join("; ")));
@@ -214,4 +214,5 @@ for (const row of table.tBodies[0].rows) {
 for (const list of lists) list.addEventListener("change", filter);
 find.addEventListener("input", filter);
 document.querySelector(".filters").addEventListener("submit", (event) => event.preventDefault());
-examples();
+firstOfEach("overview", "examples");
+firstOfEach("explained", "explained");

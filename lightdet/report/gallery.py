@@ -15,7 +15,9 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.paths import is_inside
 from lightdet.core.reading import read_regular
 from lightdet.draw.palette import PAPER
+from lightdet.report.explained import heat_maps
 from lightdet.report.rows import LoadedJob
+from lightdet.runs.folder import RunFolder
 
 PLOTS = {"training.png": "training", "pr_curve.png": "precision and recall", "confusion.png": "confusion"}
 OVERVIEW = "overview.png"
@@ -23,6 +25,7 @@ OVERVIEW_WIDTH = 840  # px
 PLOT_WIDTH = 680  # px
 WORST_WIDTH = 560  # px
 WORST = 3  # single pictures of a run beside its overview
+EXPLAINED_WIDTH = 760  # px
 COLOURS = 32  # of a plot: flat areas and the edges of letters
 QUALITY = 68  # of JPEG
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -48,12 +51,20 @@ class Gallery:
         wanted += [(job.folder.path / name, title, PLOT_WIDTH, "plot") for name, title in PLOTS.items()]
         worst = sorted(path for path in _files(job.folder.pictures) if WORST_NAME.fullmatch(path.name))[:WORST]
         wanted += [(path, _title(path), WORST_WIDTH, "image") for path in worst]
+        wanted += self._explained(job.folder)
         shown = []
         for path, title, width, kind in wanted:
             source = self.source(path, width, kind == "plot") if self._is_own(path, job.folder.path) else None
             if source:
                 shown.append({"title": title, "src": source, "kind": kind})
         return shown
+
+    def _explained(self, job: RunFolder) -> list[tuple[Path, str, int, str]]:
+        try:
+            return [(path, title, EXPLAINED_WIDTH, "explained") for path, title in heat_maps(job)]
+        except LightdetError as error:
+            self.broken.append(str(error))
+            return []
 
     def _is_own(self, path: Path, run: Path) -> bool:
         """Whether a picture is there and is the run's: through a link, a page would hold any picture of its reader."""

@@ -39,6 +39,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.start_path = self.checkpoints / "start.ckpt"  # the weights that it starts from, where there are any
         self.pictures = self.path / "pictures"
+        self.explain = self.path / "explain"  # heat maps of validation images, and numbers of explanations
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"
