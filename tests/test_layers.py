@@ -14,7 +14,7 @@ LAYERS = (
     ("core",),
     ("config", "ops"),
     ("nn",),
-    ("backbone", "neck", "fusion", "attention", "predictor"),
+    ("backbone", "neck", "fusion", "attention", "predictor", "readout"),
     ("loss", "assigner", "data", "metric", "optim", "distributed"),
     ("model",),
     ("runs",),
@@ -25,7 +25,7 @@ LAYERS = (
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-LEARNS = {"nn", "backbone", "neck", "fusion", "attention", "predictor", "loss", "assigner", "optim", "model"}
+LEARNS = {"nn", "backbone", "neck", "fusion", "attention", "predictor", "readout", "loss", "assigner", "optim", "model"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 
 

@@ -138,7 +138,7 @@ def test_every_weight_learns_from_a_grey_image_too() -> None:
     [
         (("model.objects=crop",), "model.objects=crop: one of boxes, map, none"),
         (("model.network.pooling.width=0",), "model.network.pooling: width"),
-        (("model.network.pooling=null",), "needs a model.network.pooling that is bilinear"),
+        (("model.network.pooling=null",), "its model.network.pooling must be bilinear"),
     ],
 )
 def test_settings_that_are_none_are_refused(words: tuple[str, ...], said: str) -> None:

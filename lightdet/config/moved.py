@@ -29,6 +29,9 @@ YOUNGER_KEYS: dict[str, Any] = {
 YOUNGER_OPTION_KEYS: dict[str, Any] = {
     "data.reader.crowd": "ignore",
     "model.adjust": "none",
+    "model.network.readout": None,
+    "model.network.pooling": None,
+    "model.network.every_map": False,
 } | {
     f"model.network.{backbone}.{key}": as_before
     for backbone in ("backbone", "backbone.inner")

@@ -9,13 +9,14 @@ from lightdet.core.channels import BITS, CHANNELS
 from lightdet.core.errors import LightdetError, demand_amount, demand_expression, demand_whole
 from lightdet.ops.grid import check_image_size, parse_head
 
+EPOCHS = "trainer.max_epochs"
 WHOLE = {  # from which number on
     "seed": 0,
     "data.batch_size": 1,
     "data.per_class_seed": 0,
     "trainer.devices": 1,
     "trainer.nodes": 1,
-    "trainer.max_epochs": 1,
+    EPOCHS: 1,
     "trainer.accumulate": 1,
     "trainer.validate_every": 1,
     "trainer.patience": 1,
@@ -63,9 +64,12 @@ def check_settings(cfg: DictConfig) -> None:
     """Raises LightdetError for a value with which no training can be done; settings that the chosen options do not
     have are skipped."""
     check_image_size(cfg.image_size)
+    fitted = OmegaConf.select(cfg, "model.network.readout") is not None  # after the training, or without one
     for name, least in WHOLE.items():
         if not _left_out(cfg, name):
-            demand_whole(name, OmegaConf.select(cfg, name), least)
+            demand_whole(name, OmegaConf.select(cfg, name), 0 if fitted and name == EPOCHS else least)
+    if OmegaConf.select(cfg, EPOCHS) == 0:
+        _check_untrained(cfg)
     criterion = OmegaConf.select(cfg, "model.criterion") or ()
     gains = [f"model.criterion.{key}" for key in criterion if str(key).endswith("_gain")]
     _demand(cfg, (*NOT_NEGATIVE, *gains), lambda value: 0 <= value < inf, "a number that is not negative")
@@ -101,6 +105,13 @@ def demand_choice(name: str, value: object) -> None:
     if not any(type(value) is type(one) and value == one for one in choices):
         null = "null, " if name in NONE_ALLOWED else ""
         raise LightdetError(f"{name}={value}: one of {null}{', '.join(str(one).lower() for one in choices)}")
+
+
+def _check_untrained(cfg: DictConfig) -> None:
+    """Raises LightdetError for settings that need a step of training where there is none."""
+    for name, none in (("trainer.devices", 1), ("trainer.nodes", 1), ("trainer.overfit_batches", 0)):
+        if OmegaConf.select(cfg, name) != none:
+            raise LightdetError(f"{EPOCHS}=0: no step is trained, so {name} changes nothing; take {name}={none}")
 
 
 def _check_reference(cfg: DictConfig) -> None:

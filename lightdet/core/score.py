@@ -1,7 +1,9 @@
 """A number that a metric computes, declared once for everything that logs, compares or shows it. No torch here."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lightdet.core.errors import LightdetError
 
@@ -69,6 +71,20 @@ def monitor_of(name: str, scores: Sequence[Score], classes: Sequence[str]) -> Mo
         reason = "no validation image has ground truth of this class" if of_class else "nothing is logged by this name"
         raise LightdetError(f"trainer.monitor={name}: {reason}; one of {', '.join((PRIMARY, *known))}")
     return Monitor(name, known[name])
+
+
+def logged(scores: Sequence[Score], report: Mapping[str, Any]) -> dict[str, float]:
+    """What a training logs of a metric's report, by log name: a score that does not exist counts as the worst, one of a
+    class is left out."""
+    values: dict[str, float] = {}
+    for score in scores:
+        if score.per_class:
+            rows = report["per_class"].items()
+            values |= {f"{score.log_name}/{name}": row[score.key] for name, row in rows if row[score.key] is not None}
+        else:
+            value = report[score.key]
+            values[score.log_name] = (0.0 if score.higher_is_better else math.inf) if value is None else value
+    return values
 
 
 def primary_of(scores: Sequence[Score]) -> Score:

@@ -17,7 +17,7 @@ def announce(cfg: DictConfig, parts: Parts, cost: dict[str, float], machine: str
         "model": f"{cost['parameters']:,} parameters, {cost['gflops']:.2f} GFLOPs at {size_text(cfg.image_size)}",
         **model.notes(),
         "data": "; ".join(filter(None, (f"{counts} images, {data.num_classes} classes", parts.prepared))),
-        "training": f"{cfg.trainer.max_epochs} epochs on {machine}, {batch_text(cfg)}, seed {cfg.seed}",
+        "training": f"{cfg.trainer.max_epochs or 'no'} epochs on {machine}, {batch_text(cfg)}, seed {cfg.seed}",
     }
     if line := few_steps(cfg, len(data.records["train"])):
         lines["steps"] = line

@@ -7,10 +7,10 @@ DEBUGGING = ("limit_train_batches", "overfit_batches")
 
 
 def few_steps(cfg: DictConfig, images: int) -> str:
-    """A line for a training on so many images that has fewer than `ENOUGH` optimizer steps; "" for any other, and for
-    one on a deliberate part of the data."""
+    """A line for a training on so many images that has fewer than `ENOUGH` optimizer steps; "" for any other, for one
+    on a deliberate part of the data, and where nothing is to be trained by steps."""
     trainer = cfg.trainer
-    if any(trainer.get(name) for name in DEBUGGING):
+    if trainer.max_epochs == 0 or any(trainer.get(name) for name in DEBUGGING):
         return ""
     per_epoch = max(1, images // (cfg.data.batch_size * trainer.accumulate))
     steps = per_epoch * trainer.max_epochs

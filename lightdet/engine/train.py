@@ -14,6 +14,7 @@ from lightdet.config.tree import resolve
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json, write_text
 from lightdet.core.named import named
+from lightdet.core.score import logged
 from lightdet.core.shown import shown
 from lightdet.core.types import Batch
 from lightdet.data.module import ImageData
@@ -26,6 +27,7 @@ from lightdet.engine.announce import announce
 from lightdet.engine.build import Parts, build, validation_split
 from lightdet.engine.callbacks import build_callbacks
 from lightdet.engine.evaluate import draw, evaluate, measure, write_numbers
+from lightdet.engine.finish import finish, keep_untrained, write_only_row
 from lightdet.engine.fit import fit, plan_of
 from lightdet.engine.load import load_weights
 from lightdet.logger.run_logger import build_loggers
@@ -74,15 +76,26 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     write_scores(folder, model.task, scores)
     announce(cfg, parts, cost, f"{device.type}, {choice}", folder)
     trackers = build_loggers(settled, folder)
-    with rank_zero(cfg.trainer, device, folder.path, plan_of(settled, device, choice)) as world:
-        trainer = fit(cfg, folder, parts, (device, choice, world), trackers, callbacks)
+    epochs, few = 0, None
+    if cfg.trainer.max_epochs:
+        with rank_zero(cfg.trainer, device, folder.path, plan_of(settled, device, choice)) as world:
+            trainer = fit(cfg, folder, parts, (device, choice, world), trackers, callbacks)
+        epochs = trainer.current_epoch
+        few = int(trainer.num_training_batches) if cfg.trainer.overfit_batches else None
+    else:
+        keep_untrained(model, folder.checkpoints / BEST)
     best_epoch = load_weights(model, folder.checkpoints / BEST)
-    few = int(trainer.num_training_batches) if cfg.trainer.overfit_batches else None
+    finish(parts, folder, device, cfg.seed, few)
     metric, records, measured = _measure(parts, validation_split(cfg), folder, device, few)
+    if not epochs:
+        row = logged(scores, measured["metrics"])
+        write_only_row(row, folder)
+        for tracker in trackers:
+            tracker.log_metrics({"epoch": 0, **row}, 0)
     results = {
         **measured,
         "best_epoch": best_epoch,
-        "epochs": trainer.current_epoch,
+        "epochs": epochs,
         "footprint": cost,
         "seconds": time.monotonic() - began,
         "classes": list(data.classes),

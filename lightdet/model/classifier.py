@@ -1,13 +1,13 @@
-"""Image classifiers: a backbone, an attention, a pooled map and a linear layer; and the model around them."""
+"""Image classifiers: a backbone, an attention, a pooled map and a readout; and the model around them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from lightdet.core.annotation import ClassLabel
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Classification, Subject, Target, TrainingStats
+from lightdet.core.types import Batch, Classification, Subject, Target, TrainingStats
 from lightdet.loss.binary_cross_entropy import BinaryCrossEntropy
 from lightdet.loss.class_weighted import ClassWeighted
 from lightdet.metric.classification_scores import TASK
@@ -16,7 +16,9 @@ from lightdet.metric.costs import Costs, cost_matrix
 from lightdet.model.contract import Model
 from lightdet.model.trained_classes import TrainedClasses
 from lightdet.nn.contracts import Backbone
+from lightdet.nn.mode import in_mode
 from lightdet.nn.pooling import MeanPooling, Pooling
+from lightdet.readout.contract import Readout, require_sklearn
 
 DECISIONS = ("probable", "cheapest")
 ADJUSTMENTS = ("none", "balanced")
@@ -26,9 +28,10 @@ class ClassifierNetwork(nn.Module):
     """images (B, in_channels, H, W) -> logits (B, num_classes).
 
     The last map of the backbone passes `attention(channels)`, is averaged over its places, or pooled by
-    `pooling(channels)` to vectors of its `.channels`, and a linear layer follows.
+    `pooling(channels)` to vectors of its `.channels`, and a linear layer follows; in its place `readout(features,
+    num_classes)`, as soon as that is fitted. With `every_map` the finer maps are pooled as well, each in the same way.
     `head` names the grids where an attention is placed in a detector; a classifier has one place, so it is "all", or
-    "none" without attention. `dropout`: of the pooled map, in training. Raises LightdetError for another `head`.
+    "none" without attention. `dropout`: of what is pooled, in training. Raises LightdetError for another `head`.
     """
 
     def __init__(
@@ -39,6 +42,8 @@ class ClassifierNetwork(nn.Module):
         head: str = "none",
         dropout: float = 0.0,
         pooling: Callable[[int], Pooling] | None = None,
+        readout: Callable[[int, int], Readout] | None = None,
+        every_map: bool = False,
     ) -> None:
         super().__init__()
         if attention is not None and head != "all":
@@ -50,16 +55,29 @@ class ClassifierNetwork(nn.Module):
         self.in_channels, self.num_classes = backbone.in_channels, num_classes
         channels = backbone.channels[-1]
         self.attention = nn.Identity() if attention is None else attention(channels)
-        self.pooling: Pooling = MeanPooling(channels) if pooling is None else pooling(channels)
+        pool = MeanPooling if pooling is None else pooling
+        self.pooling: Pooling = pool(channels)
+        self.finer = nn.ModuleList(pool(finer) for finer in backbone.channels[:-1] if every_map)
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(self.pooling.channels, num_classes)
+        width = sum(each.channels for each in (*self.finer, self.pooling))
+        self.linear = nn.Linear(width, num_classes)
+        self.readout = None if readout is None else readout(width, num_classes)
 
     def features(self, images: Tensor) -> Tensor:
         """images -> (B, C, h, w), the map in front of the pooling."""
         return self.attention(self.backbone(images)[-1])
 
+    def pooled(self, images: Tensor) -> Tensor:
+        """images -> (B, D): the map, with `every_map` behind the finer ones, as one vector."""
+        *finer, last = self.backbone(images)
+        vectors = [pool(each) for pool, each in zip(self.finer, finer, strict=False)]
+        return torch.cat([*vectors, self.pooling(self.attention(last))], dim=1)
+
     def forward(self, images: Tensor) -> Tensor:
-        return self.linear(self.dropout(self.pooling(self.features(images))))
+        vectors = self.pooled(images)
+        if self.readout is not None and self.readout.fitted:
+            return self.readout(vectors)
+        return self.linear(self.dropout(vectors))
 
 
 class ImageClassifier(Model):
@@ -81,7 +99,9 @@ class ImageClassifier(Model):
         places = self.network.backbone.placement() if isinstance(self.network, ClassifierNetwork) else []
         if placed:
             places = [*places, f"{type(attention).__name__} in front of the pooling"]
-        return {"attention": ", ".join(places) or "none"}
+        lines = {"attention": ", ".join(places) or "none"}
+        readout = readout_of(self.network)
+        return lines if readout is None else {**lines, "readout": f"{type(readout).__name__}, fitted at the end"}
 
     def layers(self) -> tuple[str, ...]:
         return ("attention",)
@@ -90,6 +110,9 @@ class ImageClassifier(Model):
         return ("attention",)
 
     def evidence(self, images: Tensor, subject: Subject) -> Tensor:
+        readout = readout_of(self.network)
+        if readout is not None and readout.fitted and not readout.differentiable:
+            return super().evidence(images, subject)
         return self.network(images)[0, subject.label]
 
     def support(self, prediction: Classification, subject: Subject) -> float:
@@ -106,7 +129,8 @@ class Classifier(ImageClassifier):
 
     After a training with weighted classes the outputs are no probabilities. A decision by cost divides the weights out
     again, p_c / w_c normalised, so that costs alone correct. Raises LightdetError for two corrections at once, which
-    would favour the rare class twice: `adjust` after weighted classes, or with a decision by cost.
+    would favour the rare class twice: `adjust` after weighted classes, or with a decision by cost, and either of them
+    with a readout that weighs classes.
     """
 
     task = TASK
@@ -131,7 +155,14 @@ class Classifier(ImageClassifier):
             raise LightdetError(f"model.decision={decision}: one of {', '.join(DECISIONS)}")
         if adjust not in ADJUSTMENTS:
             raise LightdetError(f"model.adjust={adjust}: one of {', '.join(ADJUSTMENTS)}")
-        if adjust != "none" and criterion.weigh_classes is not None:
+        readout = readout_of(network)
+        if readout is not None and readout.class_weight is not None and (adjust != "none" or decision == "cheapest"):
+            raise LightdetError(
+                "model.network.readout.class_weight=balanced: such a readout favours rare classes already, and "
+                f"model.adjust={adjust} model.decision={decision} would favour them twice; take "
+                "model.network.readout.class_weight=null, or none and probable"
+            )
+        if adjust != "none" and readout is None and criterion.weigh_classes is not None:
             raise LightdetError(
                 f"model.adjust={adjust}: this model is trained with class weights, so its outputs favour rare classes "
                 "already and would twice; take loss/class_weights=none or model.adjust=none"
@@ -154,10 +185,15 @@ class Classifier(ImageClassifier):
     def predict(self, images: Tensor) -> list[Classification]:
         return [Classification(row) for row in self._corrected(self.network(images).float()).softmax(dim=1)]
 
+    @property
+    def readout(self) -> Readout | None:
+        return readout_of(self.network)
+
     def _corrected(self, logits: Tensor) -> Tensor:
         if self.adjust == "balanced":
             return logits + self.trained_classes.for_equal_classes()
-        if self.decision == "cheapest" and self.criterion.weigh_classes is not None:
+        weighed = self.readout is None and self.criterion.weigh_classes is not None  # a readout has weights of its own
+        if self.decision == "cheapest" and weighed:
             return logits + self.trained_classes.without_weights()
         return logits
 
@@ -168,9 +204,24 @@ class Classifier(ImageClassifier):
         return ClassificationMetric(classes, cost_matrix(self.costs, classes), self.decision == "cheapest", good)
 
     def prepare(self, stats: TrainingStats) -> str:
+        if self.readout is not None:
+            require_sklearn()
+            self.readout.forget()  # weights of another run may have brought one
         said = super().prepare(stats)
         self.trained_classes.keep(stats.class_counts, self.criterion.weights)
         return said
+
+    def finish(self, batches: Iterable[Batch], seed: int) -> str:
+        """Fits the readout, where the network has one, to the pooled maps of the training images."""
+        network, readout = self.network, self.readout
+        if readout is None or not isinstance(network, ClassifierNetwork):
+            return ""
+        vectors, labels = [], []
+        with in_mode(False, self), torch.no_grad():
+            for batch in batches:
+                vectors.append(network.pooled(batch.images).cpu())
+                labels += [target.class_label for target in batch.targets]
+            return readout.fit(torch.cat(vectors), torch.tensor(labels), seed)
 
 
 def _num_classes(network: nn.Module) -> int:
@@ -180,3 +231,8 @@ def _num_classes(network: nn.Module) -> int:
             f"model.network: {type(network).__name__} does not say its num_classes, the logits it gives"
         )
     return count
+
+
+def readout_of(network: nn.Module) -> Readout | None:
+    """What answers in place of a network's linear layer, as soon as it is fitted."""
+    return network.readout if isinstance(network, ClassifierNetwork) else None

@@ -1,13 +1,13 @@
 """The contract between models of any task and everything that trains, evaluates, explains or runs them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Subject, Target, TrainingStats
+from lightdet.core.types import Batch, Subject, Target, TrainingStats
 from lightdet.metric.contract import Metric
 from lightdet.nn.capture import captured
 
@@ -40,6 +40,15 @@ class Model(nn.Module, ABC):
 
     def prepare(self, stats: TrainingStats) -> str:
         """Adapts what may depend on the training set, before training; returns what was done, in words, or ""."""
+        return ""
+
+    def finish(self, batches: Iterable[Batch], seed: int) -> str:
+        """Fits what gradients do not train, after the training; returns what was done, in words, or "".
+
+        The model has its best weights; `batches` hold every training image once, not augmented, on the model's device.
+        The same for the same weights, images and `seed`, also where it was called before: a training that is killed
+        afterwards calls it again.
+        """
         return ""
 
     def set_progress(self, progress: float) -> None:

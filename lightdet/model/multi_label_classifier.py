@@ -6,17 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.core.annotation import LabelSet
+from lightdet.core.errors import LightdetError
 from lightdet.core.types import Classification, Target
 from lightdet.loss.binary_cross_entropy import BinaryCrossEntropy
 from lightdet.metric.contract import Metric
 from lightdet.metric.multi_label_scores import TASK
-from lightdet.model.classifier import ImageClassifier
+from lightdet.model.classifier import ImageClassifier, readout_of
 
 
 class MultiLabelClassifier(ImageClassifier):
     """A network of class logits, each of which is a yes or a no, behind the model contract.
 
-    The probability of a class is the sigmoid of its logit, whatever those of the others are.
+    The probability of a class is the sigmoid of its logit, whatever those of the others are. Raises LightdetError for a
+    network with a readout, which gives an image one class.
     """
 
     task = TASK
@@ -24,6 +26,10 @@ class MultiLabelClassifier(ImageClassifier):
     result = "lightdet.engine.multi_label_result:MultiLabelResult"
 
     def __init__(self, network: nn.Module, criterion: BinaryCrossEntropy) -> None:
+        if readout_of(network) is not None:
+            raise LightdetError(
+                "labels=several: a readout gives an image one class; take readout=linear, or labels=one"
+            )
         super().__init__(network, criterion)
 
     def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:

@@ -58,8 +58,11 @@ class ObjectAttention(Classifier):
         super().__init__(*args, **settings)
         if objects not in OBJECTS:
             raise LightdetError(f"model.objects={objects}: one of {', '.join(OBJECTS)}")
-        if not isinstance(self.network.pooling, BilinearPooling):
-            raise LightdetError("model=object_attention: its network needs a model.network.pooling that is bilinear")
+        if not isinstance(self.network.pooling, BilinearPooling) or len(self.network.finer):
+            raise LightdetError(
+                "model=object_attention: its model.network.pooling must be bilinear, and of the last map alone; leave "
+                "pooling= out"
+            )
         self.objects = objects
 
     def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:

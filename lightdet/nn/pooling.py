@@ -2,7 +2,10 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
+
+SMALLEST = 1e-12  # a variance; the root of 0 has no gradient
 
 
 class Pooling(nn.Module, ABC):
@@ -23,3 +26,16 @@ class MeanPooling(Pooling):
 
     def forward(self, features: Tensor) -> Tensor:
         return features.mean(dim=(2, 3))
+
+
+class StatisticsPooling(Pooling):
+    """(B, C, H, W) -> (B, 2 C): the means over the places, then the standard deviations."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = 2 * channels
+
+    def forward(self, features: Tensor) -> Tensor:
+        mean = features.mean(dim=(2, 3))
+        variance = (features - mean[:, :, None, None]).square().mean(dim=(2, 3))
+        return torch.cat((mean, (variance + SMALLEST).sqrt()), dim=1)

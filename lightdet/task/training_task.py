@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.score import logged, primary_of
 from lightdet.core.types import Batch
 from lightdet.distributed.gather import gather
 from lightdet.model.contract import Model
@@ -139,15 +140,9 @@ class TrainingTask(LightningModule):
         """Logs every declared score; one that does not exist counts as the worst, one of a class is left out."""
         report = self.metric.compute(full=False)
         self.metric.reset()
-        for score in self.metric.scores:
-            if score.per_class:
-                for name, row in report["per_class"].items():
-                    if row[score.key] is not None:
-                        self.log(f"{score.log_name}/{name}", row[score.key])
-            else:
-                value = report[score.key]
-                worst = 0.0 if score.higher_is_better else math.inf
-                self.log(score.log_name, worst if value is None else value, prog_bar=score.primary)
+        shown = primary_of(self.metric.scores).log_name
+        for name, value in logged(self.metric.scores, report).items():
+            self.log(name, value, prog_bar=name == shown)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         own = {"sums": self.sums, "batches": self.batches, "rng": torch.get_rng_state()}

