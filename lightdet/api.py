@@ -63,9 +63,11 @@ class Run:
         checkpoint: str = "best",
         overlap: float = 0.5,
         trust_modules: bool = False,
+        stage2: RunLike | None = None,
+        stage2_label: str | None = None,
     ) -> Predictor:
         """`lightdet.load` of this run."""
-        return load(self, device, threshold, checkpoint, overlap, trust_modules)
+        return load(self, device, threshold, checkpoint, overlap, trust_modules, stage2, stage2_label)
 
     def export(
         self,
@@ -117,19 +119,24 @@ def load(
     checkpoint: str = "best",
     overlap: float = 0.5,
     trust_modules: bool = False,
+    stage2: RunLike | None = None,
+    stage2_label: str | None = None,
 ) -> Predictor:
     """The trained model of a run or a package: call it on images to get their results in original px.
 
     run: a `Run`, a run folder, the name of a study with one run, "last", or the folder of a model package. threshold:
     least score that is reported; None: the run's best F1 on its validation split. checkpoint: "best" or "last".
     overlap: IoU above which the lower scored of two boxes is dropped. trust_modules: run the code of modules outside
-    lightdet that the run names, which is for a folder that you know. Raises LightdetError for such code otherwise, and
-    where there is no such run, device or checkpoint.
+    lightdet that the run names, which is for a folder that you know. stage2: the run of a classifier that judges the
+    boxes of a detector; stage2_label: who names their class, "classifier" (None) or "detector". Raises LightdetError
+    for code that is not trusted, where there is no such run, device or checkpoint, and for stages that do not fit.
     """
     from lightdet.engine.predictor import load_predictor
+    from lightdet.engine.two_stage import stage2_of
 
     with one_line_errors():
-        return load_predictor(_path_of(run), checkpoint, device, threshold, overlap, trust_modules)
+        second = stage2_of(None if stage2 is None else _path_of(stage2), stage2_label)
+        return load_predictor(_path_of(run), checkpoint, device, threshold, overlap, trust_modules, second)
 
 
 def evaluate(
@@ -141,21 +148,26 @@ def evaluate(
     device: str = "cpu",
     out: Path | str | None = None,
     trust_modules: bool = False,
+    stage2: RunLike | None = None,
+    stage2_label: str | None = None,
 ) -> dict[str, Any]:
     """The metrics of a run or a package on a split of data, as `lightdet evaluate` measures them.
 
     overrides: values of the run's config under data and model, "data.reader.root=FOLDER"; another dataset, which a
     package needs, "data=voc". threshold: least score for what counts boxes; None: the best F1 on this split. out: where
-    metrics.json, curves and pictures go; None: RUN/evaluate-SPLIT, or PACKAGE-evaluate-SPLIT in the working directory.
-    trust_modules: as for `load`. Raises LightdetError for an unknown run, split or override, for code that is not
-    trusted, and for data of other classes.
+    metrics.json, curves and pictures go; None: RUN/evaluate-SPLIT, or PACKAGE-evaluate-SPLIT in the working directory,
+    with -stage2 at the end where there is one. trust_modules, stage2, stage2_label: as for `load`. Raises LightdetError
+    for an unknown run, split or override, for code that is not trusted, for data of other classes, and for stages that
+    do not fit.
     """
     from lightdet.engine.evaluate_run import evaluate_run
+    from lightdet.engine.two_stage import stage2_of
 
     with one_line_errors():
         path = _path_of(run)
-        folder = evaluation_folder(path, split) if out is None else Path(out)
-        return evaluate_run(path, folder, split, threshold, checkpoint, device, overrides, trust_modules)
+        second = stage2_of(None if stage2 is None else _path_of(stage2), stage2_label)
+        folder = evaluation_folder(path, split, second is not None) if out is None else Path(out)
+        return evaluate_run(path, folder, split, threshold, checkpoint, device, overrides, trust_modules, second)
 
 
 def compose(*words: str, config_dir: Path | str | None = None) -> DictConfig:

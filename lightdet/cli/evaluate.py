@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
@@ -11,7 +12,7 @@ from lightdet.runs.find import MODEL_HELP, find_model
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.package import evaluation_folder
 
-KEYS = ("split", "threshold", "checkpoint", "device", "out")
+KEYS = ("split", "threshold", "checkpoint", "device", "out", "stage2", "stage2_label")
 
 
 def run(words: Sequence[str]) -> int:
@@ -21,7 +22,8 @@ def run(words: Sequence[str]) -> int:
         description=run.__doc__,
         epilog="keys: split=val|train|test, checkpoint=best|last, threshold=0.5 (default: the best F1), device=cpu, "
         "out=FOLDER (default: RUN/evaluate-SPLIT), the keys of the run's config under data and model, such as "
-        "data.reader.root=FOLDER or model.nms_iou=0.5, and another dataset: data=voc data.reader.root=FOLDER",
+        "data.reader.root=FOLDER or model.nms_iou=0.5, stage2=RUN2 of a classifier that judges a detector's boxes, "
+        "stage2_label=classifier|detector, and another dataset: data=voc data.reader.root=FOLDER",
     )
     parser.add_argument("run", help=MODEL_HELP)
     parser.add_argument("setting", nargs="*", help="key=value")
@@ -30,11 +32,14 @@ def run(words: Sequence[str]) -> int:
     own, overrides = split_settings(options.setting)
     model = find_model(options.run)
     from lightdet.engine.evaluate_run import evaluate_run
+    from lightdet.engine.two_stage import stage2_of
 
     split = own.pop("split", "val")
-    folder = Path(own.pop("out", "") or evaluation_folder(model, split))
+    stage2 = stage2_of(own.pop("stage2", None), own.pop("stage2_label", None))
+    folder = Path(own.pop("out", "") or evaluation_folder(model, split, stage2 is not None))
     threshold = number(own.pop("threshold")) if "threshold" in own else None
-    evaluate_run(model, folder, split, threshold, overrides=overrides, trust_modules=options.trust_modules, **own)
+    how: dict[str, Any] = {"overrides": overrides, "trust_modules": options.trust_modules, "stage2": stage2, **own}
+    evaluate_run(model, folder, split, threshold, **how)
     print(shown_lines(RunFolder(folder).read_metrics_text()), end="")
     print(f"written to {shown(folder)}")
     return 0

@@ -24,16 +24,20 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--overlap", type=share, default=0.5, help="IoU above which two boxes are one (default: 0.5)")
     parser.add_argument("--checkpoint", default="best", choices=("best", "last"))
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
+    parser.add_argument("--stage2", metavar="RUN2", help="a classifier's run: it judges the boxes that are found")
+    parser.add_argument("--stage2-label", choices=("classifier", "detector"), help="which of the two names the class")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument(WORD, action="store_true", help=HELP)
     options = parser.parse_args(words)
     folder = find_model(options.run)
     from lightdet.engine.predict import find_images, predict_files
     from lightdet.engine.predictor import load_predictor
+    from lightdet.engine.two_stage import stage2_of
 
     files, found = find_images(options.source, options.out)
     how = options.checkpoint, options.device, options.threshold, options.overlap
-    predictor = load_predictor(folder, *how, options.trust_modules)
+    stage2 = stage2_of(options.stage2, options.stage2_label)
+    predictor = load_predictor(folder, *how, options.trust_modules, stage2)
     try:
         summary = predict_files(predictor, files, options.out, found)
     except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from lightdet.data.record import doubts_of
 from lightdet.engine.evaluate import draw, measure, write_numbers
 from lightdet.engine.load import load_run
 from lightdet.engine.other_data import NO_DATA
+from lightdet.engine.two_stage import Stage2, with_stage2
 from lightdet.runs.contract import ids_digest
 from lightdet.runs.package import is_package, read_contract
 
@@ -31,6 +32,7 @@ def evaluate_run(
     device: str = "cpu",
     overrides: Sequence[str] = (),
     trust_modules: bool = False,
+    stage2: Stage2 | None = None,
 ) -> dict[str, Any]:
     """Measure a run or a model package on a split of data, write metrics.json, curves and pictures to `folder`, return
     the metrics.
@@ -39,8 +41,9 @@ def evaluate_run(
 
     `threshold`: least score for everything that counts boxes; None: the one with the best F1 on this split.
     `overrides` change the data and the model of the run's config; `data=OPTION` chooses another dataset, without which
-    a package has none; `trust_modules` as for `load_run`. Raises LightdetError for a folder that is no run, code that
-    nobody has trusted, an unknown split or key, a threshold outside of 0..1, and data of other classes.
+    a package has none; `trust_modules` as for `load_run`; `stage2`: a classifier that judges the boxes. Raises
+    LightdetError for a folder that is no run, code that nobody has trusted, an unknown split or key, a threshold
+    outside of 0..1, and data of other classes.
     """
     if folder.is_relative_to(run):  # a received run may hold it, and links in it
         if not is_inside(folder, run):
@@ -49,6 +52,8 @@ def evaluate_run(
     if threshold is not None:
         demand_share("threshold", threshold)
     loaded = load_run(run, checkpoint, device, overrides, trust_modules)
+    if stage2 is not None:
+        loaded = with_stage2(loaded, stage2, device, trust_modules)
     if "reader" not in loaded.config.data:
         raise LightdetError(f"{run}: {NO_DATA}")
     data: ImageData = instantiate(loaded.config.data, _convert_="all")
@@ -63,6 +68,8 @@ def evaluate_run(
     records = data.records[split]
     with staged(folder) as new:
         report = write_numbers(metric, records, new, threshold)
+        if stage2 is not None:
+            report["stage2"] = {"run": str(stage2.run), "label": stage2.label}
         write_json(new / "metrics.json", report)
     draw(report, metric, records, folder)
     return report

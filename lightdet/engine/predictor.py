@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,6 +20,7 @@ from lightdet.data.image import as_channels
 from lightdet.engine.load import load_run
 from lightdet.engine.result import Result, ResultSettings
 from lightdet.engine.sources import ImageLike, Original, originals
+from lightdet.engine.two_stage import Stage2, with_stage2
 from lightdet.model.contract import Model
 from lightdet.model.folded import folded
 from lightdet.nn.inputs import in_channels
@@ -137,11 +139,13 @@ def load_predictor(
     threshold: float | None = None,
     overlap: float = DEFAULT_OVERLAP,
     trust_modules: bool = False,
+    stage2: Stage2 | None = None,
 ) -> Predictor:
     """The model of a run or a package with its input size, its `data.bits` and, unless one is given, its threshold.
 
-    BatchNorm is folded, so that scores agree with those of `lightdet evaluate` up to rounding. Raises LightdetError as
-    `load_run` does.
+    BatchNorm is folded, so that scores agree with those of `lightdet evaluate` up to rounding. `stage2`: a classifier
+    that judges the boxes; the threshold is compared with the product of both scores. Raises LightdetError as `load_run`
+    and `with_stage2` do.
     """
     loaded = load_run(run, checkpoint, device, trust_modules=trust_modules)
     said = "as given"
@@ -149,9 +153,11 @@ def load_predictor(
         threshold, said = loaded.threshold, "the best F1 on the validation images"
     elif threshold is None:
         threshold, said = DEFAULT_THRESHOLD, "the default, as the run has measured none"
-    model = folded(loaded.model, loaded.image_size)
+    loaded = replace(loaded, model=folded(loaded.model, loaded.image_size))
+    if stage2 is not None:
+        loaded = with_stage2(loaded, stage2, device, trust_modules)
     bits = OmegaConf.select(loaded.config, "data.bits")
-    return Predictor(model, loaded.classes, loaded.image_size, threshold, overlap, bits, device, said)
+    return Predictor(loaded.model, loaded.classes, loaded.image_size, threshold, overlap, bits, device, said)
 
 
 def result_type(model: Model) -> type[Result]:

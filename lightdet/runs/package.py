@@ -43,9 +43,9 @@ def is_safetensors(file: Path) -> bool:
         return content.read(9)[8:] == b"{"
 
 
-def evaluation_folder(model: Path, split: str) -> Path:
+def evaluation_folder(model: Path, split: str, two_stages: bool = False) -> Path:
     """Where the evaluation of a run or a package goes unless a folder is given: nothing is written into a package."""
-    name = f"evaluate-{split}"
+    name = f"evaluate-{split}{'-stage2' if two_stages else ''}"
     return Path(f"{model.resolve().name}-{name}") if is_package(model) else model / name
 
 
