@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,21 @@ def test_it_is_measured_again_and_reported(trained: tuple[Path, str], capsys: py
     assert main(["report", str(run.parents[1])]) == 0
     page = (run.parents[1] / "report" / "report.md").read_text()
     assert "exact match" in page and "AP per class" in page
+
+
+def test_other_data_with_its_classes_in_another_order_gives_the_same_numbers(
+    trained: tuple[Path, str], tmp_path: Path
+) -> None:
+    run, _ = trained
+    shutil.copytree(run.parents[2] / "data", tmp_path / "data")
+    for path in (tmp_path / "data" / "labels" / "val").glob("*.txt"):
+        lines = [f"{1 - int(line[0])}{line[1:]}" for line in path.read_text().splitlines()]
+        path.write_text("\n".join(lines))
+    (tmp_path / "data" / "data.yaml").write_text(
+        f"path: .\ntrain: images/train\nval: images/val\nnames: {list(CLASSES[::-1])}\n"
+    )
+    words = ["data=yolo", f"data.reader.root={tmp_path}/data", f"out={tmp_path}/out"]
+    assert main(["evaluate", str(run), *words]) == 0
+    again = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    known = json.loads((run / "results.json").read_text())["metrics"]
+    assert again["per_class"] == known["per_class"] and again["exact_match"] == known["exact_match"]

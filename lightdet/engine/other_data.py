@@ -17,8 +17,9 @@ NO_DATA = "a model package has no dataset; choose one, such as data=voc data.rea
 def with_chosen_data(config: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, list[str]]:
     """The config with the dataset that `data=OPTION` chooses in place of its own, and the overrides that are left.
 
-    Input size, channels, bits, batch and seed stay those of the model, unless `data.KEY=VALUE` says otherwise, and a
-    dataset that does not know its classes has those of the model. Without such a word nothing changes. Raises
+    Input size, channels, bits, batch, seed and `data.label` stay those of the model, unless `data.KEY=VALUE` says
+    otherwise, and a dataset of boxes that does not know its classes has those of the model. Without such a word nothing
+    changes. Raises
     LightdetError for a dataset that cannot be composed or is not there, and for a config of a model package, which has
     none, without such a word.
     """
@@ -31,7 +32,8 @@ def with_chosen_data(config: DictConfig, overrides: Sequence[str]) -> tuple[Dict
     composed = compose_config([*_settings_of_model(config), *words])
     reader = composed.data.reader
     with open_dict(composed):
-        if OmegaConf.is_missing(reader, "classes") or reader.get("classes", ()) is None:
+        unknown = OmegaConf.is_missing(reader, "classes") or reader.get("classes", ()) is None
+        if unknown and composed.data.label is None:  # images may get other classes than the reader has
             reader.classes = list(config.classes)
         composed.data.augment = None  # of trainings alone
     require_values(composed)
@@ -45,11 +47,12 @@ def with_chosen_data(config: DictConfig, overrides: Sequence[str]) -> tuple[Dict
 
 def _settings_of_model(config: DictConfig) -> list[str]:
     """What images and scores depend on, as overrides."""
-    data, bits = config.data, config.data.bits
+    data, bits, label = config.data, config.data.bits, config.data.get("label")
     return [
         f"image_size={str(plain_size(config.image_size)).replace(' ', '')}",
         f"channels={data.channels}",
         f"seed={config.get('seed', 0)}",
         f"data.bits={'null' if bits is None else bits}",
         f"data.batch_size={data.batch_size}",
+        f"data.label={'null' if label is None else label}",
     ]
