@@ -11,6 +11,7 @@ from torchmetrics.functional import classification as reference
 from lightdet.core.errors import LightdetError
 from lightdet.core.score import primary_of
 from lightdet.core.types import Classification, Letterbox, Target
+from lightdet.draw.multi_label_files import judged_image
 from lightdet.metric.multi_label import MultiLabelMetric
 from lightdet.metric.ranking import auroc, average_precision, best_threshold
 
@@ -137,3 +138,13 @@ def test_what_is_no_probability_and_an_image_without_a_set_are_refused() -> None
 def test_nothing_seen_has_no_score() -> None:
     report = measured().compute()
     assert report["map"] is None and report["ece"] is None and report["exact_match"] is None and report["images"] == 0
+
+
+def test_a_picture_names_the_mistakes_first() -> None:
+    titles = [judged_image(image, CLASSES, 0.5) for image in measured(*FOUR).images]
+    assert [(one.title, one.wrong, round(one.sure, 2)) for one in titles] == [
+        ("scratch 0.90 + dent 0.60", False, 0.6),
+        ("false scratch 0.80, right dent 0.70", True, 0.8),
+        ("missed scratch 0.30", True, 0.7),
+        ("no class", False, 0.6),
+    ]

@@ -43,19 +43,19 @@ def draw_files(
 
 
 def judged_image(image: Answered, classes: Sequence[str], least: float) -> JudgedImage:
-    """Wrong where one answer is. How sure: of a wrong image the probability of its surest wrong answer, of a right one
-    that of its least sure answer."""
+    """Wrong where one answer is; its title then names the mistakes first. How sure: of a wrong image the probability of
+    its surest wrong answer, of a right one that of its least sure answer."""
     yes = image.probabilities >= least
     answer = np.where(yes, image.probabilities, 1 - image.probabilities)
     mistakes = yes != image.shown
-    title = named(classes, yes, image.probabilities)
-    if mistakes.any():
-        title += f", in truth {named(classes, image.shown, image.probabilities)}"
+    parts = {"false": yes & mistakes, "missed": ~yes & mistakes, "right": yes & ~mistakes}
+    found = {word: named(classes, chosen, image.probabilities) for word, chosen in parts.items() if chosen.any()}
+    title = ", ".join(f"{word} {names}" for word, names in found.items()) if mistakes.any() else found.get("right", "")
     sure = answer[mistakes].max() if mistakes.any() else answer.min()
-    return JudgedImage(image.image_id, title, bool(mistakes.any()), float(sure))
+    return JudgedImage(image.image_id, title or "no class", bool(mistakes.any()), float(sure))
 
 
 def named(classes: Sequence[str], chosen: np.ndarray, probabilities: np.ndarray) -> str:
-    """Such as "dent 0.91 + scratch 0.60", the most probable first; "no class"."""
+    """Such as "dent 0.91 + scratch 0.60", the most probable first."""
     ranked = [label for label in np.argsort(-probabilities, kind="stable") if chosen[label]]
-    return " + ".join(f"{classes[label]} {probabilities[label]:.2f}" for label in ranked) or "no class"
+    return " + ".join(f"{classes[label]} {probabilities[label]:.2f}" for label in ranked)
