@@ -210,9 +210,13 @@ def test_it_answers_from_python_from_the_prompt_and_as_a_package(trained: tuple[
     assert model.threshold == 0.5
     none = next(result for result, path in zip(found, images, strict=True) if not result.names)
     assert [subject.label for subject in none.subjects(1)] == [CLASSES.index(next(iter(none.probabilities)))]
-    assert not none.decision().rejected and none.decision().sentence.startswith("no class has a probability >= 0.50; ")
+    assert not none.decision().rejected and none.decision().sentence.startswith(
+        "no class has a probability >= 0.50, as on the validation images; "
+    )
     both = found[[path.stem for path in images].index("63")].decision()
-    assert both.rejected and both.name in both.sentence and both.sentence.endswith(" >= 0.50")
+    assert (
+        both.rejected and both.name in both.sentence and both.sentence.endswith(" >= 0.50, as on the validation images")
+    )
     assert "no class (" in repr(none) and none.to_dict()["classes"] == []
     model.threshold = 0.0
     assert set(model(images[0])[0].names) == set(CLASSES), "the threshold decides"

@@ -23,6 +23,7 @@ class MultiLabelResult(Result):
     """
 
     unit: ClassVar[str] = "classes"
+    own_threshold: ClassVar[str] = "as on the validation images"
     prediction: Classification
 
     def __init__(
@@ -36,7 +37,7 @@ class MultiLabelResult(Result):
         self._ranked = ranked = np.argsort(-values, kind="stable").tolist()
         self.probabilities: dict[str, float] = {settings.classes[label]: float(values[label]) for label in ranked}
         self.labels: list[int] = [label for label in ranked if values[label] >= settings.threshold]
-        self._threshold = settings.threshold
+        self._threshold, self._threshold_from = settings.threshold, settings.threshold_from
         self.names: list[str] = [settings.classes[label] for label in self.labels]
 
     def __len__(self) -> int:
@@ -60,7 +61,7 @@ class MultiLabelResult(Result):
         The margin is that of the class nearest to the threshold.
         """
         names = list(self.probabilities)
-        rule = f"{self._threshold:.2f}"
+        rule = f"{self._threshold:.2f}, {self._threshold_from}"
         found = ", ".join(f"{name} {self.probabilities[name]:.2f}" for name in self.names)
         best = f"{names[0]} has {self.probabilities[names[0]]:.2f}"
         sentence = f"{found} >= {rule}" if found else f"no class has a probability >= {rule}; {best}"

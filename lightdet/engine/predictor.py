@@ -150,7 +150,7 @@ def load_predictor(
     loaded = load_run(run, checkpoint, device, trust_modules=trust_modules)
     said = "as given"
     if threshold is None and loaded.threshold is not None:
-        threshold, said = loaded.threshold, "the best F1 on the validation images"
+        threshold, said = loaded.threshold, result_type(loaded.model).own_threshold
     elif threshold is None:
         threshold, said = DEFAULT_THRESHOLD, "the default, as the run has measured none"
     loaded = replace(loaded, model=folded(loaded.model, loaded.image_size))

@@ -34,6 +34,7 @@ class Result:
     """
 
     unit: ClassVar[str] = "predictions"  # what `names` counts
+    own_threshold: ClassVar[str] = "the best F1 on the validation images"  # where that of a run comes from, in words
     names: Sequence[str] = ()
 
     def __init__(self, prediction: Any, original: Original, letterbox: Letterbox, settings: ResultSettings) -> None:
