@@ -28,6 +28,7 @@ class Watching(nn.Module):
         super().__init__()
         self.boxes = boxes
         self.calls: list[int] = []
+        self.owner: list[Any] = [yolo() if boxes else classifier()]  # built here, not under inference mode
 
     def predict(self, seen: Tensor) -> list[Any]:
         self.calls.append(len(seen))
@@ -38,8 +39,7 @@ class Watching(nn.Module):
         return [Detections(box, share[None], torch.tensor([0])) for share in shares]
 
     def support(self, prediction: Any, subject: Subject) -> float:
-        owner: Any = yolo() if self.boxes else classifier()
-        return float(owner.support(prediction, subject))
+        return float(self.owner[0].support(prediction, subject))
 
 
 @pytest.mark.parametrize("boxes", [False, True])

@@ -53,7 +53,7 @@ def number(threshold: str) -> float:
         raise LightdetError(f"threshold={threshold}: give a number from 0 to 1") from None
 
 
-def split_settings(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def split_settings(settings: Sequence[str], keys: Sequence[str] = KEYS) -> tuple[dict[str, str], list[str]]:
     """`key=value` words -> (those of the command, those that change the run's config)."""
     own: dict[str, str] = {}
     overrides: list[str] = []
@@ -61,10 +61,10 @@ def split_settings(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         key, equals, value = setting.partition("=")
         if not equals:
             raise LightdetError(f"{setting!r} is not of the form key=value")
-        if key in KEYS:
+        if key in keys:
             own[key] = value
         elif "." in key or key == "data":
             overrides.append(setting)
         else:
-            raise LightdetError(f"{key}: choose one of {', '.join(KEYS)}, or a dotted key of the run's config")
+            raise LightdetError(f"{key}: choose one of {', '.join(keys)}, or a dotted key of the run's config")
     return own, overrides

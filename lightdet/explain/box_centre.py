@@ -20,6 +20,8 @@ class BoxCentre(Method):
     """A normal distribution around the centre of the box, a quarter of each side wide. Raises LightdetError for a
     subject without a box."""
 
+    trivial = True
+
     def __call__(self, model: Model, images: Tensor, subject: Subject) -> np.ndarray:
         if subject.box_xyxy is None:
             raise LightdetError("box_centre explains boxes, and a classifier predicts none; take image_centre")

@@ -1,6 +1,7 @@
 """The contract of a method that explains: where in an image a model finds what it predicts."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -10,7 +11,12 @@ from lightdet.model.contract import Model
 
 
 class Method(ABC):
-    """An option of `conf/explain`; it keeps nothing between calls."""
+    """An option of `conf/explain`; it keeps nothing between calls.
+
+    `trivial`: it does not ask the model, and is there for the others to be compared with.
+    """
+
+    trivial: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, model: Model, images: Tensor, subject: Subject) -> np.ndarray:

@@ -38,18 +38,40 @@ class Explained:
 
 
 def explain(predictor: Predictor, original: Original, methods: Mapping[str, Method], most: int = 1) -> Explained:
-    """Explain an image's result: the `most` most important subjects (a classifier's decided class and its next guesses,
-    a detector's best boxes), each by every method.
+    """Explain an image: `explain_result` of what the model predicts for it.
 
     Raises LightdetError for an image that cannot be read or breaks the model, and for a method that cannot explain
     this model.
     """
-    result = predictor.predict(original, Stopwatch(predictor.device))
-    images, letterbox = predictor.placed(original.pixels)
+    return explain_result(predictor, predictor.predict(original, Stopwatch(predictor.device)), methods, most)
+
+
+def explain_result(
+    predictor: Predictor,
+    result: Result,
+    methods: Mapping[str, Method],
+    most: int = 1,
+    unable: dict[str, str] | None = None,
+) -> Explained:
+    """Explain the `most` most important subjects of a result (a classifier's decided class and its next guesses, a
+    detector's best boxes), each by every method.
+
+    A method that cannot explain this model raises LightdetError; with `unable` it is left out instead, now and in
+    later calls, and the reason is put there under its name.
+    """
+    images, letterbox = predictor.placed(result.image)
     explanations = []
     for subject in result.subjects(most):
         for name, method in methods.items():
-            heat, seconds = timed(method, predictor.model, images, subject, name)
+            if unable is not None and name in unable:
+                continue
+            try:
+                heat, seconds = timed(method, predictor.model, images, subject, name)
+            except LightdetError as error:
+                if unable is None:
+                    raise
+                unable[name] = str(error)
+                continue
             placed = map_to_original(heat, letterbox)
             explanations.append(Explanation(subject, predictor.classes[subject.label], name, placed, seconds))
     return Explained(result, tuple(explanations))

@@ -14,10 +14,10 @@ from lightdet.core.shown import shown
 from lightdet.engine.found import EXPLANATIONS, PICTURES, Found
 from lightdet.engine.picture_files import save_picture
 from lightdet.engine.predict import ImageFile, Skipped
-from lightdet.engine.predictor import Predictor
+from lightdet.engine.predictor import Predictor, Stopwatch
 from lightdet.engine.sources import Original
 from lightdet.explain.contract import Method
-from lightdet.explain.explain import Explained, Explanation, explain
+from lightdet.explain.explain import Explained, Explanation, explain_result
 from lightdet.explain.picture import original_box, peak, picture
 
 MADE_BY = "lightdet explain"  # inside of every file that it writes: what lacks it is not overwritten
@@ -32,6 +32,7 @@ class ExplainedFiles:
     entries: list[dict[str, Any]] = field(default_factory=list)  # one per explained image
     skipped: list[Skipped] = field(default_factory=list)  # images that are not read, or that break the model
     undrawn: list[str] = field(default_factory=list)  # explained images without a picture, a line each
+    unable: dict[str, str] | None = None  # methods of "all" that cannot explain this model, and why
 
     @property
     def whole(self) -> bool:
@@ -49,8 +50,10 @@ class ExplainedFiles:
         return "\n".join(lines)
 
     def troubles(self) -> list[str]:
-        """A line for each image without an explanation or a picture, and for each kind of what is left out."""
-        return [*map(str, self.skipped), *self.undrawn, *self.found.left_out.lines()]
+        """A line for each image without an explanation or a picture, for each kind of what is left out, and for each
+        method that cannot explain this model."""
+        unable = [f"{name} is left out: {why}" for name, why in (self.unable or {}).items()]
+        return [*map(str, self.skipped), *self.undrawn, *self.found.left_out.lines(), *unable]
 
 
 def explain_files(
@@ -61,13 +64,15 @@ def explain_files(
     most: int,
     found: Found | None = None,
     show: Callable[[ImageFile, Explained], None] | None = None,
+    lenient: bool = False,
 ) -> ExplainedFiles:
     """Explain every image and write under `out` pictures/ and, at the end, explanations.json, whatever ends it.
 
     An image that cannot be read, or for which the model returns NaN, is listed in `skipped`. Raises LightdetError for
-    a method that cannot explain this model: it would explain none of the images. `show` gets every explained image.
+    a method that cannot explain this model: it would explain none of the images; `lenient`
+    leaves it out and names it. `show` gets every explained image.
     """
-    done = ExplainedFiles(out, found or Found())
+    done = ExplainedFiles(out, found or Found(), unable={} if lenient else None)
     (out / PICTURES).mkdir(parents=True, exist_ok=True)
     _write(done, predictor, methods)  # from now on it says whose folder this is
     try:
@@ -83,13 +88,12 @@ def explain_files(
 def _explain_one(
     predictor: Predictor, file: ImageFile, methods: Mapping[str, Method], most: int, done: ExplainedFiles
 ) -> Explained | None:
-    original = Original(file.path, predictor.bits)
     try:
-        predictor.placed(original.pixels)
+        result = predictor.predict(Original(file.path, predictor.bits), Stopwatch(predictor.device))
     except LightdetError as error:
         done.skipped.append(Skipped(str(file.path), " ".join(str(error).removeprefix(f"{file.path}: ").split())))
         return None
-    explained = explain(predictor, original, methods, most)
+    explained = explain_result(predictor, result, methods, most, done.unable)
     drawn = f"{PICTURES}/{file.picture}"
     try:
         save_picture(picture(explained, file.name), done.out / drawn, MADE_BY)
@@ -119,7 +123,7 @@ def _facts(explained: Explained, each: Explanation) -> dict[str, Any]:
 def _write(done: ExplainedFiles, predictor: Predictor, methods: Mapping[str, Method]) -> None:
     content = {
         "made_by": MADE_BY,
-        "methods": list(methods),
+        "methods": [name for name in methods if name not in (done.unable or {})],
         "classes": list(predictor.classes),
         "threshold": predictor.threshold,
         "skipped": [asdict(each) for each in done.skipped],

@@ -49,6 +49,11 @@ def evaluation_folder(model: Path, split: str, two_stages: bool = False) -> Path
     return Path(f"{model.resolve().name}-{name}") if is_package(model) else model / name
 
 
+def measurement_folder(model: Path) -> Path:
+    """The same for the measurement of its explanations."""
+    return Path(f"{model.resolve().name}-explain") if is_package(model) else model / "explain"
+
+
 def weights_file(package: Path, contract: Contract) -> Path:
     """The package's file of weights. Raises LightdetError unless it is the one that the contract describes."""
     path = _existing(package / WEIGHTS)
