@@ -92,7 +92,8 @@ def written(training: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = [ImageFile(path, f"in/{path.name}", f"in/{path.name}") for path in (first, *others)]
     notes = [f"left out: {HOSTILE}"]
     Lot.check(out, files)
-    lot = Lot(out, Context("runs/<b>study</b>", predictor, images, None, notes))
+    beats = {"layer_cam": f"pointing; worse in {HOSTILE}"}
+    lot = Lot(out, Context("runs/<b>study</b>", predictor, images, None, notes, beats))
     for file in files:
         lot.add(file, explain(predictor, Original(file.path), build_methods(["layer_cam", "input_gradient"]), 2))
     assert lot.finish([f"skipped {HOSTILE}: broken"], ["left out: 3 files"]) == out / "index.html"
@@ -149,6 +150,8 @@ def test_a_page_shows_what_its_json_holds(written: Path) -> None:
         for subject in content["subjects"]:
             said += [f"{each['method']} alone" for each in subject["maps"]]
             said += [f"x {each['peak_xy'][0]}, y {each['peak_xy'][1]} px" for each in subject["maps"]]
+        assert content["measured"] == {"layer_cam": f"pointing; worse in {HOSTILE}", "input_gradient": ""}
+        said += [content["measured"]["layer_cam"], "What input_gradient is worth on this run is not measured"]
         near = content["subjects"][0]["nearest"]
         assert len(near["images"]) == 6 and near["compared"] == near["of"] == 8
         said += [each["id"] for each in near["images"]]
@@ -268,8 +271,8 @@ def test_the_rule_that_decided_by_hand(
 @pytest.mark.parametrize(
     ("threshold", "sentence", "name", "margin", "rejected"),
     [
-        (0.5, "bar 0.90, disc 0.60 >= 0.50, as given", "bar", 0.1, True),
-        (0.95, "no class has a probability >= 0.95, as given; bar has 0.90", "", 0.05, False),
+        (0.5, "bar 0.90, disc 0.60 >= 0.50", "bar", 0.1, True),
+        (0.95, "no class has a probability >= 0.95; bar has 0.90", "", 0.05, False),
     ],
 )
 def test_several_classes_of_an_image_by_hand(

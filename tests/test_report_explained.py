@@ -1,6 +1,7 @@
 """Heat maps and numbers of explanations in a report, and the images that are explained for it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,20 @@ from lightdet.report.rows import read_study
 from lightdet.runs.folder import RunFolder
 
 
+def measured(mean: float, trivial: bool) -> dict[str, Any]:
+    """A method of an explain.json."""
+    score = {"mean": mean, "low": mean - 0.1, "high": mean + 0.05, "verdict": "" if trivial else "better"}
+    checks = {"stability": 0.9, "sanity_last": 0.28, "sanity_half": 0.5, "sanity_all": None}
+    scores = {"pointing": score}
+    return {"trivial": trivial, "milliseconds": 8.04, "scores": scores, "checks": checks, "per_class": {}}
+
+
+MEASURED = {
+    "titles": {"pointing": "pointing"},
+    "methods": {"layer_cam": measured(0.94, False), "edges": measured(0.5, True)},
+}
+
+
 def explained(folder: RunFolder, count: int = 8) -> None:
     """What `lightdet explain RUN` leaves in a run: here pictures of one colour."""
     images = []
@@ -40,7 +55,7 @@ def study(tmp_path: Path) -> Path:
     folder = add_job(tmp_path / "two", {"attention": "cbam"}, made=boxes(0.9, 1))
     add_job(tmp_path / "two", {"attention": "none"}, made=boxes(0.5, 2))
     explained(folder)
-    write_text(folder.explain / "table.csv", "method,pointing,note\nlayer_cam,0.94,beats\nedge,0.5,trivial\n")
+    write_json(folder.explain / "explain.json", MEASURED)
     return tmp_path / "two"
 
 
@@ -52,20 +67,23 @@ def test_a_report_shows_heat_maps_and_numbers_of_its_runs(study: Path) -> None:
     assert [len(each) for each in maps.values()] == [6, 0], "at most six, none of what has no explanation"
     first = next(iter(maps.values()))[0]
     assert first["title"] == "1.png: why dent 0.51, layer_cam" and first["src"].startswith("data:image/jpeg;base64,")
-    assert "Explanations, measured" in page.text["h2"] and "## Explanations" in markdown
+    assert "Explanations: the methods measured" in page.text["h2"] and "## Explanations" in markdown
     assert "![heat map](examples/explained-1.jpg)" in markdown
     assert (study / "report/examples/explained-1.jpg").is_file()
     table = lines(study, "explanations")
-    assert [(line["row"], line["method"], line["pointing"]) for line in table] == [
-        ("1", "layer_cam", "0.94"),
-        ("1", "edge", "0.5"),
+    assert [(line["row"], line["method"], line["pointing"], line["ms"]) for line in table] == [
+        ("1", "layer_cam", "0.94", "8.0"),
+        ("1", "edges", "0.5", "8.0"),
     ]
+    assert re.search(r"0\.94 \\?\[0\.84, 0\.99", markdown), "with its interval"
+    assert [line["beats the trivial maps in"] for line in table] == ["pointing", "a trivial map"]
+    assert table[0]["sanity last / half / all"] == "0.28 / 0.50 / "
 
 
 def test_a_report_without_explanations_says_nothing_of_them(tmp_path: Path) -> None:
     add_job(tmp_path / "one", {"attention": "cbam"})
     page, markdown, _ = build(tmp_path / "one")
-    assert "Explanations, measured" not in page.text["h2"] and "## Explanations" not in markdown
+    assert "Explanations: the methods" not in page.text["h2"] and "## Explanations" not in markdown
 
 
 @pytest.mark.parametrize(
@@ -73,7 +91,8 @@ def test_a_report_without_explanations_says_nothing_of_them(tmp_path: Path) -> N
     [
         ("explanations.json", '{"images": [{"explanations": 3}]}', "not as `lightdet explain` writes it"),
         ("explanations.json", "{", "not readable as JSON"),
-        ("table.csv", ",".join("abcdefghijklmnopqrstuvwxyz") + "\n" + ",".join("1" * 26), "20 columns"),
+        ("explain.json", '{"titles": {}, "methods": {"a": 3}}', "not as `lightdet explain --measure` writes it"),
+        ("explain.json", "[]", "an object is expected"),
     ],
 )
 def test_damaged_explanations_are_a_line_of_the_report(study: Path, name: str, content: str, said: str) -> None:

@@ -1,6 +1,6 @@
 """What a page says of one part: facts, which are its JSON as well, and pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,7 @@ class Context:
     training: TrainingImages | None  # None: nearest training images are left out
     attention: Method | None  # shows what the model's attention modules saw; None: it has none
     notes: Sequence[str] = ()  # lines on what is left out for every part
+    beats: Mapping[str, str] = field(default_factory=dict)  # method -> in what it was measured to beat trivial maps
 
 
 @dataclass(slots=True)
@@ -80,6 +81,7 @@ def part_of(file: ImageFile, explained: Explained, context: Context) -> Part:
             _subject(number, subject, explained, images, context, pictures)
             for number, subject in enumerate(dict.fromkeys(each.subject for each in explained.explanations))
         ],
+        "measured": {name: context.beats.get(name, "") for name in dict.fromkeys(_methods(explained))},
         "attention": attention,
         "notes": [*context.notes, *notes],
     }
@@ -110,6 +112,10 @@ def _subject(
         "maps": [_map(each) for each in maps],
         "nearest": None if near is None else _nearest(number, subject, explained, images, context, near, pictures),
     }
+
+
+def _methods(explained: Explained) -> list[str]:
+    return [each.method for each in explained.explanations]
 
 
 def _map(each: Explanation) -> dict[str, Any]:

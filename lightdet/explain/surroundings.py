@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from lightdet.config.refusals import is_user_error
-from lightdet.core.errors import one_line
+from lightdet.core.errors import LightdetError, one_line
 from lightdet.engine.predictor import Predictor
 from lightdet.explain.contract import Method
+from lightdet.explain.measured import BEATS, measured_methods
 from lightdet.explain.methods import build_methods, method_names
 from lightdet.explain.nearest import TrainingImages
 from lightdet.explain.part import Context
@@ -29,8 +30,13 @@ def context_of(run: Path, predictor: Predictor, checkpoint: str = "best", trust_
         if not is_user_error(error):
             raise
         notes = [f"The nearest training images are left out: {one_line(error)}"]
+    beats: dict[str, str] = {}
+    try:
+        beats = {line["method"]: line[BEATS] for line in measured_methods(RunFolder(run))}
+    except LightdetError as error:
+        notes.append(f"What the methods are worth is left out: {error}")
     name = "/".join(run.resolve().parts[-3:])
-    return Context(name, predictor, training, _attention(predictor), notes)
+    return Context(name, predictor, training, _attention(predictor), notes, beats)
 
 
 def _training(run: Path, predictor: Predictor, checkpoint: str, trust_modules: bool) -> TrainingImages:

@@ -1,24 +1,21 @@
 """What reports show of explanations: heat maps and numbers in the folder `explain` of a run. No torch here."""
 
-import csv
-import io
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 
 from lightdet.config.refusals import is_user_error
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.core.files import read_json
 from lightdet.core.paths import is_inside
-from lightdet.core.reading import read_text
 from lightdet.core.shown import shown
 from lightdet.engine.found import EXPLANATIONS
+from lightdet.explain.measured import WORDS, measured_methods
 from lightdet.report.rows import Row
 from lightdet.report.table import DASH, Cell, Column, Table, choice_names, head, opening
 from lightdet.runs.folder import RunFolder
 
 MOST_MAPS = 6  # heat maps of a run
-NUMBERS = "table.csv"  # of `lightdet explain RUN --measure`, beside the heat maps
-MOST_BYTES, MOST_LINES, MOST_COLUMNS = 2**20, 200, 20  # of it
 
 
 def heat_maps(folder: RunFolder) -> list[tuple[Path, str]]:
@@ -41,34 +38,35 @@ def heat_maps(folder: RunFolder) -> list[tuple[Path, str]]:
 
 
 def explained_table(rows: Sequence[Row]) -> tuple[Table | None, list[str]]:
-    """The numbers of every row's first measured run, a line for each of its lines, and what could not be read; None
-    where no run is measured."""
+    """The numbers of every row's first measured run, a line for each method, and what could not be read; None where no
+    run is measured."""
     names, troubles = choice_names(rows), []
-    measured: list[tuple[Row, list[dict[str, str]]]] = []
+    lines: list[tuple[Row, dict[str, str]]] = []
     for row in rows:
         for folder in _folders(row):
             try:
-                lines = _numbers(folder)
+                found = measured_methods(folder)
             except LightdetError as error:
                 troubles.append(str(error))
                 continue
-            if lines:
-                measured.append((row, lines))
+            if found:
+                lines += [(row, line) for line in found]
                 break
-    if not measured:
+    if not lines:
         return None, troubles
-    columns = list(dict.fromkeys(name for _, lines in measured for line in lines for name in line))
-    numeric = {
-        name: any(_number(line.get(name, "")) is not None for _, ls in measured for line in ls) for name in columns
-    }
-    table = Table("explanations", "Explanations, measured", [*head(rows), *(Column(n, numeric[n]) for n in columns)])
-    for row, lines in measured:
-        for line in lines:
-            cells = [Cell(shown(line.get(name, DASH)), _number(line.get(name, ""))) for name in columns]
-            table.lines.append([*opening(row, names), *cells])
-            table.rows.append(row.number)
+    columns = list(dict.fromkeys(name for _, line in lines for name in line))
+    shown_columns = [Column(name, numeric=name not in WORDS, worded=name not in WORDS) for name in columns]
+    table = Table("explanations", "Explanations: the methods measured", [*head(rows), *shown_columns])
+    for row, line in lines:
+        cells = [
+            Cell(shown(line.get(name, "")) or DASH, None if name in WORDS else _first_number(line.get(name, "")))
+            for name in columns
+        ]
+        table.lines.append([*opening(row, names), *cells])
+        table.rows.append(row.number)
     table.notes.append(
-        "From one seed of each row: the first whose explanations were measured. docs/explain.md has the terms."
+        "Of each row the first run that `lightdet explain RUN --measure` measured, with 95 % intervals over images. "
+        "A trivial map looks at no network: a method that does not beat it explains nothing that it does not."
     )
     return table, troubles
 
@@ -99,26 +97,10 @@ def _folders(row: Row) -> list[RunFolder]:
     return [job.folder for job in row.finished if job.folder is not None]
 
 
-def _numbers(folder: RunFolder) -> list[dict[str, str]]:
-    """The lines of a run's table, by the names of its columns."""
-    path = folder.explain / NUMBERS
-    if not path.is_file():
-        return []
-    if not is_inside(path, folder.path):
-        raise LightdetError(f"{path}: a link that leads out of its run; not shown")
+def _first_number(text: str) -> float | None:
+    """Of a cell such as "0.94 [0.90, 0.97]"."""
     try:
-        reader = csv.DictReader(io.StringIO(read_text(path, MOST_BYTES), newline=""), restval="")
-        lines = [{str(name): str(value) for name, value in line.items() if name} for line in reader]
-    except csv.Error as error:
-        raise LightdetError(f"{path}: not readable as CSV ({error}); delete it") from error
-    if len(lines) > MOST_LINES or len(lines[0] if lines else ()) > MOST_COLUMNS:
-        raise LightdetError(f"{path}: more than {MOST_LINES} lines or {MOST_COLUMNS} columns; not shown")
-    return lines
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
+        value = float(text.split()[0])
+    except (ValueError, IndexError):
         return None
-    return value if abs(value) < float("inf") else None
+    return value if isfinite(value) else None
