@@ -271,8 +271,8 @@ def test_the_rule_that_decided_by_hand(
 @pytest.mark.parametrize(
     ("threshold", "sentence", "name", "margin", "rejected"),
     [
-        (0.5, "bar 0.90, disc 0.60 >= 0.50", "bar", 0.1, True),
-        (0.95, "no class has a probability >= 0.95; bar has 0.90", "", 0.05, False),
+        (0.5, "bar 0.90, disc 0.60 >= 0.50, as given", "bar", 0.1, True),
+        (0.95, "no class has a probability >= 0.95, as given; bar has 0.90", "", 0.05, False),
     ],
 )
 def test_several_classes_of_an_image_by_hand(
