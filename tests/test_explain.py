@@ -17,12 +17,12 @@ from lightdet.core.types import Classification, Detections, Subject
 from lightdet.draw.heat import over, scaled
 from lightdet.engine.picture_files import is_drawn
 from lightdet.engine.predictor import Predictor
-from lightdet.engine.sources import Original
 from lightdet.explain.contract import Method
 from lightdet.explain.explain import explain
 from lightdet.explain.files import MADE_BY
 from lightdet.explain.methods import build_methods
 from lightdet.model.contract import Model
+from lightdet.runtime.sources import Original
 
 CLASSES = ("bar", "disc", "good", "hole")
 

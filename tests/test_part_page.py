@@ -24,7 +24,6 @@ from lightdet.engine.multi_label_result import MultiLabelResult
 from lightdet.engine.predict import ImageFile
 from lightdet.engine.predictor import Predictor
 from lightdet.engine.result import ResultSettings
-from lightdet.engine.sources import Original
 from lightdet.explain import lot as lot_module
 from lightdet.explain.embedding import image_vectors
 from lightdet.explain.explain import explain
@@ -33,6 +32,7 @@ from lightdet.explain.methods import build_methods
 from lightdet.explain.nearest import Item, TrainingImages, usual_distances
 from lightdet.explain.part import Context
 from lightdet.explain.part_pictures import around
+from lightdet.runtime.sources import Original
 
 HOSTILE = '<img src="https://evil.test/x" onerror=alert(1)>'
 CLASSES = (HOSTILE, "</style><script>alert(2)</script>", "{{ 7 * 7 }}", "good")

@@ -17,10 +17,10 @@ import lightdet.engine.predictor
 from lightdet.cli.main import main
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Detections
-from lightdet.engine.found import Found
 from lightdet.engine.picture_files import picture_names
 from lightdet.engine.predict import find_images
-from lightdet.engine.sources import originals
+from lightdet.runtime.found import Found
+from lightdet.runtime.sources import originals
 
 
 def names(source: Path | str) -> list[str]:

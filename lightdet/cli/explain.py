@@ -77,11 +77,11 @@ def _explain(options: argparse.Namespace) -> int:
     settings = [word for word in options.source if word.startswith("explain.")]
     sources = [word for word in options.source if word not in settings]
     folder = find_model(options.run)
-    from lightdet.engine.found import EXPLANATIONS, Found
     from lightdet.engine.predict import find_images
     from lightdet.engine.predictor import load_predictor
     from lightdet.explain.files import MADE_BY, explain_files
     from lightdet.explain.methods import build_methods
+    from lightdet.runtime.found import EXPLANATIONS, Found
 
     if sources:
         out = options.out or Path("explanations")

@@ -10,8 +10,8 @@ from lightdet.core.types import Classification, Letterbox, Subject
 from lightdet.draw.judged_images import captioned
 from lightdet.engine.decision import Decision
 from lightdet.engine.result import Result, ResultSettings
-from lightdet.engine.sources import Original
 from lightdet.metric.costs import cheapest, cost_matrix
+from lightdet.runtime.sources import Original
 
 
 class ClassificationResult(Result):

@@ -10,10 +10,10 @@ from lightdet.core.types import Detections, Letterbox, Subject
 from lightdet.draw.pictures import draw
 from lightdet.engine.decision import Decision
 from lightdet.engine.result import Result, ResultSettings
-from lightdet.engine.sources import Original
 from lightdet.metric.frame import check_finite, detections_to_original
 from lightdet.model.decode import best_of_overlapping
 from lightdet.ops.frames import boxes_to_input
+from lightdet.runtime.sources import Original
 
 
 class Box(NamedTuple):

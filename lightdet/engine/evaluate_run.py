@@ -22,7 +22,8 @@ from lightdet.engine.load import load_run
 from lightdet.engine.other_data import NO_DATA
 from lightdet.engine.two_stage import Stage2, with_stage2
 from lightdet.runs.contract import ids_digest
-from lightdet.runs.package import is_package, read_contract
+from lightdet.runs.package import is_exported, is_package, read_contract
+from lightdet.runtime.session import Exported
 
 
 def evaluate_run(
@@ -102,12 +103,13 @@ def warn_of_trained_images(run: Path, split: str, image_ids: Sequence[str]) -> N
     """
     if split == "train":
         return
-    if is_package(run):
-        known = {digest: name for name, digest in read_contract(run).splits.items()}.get(ids_digest(image_ids))
+    if is_package(run) or is_exported(run):
+        splits = Exported(run).contract.splits if is_exported(run) else read_contract(run).splits
+        known = {digest: name for name, digest in splits.items()}.get(ids_digest(image_ids))
         if known is None:
             _tell(
                 f"whether the {len(image_ids)} images in '{split}' are among those that this model was trained on, its "
-                "package does not tell: if they are, these numbers flatter it"
+                f"{'file' if is_exported(run) else 'package'} does not tell: if they are, these numbers flatter it"
             )
         elif known == "train":
             _tell(f"the {len(image_ids)} images in '{split}' are those that this model was trained on")

@@ -20,6 +20,7 @@ from lightdet.config.tree import lies_in
 from lightdet.config.trust import check_trusted
 from lightdet.core.checkpoint_file import read_checkpoint
 from lightdet.core.errors import LightdetError, one_line
+from lightdet.engine.exported_file import exported_model, settings
 from lightdet.engine.other_data import with_chosen_data
 from lightdet.engine.package_weights import filled
 from lightdet.model.contract import Model
@@ -28,7 +29,7 @@ from lightdet.ops.grid import ImageSize, plain_size
 from lightdet.runs.contract import MOST_SIDE, Contract
 from lightdet.runs.folder import BEST, LAST, RunFolder
 from lightdet.runs.jobs import finite, inside
-from lightdet.runs.package import CONTRACT, is_package, read_contract
+from lightdet.runs.package import CONTRACT, is_exported, is_package, read_contract
 
 MEASURED_WITH = ("data", "model")  # the parts of a run's config that are read when it is measured
 
@@ -82,7 +83,7 @@ def load_run(
     overrides: Sequence[str] = (),
     trust_modules: bool = False,
 ) -> LoadedRun:
-    """The model of a finished or interrupted run or of a package, with its averaged weights, in eval mode.
+    """The model of a run, finished or not, of a package or an exported file, with its averaged weights, in eval mode.
 
     `checkpoint` is "best" or "last"; `overrides` change values of its config; `trust_modules` lets code run that its
     config names and that is not lightdet's. Raises LightdetError for such code otherwise, a folder that is no run, a
@@ -91,6 +92,10 @@ def load_run(
     require_device(device)
     if checkpoint not in ("best", "last"):
         raise LightdetError(f"checkpoint={checkpoint}: one of best, last")
+    if is_exported(run_path):
+        file, told = exported_model(run_path, checkpoint, device)
+        config = changed(settings(told), overrides)
+        return LoadedRun(file, told.classes, told.image_size, config, 0, min(told.thresholds, default=None))
     if is_package(run_path):
         contract = read_contract(run_path)
         check_trusted(contract.config(), run_path / CONTRACT, trust_modules, MEASURED_WITH)

@@ -10,7 +10,7 @@ from lightdet.core.types import Classification, Letterbox, Subject
 from lightdet.draw.judged_images import captioned
 from lightdet.engine.decision import Decision
 from lightdet.engine.result import Result, ResultSettings
-from lightdet.engine.sources import Original
+from lightdet.runtime.sources import Original
 
 OTHERS = 2  # classes below the threshold that are named in words
 

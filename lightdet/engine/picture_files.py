@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_bytes
 from lightdet.core.paths import is_inside
-from lightdet.engine.found import PICTURES, REPORTS
+from lightdet.runtime.found import PICTURES, REPORTS
 
 MADE_BY = "lightdet predict"  # inside of every file that predict writes: what lacks it is not overwritten
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}  # of pictures; other images are drawn as PNG

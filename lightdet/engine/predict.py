@@ -18,10 +18,10 @@ from lightdet.core.files import write_json, write_text
 from lightdet.core.outside import outside
 from lightdet.core.progress import watched
 from lightdet.core.shown import counted, shown
-from lightdet.engine.found import PICTURES, REPORTS, Found
 from lightdet.engine.picture_files import MADE_BY, check_free, picture_names, save_picture
 from lightdet.engine.predictor import Predictor, Stopwatch
-from lightdet.engine.sources import Original
+from lightdet.runtime.found import PICTURES, REPORTS, Found
+from lightdet.runtime.sources import Original
 
 STEPS = {"read": "read", "letterbox": "letterbox", "detect": "model", "draw": "draw"}
 WHOLE, LINES = REPORTS  # predictions.json at the end, predictions.jsonl as it goes

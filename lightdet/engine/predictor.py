@@ -19,13 +19,14 @@ from lightdet.core.types import Letterbox
 from lightdet.data.image import as_channels
 from lightdet.engine.load import load_run
 from lightdet.engine.result import Result, ResultSettings
-from lightdet.engine.sources import ImageLike, Original, originals
 from lightdet.engine.two_stage import Stage2, with_stage2
 from lightdet.model.contract import Model
 from lightdet.model.folded import folded
 from lightdet.nn.inputs import in_channels
 from lightdet.ops.grid import ImageSize, height_width, size_text
 from lightdet.ops.letterbox import letterbox_image
+from lightdet.runs.package import is_exported
+from lightdet.runtime.sources import ImageLike, Original, originals
 
 DEFAULT_THRESHOLD = 0.25  # where a run did not measure its own
 DEFAULT_OVERLAP = 0.5  # IoU of two boxes, of any class, that count as one
@@ -153,7 +154,8 @@ def load_predictor(
         threshold, said = loaded.threshold, result_type(loaded.model).own_threshold
     elif threshold is None:
         threshold, said = DEFAULT_THRESHOLD, "the default, as the run has measured none"
-    loaded = replace(loaded, model=folded(loaded.model, loaded.image_size))
+    if not is_exported(run):
+        loaded = replace(loaded, model=folded(loaded.model, loaded.image_size))
     if stage2 is not None:
         loaded = with_stage2(loaded, stage2, device, trust_modules)
     bits = OmegaConf.select(loaded.config, "data.bits")

@@ -13,7 +13,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.files import plain
 from lightdet.core.types import Letterbox, Subject
 from lightdet.engine.decision import Decision
-from lightdet.engine.sources import Original
+from lightdet.runtime.sources import Original
 
 
 @dataclass(frozen=True, slots=True)

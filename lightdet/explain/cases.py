@@ -11,11 +11,11 @@ from torch import Tensor
 from lightdet.core.types import Subject
 from lightdet.data.record import Record
 from lightdet.engine.predictor import Predictor, Stopwatch
-from lightdet.engine.sources import Original
 from lightdet.metric.matching import MATCH_IOU, greedy
 from lightdet.ops.boxes import pairwise_iou
 from lightdet.ops.frames import boxes_to_input
 from lightdet.ops.letterbox import image_region
+from lightdet.runtime.sources import Original
 
 MOST_BOXES = 100  # of an image
 

@@ -12,10 +12,10 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.types import Subject
 from lightdet.engine.predictor import Predictor, Stopwatch
 from lightdet.engine.result import Result
-from lightdet.engine.sources import Original
 from lightdet.explain.contract import Method
 from lightdet.model.contract import Model
 from lightdet.ops.letterbox import map_to_original
+from lightdet.runtime.sources import Original
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from lightdet.core.files import write_json
 from lightdet.core.outside import outside
 from lightdet.core.progress import watched
 from lightdet.core.shown import shown
-from lightdet.engine.found import EXPLANATIONS, PICTURES, Found
 from lightdet.engine.picture_files import save_picture
 from lightdet.engine.predict import ImageFile, Skipped
 from lightdet.engine.predictor import Predictor, Stopwatch
-from lightdet.engine.sources import Original
 from lightdet.explain.contract import Method
 from lightdet.explain.explain import Explained, Explanation, explain_result
 from lightdet.explain.picture import original_box, peak, picture
+from lightdet.runtime.found import EXPLANATIONS, PICTURES, Found
+from lightdet.runtime.sources import Original
 
 MADE_BY = "lightdet explain"  # inside of every file that it writes: what lacks it is not overwritten
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from lightdet.core.errors import LightdetError
 from lightdet.core.paths import is_inside, refuse_links_out
 from lightdet.data.record import Record
-from lightdet.engine.found import EXPLANATIONS
 from lightdet.engine.picture_files import check_free, picture_names
 from lightdet.engine.predict import ImageFile
 from lightdet.engine.predictor import Predictor, load_predictor
@@ -15,6 +14,7 @@ from lightdet.explain.nearest import spread
 from lightdet.explain.run_data import data_of, run_config
 from lightdet.explain.worst import worst_first
 from lightdet.runs.folder import RunFolder
+from lightdet.runtime.found import EXPLANATIONS
 
 MOST_IMAGES = 6
 BLACK_BOX = "rise"

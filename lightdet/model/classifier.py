@@ -1,5 +1,6 @@
 """Image classifiers: a backbone, an attention, a pooled map and a readout; and the model around them."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -89,6 +90,13 @@ class ImageClassifier(Model):
         super().__init__()
         self.network = network
         self.criterion = criterion
+
+    @abstractmethod
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Logits of the network (B, C) float32 -> the probabilities that are predicted (B, C)."""
+
+    def predict(self, images: Tensor) -> list[Classification]:
+        return [Classification(row) for row in self.probabilities(self.network(images).float())]
 
     def prepare(self, stats: TrainingStats) -> str:
         return self.criterion.prepare(stats, next(self.network.parameters()))
@@ -182,8 +190,8 @@ class Classifier(ImageClassifier):
         labels = torch.tensor([target.class_label for target in targets], device=images.device)
         return {"class": self.criterion(self.network(images), labels)}
 
-    def predict(self, images: Tensor) -> list[Classification]:
-        return [Classification(row) for row in self._corrected(self.network(images).float()).softmax(dim=1)]
+    def probabilities(self, logits: Tensor) -> Tensor:
+        return self._corrected(logits).softmax(dim=1)
 
     @property
     def readout(self) -> Readout | None:

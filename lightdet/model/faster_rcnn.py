@@ -39,6 +39,8 @@ class FasterRcnn(TorchvisionNetwork):
 
     any_order = True  # of the regions: with another rounding they are ranked otherwise, and no map is wrong for it
 
+    one_image = True  # of an exported graph: the region proposals of each image are a loop
+
     def __init__(
         self, num_classes: int, image_size: ImageSize, proposals: int = 1000, pretrained_backbone: bool = False
     ) -> None:

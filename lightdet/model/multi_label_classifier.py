@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lightdet.core.annotation import LabelSet
 from lightdet.core.errors import LightdetError
-from lightdet.core.types import Classification, Target
+from lightdet.core.types import Target
 from lightdet.loss.binary_cross_entropy import BinaryCrossEntropy
 from lightdet.metric.contract import Metric
 from lightdet.metric.multi_label_scores import TASK
@@ -36,8 +36,8 @@ class MultiLabelClassifier(ImageClassifier):
         logits = self.network(images)
         return {"class": self.criterion(logits, shown(targets, logits))}
 
-    def predict(self, images: Tensor) -> list[Classification]:
-        return [Classification(row) for row in self.network(images).float().sigmoid()]
+    def probabilities(self, logits: Tensor) -> Tensor:
+        return logits.sigmoid()
 
     def metric(self, classes: Sequence[str]) -> Metric:
         from lightdet.metric.multi_label import MultiLabelMetric  # slow to import: not where nothing is measured

@@ -72,7 +72,7 @@ class SingleShot(TorchvisionNetwork):
 
     def decode(self, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         logits, offsets, default_boxes = raw
-        batch = len(offsets)
+        batch = offsets.shape[0]  # and not len(), which an export would freeze
         boxes: Tensor = self.model.box_coder.decode_single(offsets.flatten(0, 1), default_boxes.repeat(batch, 1))
         return boxes.reshape(batch, -1, 4), without_background(logits)
 

@@ -9,11 +9,11 @@ from lightdet.core.errors import LightdetError, one_line
 from lightdet.core.files import read_json
 from lightdet.core.paths import is_inside
 from lightdet.core.shown import shown
-from lightdet.engine.found import EXPLANATIONS
 from lightdet.explain.measured import WORDS, measured_methods
 from lightdet.report.rows import Row
 from lightdet.report.table import DASH, Cell, Column, Table, choice_names, head, opening
 from lightdet.runs.folder import RunFolder
+from lightdet.runtime.found import EXPLANATIONS
 
 MOST_MAPS = 6  # heat maps of a run
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from lightdet.core.errors import LightdetError
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.package import is_package
+from lightdet.runs.package import is_exported, is_package
 
 LAST = "last"  # a folder of this name is `./last`
 RUNS_DIR = Path("runs")  # searched by commands that compose no configuration; trainings have `runs_dir`
 DEPTH = 5  # runs_dir/<study of up to two parts>/<row>/s<seed>, and one more
 RUN_HELP = "run folder, `last`, or the name of a run, or of a study with one run"  # for commands that take a run
-MODEL_HELP = f"model package, {RUN_HELP}"  # for commands that take a trained model
+MODEL_HELP = f"exported file, model package, {RUN_HELP}"  # for commands that take a trained model
 SHOWN = 8  # choices that an error names
 
 
@@ -39,8 +39,10 @@ def find_run(named: Path | str, runs_dir: Path = RUNS_DIR) -> RunFolder:
 
 
 def find_model(named: Path | str, runs_dir: Path = RUNS_DIR) -> Path:
-    """The folder of the model package at the path `named`, or else of the run that `find_run` finds."""
-    return Path(named) if named != LAST and is_package(Path(named)) else find_run(named, runs_dir).path
+    """The exported file or the folder of the model package at the path `named`, or else of the run that `find_run`
+    finds."""
+    is_model = named != LAST and (is_exported(Path(named)) or is_package(Path(named)))
+    return Path(named) if is_model else find_run(named, runs_dir).path
 
 
 def last_run(runs_dir: Path = RUNS_DIR, without_word: str | None = None) -> RunFolder:

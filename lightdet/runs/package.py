@@ -15,6 +15,7 @@ from lightdet.runs.contract import Contract, shown, to_contract
 
 CONTRACT, WEIGHTS, CARD = "contract.json", "model.safetensors", "README.md"
 FILES = (CONTRACT, WEIGHTS, CARD)
+EXPORTED = (".onnx",)  # endings of files that `lightdet export` writes
 MOST_BYTES = 2**20  # of contract.json
 COPY = "copy the package again"
 
@@ -22,6 +23,11 @@ COPY = "copy the package again"
 def is_package(path: Path) -> bool:
     """Whether a folder is a package, a damaged one included."""
     return (path / CONTRACT).exists() or (path / WEIGHTS).exists()
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a path is that of an exported file, by its name."""
+    return path.suffix.lower() in EXPORTED
 
 
 def read_contract(package: Path) -> Contract:
@@ -46,6 +52,8 @@ def is_safetensors(file: Path) -> bool:
 def evaluation_folder(model: Path, split: str, two_stages: bool = False) -> Path:
     """Where the evaluation of a run or a package goes unless a folder is given: nothing is written into a package."""
     name = f"evaluate-{split}{'-stage2' if two_stages else ''}"
+    if is_exported(model):
+        return Path(f"{model.stem}-{name}")
     return Path(f"{model.resolve().name}-{name}") if is_package(model) else model / name
 
 

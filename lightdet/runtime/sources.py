@@ -12,7 +12,7 @@ from PIL import Image
 from lightdet.core.errors import LightdetError
 from lightdet.core.shown import shown
 from lightdet.data.image import UNREADABLE, read_image, to_array, to_eight_bits
-from lightdet.engine.found import Found
+from lightdet.runtime.found import Found
 
 ImageLike = str | os.PathLike[str] | np.ndarray | Image.Image
 SINGLE = (str, os.PathLike, np.ndarray, Image.Image)

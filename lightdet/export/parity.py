@@ -1,0 +1,93 @@
+"""How far the results of two ways to the same prediction lie apart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+MOST_PIXELS, MOST_SCORE = 0.5, 1e-3  # original px; of a score or a probability, 0..1
+NEAR = 5e-3  # a box whose score lies this near to its threshold may be in one result and not in the other
+
+
+@dataclass(slots=True)
+class Distance:
+    """The largest differences over the images that were added."""
+
+    thresholds: Sequence[float] = ()
+    pixels: float = 0.0
+    score: float = 0.0
+    lost: int = 0  # boxes of the model that the file does not give
+    extra: int = 0  # boxes that the file alone gives
+    boxes: int = 0
+    images: int = 0
+    worst: str = ""  # the image with the first fault or, without one, the largest difference of a score
+    classes: set[str] = field(default_factory=set)  # of boxes that are lost or extra
+
+    def add(self, name: str, model: Mapping[str, Any], file: Mapping[str, Any]) -> None:
+        """The same image in both; both as `to_dict` of a result gives them."""
+        self.images += 1
+        before = (self.pixels, self.score, self.lost, self.extra)
+        if "probabilities" in model:
+            pairs = [(value, file["probabilities"].get(key, 0.0)) for key, value in model["probabilities"].items()]
+            self.score = max(self.score, *(abs(one - other) for one, other in pairs))
+        else:
+            self._add_boxes(model["boxes"], file["boxes"])
+        if (self.pixels, self.score, self.lost, self.extra) != before:
+            self.worst = name
+
+    def _add_boxes(self, model: Sequence[Mapping[str, Any]], file: Sequence[Mapping[str, Any]]) -> None:
+        left, alone = list(file), []
+        self.boxes += len(model)
+        for box in model:
+            twin = _twin(box, [other for other in left if other["class"] == box["class"]])
+            if twin is None:
+                alone.append(box)
+            else:
+                left.remove(twin)
+                self.pixels = max(self.pixels, _apart(box, twin))
+                self.score = max(self.score, abs(box["score"] - twin["score"]))
+        for box in alone:  # of two classes with the same score at one place, rounding decides which one stays
+            twin = _twin(box, [other for other in left if abs(other["score"] - box["score"]) <= MOST_SCORE])
+            if twin is None:
+                self._missed(box, "lost")
+            else:
+                left.remove(twin)
+        for box in left:
+            self._missed(box, "extra")
+
+    def _missed(self, box: Mapping[str, Any], kind: str) -> None:
+        if abs(box["score"] - self.thresholds[box["label"]]) > NEAR:
+            self.classes.add(str(box["class"]))
+            setattr(self, kind, getattr(self, kind) + 1)
+
+    @property
+    def passed(self) -> bool:
+        return self.pixels <= MOST_PIXELS and self.score <= MOST_SCORE and not self.lost and not self.extra
+
+    def text(self) -> str:
+        """Such as "34 images, 128 boxes: 0.18 px, 0.0008 of score"."""
+        lost = f", {self.lost} boxes lost, {self.extra} extra" if self.lost or self.extra else ""
+        boxes = f", {self.boxes} boxes: {self.pixels:.2g} px," if self.thresholds else ":"
+        return f"{self.images} images{boxes} {self.score:.2g} of score{lost}"
+
+    def numbers(self) -> dict[str, Any]:
+        return {
+            "images": self.images,
+            "boxes": self.boxes,
+            "largest_px": self.pixels,
+            "largest_score": self.score,
+            "lost": self.lost,
+            "extra": self.extra,
+        }
+
+
+def _twin(box: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Of the boxes in the same place the nearest."""
+    alike = [other for other in others if _apart(box, other) < 4 * MOST_PIXELS]
+    return min(alike, key=lambda other: _apart(box, other), default=None)
+
+
+def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """The largest difference of a corner's coordinate, original px."""
+    return float(np.abs(np.subtract(one["box_xyxy"], other["box_xyxy"])).max())
