@@ -9,7 +9,7 @@ from targets import target
 from test_models import composed
 from torch import Tensor
 
-from lightdet.core.errors import underneath
+from lightdet.core.errors import LightdetError, underneath
 from lightdet.core.types import Target
 from lightdet.engine.load import build_model
 from lightdet.model.object_attention import ObjectAttention, covered
@@ -74,6 +74,17 @@ def test_the_sum_of_bi_cam_and_the_bias_is_the_logit(normalised: bool) -> None:
             torch.testing.assert_close(summed, logits[:, label], rtol=0, atol=1e-9)
         each = network.bi_cam(images, torch.tensor([2, 0, 1]))
         torch.testing.assert_close(each[1], network.bi_cam(images, 0)[1])
+
+
+def test_bi_cam_does_not_speak_for_a_fitted_readout() -> None:
+    pytest.importorskip("sklearn")
+    network, images = build("readout=logistic").network.eval(), torch.rand(6, 3, 32, 32)
+    assert network.readout is not None
+    with torch.no_grad():
+        assert network.bi_cam(images, 0).shape == (6, 2, 2)
+        network.readout.fit(network.pooled(images), torch.arange(6) % 3, 0)
+        with pytest.raises(LightdetError, match="this network answers by Logistic; take rise"):
+            network.bi_cam(images, 0)
 
 
 def test_share_of_a_cell_that_boxes_cover() -> None:

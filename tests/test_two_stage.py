@@ -191,6 +191,7 @@ def test_the_commands_take_a_second_stage(runs: tuple[Path, Path], tmp_path: Pat
     said = json.loads((tmp_path / "out" / "predictions.json").read_text())["images"][0]["boxes"]
     (result,) = lightdet.load(boxes, threshold=0, stage2=classes)(photo)
     assert [entry["score"] for entry in said] == pytest.approx(result.scores.tolist(), abs=1e-5)
+    assert lightdet.load(boxes, stage2=classes).threshold_from.endswith(", without the second stage")
     (first,) = lightdet.load(boxes, threshold=0)(photo)
     assert first.scores.max() > result.scores.max(initial=0)
 

@@ -154,6 +154,8 @@ def load_predictor(
         threshold, said = loaded.threshold, result_type(loaded.model).own_threshold
     elif threshold is None:
         threshold, said = DEFAULT_THRESHOLD, "the default, as the run has measured none"
+    if stage2 is not None and said != "as given":
+        said = f"{said}, without the second stage"
     if not is_exported(run):
         loaded = replace(loaded, model=folded(loaded.model, loaded.image_size))
     if stage2 is not None:

@@ -11,12 +11,13 @@ from lightdet.model.detector import Detector
 from lightdet.model.folded import folded
 from lightdet.model.two_stage import LABELS, TwoStage
 from lightdet.runs.find import find_model
+from lightdet.runs.package import is_exported
 
 
 class Stage2(NamedTuple):
     """The classifier that judges a detector's boxes."""
 
-    run: Path  # of the classifier, or its package
+    run: Path  # of the classifier, or its package or exported file
     label: str = LABELS[0]  # who names the class
 
 
@@ -43,7 +44,7 @@ def with_stage2(loaded: LoadedRun, stage2: Stage2, device: str = "cpu", trust_mo
             f"stage2={stage2.run}: {type(judge.model).__name__} does not decide one class of an image; give a "
             "classifier's run, such as one of model=light_classifier"
         )
-    classifier = folded(judge.model, judge.image_size)
+    classifier = judge.model if is_exported(stage2.run) else folded(judge.model, judge.image_size)
     names = loaded.classes, judge.classes
     model = TwoStage(loaded.model, classifier, *names, judge.image_size, stage2.label).eval()
     return replace(loaded, model=model)

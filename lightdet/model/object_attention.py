@@ -29,8 +29,13 @@ class ObjectAttentionNetwork(ClassifierNetwork):
         """images (B, in_channels, H, W) -> (B, h, w): what each place of the map adds to the logit of `label`, one for
         all images or (B,). The sum over the places, with the linear layer's bias, is the logit in eval mode.
 
-        Bi-CAM of the same paper: f(p)^T W f(p) / P, with W scaled as the normalisation scales the pooled values.
+        Bi-CAM of the same paper: f(p)^T W f(p) / P, with W scaled as the normalisation scales the pooled values. Raises
+        LightdetError where a fitted readout answers in place of that linear layer.
         """
+        if self.readout is not None and self.readout.fitted:
+            raise LightdetError(
+                f"bi_cam explains a linear layer, and this network answers by {type(self.readout).__name__}; take rise"
+            )
         labels = torch.as_tensor(label, device=images.device).expand(len(images))
         return self.evidence(self.pooling.reduce(self.features(images)), labels)
 
