@@ -5,21 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig
-
 from lightdet.core.errors import LightdetError, demand_share
 from lightdet.core.files import read_json, staged, write_json
 from lightdet.core.paths import is_inside, refuse_links_out
 from lightdet.core.progress import watched
 from lightdet.core.shown import shown
-from lightdet.data.class_order import InOrder
-from lightdet.data.image_labels import GOOD
-from lightdet.data.module import ImageData
 from lightdet.data.record import doubts_of
 from lightdet.engine.evaluate import draw, measure, write_numbers
 from lightdet.engine.load import load_run
 from lightdet.engine.other_data import NO_DATA
+from lightdet.engine.run_data import in_order_of
 from lightdet.engine.two_stage import Stage2, with_stage2
 from lightdet.runs.contract import ids_digest
 from lightdet.runs.package import is_exported, is_package, read_contract
@@ -74,26 +69,6 @@ def evaluate_run(
         write_json(new / "metrics.json", report)
     draw(report, metric, records, folder)
     return report
-
-
-def in_order_of(classes: Sequence[str], config: DictConfig) -> ImageData:
-    """The data that a configuration describes, with labels in the order of a model's classes.
-
-    Where images get classes by `data.label`, good may be without an image. Raises LightdetError for other classes.
-    """
-    data: ImageData = instantiate(config, _convert_="all")
-    if tuple(data.classes) == tuple(classes):
-        return data
-    reader, label = data.reader, data.label
-    wanted = list(classes)
-    if label is not None:  # the reader has other classes than the images get
-        wanted = [name for name in classes if name in reader.classes]
-        wanted += [name for name in reader.classes if name == GOOD and name not in classes]
-    data = instantiate(config, _convert_="all")  # whose records are not read yet
-    data.reader = InOrder(reader, wanted)
-    if tuple(data.classes) != tuple(classes)[: len(data.classes)]:
-        raise LightdetError(f"trained on {', '.join(classes)}; the data has {', '.join(data.classes)}")
-    return data
 
 
 def warn_of_trained_images(run: Path, split: str, image_ids: Sequence[str]) -> None:

@@ -8,10 +8,10 @@ from lightdet.data.record import Record
 from lightdet.engine.picture_files import check_free, picture_names
 from lightdet.engine.predict import ImageFile
 from lightdet.engine.predictor import Predictor, load_predictor
+from lightdet.engine.run_data import data_of, run_config
 from lightdet.explain.files import MADE_BY, ExplainedFiles, explain_files
 from lightdet.explain.methods import DEFAULT, build_methods
 from lightdet.explain.nearest import spread
-from lightdet.explain.run_data import data_of, run_config
 from lightdet.explain.worst import worst_first
 from lightdet.runs.folder import RunFolder
 from lightdet.runtime.found import EXPLANATIONS

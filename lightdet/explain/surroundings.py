@@ -5,12 +5,12 @@ from pathlib import Path
 from lightdet.config.refusals import is_user_error
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.engine.predictor import Predictor
+from lightdet.engine.run_data import run_config
 from lightdet.explain.contract import Method
 from lightdet.explain.measured import BEATS, measured_methods
 from lightdet.explain.methods import build_methods, method_names
 from lightdet.explain.nearest import TrainingImages
 from lightdet.explain.part import Context
-from lightdet.explain.run_data import run_config
 from lightdet.explain.training_images import training_images
 from lightdet.runs.folder import BEST, LAST, RunFolder
 

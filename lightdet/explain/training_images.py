@@ -16,10 +16,10 @@ from lightdet.core.shown import shown
 from lightdet.core.types import Letterbox
 from lightdet.data.record import Record, read_pixels
 from lightdet.engine.predictor import Predictor
+from lightdet.engine.run_data import data_of
 from lightdet.explain.embedding import box_vectors, compares_boxes, image_vectors
 from lightdet.explain.embedding_cache import Arrays, cache_file, cached
 from lightdet.explain.nearest import Item, TrainingImages, chosen_items, usual_distances
-from lightdet.explain.run_data import data_of
 from lightdet.ops.frames import boxes_to_input
 from lightdet.ops.letterbox import letterbox_image
 

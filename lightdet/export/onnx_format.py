@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_bytes, write_json, write_text
-from lightdet.data.class_order import InOrder
-from lightdet.data.module import ImageData
 from lightdet.engine.load import LoadedRun, load_run
+from lightdet.engine.run_data import data_of
 from lightdet.export.gate import Budget, judge
 from lightdet.export.onnx_file import onnx_model, takes_one_image, with_contract
 from lightdet.export.origin import declared, hashes_of, made_by, measured, options_of, require_results
@@ -42,10 +40,7 @@ def export_onnx(
     """
     results = require_results(run)
     loaded = load_run(run.path, trust_modules=trust_modules)
-    data: ImageData = instantiate(loaded.config.data, _convert_="all")
-    if tuple(data.classes) != loaded.classes:
-        data.reader = InOrder(data.reader, loaded.classes)
-    data.setup()
+    data = data_of(loaded.config, loaded.classes)
     selection = _selection(loaded)
     made = onnx_model(loaded.model, loaded.image_size, selection, open_size)
     contract = _contract(run, results, loaded, licence, selection, open_size)
