@@ -109,12 +109,16 @@ def test_resampled_images_count_as_copies() -> None:
     for row, value in zip(counts, found, strict=True):
         copied = np.repeat(scores[:, 1], row), np.repeat(shown[:, 1], row)
         assert value == pytest.approx(average_precision(*copied, np.ones((1, row.sum())))[0])
+    for row, value in zip(counts, auroc(scores[:, 1], shown[:, 1], counts), strict=True):
+        copied = torch.tensor(np.repeat(scores[:, 1], row)), torch.tensor(np.repeat(shown[:, 1], row)).long()
+        assert value == pytest.approx(float(reference.binary_auroc(*copied)), abs=1e-6)
     assert np.isnan(average_precision(scores[:, 1], shown[:, 1], (~shown[:, 1])[None].astype(int))), "none has it"
 
 
 def test_a_class_that_all_or_no_images_have_has_no_ranking() -> None:
     scores = np.array([0.2, 0.9])
-    assert auroc(scores, np.array([True, True])) is None and auroc(scores, np.array([False, False])) is None
+    for shown in (np.array([True, True]), np.array([False, False])):
+        assert np.isnan(auroc(scores, shown, np.ones((1, 2)))).all()
     assert best_threshold(scores, np.array([False, False])) is None
     assert best_threshold(scores, np.array([True, True])) == (0.2, 1.0)
 

@@ -32,7 +32,7 @@ def test_the_tables_hold_what_the_runs_measured(six: Path) -> None:
     assert {path.name for path in (six / "report").iterdir()} == {
         "report.html", "report.md", "examples", "score_over_epochs.png", "pareto_parameters.png", "pareto_gflops.png",
         "table1_ap50.csv", "table2_scores.csv", "table3_cost.csv", "table4_attention_head.csv",
-        "table5_seeds_map50_95.csv", "table6_seeds_map50.csv", "table8_choices.csv",
+        "table5_seeds_map50_95.csv", "table6_seeds_map50.csv", "table8_choices.csv", "other_scores.csv",
     }  # fmt: skip
     runs = [json.loads((six / f"attention-cbam__head-76/s{seed}/results.json").read_text()) for seed in (0, 1)]
     means = [run["metrics"]["map50_95"] for run in runs]

@@ -13,16 +13,16 @@ from lightdet.draw.curves import plot_matrix
 from lightdet.draw.judged_images import JudgedImage, write_pictures
 from lightdet.draw.reliability import plot_reliability
 from lightdet.metric.classification import ClassificationMetric, Judged
+from lightdet.metric.probabilities_file import FILE_NAME
 
 
 def write_files(folder: Path, report: dict[str, Any], metric: ClassificationMetric, records: Sequence[Record]) -> None:
-    """Writes probabilities.json: {"classes": [...], "images": [{"id", "label", "probabilities": [...]}]}, for
-    calibration and comparison."""
+    """Writes probabilities.json (`metric/probabilities_file.py`), for calibration and comparison."""
     images = [
         {"id": image.image_id, "label": image.label, "probabilities": image.probabilities.tolist()}
         for image in metric.images
     ]
-    write_json(folder / "probabilities.json", {"classes": list(metric.classes), "images": images})
+    write_json(folder / FILE_NAME, {"classes": list(metric.classes), "images": images})
 
 
 def draw_files(

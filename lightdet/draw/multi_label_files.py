@@ -12,13 +12,13 @@ from lightdet.draw.attempt import attempt
 from lightdet.draw.judged_images import JudgedImage, write_pictures
 from lightdet.draw.reliability import plot_reliability
 from lightdet.metric.multi_label import Answered, MultiLabelMetric
+from lightdet.metric.probabilities_file import FILE_NAME
 
 ANSWERS = ("probability of the answer, yes or no", "share of right answers")
 
 
 def write_files(folder: Path, report: dict[str, Any], metric: MultiLabelMetric, records: Sequence[Record]) -> None:
-    """Writes probabilities.json: {"classes": [...], "images": [{"id", "labels": [...], "probabilities": [...]}]}, for
-    calibration and comparison."""
+    """Writes probabilities.json (`metric/probabilities_file.py`), for calibration and comparison."""
     images = [
         {
             "id": image.image_id,
@@ -27,7 +27,7 @@ def write_files(folder: Path, report: dict[str, Any], metric: MultiLabelMetric, 
         }
         for image in metric.images
     ]
-    write_json(folder / "probabilities.json", {"classes": list(metric.classes), "images": images})
+    write_json(folder / FILE_NAME, {"classes": list(metric.classes), "images": images})
 
 
 def draw_files(

@@ -27,11 +27,25 @@ class Reliability:
         return float((self.counts * np.abs(self.accuracy - self.confidence)).sum() / max(1, self.counts.sum()))
 
 
+def bin_gaps(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """probabilities (N, C) and true labels (N,) -> (N, BINS): right (1 or 0) minus confidence in the bin of the image.
+
+    The sums of the bins, without their signs, over the number of images are the `error` of those images.
+    """
+    confidence, right, place = _judged(probabilities, labels)
+    return (right - confidence)[:, None] * (place[:, None] == np.arange(BINS))
+
+
+def _judged(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each image (N,) its greatest probability, whether that is right, and the bin."""
+    confidence = probabilities.max(axis=1)
+    place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    return confidence, probabilities.argmax(axis=1) == labels, place
+
+
 def reliability(probabilities: np.ndarray, labels: np.ndarray) -> Reliability:
     """probabilities (N, C) and true labels (N,) -> how often the images of each confidence are right."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    confidence, right, place = _judged(probabilities, labels)
     counts = np.bincount(place, minlength=BINS)
     share = np.maximum(counts, 1)
     return Reliability(

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Classification, Target
 from lightdet.distributed.gather import gather_images
 from lightdet.metric.calibration import calibration, reliability
+from lightdet.metric.class_scores import one_against_rest
 from lightdet.metric.classification_scores import (
     ACCURACY,
     AUROC,
@@ -26,6 +25,7 @@ from lightdet.metric.classification_text import classification_text
 from lightdet.metric.contract import Contributions, Metric
 from lightdet.metric.costs import cheapest
 from lightdet.metric.inspection import inspection
+from lightdet.metric.ranking import auroc, average_precision, known
 
 
 class Judged(NamedTuple):
@@ -90,15 +90,16 @@ class ClassificationMetric(Metric):
         matrix = np.zeros((count, count), np.int64)
         np.add.at(matrix, (labels, decided), 1)
         recalls = _shares(matrix.diagonal(), matrix.sum(axis=1))
-        known = [recall for recall in recalls if recall is not None]
+        existing = [recall for recall in recalls if recall is not None]
         curve = reliability(probabilities, labels)
+        shown, once = labels[:, None] == np.arange(count), np.ones((1, len(images)))
         report: dict[str, Any] = {
             ACCURACY.key: _mean(decided == labels),
-            BALANCED.key: _mean(known),
+            BALANCED.key: _mean(existing),
             COST.key: _mean(self.costs[labels, decided]),
-            AUROC.key: _one_against_rest(binary_auroc, probabilities, labels),
-            AVERAGE_PRECISION.key: _one_against_rest(binary_average_precision, probabilities, labels),
-            G_MEAN.key: float(np.prod(known) ** (1 / len(known))) if known else None,
+            AUROC.key: known(one_against_rest(auroc, probabilities, shown, once)[0]),
+            AVERAGE_PRECISION.key: known(one_against_rest(average_precision, probabilities, shown, once)[0]),
+            G_MEAN.key: float(np.prod(existing) ** (1 / len(existing))) if existing else None,
             ECE.key: curve.error if len(images) else None,
             "per_class": {name: {RECALL.key: recall} for name, recall in zip(self.classes, recalls, strict=True)},
             "images": len(images),
@@ -136,16 +137,6 @@ class ClassificationMetric(Metric):
 
     def text(self, report: dict[str, Any]) -> str:
         return classification_text(report)
-
-
-def _one_against_rest(score: Any, probabilities: np.ndarray, labels: np.ndarray) -> float | None:
-    """The mean of a ranking score over the classes that some images show and others do not."""
-    found = [
-        float(score(torch.from_numpy(probabilities[:, label]), torch.from_numpy((labels == label).astype(np.int64))))
-        for label in range(probabilities.shape[1])
-        if 0 < (labels == label).sum() < len(labels)
-    ]
-    return _mean(found)
 
 
 def _shares(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:

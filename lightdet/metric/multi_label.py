@@ -9,6 +9,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.types import Classification, Target
 from lightdet.distributed.gather import gather_images
 from lightdet.metric.calibration import calibration, reliability
+from lightdet.metric.class_scores import as_answers
 from lightdet.metric.contract import Contributions, Metric
 from lightdet.metric.inspection import inspection
 from lightdet.metric.multi_label_scores import (
@@ -16,6 +17,7 @@ from lightdet.metric.multi_label_scores import (
     AUROC,
     ECE,
     EXACT,
+    HALF,
     HAMMING,
     MACRO_F1,
     MEAN_AP,
@@ -23,9 +25,7 @@ from lightdet.metric.multi_label_scores import (
     MULTI_LABEL_SCORES,
 )
 from lightdet.metric.multi_label_text import multi_label_text
-from lightdet.metric.ranking import auroc, average_precision, best_threshold
-
-HALF = 0.5  # the least probability that is a yes, where none is given
+from lightdet.metric.ranking import auroc, average_precision, best_threshold, known
 
 
 class Answered(NamedTuple):
@@ -80,19 +80,18 @@ class MultiLabelMetric(Metric):
         once = np.ones((1, len(images)))
         columns = list(zip(self.classes, probabilities.T, shown.T, yes.T, strict=True))
         per_class: dict[str, dict[str, Any]] = {
-            name: {AP.key: float(average_precision(column, has, once)[0]) if has.any() else None}
-            for name, column, has, _ in columns
+            name: {AP.key: known(average_precision(column, has, once)[0])} for name, column, has, _ in columns
         }
         counted = {name: _counts(has, said) for name, _, has, said in columns}
         together = _counts(shown, yes)
-        answers, truths = _answers(probabilities), shown.ravel().astype(np.int64)
+        answers, truths = as_answers(probabilities), shown.ravel().astype(np.int64)
         report: dict[str, Any] = {
             MEAN_AP.key: _mean([numbers[AP.key] for numbers in per_class.values()]),
             MICRO_F1.key: together["f1"],
             MACRO_F1.key: _mean([counts["f1"] for counts in counted.values() if counts["truths"]]),
             EXACT.key: float((yes == shown).all(axis=1).mean()) if images else None,
             HAMMING.key: float((yes != shown).mean()) if images else None,
-            AUROC.key: _mean([auroc(column, has) for _, column, has, _ in columns]),
+            AUROC.key: _mean([known(auroc(column, has, once)[0]) for _, column, has, _ in columns]),
             ECE.key: reliability(answers, truths).error if images else None,
             "per_class": per_class,
             "images": len(images),
@@ -102,7 +101,8 @@ class MultiLabelMetric(Metric):
         best = {name: best_threshold(column, has) for name, column, has, _ in columns}
         for name, column, has, _ in columns:
             chosen, f1 = best[name] or (None, None)
-            per_class[name] |= {"auroc": auroc(column, has), **counted[name], "best_threshold": chosen, "best_f1": f1}
+            of_rank = {AUROC.key: known(auroc(column, has, once)[0])}
+            per_class[name] |= {**of_rank, **counted[name], "best_threshold": chosen, "best_f1": f1}
         report["operating_point"] = {
             "threshold": least,
             "chosen": "one half" if threshold is None else "given",
@@ -136,12 +136,6 @@ class MultiLabelMetric(Metric):
         shape = (-1, len(self.classes))
         shown = np.array([image.shown for image in images], bool).reshape(shape)
         return images, shown, np.array([image.probabilities for image in images]).reshape(shape)
-
-
-def _answers(probabilities: np.ndarray) -> np.ndarray:
-    """(N, C) -> (N * C, 2): each answer as the probabilities of no and yes."""
-    yes = probabilities.ravel()
-    return np.stack((1 - yes, yes), axis=1)
 
 
 def _counts(shown: np.ndarray, yes: np.ndarray) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from lightdet.core.score import Score
 
 TASK = "multi_label_classification"
+HALF = 0.5  # the least probability that is a yes, where none is given
 MEAN_AP = Score("map", "mAP", "val/map", primary=True)
 MICRO_F1 = Score("micro_f1", "micro F1", "val/micro_f1")
 MACRO_F1 = Score("macro_f1", "macro F1", "val/macro_f1")

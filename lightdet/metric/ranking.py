@@ -4,7 +4,6 @@ No torch here. `scores` (N,) float64, `shown` (N,) bool: whether an image has th
 """
 
 import numpy as np
-from scipy.stats import rankdata
 
 
 def average_precision(scores: np.ndarray, shown: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -18,17 +17,20 @@ def average_precision(scores: np.ndarray, shown: np.ndarray, counts: np.ndarray)
     seen = counts[:, order].cumsum(axis=1)[:, last]
     steps = np.diff(found, axis=1, prepend=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (steps * found / np.maximum(seen, 1)).sum(axis=1) / found[:, -1]
+        return (steps * found / np.maximum(seen, 1)).sum(axis=1) / found[:, -1:].sum(axis=1)
 
 
-def auroc(scores: np.ndarray, shown: np.ndarray) -> float | None:
+def auroc(scores: np.ndarray, shown: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The share of pairs, one image with the class and one without, that are in order; equal scores are half in order.
-    None where all images have it or none has."""
-    with_class, without = int(shown.sum()), int((~shown).sum())
-    if not with_class or not without:
-        return None
-    above = rankdata(scores)[shown].sum() - with_class * (with_class + 1) / 2
-    return float(above / (with_class * without))
+
+    `counts` (R, N), as for `average_precision`. Returns (R,), NaN where the images that count all have it, or none has.
+    """
+    order, last = _ranked(scores)
+    found = (counts[:, order] * shown[order]).cumsum(axis=1)[:, last]
+    others = (counts[:, order] * ~shown[order]).cumsum(axis=1)[:, last]
+    before = found - np.diff(found, axis=1, prepend=0) / 2  # with the class and ranked higher, half of the equal ones
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (np.diff(others, axis=1, prepend=0) * before).sum(axis=1) / (found[:, -1:] * others[:, -1:]).sum(axis=1)
 
 
 def best_threshold(scores: np.ndarray, shown: np.ndarray) -> tuple[float, float] | None:
@@ -42,7 +44,12 @@ def best_threshold(scores: np.ndarray, shown: np.ndarray) -> tuple[float, float]
     return float(scores[order][last][best]), float(f1[best])
 
 
+def known(value: float) -> float | None:
+    """A number of a report; None for NaN."""
+    return None if np.isnan(value) else float(value)
+
+
 def _ranked(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The order from the greatest score, and the places in it where a threshold may lie: not between equal scores."""
     order = np.argsort(-scores, kind="stable")
-    return order, np.append(np.diff(scores[order]) != 0, True)
+    return order, np.append(np.diff(scores[order]) != 0, True)[: len(scores)]

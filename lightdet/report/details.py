@@ -5,6 +5,7 @@ from typing import Any
 
 from lightdet.report.comparison import Comparison
 from lightdet.report.gallery import Gallery
+from lightdet.report.inspection import PLACES
 from lightdet.report.rows import LOSS, LoadedJob, Points, Row, whole
 from lightdet.report.tables import difference_text
 from lightdet.runs.jobs import finite, inside
@@ -62,7 +63,7 @@ def _run(job: LoadedJob, keys: Sequence[str], gallery: Gallery) -> dict[str, Any
     per_class = {
         name: [inside(job.results, "metrics", "per_class", name, key) for key in keys] for name in job.classes()
     }
-    point = inside(job.results, "metrics", "operating_point")
+    point = next((found for place in PLACES if (found := inside(job.results, "metrics", place)) is not None), None)
     return {
         "classes": {name: [_plain(value) for value in values] for name, values in per_class.items()},
         "point": {key: value for key in POINT if (value := _plain(inside(point, key))) is not None},

@@ -19,7 +19,12 @@ from lightdet.report.explained import heat_maps
 from lightdet.report.rows import LoadedJob
 from lightdet.runs.folder import RunFolder
 
-PLOTS = {"training.png": "training", "pr_curve.png": "precision and recall", "confusion.png": "confusion"}
+PLOTS = {
+    "training.png": "training",
+    "pr_curve.png": "precision and recall",
+    "confusion.png": "confusion",
+    "reliability.png": "reliability",
+}
 OVERVIEW = "overview.png"
 OVERVIEW_WIDTH = 840  # px
 PLOT_WIDTH = 680  # px
@@ -30,7 +35,7 @@ COLOURS = 32  # of a plot: flat areas and the edges of letters
 QUALITY = 68  # of JPEG
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 NO_PICTURE = (OSError, ValueError, SyntaxError, EOFError, *BOMBS)  # what Pillow raises
-WORST_NAME = re.compile(r"\d{3,}-(missed\d+)-(false\d+)-(.*)\.png")
+WORST_NAME = re.compile(r"\d{3,}-(?:missed(\d+)-false(\d+)|(wrong|right))-(.*)\.png")
 
 
 class Gallery:
@@ -127,5 +132,5 @@ def _files(folder: Path) -> list[Path]:
 def _title(path: Path) -> str:
     match = WORST_NAME.fullmatch(path.name)
     assert match is not None
-    missed, alarms, name = match.groups()
-    return f"{name}: {missed.replace('missed', '')} missed, {alarms.replace('false', '')} false alarms"
+    missed, alarms, judged, name = match.groups()
+    return f"{name}: {judged}" if judged else f"{name}: {missed} missed, {alarms} false alarms"

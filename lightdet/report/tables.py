@@ -8,6 +8,8 @@ from lightdet.report.comparison import Comparison
 from lightdet.report.cost import Costs
 from lightdet.report.difference import NOT_AFTER_HOLM, Difference
 from lightdet.report.effects import Effect
+from lightdet.report.inspection import calibration_table, inspection_table
+from lightdet.report.other_scores import other_scores_table
 from lightdet.report.paper import SOURCE, Paper, paper_table
 from lightdet.report.rows import Row, all_classes, whole
 from lightdet.report.seeds import build_seed_tables
@@ -26,6 +28,7 @@ def build_tables(
     tables = [class_table(rows), score_table(rows, comparisons, paper), cost_table(rows, costs, sizes)]
     tables += [attention_table(rows), *build_seed_tables(rows, comparisons), paper_table(paper, rows)]
     tables += [effect_table(effects, rows) if effects else None, test_table(rows)]
+    tables += [other_scores_table(rows, comparisons), calibration_table(rows), inspection_table(rows)]
     return [table for table in tables if table is not None]
 
 
