@@ -8,14 +8,16 @@ import shlex
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lightdet.core.errors import LightdetError
 from lightdet.data.labels import DatasetError
 from lightdet.data.record import Reader
 from lightdet.doctor.examine import examine
+from lightdet.doctor.label_checks import Labelling
 from lightdet.doctor.mend import CHANGES_FILE, LOSSES, mend
 from lightdet.doctor.report import print_problems, print_report, write_report
 from lightdet.ops.grid import check_image_size, plain_size
@@ -29,7 +31,7 @@ def run_doctor(cfg: DictConfig, as_json: bool = False) -> int:
     try:
         check_image_size(cfg.image_size)
         size, bits, group = plain_size(cfg.image_size), cfg.data.get("bits"), cfg.data.get("group")
-        examination = examine(_make_reader(cfg), size, bits=bits, group=group)
+        examination = examine(_make_reader(cfg), size, bits=bits, group=group, labelling=_labelling(cfg))
     except DatasetError as error:
         return print_problems(error.problems, as_json)
     except LightdetError as error:
@@ -58,6 +60,15 @@ def run_fix(cfg: DictConfig, out: Path) -> tuple[list[str], int]:
     print(f"  each change is a line of {out / CHANGES_FILE}", file=sys.stderr)
     print(f"lightdet train {words}", file=sys.stderr)
     return shlex.split(done.words), int(any(what in LOSSES for what in counts))
+
+
+def _labelling(cfg: DictConfig) -> Labelling | None:
+    """Of a classifier, whose data has a rule for labels."""
+    if cfg.data.get("label") is None:
+        return None
+    per_class = cfg.data.get("per_class")
+    amount: Any = OmegaConf.to_container(per_class, resolve=True) if OmegaConf.is_config(per_class) else per_class
+    return Labelling(str(cfg.data.label), amount, int(cfg.data.get("per_class_seed") or 0))
 
 
 def _make_reader(cfg: DictConfig) -> Reader:

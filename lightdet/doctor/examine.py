@@ -33,6 +33,7 @@ from lightdet.doctor.image_checks import (
     look_at_images,
     turned_images,
 )
+from lightdet.doctor.label_checks import Labelling, label_images
 from lightdet.ops.anchors import DEFAULT_ANCHORS, reachable
 from lightdet.ops.grid import ImageSize
 
@@ -46,10 +47,13 @@ def examine(
     anchors: Sequence[Any] | np.ndarray | None = None,
     bits: int | None = None,
     group: str | None = None,
+    labelling: Labelling | None = None,
 ) -> Examination:
     """Read and decode everything once, with `bits` and `group` as training does.
 
     `anchors`: width and height in px of the input frame, in any nesting; None: those that training starts from.
+    `labelling`: for a classifier; images of each label are then counted in place of boxes, and nothing is said of
+    boxes that a detector could not learn.
     Raises LightdetError when labels cannot be read at all.
     """
     splits = read_splits(reader, bits, group)
@@ -59,7 +63,13 @@ def examine(
     boxes = InputBoxes.of(everything, _sizes_of(facts), image_size)
     findings = [Finding("warning", "labels", doubt) for doubt in doubts_of(reader)]
     findings += check_splits(splits) + check_groups(splits, group)
-    findings += check_classes(splits, classes) + check_shares(splits, classes) + check_images(splits, facts)
+    labels: dict[str, dict[str, int]] = {}
+    if labelling is None:
+        findings += check_classes(splits, classes) + check_shares(splits, classes)
+    else:
+        labels, about_labels = label_images(splits, classes, labelling)
+        findings += about_labels
+    findings += check_images(splits, facts)
     near, not_compared = find_near_copies(splits, facts)
     turned = turned_images(splits, facts)
     findings += check_near_copies(near, not_compared) + check_orientation(turned)
@@ -67,13 +77,14 @@ def examine(
     brightest = {path: fact.brightest for path, fact in facts.items() if fact.brightest is not None}
     shallow = sum(fact.brightest is None and not fact.problem for fact in facts.values())
     findings += check_bits(everything, brightest, shallow)
-    findings += check_boxes(splits, classes) + check_sizes(boxes, classes, image_size)
+    findings += check_boxes(splits, classes)
     trained_on = InputBoxes.of(splits.get("train", ()), _sizes_of(facts), image_size)
     anchors_wh = np.asarray(DEFAULT_ANCHORS if anchors is None else anchors, dtype=np.float64).reshape(-1, 2)
     fits = reachable(trained_on.sizes, anchors_wh)
     recall = float(fits.mean()) if len(fits) else 1.0
     per_class = {classes[k]: float(fits[trained_on.labels == k].mean()) for k in np.unique(trained_on.labels)}
-    findings += check_anchors(recall, per_class)
+    if labelling is None:
+        findings += check_sizes(boxes, classes, image_size) + check_anchors(recall, per_class)
     order = ("error", "warning", "note")
     return Examination(
         classes,
@@ -86,6 +97,7 @@ def examine(
         per_class,
         tuple(near),
         tuple(turned),
+        labels,
     )
 
 

@@ -1,7 +1,7 @@
 """The results of the doctor as values: findings, facts about images, boxes in input px, an examination."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -77,6 +77,7 @@ class Examination:
     recall_per_class: Mapping[str, float]
     near: tuple[NearCopy, ...] = ()  # across splits, the most similar first
     turned: tuple[Record, ...] = ()  # stored turned, with an EXIF orientation
+    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # of a classifier: split -> images of each
 
     @property
     def exit_code(self) -> int:

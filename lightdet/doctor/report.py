@@ -32,6 +32,7 @@ def as_dict(examination: Examination) -> dict[str, Any]:
                 "images_without_boxes": sum(not len(record.box_labels) for record in records),
                 "boxes": sum(len(record.box_labels) for record in records),
                 "boxes_per_class": dict(zip(examination.classes, count.tolist(), strict=True)),
+                **({"images_per_label": dict(examination.labels[name])} if name in examination.labels else {}),
             }
             for name, records in examination.splits.items()
             for count in [count_boxes(records, len(examination.classes))]
@@ -82,6 +83,8 @@ def _size_facts(examination: Examination, label: int) -> dict[str, Any]:
 
 def as_text(examination: Examination) -> str:
     """The report for a terminal."""
+    if examination.labels:
+        return "\n".join([*_label_lines(examination), *finding_lines(examination.findings)])
     facts = as_dict(examination)
     lines = [f"{len(examination.classes)} classes, input {size_text(examination.image_size)}", ""]
     rows = [["split", "images", "without boxes", "boxes"]]
@@ -99,6 +102,16 @@ def as_text(examination: Examination) -> str:
         rows.append([name, *counts, box, *shares, f"{sizes['unlearnable']:,}"])
     lines += [*_table(rows), "", _legend(examination), ""]
     return "\n".join([*lines, *finding_lines(examination.findings)])
+
+
+def _label_lines(examination: Examination) -> list[str]:
+    """Of a classifier: images of each label by split."""
+    labels, totals = examination.labels, {name: len(records) for name, records in examination.splits.items()}
+    names = list(dict.fromkeys(name for counts in labels.values() for name in counts))
+    rows = [["label", *(f"{split} images" for split in labels)]]
+    rows += [[name, *(f"{counts.get(name, 0):,}" for counts in labels.values())] for name in names]
+    read = ", ".join(f"{total:,} images in {split}" for split, total in totals.items())
+    return [f"labels of whole images, input {size_text(examination.image_size)}; {read}", "", *_table(rows), ""]
 
 
 def _legend(examination: Examination) -> str:
