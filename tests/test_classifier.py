@@ -57,9 +57,11 @@ def test_logits_are_the_linear_layer_of_the_averaged_map() -> None:
         torch.testing.assert_close(network(images), by_hand)
 
 
+@pytest.mark.parametrize("model", ["light_classifier", "can"])
 @pytest.mark.parametrize("attention", ["cbam", "can", "eca", "se", "coord", "none"])
-def test_each_attention_is_placed_in_front_of_the_pooling(attention: str) -> None:
-    network = classifier("model=light_classifier", f"attention={attention}").network
+def test_each_attention_is_placed_in_front_of_the_pooling(attention: str, model: str) -> None:
+    network = classifier(f"model={model}", f"attention={attention}").network
+    assert getattr(network.attention, "faithful", model == "can") == (model == "can"), "as published in its own preset"
     assert isinstance(network.attention, torch.nn.Identity) == (attention == "none")
     assert network(torch.rand(2, 3, 32, 32)).shape == (2, 6)
 
