@@ -122,7 +122,15 @@ function classTable(classes) {
 }
 
 function chart(curves, title) {
-  const width = 460, height = 230, left = 42, right = 12, top = 26, bottom = 26;
+  const width = 460, left = 42, right = 12, bottom = 26;
+  const words = curves.map(([name, [, points]]) => `${name} ${points[points.length - 1].toFixed(3)}`);
+  const places = []; // of the legend: x and line
+  for (const [index, text] of words.entries()) {
+    const [x, line] = index ? places[index - 1] : [left, 0];
+    const after = index ? x + 28 + 6.6 * words[index - 1].length : x;
+    places.push(after + 13 + 6.6 * text.length > width && index ? [left, line + 1] : [after, line]);
+  }
+  const top = 26 + 15 * places[places.length - 1][1], height = 204 + top;
   const node = (name, attributes, text = "") => {
     const made = document.createElementNS("http://www.w3.org/2000/svg", name);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
@@ -146,16 +154,14 @@ function chart(curves, title) {
     const epoch = Math.round((lastEpoch * part) / 4);
     drawing.append(node("text", { x: x(epoch), y: height - 8, "text-anchor": part === 4 ? "end" : "middle" }, String(epoch)));
   }
-  let place = left;
-  curves.forEach(([name, [epochs, points]], index) => {
-    const colour = `var(--line${index % 4})`;
+  curves.forEach(([, [epochs, points]], index) => {
+    const colour = `var(--line${index % 8})`;
     const path = epochs.map((epoch, k) => `${x(epoch).toFixed(1)},${y(points[k]).toFixed(1)}`).join(" ");
     if (epochs.length > 1) drawing.append(node("polyline", { points: path, style: `stroke:${colour}` }));
     else drawing.append(node("circle", { cx: x(epochs[0]), cy: y(points[0]), r: 4, style: `fill:${colour}` }));
-    const words = `${name} ${points[points.length - 1].toFixed(3)}`;
-    drawing.append(node("rect", { x: place, y: 9, width: 9, height: 9, style: `fill:${colour}` }));
-    drawing.append(node("text", { x: place + 13, y: 17 }, words));
-    place += 28 + 6.6 * words.length;
+    const [place, line] = places[index];
+    drawing.append(node("rect", { x: place, y: 9 + 15 * line, width: 9, height: 9, style: `fill:${colour}` }));
+    drawing.append(node("text", { x: place + 13, y: 17 + 15 * line }, words[index]));
   });
   return drawing;
 }

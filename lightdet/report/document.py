@@ -103,7 +103,7 @@ def summary(rows: Sequence[Row]) -> str:
 def _variables() -> str:
     """The colours of pictures and plots, for the page."""
     names = {"paper": PAPER, "ink": INK, "faint": FAINT, "alarm": ALARM}
-    colours = {**names, **{f"line{index}": class_colour(index) for index in range(4)}}
+    colours = {**names, **{f"line{index}": class_colour(index) for index in range(8)}}
     return ":root{" + "".join(f"--{name}:{hex_colour(colour)};" for name, colour in colours.items()) + "}\n"
 
 
