@@ -49,7 +49,7 @@ def test_the_tables_hold_what_the_runs_measured(six: Path) -> None:
     assert (failed["status"], failed["mAP50"]) == ("failed after 3 of 6 epochs: loss is nan", "-")
     assert lines(six, "table3_cost")[0]["parameters"] == "1500000.0"
     assert "GFLOPs are 2 x MAC" in text and "reproduced" not in text
-    assert len(page.all("table")) == 8
+    assert len(page.all("table")) == 9
 
 
 def test_attention_and_grid_cross_in_a_table_of_their_own(six: Path) -> None:

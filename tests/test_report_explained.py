@@ -165,6 +165,10 @@ def test_the_worst_images_of_a_classifier_by_hand(tmp_path: Path) -> None:
     images: list[Any] = [{"id": name, "label": label, "probabilities": p} for name, label, p in made]
     write_json(tmp_path / "probabilities.json", {"classes": ["a", "b"], "images": images})
     assert worst_first(tmp_path, 0.5) == ["surely wrong", "wrong", "doubtful", "sure"]
+    shown = {"sure": [0], "doubtful": [0], "wrong": [0, 1], "surely wrong": []}
+    images = [{"id": name, "labels": shown[name], "probabilities": p} for name, _, p in made]
+    write_json(tmp_path / "probabilities.json", {"classes": ["a", "b"], "images": images})
+    assert worst_first(tmp_path, 0.5) == ["surely wrong", "wrong", "doubtful", "sure"], "false .95, missed .7, then .4"
     write_json(tmp_path / "probabilities.json", {"images": [{"id": "x"}]})
     with pytest.raises(LightdetError, match="evaluate the run again"):
         worst_first(tmp_path, 0.5)

@@ -1,17 +1,12 @@
 """The images on which a run was most wrong, from the files of its evaluation. No torch here."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from lightdet.core.errors import LightdetError
-from lightdet.core.files import read_json
 from lightdet.metric.detections_file import FILE_NAME, read_detections
 from lightdet.metric.match_record import ImageBoxes, match_greedily, overlaps
-
-PROBABILITIES = "probabilities.json"
-MOST_BYTES = 2**30
+from lightdet.metric.probabilities_file import KeptProbabilities, read_probabilities
 
 
 def worst_first(run: Path, threshold: float) -> list[str]:
@@ -24,14 +19,10 @@ def worst_first(run: Path, threshold: float) -> list[str]:
         kept = read_detections(run / FILE_NAME)
         ranked = sorted(zip(kept.image_ids, kept.images, strict=True), key=lambda pair: _missed(pair[1], threshold))
         return [image_id for image_id, _ in ranked]
-    if (run / PROBABILITIES).is_file():
-        try:
-            images = read_json(run / PROBABILITIES, MOST_BYTES)["images"]
-            return [str(image["id"]) for image in sorted(images, key=_sureness)]
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise LightdetError(
-                f"{run / PROBABILITIES}: not as an evaluation writes it; evaluate the run again"
-            ) from error
+    kept_probabilities = read_probabilities(run)
+    if kept_probabilities is not None:
+        order = np.lexsort(_sureness(kept_probabilities))
+        return [kept_probabilities.image_ids[place] for place in order]
     return []
 
 
@@ -47,8 +38,13 @@ def _missed(image: ImageBoxes, threshold: float) -> tuple[int, float]:
     return -missed, -alarm
 
 
-def _sureness(image: dict[str, Any]) -> tuple[bool, float]:
-    probabilities = [float(value) for value in image["probabilities"]]
-    decided = int(np.argmax(probabilities))
-    wrong = decided != int(image["label"])
-    return not wrong, -probabilities[decided] if wrong else probabilities[decided]
+def _sureness(kept: KeptProbabilities) -> tuple[np.ndarray, np.ndarray]:
+    """Keys of `lexsort`, (N,) each, of which the last counts most: the worst image is the surest mistake; with several
+    classes the surest one that is false or missed."""
+    values = kept.probabilities
+    if not kept.one_class:
+        sure = np.where(kept.shown, 1 - values, values).max(axis=1, initial=0.0)
+        return -sure, sure <= 0.5
+    decided, sure = values.argmax(axis=1), values.max(axis=1)
+    wrong = ~kept.shown[np.arange(len(values)), decided]
+    return np.where(wrong, -sure, sure), ~wrong
