@@ -20,6 +20,7 @@ from lightdet.engine.load import best_threshold
 from lightdet.engine.predict import Summary, find_images, predict_files
 from lightdet.engine.predictor import DEFAULT_THRESHOLD, Predictor, load_predictor
 from lightdet.model.decode import select
+from lightdet.runs.promise import Promise
 
 CLASSES = ("dent", "scratch")
 # An image of 100 x 50 px in an input of 64 px: scale 0.64, 32 px high, 16 px of padding above.
@@ -54,6 +55,7 @@ class Loaded:
     image_size: int
     config: Any = field(default_factory=lambda: OmegaConf.create({"data": {"bits": 12}}))
     threshold: float | None = None
+    promise: Promise | None = None
 
 
 def save(path: Path, height: int = 50, width: int = 100) -> Path:

@@ -19,6 +19,7 @@ COMMANDS = {  # name, which is a module's: (its words, what it does)
     "train": ("[key=value ...] [-m]", "train one detector, or with -m every combination of a sweep"),
     "evaluate": ("RUN [split=val] [key=value ...]", "measure a finished run again, with pictures and curves"),
     "predict": ("RUN SOURCE ... [--out DIR]", "detect defects in an image, a folder of images or a glob"),
+    "threshold": ("RUN [--escape 0.01]", "choose the threshold that bounds what escapes, and freeze it"),
     "explain": ("RUN IMAGE ... [--method A,B]", "heat maps of where a model finds what it predicts"),
     "export": ("RUN [--out DIR]", "write a finished model as a folder to pass on, without code"),
     "search": ("SPACE [key=value ...]", "look for the best settings in many short trainings"),

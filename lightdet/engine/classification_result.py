@@ -11,6 +11,7 @@ from lightdet.draw.judged_images import captioned
 from lightdet.engine.decision import Decision
 from lightdet.engine.result import Result, ResultSettings
 from lightdet.metric.costs import cheapest, cost_matrix
+from lightdet.runs.promise import Promise
 from lightdet.runtime.sources import Original
 
 
@@ -45,6 +46,8 @@ class ClassificationResult(Result):
         self.name = settings.classes[self.label]
         self.probability = float(values[self.label])
         self.names = [self.name]
+        self._promise = settings.promise
+        self._values: list[float] = values.tolist()  # by label
 
     def plot(self) -> Image.Image:
         """The image under its class and what else is probable."""
@@ -63,7 +66,8 @@ class ClassificationResult(Result):
     def decision(self) -> Decision:
         """The most probable class, or the one of the least expected cost, and what comes next by the same rule.
 
-        A part is rejected where its class is another than the model's `good`, if the data has that class.
+        A part is rejected where its class is another than the model's `good`, if the data has that class; with a
+        threshold of `lightdet threshold`, where the probability that it is not good reaches that.
         """
         others = [name for name in self.probabilities if name != self.name]
         second = (others[0], self.probabilities[others[0]]) if others else None
@@ -76,8 +80,22 @@ class ClassificationResult(Result):
         against = next(((name, ranked[name]) for name in ranked if name != self.name), None)
         margin = abs(value - against[1]) if against else 1.0
         shown = costs if self.by_cost or self.priced else {}
+        if self._promise is not None and self.good in self.probabilities:
+            return self._promised(self._promise, second, shown)
         sentence = f"{rule}: {value:.2f}" + (f" against {against[1]:.2f} for {against[0]}" if against else "")
         return Decision(rule, sentence, self.name, self.label, self.probability, margin, rejected, second, costs=shown)
+
+    def _promised(self, promise: Promise, second: tuple[str, float] | None, costs: dict[str, float]) -> Decision:
+        """Rejected or not by the promise's threshold, whatever class is named."""
+        bad = sum(value for name, value in self.probabilities.items() if name != self.good)
+        rejected = promise.rejects(bad, self._values)
+        least = promise.threshold
+        where = "" if promise.thresholds is None else " (the least of the classes')"
+        sentence = f"P(not {self.good}) {bad:.3g} against {least:.3g}{where}, {promise.said}"
+        margin = abs(bad - least)
+        return Decision(
+            "threshold", sentence, self.name, self.label, self.probability, margin, rejected, second, least, costs
+        )
 
     def subjects(self, most: int) -> list[Subject]:
         """The decided class, then the other ones, the most probable first."""

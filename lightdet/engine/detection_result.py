@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 
 from lightdet.core.types import Detections, Letterbox, Subject
@@ -44,7 +45,7 @@ class DetectionResult(Result):
         check_finite(placed, original.name)
         self._best_score = float(placed.scores.max()) if len(placed.scores) else 0.0  # also of a box that is left out
         self._threshold, self._threshold_from = settings.threshold, settings.threshold_from
-        keep = placed.scores >= settings.threshold
+        keep = placed.scores >= _least(settings, placed)
         kept = Detections(placed.boxes_xyxy[keep], placed.scores[keep], placed.labels[keep])
         self.prediction = best_of_overlapping(kept, settings.overlap)
         self.classes = settings.classes
@@ -104,6 +105,13 @@ class DetectionResult(Result):
         listed = ", ".join(f"{box.name} {box.score:.2f}" for box in self)
         count = "1 box" if len(self) == 1 else f"{len(self) or 'no'} boxes"
         return f"{count}, {listed}" if listed else count
+
+
+def _least(settings: ResultSettings, found: Detections) -> torch.Tensor | float:
+    """The threshold of each detection, where classes have their own."""
+    if settings.promise is None or settings.promise.thresholds is None:
+        return settings.threshold
+    return torch.tensor(settings.promise.least(len(settings.classes)))[found.labels]
 
 
 def coco_results(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

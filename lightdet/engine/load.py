@@ -30,6 +30,7 @@ from lightdet.runs.contract import MOST_SIDE, Contract
 from lightdet.runs.folder import BEST, LAST, RunFolder
 from lightdet.runs.jobs import finite, inside
 from lightdet.runs.package import CONTRACT, is_exported, is_package, read_contract
+from lightdet.runs.promise import Promise, read_promise
 
 MEASURED_WITH = ("data", "model")  # the parts of a run's config that are read when it is measured
 
@@ -44,6 +45,7 @@ class LoadedRun:
     config: DictConfig
     epoch: int  # of the checkpoint, 0-based
     threshold: float | None  # least score of a result, as the validation split gave it; None: not measured
+    promise: Promise | None = None  # the threshold that `lightdet threshold` froze, which comes before the other
 
 
 def build_model(cfg: DictConfig, num_classes: int, fetch: bool = True) -> Model:
@@ -95,7 +97,8 @@ def load_run(
     if is_exported(run_path):
         file, told = exported_model(run_path, checkpoint, device)
         config = changed(settings(told), overrides)
-        return LoadedRun(file, told.classes, told.image_size, config, 0, min(told.thresholds, default=None))
+        threshold, promise = min(told.thresholds, default=None), None if overrides else told.promise
+        return LoadedRun(file, told.classes, told.image_size, config, 0, threshold, promise)
     if is_package(run_path):
         contract = read_contract(run_path)
         check_trusted(contract.config(), run_path / CONTRACT, trust_modules, MEASURED_WITH)
@@ -115,9 +118,11 @@ def load_run(
         if is_user_error(error):
             raise
         raise LightdetError(f"{folder.config_path}: no model can be built of it: {one_line(error)}") from error
-    epoch = load_weights(model, folder.checkpoints / (BEST if checkpoint == "best" else LAST), device)
+    weights = folder.checkpoints / (BEST if checkpoint == "best" else LAST)
+    epoch = load_weights(model, weights, device)
     size, threshold = plain_size(config.image_size), best_threshold(folder.read_results())
-    return LoadedRun(model.to(device).eval(), classes, size, config, epoch, threshold)
+    promise = None if overrides else read_promise(run_path, weights, classes)
+    return LoadedRun(model.to(device).eval(), classes, size, config, epoch, threshold, promise)
 
 
 def _load_package(
@@ -131,7 +136,8 @@ def _load_package(
         return build_model(config, len(contract.classes), fetch=False)
 
     model = filled(build, package, contract).to(device)
-    return LoadedRun(model, contract.classes, contract.image_size, config, contract.epoch, contract.threshold)
+    told = contract.threshold, None if overrides else contract.promise
+    return LoadedRun(model, contract.classes, contract.image_size, config, contract.epoch, *told)
 
 
 def best_threshold(results: Mapping[str, Any]) -> float | None:

@@ -36,7 +36,10 @@ class MultiLabelResult(Result):
             raise LightdetError(f"{original.name}: the classifier gave a probability that is NaN or infinite")
         self._ranked = ranked = np.argsort(-values, kind="stable").tolist()
         self.probabilities: dict[str, float] = {settings.classes[label]: float(values[label]) for label in ranked}
-        self.labels: list[int] = [label for label in ranked if values[label] >= settings.threshold]
+        least = [settings.threshold] * len(values)
+        if settings.promise is not None:
+            least = settings.promise.least(len(values))
+        self.labels: list[int] = [label for label in ranked if values[label] >= least[label]]
         self._threshold, self._threshold_from = settings.threshold, settings.threshold_from
         self.names: list[str] = [settings.classes[label] for label in self.labels]
 

@@ -20,6 +20,7 @@ from lightdet.core.progress import watched
 from lightdet.core.shown import counted, shown
 from lightdet.engine.picture_files import MADE_BY, check_free, picture_names, save_picture
 from lightdet.engine.predictor import Predictor, Stopwatch
+from lightdet.engine.verdict import Lot
 from lightdet.runtime.found import PICTURES, REPORTS, Found
 from lightdet.runtime.sources import Original
 
@@ -58,6 +59,7 @@ class Summary:
     undrawn: list[str] = field(default_factory=list)  # images with a prediction and without a picture, a line each
     ended: str = ""  # why it ended before its last image
     milliseconds: dict[str, list[float]] = field(default_factory=dict)  # step -> one value per image
+    lot: Lot | None = None  # verdicts, where they are asked for
 
     @property
     def whole(self) -> bool:
@@ -73,6 +75,7 @@ class Summary:
             "skipped": [asdict(each) for each in self.skipped],
             "left_out": list(self.found.left_out.lines()),
             self.predictor.result_type.unit: dict(self.names.most_common()),
+            **({} if self.lot is None else {"lot": self.lot.as_json()}),
             "threshold": self.predictor.threshold,
             "overlap": self.predictor.overlap,
             "out": str(self.out),
@@ -83,7 +86,7 @@ class Summary:
         }
 
     def as_text(self) -> str:
-        """Two or three lines of text."""
+        """Two to four lines of text."""
         facts = self.as_json()
         counts = ", ".join(f"{shown(name)} {count}" for name, count in self.names.most_common()) or "none"
         unit, threshold = self.predictor.result_type.unit, self.predictor.threshold
@@ -91,6 +94,8 @@ class Summary:
             f"{counted(len(self.entries), 'image')}, {unit} with score >= {threshold:.3g}: {counts}",
             f"written to {shown(self.out)}",
         ]
+        if self.lot is not None:
+            lines.insert(1, shown(self.lot.as_text()))
         if facts["median_ms"]:
             times = ", ".join(f"{STEPS[step]} {ms:.1f}" for step, ms in facts["median_ms"].items())
             threads = f"{facts['torch_threads']} torch and {facts['opencv_threads']} OpenCV threads"
@@ -131,18 +136,21 @@ def find_images(
     return [ImageFile(paths[whole], name, pictures[name]) for whole, name in names.items()], found
 
 
-def predict_files(predictor: Predictor, files: Sequence[ImageFile], out: Path, found: Found | None = None) -> Summary:
+def predict_files(
+    predictor: Predictor, files: Sequence[ImageFile], out: Path, found: Found | None = None, verdict: bool = False
+) -> Summary:
     """Predict on every image, one at a time, and write under `out`: predictions.jsonl, a line for each image as soon as
     it is done, and pictures/; at the end predictions.json and the task's further files, such as predictions.coco.json.
 
     An image that cannot be read, or for which the model returns NaN, is listed in `Summary.skipped`; the others are
-    predicted. `found` has what was not taken. Where nothing more can be written, `Summary.ended` says so. Whatever ends
-    it, an interruption included, what was predicted until then stays.
+    predicted, and with `verdict` each passes or fails. `found` has what was not taken. Where nothing more can be
+    written, `Summary.ended` says so. Whatever ends it, an interruption included, what was predicted until then stays.
     """
     further = predictor.result_type.further_files([])
     check_free(out, [], [*REPORTS, *further])
     out.mkdir(parents=True, exist_ok=True)
-    summary = Summary(out, predictor, found or Found())
+    lot = Lot(f"threshold {predictor.threshold:.4g}, {predictor.threshold_from}") if verdict else None
+    summary = Summary(out, predictor, found or Found(), lot=lot)
     watch = Stopwatch(predictor.device)
     summary.milliseconds = watch.milliseconds
     predictor.warm_up()
@@ -188,7 +196,7 @@ def _predict_one(predictor: Predictor, file: ImageFile, watch: Stopwatch, summar
         reason = " ".join(str(error).removeprefix(f"{file.path}: ").split())
         summary.skipped.append(Skipped(str(file.path), reason))
         return asdict(summary.skipped[-1])
-    facts = result.to_dict()
+    facts = result.to_dict() | (summary.lot.judge(result) if summary.lot is not None else {})
     size = {key: facts.pop(key) for key in ("file", "height", "width")}
     place = {"picture": f"{PICTURES}/{file.picture}"}
     try:

@@ -1,5 +1,6 @@
 """Applies a trained model: images in, results in original px out."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from lightdet.nn.inputs import in_channels
 from lightdet.ops.grid import ImageSize, height_width, size_text
 from lightdet.ops.letterbox import letterbox_image
 from lightdet.runs.package import is_exported
+from lightdet.runs.promise import Promise
 from lightdet.runtime.sources import ImageLike, Original, originals
 
 DEFAULT_THRESHOLD = 0.25  # where a run did not measure its own
@@ -66,8 +68,10 @@ class Predictor:
         bits: int | None = None,
         device: str = "cpu",
         threshold_from: str = "as given",
+        promise: Promise | None = None,
     ) -> None:
-        """`model` is on `device`; `bits` are those of the camera (`read_image`).
+        """`model` is on `device`; `bits` are those of the camera (`read_image`). `promise` holds while `threshold` is
+        its own.
 
         Raises LightdetError for a threshold or overlap outside of 0..1.
         """
@@ -84,6 +88,7 @@ class Predictor:
             )
         self.threshold = threshold
         self.threshold_from = threshold_from  # in words
+        self.promise = promise
         self.overlap = overlap
         self.bits = bits
         self.device = device
@@ -116,12 +121,9 @@ class Predictor:
             batch, letterbox = self.placed(pixels)
         with watch.step("detect", self.device):
             (prediction,) = self.model.predict(batch)
-        return self.result_type(
-            prediction,
-            original,
-            letterbox,
-            ResultSettings(self.classes, self.threshold, self.overlap, self.model, self.threshold_from),
-        )
+        promise = self.promise if self.promise is not None and self.promise.threshold == self.threshold else None
+        settings = self.classes, self.threshold, self.overlap, self.model, self.threshold_from, promise
+        return self.result_type(prediction, original, letterbox, ResultSettings(*settings))
 
     def placed(self, pixels: np.ndarray) -> tuple[Tensor, Letterbox]:
         """An image (H, W, 3) uint8 RGB -> the model's input (1, C, H, W) 0..1 on its device, and how it lies there."""
@@ -142,15 +144,22 @@ def load_predictor(
     trust_modules: bool = False,
     stage2: Stage2 | None = None,
 ) -> Predictor:
-    """The model of a run or a package with its input size, its `data.bits` and, unless one is given, its threshold.
+    """The model of a run or a package with its input size, its `data.bits` and, unless one is given, its threshold:
+    the one that `lightdet threshold` froze, otherwise that of the best F1.
 
     BatchNorm is folded, so that scores agree with those of `lightdet evaluate` up to rounding. `stage2`: a classifier
     that judges the boxes; the threshold is compared with the product of both scores. Raises LightdetError as `load_run`
     and `with_stage2` do.
     """
     loaded = load_run(run, checkpoint, device, trust_modules=trust_modules)
-    said = "as given"
-    if threshold is None and loaded.threshold is not None:
+    said, promise = "as given", None
+    if stage2 is not None and loaded.promise is not None:
+        print("lightdet: the promise of the run's threshold holds for one stage, and is not used", file=sys.stderr)
+        loaded = replace(loaded, promise=None)
+    if threshold is None and loaded.promise is not None:
+        promise = loaded.promise
+        threshold, said = promise.threshold, promise.said
+    elif threshold is None and loaded.threshold is not None:
         threshold, said = loaded.threshold, result_type(loaded.model).own_threshold
     elif threshold is None:
         threshold, said = DEFAULT_THRESHOLD, "the default, as the run has measured none"
@@ -161,7 +170,8 @@ def load_predictor(
     if stage2 is not None:
         loaded = with_stage2(loaded, stage2, device, trust_modules)
     bits = OmegaConf.select(loaded.config, "data.bits")
-    return Predictor(loaded.model, loaded.classes, loaded.image_size, threshold, overlap, bits, device, said)
+    size = loaded.image_size
+    return Predictor(loaded.model, loaded.classes, size, threshold, overlap, bits, device, said, promise)
 
 
 def result_type(model: Model) -> type[Result]:

@@ -13,6 +13,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.files import plain
 from lightdet.core.types import Letterbox, Subject
 from lightdet.engine.decision import Decision
+from lightdet.runs.promise import Promise
 from lightdet.runtime.sources import Original
 
 
@@ -25,6 +26,7 @@ class ResultSettings:
     overlap: float  # IoU above which two boxes, of any class, are one
     model: Any = None  # that predicted, for what a result of its task asks of it
     threshold_from: str = "as given"  # where the threshold comes from, in words
+    promise: Promise | None = None  # the threshold that `lightdet threshold` froze, where it is the one above
 
 
 class Result:

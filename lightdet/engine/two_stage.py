@@ -47,4 +47,4 @@ def with_stage2(loaded: LoadedRun, stage2: Stage2, device: str = "cpu", trust_mo
     classifier = judge.model if is_exported(stage2.run) else folded(judge.model, judge.image_size)
     names = loaded.classes, judge.classes
     model = TwoStage(loaded.model, classifier, *names, judge.image_size, stage2.label).eval()
-    return replace(loaded, model=model)
+    return replace(loaded, model=model, promise=None)

@@ -20,6 +20,7 @@ from lightdet.nn.inputs import in_channels
 from lightdet.ops.grid import plain_size
 from lightdet.runs.contract import PLACING
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.promise import KEY
 from lightdet.runtime.contract import FORMAT, SCHEMA
 from lightdet.runtime.session import Exported
 
@@ -63,8 +64,11 @@ def _selection(loaded: LoadedRun) -> Selection | None:
     model = loaded.model
     if not isinstance(model, DenseDetector):
         return None
-    threshold = NO_THRESHOLD if loaded.threshold is None else loaded.threshold
-    return Selection([threshold] * len(loaded.classes), model.nms_iou, OVERLAP, model.max_detections)
+    count = len(loaded.classes)
+    least = [NO_THRESHOLD if loaded.threshold is None else loaded.threshold] * count
+    if loaded.promise is not None:
+        least = loaded.promise.least(count)
+    return Selection(least, model.nms_iou, OVERLAP, model.max_detections)
 
 
 def _contract(
@@ -97,6 +101,7 @@ def _contract(
             "placing": "scale x, scale y, left, top, original width, original height" if selection else None,
         },
         "output": _output(loaded, selection),
+        KEY: None if loaded.promise is None else loaded.promise.as_json(),
         "measured": measured(run, results, split),
         "titles": declared(run)["scores"],
         "model": {

@@ -20,6 +20,7 @@ from lightdet.nn.inputs import in_channels
 from lightdet.runs.contract import FORMAT, PLACING, SCHEMA, to_contract
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.package import CARD, CONTRACT, FILES, WEIGHTS, is_package, read_contract
+from lightdet.runs.promise import KEY
 
 
 def export_package(
@@ -82,6 +83,7 @@ def contract_of(
         "licence": licence,
         "classes": list(loaded.classes),
         "threshold": loaded.threshold,
+        KEY: None if loaded.promise is None else loaded.promise.as_json(),
         "input": {
             "image_size": loaded.image_size,
             "channels": in_channels(loaded.model.network),

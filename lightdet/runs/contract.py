@@ -12,6 +12,7 @@ from lightdet.config.moved import with_current_names, with_younger_keys
 from lightdet.config.tree import digest
 from lightdet.core.errors import LightdetError
 from lightdet.ops.grid import COARSEST, ImageSize
+from lightdet.runs.promise import KEY, Promise, to_promise
 
 FORMAT = "lightdet model package"
 SCHEMA = 1
@@ -44,6 +45,7 @@ class Contract:
     run: str  # fingerprint of its training
     splits: Mapping[str, str]  # split -> `ids_digest` of its images
     weights_sha256: str
+    promise: Promise | None = None  # the threshold that `lightdet threshold` froze, and what it promises
 
     def config(self) -> DictConfig:
         """What a run's configuration says of its model and input, as the code of today names it; a reader of data is
@@ -93,6 +95,7 @@ def to_contract(content: Mapping[str, Any]) -> Contract:
         run=_text(hashes, "run"),
         splits={name: _text(_section(hashes, "splits"), name) for name in _section(hashes, "splits")},
         weights_sha256=_sha256(hashes),
+        promise=to_promise(content.get(KEY), classes, KEY),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from lightdet.core.errors import LightdetError
 from lightdet.core.shown import shown
 from lightdet.ops.grid import ImageSize
+from lightdet.runs.promise import KEY, Promise, to_promise
 
 FORMAT = "lightdet exported model"
 SCHEMA = 1
@@ -37,6 +38,7 @@ class ExportContract:
     thresholds: tuple[float, ...]
     costs: tuple[tuple[float, ...], ...] | None
     splits: Mapping[str, str]  # split -> hash of the ids of its images
+    promise: Promise | None  # the threshold that `lightdet threshold` froze, and what it promises
     content: Mapping[str, Any]  # all of it
 
 
@@ -80,6 +82,7 @@ def _checked(content: Any) -> ExportContract:
         tuple(map(float, thresholds)),
         _costs(output.get("costs"), len(classes)),
         {str(name): str(value) for name, value in content["hashes"]["splits"].items()},
+        to_promise(content.get(KEY), classes, KEY),
         content,
     )
 
