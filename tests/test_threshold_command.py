@@ -49,7 +49,7 @@ def test_it_is_frozen_used_and_passed_on(run: Path, tmp_path: Path, capsys: pyte
     said = capsys.readouterr().out
     assert "with 95 % confidence at most 5 % of the defective parts pass" in said
     assert (
-        "4 of 200, 2 %" in said and "overkill   good images: 19 of 40" in said
+        "4 of 200, 2 %" in said and "overkill   good images: 18 of 40" in said
     )  # upper bound of 4: 4.5 %, of 5: 5.2 %
     kept = json.loads((run / "threshold" / "threshold.json").read_text())
     assert kept["promise"]["threshold"] == pytest.approx(0.216, rel=2e-5)
