@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from test_predict import Fixed, Loaded, save
+from torch import Tensor
 
 import lightdet.engine.predictor
 from lightdet.cli.main import main
 from lightdet.core.errors import LightdetError
+from lightdet.core.types import Classification
 from lightdet.engine.load import load_run
 from lightdet.engine.predict import find_images, predict_files
 from lightdet.engine.predictor import Predictor, load_predictor
@@ -146,6 +149,38 @@ def test_classes_have_their_own_thresholds(tmp_path: Path) -> None:
     assert image["boxes"] == [] and image["verdict"] == "pass"
     _, (image,) = verdicts(tmp_path / "out", own, 0.25)
     assert len(image["boxes"]) == 2, "a person's threshold counts for all classes"
+
+
+class Doubtful:
+    """A classifier that finds every part good with probability 0.6, a dent with 0.3 and a scratch with 0.1."""
+
+    result = "lightdet.engine.classification_result:ClassificationResult"
+    costs, decision, good = None, "probable", "good"
+
+    def predict(self, images: Tensor) -> list[Classification]:
+        return [Classification(torch.tensor([0.3, 0.1, 0.6])) for _ in images]
+
+
+@pytest.mark.parametrize(
+    ("promise", "rejected"),
+    [
+        (None, False),  # the most probable class is good
+        (Promise("told", 0.39, good="good"), True),  # 1 - 0.6 reaches it
+        (Promise("told", 0.41, good="good"), False),
+        (Promise("told", 0.2, (0.35, 0.2, None), "good"), False),
+        (Promise("told", 0.2, (0.29, 0.2, None), "good"), True),
+    ],
+)
+def test_a_classifier_rejects_by_the_probability_that_a_part_is_not_good(
+    promise: Promise | None, rejected: bool, tmp_path: Path
+) -> None:
+    model: Any = Doubtful()
+    threshold = 0.25 if promise is None else promise.threshold
+    predictor = Predictor(model, (*CLASSES, "good"), 64, threshold, promise=promise)
+    (result,) = predictor(save(tmp_path / "a.png"))
+    decision = result.decision()
+    assert (decision.rejected, decision.name) == (rejected, "good")
+    assert promise is None or "P(not good) 0.4 against" in decision.sentence
 
 
 def test_the_exit_code_tells_a_script(

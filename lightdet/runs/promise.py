@@ -16,6 +16,7 @@ from lightdet.core.shown import shown
 
 FOLDER, FILE = "threshold", "threshold.json"
 KEY = "promise"
+NO_PROMISE = "no promise"  # begins the sentence of a threshold that was chosen by cost
 LONGEST = 500  # characters of the sentence
 
 
@@ -36,7 +37,8 @@ class Promise:
     @property
     def said(self) -> str:
         """Where the threshold comes from, in words."""
-        return f"the promise of lightdet threshold: {self.sentence}"
+        what = "the choice" if self.sentence.startswith(NO_PROMISE) else "the promise"
+        return f"{what} of lightdet threshold: {self.sentence}"
 
     def as_json(self) -> dict[str, Any]:
         """The section that `to_promise` reads."""
