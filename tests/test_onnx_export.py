@@ -1,6 +1,7 @@
 """An exported ONNX file: it is the trained model, and a file that is not is rejected with the reason."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from lightdet.cli.main import main
 from lightdet.core.errors import LightdetError
 from lightdet.engine.load import load_run
 from lightdet.export import onnx_format
+from lightdet.export.command import run as export_command
 from lightdet.export.parity import Distance
 from lightdet.model.yolo import YoloDetector
 from lightdet.runs.folder import BEST
@@ -190,11 +192,82 @@ def test_what_is_no_file_of_onnx_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "text.onnx")
 
 
-def test_a_classifier_decides_in_the_file_as_in_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_other_file_is_overwritten(made: Exported, file: Path, tmp_path: Path) -> None:
+    for name in ("precious.txt", "precious.onnx"):
+        (tmp_path / name).write_text("thesis")
+        assert main(["export", str(made.run.path), "--format", "onnx", "--out", str(tmp_path / name)]) == 2
+        assert (tmp_path / name).read_text() == "thesis"
+    with pytest.raises(LightdetError, match="an exported file already"):
+        export_command([str(file), "--format", "onnx"])
+
+
+def test_a_rejected_export_leaves_the_earlier_file_and_its_verdict(
+    made: Exported, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = Path(shutil.copy(file, tmp_path / "model.onnx"))
+    whole = onnx_format.with_contract
+
+    def broken(model: onnx.ModelProto, contract: dict[str, object]) -> bytes:
+        _swap_colours(model)
+        return whole(model, contract)
+
+    words = ["export", str(made.run.path), "--format", "onnx", "--out", str(earlier)]
+    assert main(words) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(onnx_format, "with_contract", broken)
+        assert main(words) == 2
+    passed = {path.name: json.loads(path.read_text())["passed"] for path in tmp_path.glob("*.json")}
+    assert passed == {"model.verdict.json": True, "model.rejected.verdict.json": False} and load(earlier)
+    assert main(words) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model.onnx",
+        "model.verdict.html",
+        "model.verdict.json",
+    ]
+
+
+def test_differences_that_are_no_numbers_and_other_decisions_fail() -> None:
+    box = {"class": "a", "label": 0, "score": 0.9, "box_xyxy": [0.0, 0.0, 8.0, 8.0]}
+    distance = Distance((0.5,))
+    distance.add("x", {"boxes": [box]}, {"boxes": [{**box, "score": float("nan")}]})
+    assert not distance.passed
+    one = {"class": "a", "expected_cost": 0.4, "probabilities": {"a": 0.6, "b": 0.4}}
+    for other, passes in (({**one, "expected_cost": 0.6, "class": "b"}, False), (dict(one), True)):
+        distance = Distance()
+        distance.add("x", one, other)
+        assert distance.passed == passes
+
+
+HOSTILE = {
+    "a huge number": lambda contract: contract["output"].update(thresholds=[10**400] * 6),
+    "a name twice": lambda contract: contract.update(classes=["a"] * 6),
+    "channels that are no number": lambda contract: contract["input"].update(channels=True),
+    "fewer classes than scores": lambda contract: (
+        contract.update(classes=["a"]),
+        contract["output"].update(thresholds=[0.1]),
+    ),
+    "another task": lambda contract: (contract.update(task="classification"), contract["output"].update(costs=[])),
+}
+
+
+@pytest.mark.parametrize("fault", HOSTILE)
+def test_a_contract_that_does_not_fit_is_one_line(fault: str, file: Path, tmp_path: Path) -> None:
+    model = onnx.load(str(file))
+    contract = json.loads(model.metadata_props[0].value)
+    HOSTILE[fault](contract)
+    helper.set_model_props(model, {METADATA: json.dumps(contract)})
+    onnx.save(model, str(tmp_path / "other.onnx"))
+    with pytest.raises(LightdetError, match=r"other\.onnx: |array: the file gave a label"):
+        load(tmp_path / "other.onnx")(np.zeros((64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize("decision", ["cheapest", "probable"])
+def test_a_classifier_is_the_same_in_the_file(decision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its decisions, their costs, and which class is good."""
     monkeypatch.chdir(tmp_path)
     words = [word for word in SMALL_RUN if not word.startswith("width")]
-    words += ["model=light_classifier", "image_size=32", "data.label=first", "model.decision=cheapest", "name=base"]
-    assert main(["train", *words, "model.costs={surface_defect:10}"]) == 0
+    words += ["model=light_classifier", "image_size=32", "data.label=first", f"model.decision={decision}", "name=base"]
+    assert main(["train", *words, "model.costs={surface_defect:10}", "model.good=shape_deviation"]) == 0
     assert main(["export", "base", "--format", "onnx"]) == 0
     run = Path("runs/single/base/s0")
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
@@ -202,3 +275,9 @@ def test_a_classifier_decides_in_the_file_as_in_the_run(tmp_path: Path, monkeypa
     assert (one["class"], one["label"]) == (other["class"], other["label"])
     assert one["expected_cost"] == pytest.approx(other["expected_cost"], abs=1e-4)
     assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
+    data = [word for word in words if word.startswith("data.reader")]
+    assert main(["evaluate", str(run / "model.onnx"), "data=synthetic", "data.label=first", *data]) == 0
+    numbers = json.loads(Path("model-evaluate-val/metrics.json").read_text())
+    expected = json.loads((run / "results.json").read_text())["metrics"]
+    for name in ("accuracy", "expected_cost", "inspection"):
+        assert numbers[name] == pytest.approx(expected[name], abs=1e-5)

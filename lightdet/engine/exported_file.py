@@ -47,11 +47,10 @@ def exported_model(path: Path, checkpoint: str, device: str) -> tuple[Model, Exp
         detector = ExportedDetector(network, SCORE_THRESHOLD, float(output["nms_iou"]), int(output["max_detections"]))
         return detector.eval(), contract
     names = contract.classes
-    costs: Costs | None = None
-    if contract.costs is not None:
-        costs = {true: dict(zip(names, row, strict=True)) for true, row in zip(names, contract.costs, strict=True)}
-    decision = "probable" if costs is None else "cheapest"
-    return Classifier(_LogProbabilities(network, len(names)), CrossEntropy(), costs, decision).eval(), contract
+    costs: Costs = {true: dict(zip(names, row, strict=True)) for true, row in zip(names, contract.costs, strict=True)}
+    decision = "cheapest" if contract.by_cost else "probable"
+    logits = _LogProbabilities(network, len(names))
+    return Classifier(logits, CrossEntropy(), costs, decision, contract.good).eval(), contract
 
 
 def settings(contract: ExportContract) -> DictConfig:

@@ -26,7 +26,6 @@ from lightdet.model.folded import folded
 from lightdet.nn.inputs import in_channels
 from lightdet.ops.grid import ImageSize, height_width, size_text
 from lightdet.ops.letterbox import letterbox_image
-from lightdet.runs.package import is_exported
 from lightdet.runs.promise import Promise
 from lightdet.runtime.sources import ImageLike, Original, originals
 
@@ -165,8 +164,7 @@ def load_predictor(
         threshold, said = DEFAULT_THRESHOLD, "the default, as the run has measured none"
     if stage2 is not None and said != "as given":
         said = f"{said}, without the second stage"
-    if not is_exported(run):
-        loaded = replace(loaded, model=folded(loaded.model, loaded.image_size))
+    loaded = replace(loaded, model=folded(loaded.model, loaded.image_size))
     if stage2 is not None:
         loaded = with_stage2(loaded, stage2, device, trust_modules)
     bits = OmegaConf.select(loaded.config, "data.bits")

@@ -9,7 +9,7 @@ from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
 from lightdet.runs.find import RUN_HELP, find_model
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.package import is_package
+from lightdet.runs.package import is_exported, is_package
 
 FORMATS = ("package", "onnx")
 
@@ -54,7 +54,9 @@ def _onnx(model: Path, options: argparse.Namespace) -> int:
 
 def _require_run(model: Path) -> None:
     if is_package(model):
-        raise LightdetError(f"{model}: a model package already; copy the folder, or export the run that it comes from")
+        raise LightdetError(f"{model}: a model package already; copy the folder")
+    if is_exported(model):
+        raise LightdetError(f"{model}: an exported file already; copy it")
 
 
 def export_run(

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from lightdet.benchmark.machine import machine_facts
+from lightdet.core.errors import LightdetError
 from lightdet.core.progress import watched
 from lightdet.data.image import read_image
 from lightdet.data.module import ImageData
@@ -117,7 +118,7 @@ def _other_shapes(file: Exported, predictor: Predictor, open_size: bool) -> Chec
             tried.append(f"{batch} x {size[0]} x {size[1]}")
             try:
                 found = file.run_outputs(images, file.raw_outputs)
-            except Exception as error:
+            except LightdetError as error:
                 reason = " ".join(str(error).split())[:160]
                 return Check(
                     "other batches and sizes", False, f"{tried[-1]}: {reason}", "any number of images", "a frozen axis"
@@ -147,7 +148,8 @@ def _raw_difference(predictor: Predictor, images: np.ndarray, found: Sequence[np
         expected, given = model.network(pixels).float().softmax(dim=1), torch.from_numpy(found[0]).softmax(dim=1)
     if expected.shape != given.shape:
         return float("inf")
-    return float((expected - given).abs().max())
+    difference = float((expected - given).abs().max())
+    return difference if difference == difference else float("inf")
 
 
 def _scores(file: Exported, loaded: LoadedRun, data: ImageData, split: str, budget: Budget) -> list[Check]:

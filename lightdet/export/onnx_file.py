@@ -57,7 +57,8 @@ def onnx_model(
     is_detector = isinstance(model, DenseDetector)
     if not is_detector and not isinstance(model, Classifier):
         raise LightdetError(
-            f"{type(model).__name__} has no exported form: it is neither a classifier nor a detector of scored boxes"
+            f"{type(model).__name__} has no exported form yet: classifiers of one class for an image have one, and "
+            "detectors of scored boxes"
         )
     whole = Whole(folded(model, image_size)).eval()
     outputs = (BOXES, SCORES) if is_detector else (PROBABILITIES, LOGITS)

@@ -1,5 +1,8 @@
 """`lightdet export RUN --format onnx`: the file of a run with its contract, its checks, and what becomes of it."""
 
+import os
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from lightdet.nn.inputs import in_channels
 from lightdet.ops.grid import plain_size
 from lightdet.runs.contract import PLACING
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.package import is_exported
 from lightdet.runs.promise import KEY
 from lightdet.runtime.contract import FORMAT, SCHEMA
 from lightdet.runtime.session import Exported
@@ -35,29 +39,50 @@ def export_onnx(
     """Writes the run's model as one ONNX file and judges it on the run's validation images; returns where it lies, and
     the verdict, which lies beside it as JSON and HTML.
 
-    A file that fails a check is kept as <name>.rejected.onnx, and no file has the name that was asked for. Raises
-    LightdetError for a run without results, and where its validation images cannot be read: a file that nobody checked
-    is not written.
+    A file that fails a check is kept as <name>.rejected.onnx; an earlier file of the same run under the name that was
+    asked for stays. Raises LightdetError for a run without results, an `out` that is anything but an earlier export of
+    this run, and where its validation images cannot be read: a file that nobody checked is not written.
     """
+    _require_free(out, run)
     results = require_results(run)
     loaded = load_run(run.path, trust_modules=trust_modules)
     data = data_of(loaded.config, loaded.classes)
     selection = _selection(loaded)
     made = onnx_model(loaded.model, loaded.image_size, selection, open_size)
     contract = _contract(run, results, loaded, licence, selection, open_size)
-    rejected = out.with_name(f"{out.stem}.{REJECTED}{out.suffix}")
-    write_bytes(rejected, with_contract(made, contract))
-    split = "val"
-    verdict = judge(Exported(rejected), loaded, data, split, "onnx, float32", Budget(), open_size)
-    place = rejected
-    if verdict.passed:
-        rejected.replace(out)
-        place = out
-    else:
-        out.unlink(missing_ok=True)
-    write_json(place.with_suffix(".verdict.json"), {**verdict.as_json(), "file": place.name})
-    write_text(place.with_suffix(".verdict.html"), verdict.as_html())
+    new = out.with_name(f".{out.stem}.{os.getpid()}.tmp.onnx")
+    rejected = out.with_name(f"{out.stem}.{REJECTED}.onnx")
+    try:
+        write_bytes(new, with_contract(made, contract))
+        verdict = judge(Exported(new), loaded, data, "val", "onnx, float32", Budget(), open_size)
+        place = out if verdict.passed else rejected
+        for stale in (rejected, *_verdicts(rejected), *_verdicts(place)):
+            stale.unlink(missing_ok=True)
+        new.replace(place)
+    finally:
+        new.unlink(missing_ok=True)
+    verdict = replace(verdict, file=place.name)
+    as_json, as_html = _verdicts(place)
+    write_json(as_json, verdict.as_json())
+    write_text(as_html, verdict.as_html())
     return place, verdict
+
+
+def _verdicts(place: Path) -> tuple[Path, Path]:
+    return place.with_suffix(".verdict.json"), place.with_suffix(".verdict.html")
+
+
+def _require_free(out: Path, run: RunFolder) -> None:
+    """Raises LightdetError for a name that is none of an ONNX file, and for a file that is no export of this run."""
+    if not is_exported(out):
+        raise LightdetError(f"--out {out}: the name of a file that ends in .onnx belongs here")
+    if out.is_symlink() or out.exists():
+        same = False
+        with suppress(LightdetError):
+            known = hashes_of(run)["run"]
+            same = not out.is_symlink() and bool(known) and Exported(out).contract.content["hashes"]["run"] == known
+        if not same:
+            raise LightdetError(f"{out}: exists and is no earlier export of this run; give another name, --out")
 
 
 def _selection(loaded: LoadedRun) -> Selection | None:
@@ -126,9 +151,12 @@ def _output(loaded: LoadedRun, selection: Selection | None) -> dict[str, Any]:
             "max_detections": selection.max_detections,
         }
     model: Any = loaded.model
-    by_cost = getattr(model, "decision", "") == "cheapest"
-    costs = cost_matrix(model.costs, loaded.classes).tolist() if by_cost else None
-    return {"name": "probabilities", "costs": costs}
+    return {
+        "name": "probabilities",
+        "costs": cost_matrix(model.costs, loaded.classes).tolist(),
+        "decision": model.decision,
+        "good": model.good,
+    }
 
 
 def rejection(place: Path, verdict: Verdict) -> LightdetError:

@@ -1,5 +1,6 @@
 """How far the results of two ways to the same prediction lie apart."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,11 @@ class Distance:
         before = (self.pixels, self.score, self.lost, self.extra)
         if "probabilities" in model:
             pairs = [(value, file["probabilities"].get(key, 0.0)) for key, value in model["probabilities"].items()]
-            self.score = max(self.score, *(abs(one - other) for one, other in pairs))
+            self._differ(*(one - other for one, other in pairs))
+            margin = abs(model["expected_cost"] - file["expected_cost"])
+            if not margin <= MOST_SCORE * max(1.0, model["expected_cost"]):
+                self.lost += 1
+                self.classes.add(str(model["class"]))
         else:
             self._add_boxes(model["boxes"], file["boxes"])
         if (self.pixels, self.score, self.lost, self.extra) != before:
@@ -46,7 +51,7 @@ class Distance:
             else:
                 left.remove(twin)
                 self.pixels = max(self.pixels, _apart(box, twin))
-                self.score = max(self.score, abs(box["score"] - twin["score"]))
+                self._differ(box["score"] - twin["score"])
         for box in alone:  # of two classes with the same score at one place, rounding decides which one stays
             twin = _twin(box, [other for other in left if abs(other["score"] - box["score"]) <= MOST_SCORE])
             if twin is None:
@@ -55,6 +60,10 @@ class Distance:
                 left.remove(twin)
         for box in left:
             self._missed(box, "extra")
+
+    def _differ(self, *differences: float) -> None:
+        """A difference that is NaN is as large as can be."""
+        self.score = max(self.score, *(abs(each) if each == each else math.inf for each in differences))
 
     def _missed(self, box: Mapping[str, Any], kind: str) -> None:
         if abs(box["score"] - self.thresholds[box["label"]]) > NEAR:
@@ -67,7 +76,10 @@ class Distance:
 
     def text(self) -> str:
         """Such as "34 images, 128 boxes: 0.18 px, 0.0008 of score"."""
-        lost = f", {self.lost} boxes lost, {self.extra} extra" if self.lost or self.extra else ""
+        what = "boxes" if self.thresholds else "expected costs"
+        lost = f", {self.lost} {what} lost, {self.extra} extra" if self.lost or self.extra else ""
+        if self.thresholds and not self.boxes and not self.extra:
+            return f"{self.images} images, no box reaches the threshold: nothing to compare"
         boxes = f", {self.boxes} boxes: {self.pixels:.2g} px," if self.thresholds else ":"
         return f"{self.images} images{boxes} {self.score:.2g} of score{lost}"
 

@@ -1,8 +1,7 @@
 """The contract that an exported file carries as JSON, and the check of every value of it. No torch here."""
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from lightdet.runs.promise import KEY, Promise, to_promise
 FORMAT = "lightdet exported model"
 SCHEMA = 1
 METADATA = "lightdet"  # key of the contract in a file's metadata
-MOST_SIDE, MOST_CLASSES = 16384, 1000
+MOST_SIDE, MOST_CLASSES, LONGEST_NAME, MOST_COST = 16384, 1000, 200, 1e12
 DETECTION, CLASSIFICATION = "detection", "classification"
 
 
@@ -25,8 +24,8 @@ class ExportContract:
     task: detection or classification. classes: names by label. image_size: px of the input, side or [height, width].
     channels: 3 RGB, 1 grey. bits: of the camera, for images of more than 8 bits; None: 12 or 16, by the image.
     one_image: the file takes a single image at a time. thresholds: of each class of a detector, least score of a
-    detection. costs: (C, C) of a classifier that decides by the least expected cost, [true][decided]; None: it decides
-    for the most probable class.
+    detection. costs: (C, C) of a classifier, [true][decided]; by_cost: it decides for the least expected cost, else for
+    the most probable class. good: name of the class of sound parts.
     """
 
     task: str
@@ -36,7 +35,9 @@ class ExportContract:
     bits: int | None
     one_image: bool
     thresholds: tuple[float, ...]
-    costs: tuple[tuple[float, ...], ...] | None
+    costs: tuple[tuple[float, ...], ...]
+    by_cost: bool
+    good: str
     splits: Mapping[str, str]  # split -> hash of the ids of its images
     promise: Promise | None  # the threshold that `lightdet threshold` froze, and what it promises
     content: Mapping[str, Any]  # all of it
@@ -50,7 +51,7 @@ def read(text: str | None, place: str) -> ExportContract:
     try:
         content = json.loads(text)
         return _checked(content)
-    except (LightdetError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (LightdetError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         reason = str(error) if isinstance(error, LightdetError) else f"{type(error).__name__} {error}"
         raise LightdetError(f"{place}: its contract is damaged ({shown(reason[:200])})") from None
 
@@ -58,41 +59,49 @@ def read(text: str | None, place: str) -> ExportContract:
 def _checked(content: Any) -> ExportContract:
     if content.get("format") != FORMAT:
         raise LightdetError(f"format is not {FORMAT!r}")
-    if content.get("schema") != SCHEMA:
+    if content.get("schema") is not SCHEMA:
         raise LightdetError(f"schema {content.get('schema')}, and this lightdet reads {SCHEMA}: update lightdet")
-    classes, given, output = content["classes"], content["input"], content["output"]
-    _demand(content["task"] in (DETECTION, CLASSIFICATION), "task")
+    classes, given, output, task = content["classes"], content["input"], content["output"], content["task"]
+    _demand(task in (DETECTION, CLASSIFICATION), "task")
     _demand(isinstance(classes, list) and 0 < len(classes) <= MOST_CLASSES, "classes")
-    _demand(all(isinstance(name, str) and name.isprintable() for name in classes), "classes")
-    size = given["image_size"]
+    _demand(all(isinstance(name, str) and _is_name(name) for name in classes), "classes")
+    _demand(len(set(classes)) == len(classes), "classes: a name comes twice")
+    size, channels, bits, one_image = (given[name] for name in ("image_size", "channels", "bits", "one_image"))
     sides = size if isinstance(size, list) and len(size) == 2 else [size]
     _demand(all(type(side) is int and 0 < side <= MOST_SIDE for side in sides), "input.image_size")
-    _demand(given["channels"] in (1, 3), "input.channels")
-    _demand(given["bits"] is None or given["bits"] in range(8, 17), "input.bits")
-    thresholds = output.get("thresholds") or []
-    if content["task"] == DETECTION:
-        _demand(len(thresholds) == len(classes) and all(0 <= float(value) <= 1 for value in thresholds), "thresholds")
+    _demand(type(channels) is int and channels in (1, 3), "input.channels")
+    _demand(bits is None or (type(bits) is int and 8 <= bits <= 16), "input.bits")
+    _demand(isinstance(one_image, bool), "input.one_image")
+    thresholds, costs = output.get("thresholds", []), output.get("costs", [])
+    if task == DETECTION:
+        _demand(len(thresholds) == len(classes) and all(_is_number(each, 1) for each in thresholds), "thresholds")
+        _demand(_is_number(output["nms_iou"], 1) and type(output["max_detections"]) is int, "output")
+    else:
+        _demand(len(costs) == len(classes) and all(len(row) == len(classes) for row in costs), "output.costs")
+        _demand(all(_is_number(value, MOST_COST) for row in costs for value in row), "output.costs")
     return ExportContract(
-        content["task"],
+        task,
         tuple(classes),
         size,
-        given["channels"],
-        given["bits"],
-        bool(given["one_image"]),
+        channels,
+        bits,
+        one_image,
         tuple(map(float, thresholds)),
-        _costs(output.get("costs"), len(classes)),
+        tuple(tuple(map(float, row)) for row in costs),
+        output.get("decision") == "cheapest",
+        str(output.get("good", "")),
         {str(name): str(value) for name, value in content["hashes"]["splits"].items()},
         to_promise(content.get(KEY), classes, KEY),
         content,
     )
 
 
-def _costs(rows: Sequence[Sequence[float]] | None, count: int) -> tuple[tuple[float, ...], ...] | None:
-    if rows is None:
-        return None
-    _demand(len(rows) == count and all(len(row) == count for row in rows), "output.costs")
-    _demand(all(math.isfinite(float(value)) and value >= 0 for row in rows for value in row), "output.costs")
-    return tuple(tuple(map(float, row)) for row in rows)
+def _is_name(name: str) -> bool:
+    return name.isprintable() and len(name.strip()) > 0 and len(name) <= LONGEST_NAME
+
+
+def _is_number(value: Any, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def _demand(right: bool, name: str) -> None:

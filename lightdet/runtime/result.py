@@ -10,6 +10,8 @@ import numpy as np
 from lightdet.core.errors import LightdetError
 from lightdet.runtime.contract import ExportContract
 
+ROUNDING = 1e-5  # by which a probability may be above 1
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -61,25 +63,27 @@ class Judged:
 
 
 def found(rows: np.ndarray, path: Path | None, size: tuple[int, int], contract: ExportContract, name: str) -> Found:
-    """The result of the file's rows (M, 6) for one image of `size` (height, width). Raises LightdetError for a number
-    that is not finite."""
+    """The result of the file's rows (M, 6) for one image of `size` (height, width). Raises LightdetError for numbers
+    that are no boxes of these classes."""
     if not np.isfinite(rows).all():
         raise LightdetError(f"{name}: the detector gave a box or score that is NaN or infinite")
     used = rows[rows[:, 5] >= 0]
-    labels = used[:, 5].astype(np.int64)
-    names = [contract.classes[label] for label in labels]
-    return Found(path, *size, used[:, :4], used[:, 4], labels, names)
+    scores, labels = used[:, 4], used[:, 5].astype(np.int64)
+    if (labels != used[:, 5]).any() or (labels >= len(contract.classes)).any() or ((scores < 0) | (scores > 1)).any():
+        raise LightdetError(f"{name}: the file gave a label or a score that its contract does not know")
+    return Found(path, *size, used[:, :4], scores, labels, [contract.classes[label] for label in labels])
 
 
 def judged(values: np.ndarray, path: Path | None, size: tuple[int, int], contract: ExportContract, name: str) -> Judged:
-    """The result of the probabilities (C,) of one image. Raises LightdetError for a number that is not finite."""
+    """The result of the probabilities (C,) of one image. Raises LightdetError for numbers that are none."""
     if not np.isfinite(values).all():
         raise LightdetError(f"{name}: the classifier gave a probability that is NaN or infinite")
+    if ((values < 0) | (values > 1 + ROUNDING)).any():
+        raise LightdetError(f"{name}: the file gave a probability that is none")
     probabilities = values.astype(np.float64)
     ranked = np.argsort(-probabilities, kind="stable")
-    costs = 1 - np.eye(len(values)) if contract.costs is None else np.array(contract.costs)
-    expected = probabilities @ costs
-    label = int(ranked[0] if contract.costs is None else expected.argmin())
+    expected = probabilities @ np.array(contract.costs)
+    label = int(expected.argmin() if contract.by_cost else ranked[0])
     return Judged(
         path,
         *size,

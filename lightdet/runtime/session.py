@@ -30,7 +30,8 @@ class Exported:
         self.contract: ExportContract = read(
             self.session.get_modelmeta().custom_metadata_map.get(METADATA), str(self.path)
         )
-        self._takes_placing = any(each.name == "placing" for each in self.session.get_inputs())
+        self._takes_placing = self.contract.task == DETECTION
+        self._check_ends()
 
     def __call__(self, images: ImageLike | Iterable[ImageLike]) -> list[Found | Judged]:
         """One result per image, in order. Raises LightdetError for what is no image or not readable."""
@@ -43,6 +44,18 @@ class Exported:
             results.append(make(output[0], original.path, pixels.shape[:2], self.contract, original.name))
             original.release()
         return results
+
+    def _check_ends(self) -> None:
+        """Raises LightdetError for a file whose inputs and outputs are not those of its contract."""
+        count = len(self.contract.classes)
+        inputs = {each.name: (each.type, len(each.shape)) for each in self.session.get_inputs()}
+        outputs = {each.name: list(each.shape) for each in self.session.get_outputs()}
+        wanted = {"images": ("tensor(uint8)", 4)} | ({"placing": ("tensor(float)", 2)} if self._takes_placing else {})
+        first, last = (("detections", 6), 3) if self._takes_placing else (("probabilities", count), 2)
+        shape = outputs.get(first[0], [])
+        fits = len(shape) == last and (shape[-1] == first[1] or isinstance(shape[-1], str | None))
+        if inputs != wanted or not fits or next(iter(outputs), "") != first[0] or not {*self.raw_outputs} <= {*outputs}:
+            raise LightdetError(f"{self.path}: its inputs or outputs are not those of its contract; export it again")
 
     def place(self, pixels: np.ndarray) -> tuple[np.ndarray, Letterbox]:
         """(H, W, 3) uint8 RGB, original px -> the input (h, w, channels) uint8, and how the image lies in it."""
@@ -61,7 +74,15 @@ class Exported:
             height, width = images.shape[1:3]
             places = np.tile(np.array([1, 1, 0, 0, width, height], np.float32), (len(images), 1))
         given = {"images": images} | ({"placing": places} if self._takes_placing else {})
-        found: list[np.ndarray] = self.session.run(list(outputs), given)
+        try:
+            found: list[np.ndarray] = self.session.run(list(outputs), given)
+        except Exception as error:  # its own kinds of error, without a common base
+            reason = " ".join(str(error).split())[:200]
+            raise LightdetError(f"{self.path}: onnxruntime cannot run it on {images.shape} ({reason})") from error
+        columns = {"detections": 6, "boxes": 4}
+        for name, values in zip(outputs, found, strict=True):
+            if len(values) != len(images) or values.shape[-1] != columns.get(name, len(self.contract.classes)):
+                raise LightdetError(f"{self.path}: gave {name} of shape {values.shape} for {len(images)} images")
         return found
 
     @property
