@@ -56,6 +56,10 @@ def test_class_labels_are_counted_and_balanced(tmp_path: Path) -> None:
     data = ImageData(reader, None, SIZE, 2, 0, 1, 0, 3)
     assert data.training_stats().class_counts.tolist() == [1, 2] and data.box_sizes().shape == (0, 2)
     assert quick_check(data.records, data.classes, SIZE, ClassLabel) == []
+    assert quick_check(data.records, (*data.classes, "rust"), SIZE, ClassLabel) == [
+        "class without images: rust: no image in 'train': the classifier cannot learn it",
+        "class without images: rust: no image in 'val': its recall cannot be measured",
+    ]
 
 
 @pytest.mark.parametrize("flip", [False, True])

@@ -1,5 +1,6 @@
 """Boxes follow their pixels through every augmentation, and the same key gives the same image."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,31 @@ def test_cut_boxes_by_hand() -> None:
     # 20 % seen: stays; 10 %: goes; 6 of 30 x 6 of 7 px = 17 %: stays, cut; 1.5 px high: goes; whole image: stays.
     assert result.labels.tolist() == [0, 2, 4]
     assert result.boxes_xyxy.tolist() == [[0, 0, 2, 10], [90, 90, 96, 96], [0, 0, 96, 96]]
+
+
+def test_turns_keep_the_shape_of_an_image_that_is_not_square() -> None:
+    class Wide(Painted):
+        def sample(self, index: int) -> Sample:
+            image = np.full((48, 96, 3), GROUND, np.uint8)
+            image[5:15, 10:30] = PAINT
+            return Sample(image, np.float32([[10, 5, 30, 15]]), np.asarray([0]), image[..., 0] > GROUND)
+
+    turns, seen = pipeline("turns"), Counter[tuple[int, int]]()
+    for seed in range(80):
+        sample = draw(turns, seed, source=Wide())
+        assert sample.image.shape == (48, 96, 3) and sample.mask is not None and sample.mask.shape == (48, 96)
+        np.testing.assert_allclose(sample.boxes_xyxy[0], painted_extent(sample.image), atol=1e-4)
+        np.testing.assert_array_equal(sample.boxes_xyxy[0].round(), painted_extent(sample.mask[..., None]))
+        seen[tuple(sample.boxes_xyxy[0, :2].round().astype(int).tolist())] += 1
+    assert sorted(seen) == [(10, 5), (10, 33), (66, 5), (66, 33)] and min(seen.values()) > 8, "each as often"
+
+
+def test_transforms_that_change_the_size_are_refused() -> None:
+    import albumentations
+
+    cut = albumentations.CenterCrop(height=48, width=64, p=1.0)
+    with pytest.raises(LightdetError, match="they make 64 x 48 px of 96 x 96; take transforms that keep the size"):
+        draw(Pipeline([cut]), 0)
 
 
 def test_nested_transforms_and_lost_boxes() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +72,16 @@ def test_costs_are_counted_and_may_decide() -> None:
 def test_costs_without_a_meaning_are_refused(costs: dict, said: str) -> None:
     with pytest.raises(LightdetError, match=said):
         cost_matrix(costs, CLASSES)
+
+
+@pytest.mark.parametrize("costs", [5, 0, [1, 2]])
+def test_costs_that_are_no_mapping_are_refused(costs: Any) -> None:
+    with pytest.raises(LightdetError, match="give a mapping of classes to costs"):
+        cost_matrix(costs, CLASSES)
+
+
+def test_a_class_that_a_command_line_makes_a_number_has_its_cost() -> None:
+    assert cost_matrix({10: 3, "9": {10: 2}}, ("9", "10")).tolist() == [[0, 2], [3, 0]]
 
 
 def test_contributions_are_the_scores() -> None:

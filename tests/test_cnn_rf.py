@@ -153,12 +153,17 @@ def test_the_features_of_another_run_get_a_readout(run: RunFolder, place: Path) 
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(model.network(images), model.network.linear(model.network.pooled(images)))
+    with pytest.raises(LightdetError, match="all training images are of one class"):
+        model.prepare(TrainingStats(torch.zeros(0, 2), torch.tensor([0, 15, 0])))
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["model=light_classifier", "trainer.max_epochs=0"], "trainer.max_epochs=0: give a whole number, 1 or more"),
+        (
+            ["model=light_classifier", "trainer.max_epochs=0"],
+            "give a whole number, 1 or more; 0 is for a readout alone",
+        ),
         ([*FOREST, "trainer.max_epochs=0", "trainer.devices=2"], "so trainer.devices changes nothing"),
         ([*FOREST, "model.decision=cheapest"], "model.decision=cheapest would favour them twice"),
         ([*FOREST, "labels=several"], "labels=several: a readout gives an image one class"),

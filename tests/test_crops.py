@@ -138,5 +138,7 @@ def test_the_command_refuses_what_another_form_reads(tmp_path: Path) -> None:
         run(["to=coco", "margin=1", f"out={tmp_path / 'new'}"])
     with pytest.raises(LightdetError, match="images=link: nothing reads it with to=crops"):
         run(["to=crops", "images=link", f"out={tmp_path / 'new'}"])
+    with pytest.raises(LightdetError, match=r"data\.per_class=2: every image is written"):
+        run(["to=crops", "data=synthetic", "data.per_class=2", f"out={tmp_path / 'new'}"])
     with pytest.raises(LightdetError, match="least=many: give a number"):
         run(["to=crops", "least=many", f"out={tmp_path / 'new'}"])

@@ -1,5 +1,6 @@
 """A table of labels: what its lines become, and what is said of lines that cannot be used."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,9 +58,12 @@ GOOD_AND_BAD = {"a.png": "good", "b.png": "bad", "c.png": "good", "d.png": "bad"
 def test_a_table_of_any_tool_is_read_alike(tmp_path: Path, text: str | bytes) -> None:
     reader = CsvTable(write(tmp_path, text))
     assert reader.classes == ("bad", "good") and labels(reader) == GOOD_AND_BAD
-    assert doubts_of(reader) == (
-        "no data.reader.classes given: taken are those found, in this order: bad (2), good (2)",
-    )
+    told, *header = doubts_of(reader)
+    assert told == "no data.reader.classes given: taken are those found, in this order: bad (2), good (2)"
+    first = text.decode("utf-16") if isinstance(text, bytes) else text
+    names = next((names for names in ("image,label", "file;class", "id,label") if names in first), None)
+    expected = f"line 1 of labels.csv is read as names of columns: {names and re.sub('[,;]', ', ', names)}"
+    assert header == ([expected] if names else [])
 
 
 def test_a_decimal_comma_and_a_blank_in_a_name_are_no_separators() -> None:
@@ -120,6 +124,14 @@ def test_values_become_classes_and_what_is_left_out_is_told(tmp_path: Path) -> N
         ("a.png,\nb.png,\n", {"values": {0: "good"}}, "no line has a label; there is nothing to train on"),
         ("a.png\nb.png\n", {}, "line 1: one column, 'a.png'"),
         ("a.png,good\n", {"separator": ";"}, "line 1: one column at semicolon, 'a.png,good'"),
+        ("sub,good\nb.png,bad\nc.png,good\n", {}, "line 1: 'sub' is no image, and 'good' is a label; correct the name"),
+        ("sub,x\nb.png,good\n", {"classes": ["good", "x"]}, "line 1: 'sub' is no image, and 'x' is a label"),
+        (".,0\nb.png,1\n", {"values": {0: "good", 1: "bad"}}, "line 1: '.' is no image, and '0' is a label"),
+        ("a.png,good\n", {"separator": 5}, "data.reader.separator=5: one character"),
+        ("a.png,good\n", {"table": 5}, "data.reader.table: 5 is no name of a file"),
+        ("a.png,good\n", {"images": 5}, "data.reader.images: 5 is no name of a file"),
+        ("a.png,good\n", {"classes": 5}, r"data.reader.classes=5: give a list"),
+        ("a.png,a\n", {"values": {"a": ["x"]}}, r"data.reader.values: \['x'\] is no class"),
         ("a.png,good\n", {"separator": ";;"}, "data.reader.separator=;;: one character"),
         ("", {}, "labels.csv: an empty table"),
         ('a.png,good\nb.png,"bad\nc.png,x\n', {}, "labels.csv: line 2: .*end of data"),

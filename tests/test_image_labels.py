@@ -105,6 +105,25 @@ def test_without_splits_every_class_has_its_share(tmp_path: Path) -> None:
     assert np.bincount(labels["val"]).tolist() == [2, 1] and np.bincount(labels["train"]).tolist() == [8, 4]
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_split_without_a_folder_of_training_images_is_refused(tmp_path: Path, split: str) -> None:
+    for name in (split, "good", "dent"):
+        paint(tmp_path / name / "a.png")
+    with pytest.raises(LightdetError, match=f"/{split}: a folder of a split without a folder train"):
+        Folder(str(tmp_path))
+
+
+def test_inside_of_a_split_a_class_may_have_the_name_of_one(tmp_path: Path) -> None:
+    for place in ("train/good", "train/test", "val/good", "val/test"):
+        paint(tmp_path / place / "a.png")
+    reader = Folder(str(tmp_path))
+    assert reader.classes == ("good", "test")
+    assert {name: [record.labels.item() for record in some] for name, some in reader.read().items()} == {
+        "train": [0, 1],
+        "val": [0, 1],
+    }
+
+
 def test_folders_that_give_no_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LightdetError, match="no folder of a class"):
         Folder(str(tmp_path))

@@ -1,6 +1,7 @@
 """A training on fewer images of a class: how many, which ones, and what is said of it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,6 +101,13 @@ def test_training_is_cut_and_validation_is_not(tmp_path: Path) -> None:
 def test_no_amount_is_refused_before_anything_is_built(per_class: str) -> None:
     with pytest.raises(LightdetError, match=r"data\.per_class.*: give a whole number, 1 or more, or a share between"):
         check_settings(compose_config(["data=neu_det", f"data.per_class={per_class}"]))
+
+
+def test_a_class_that_a_command_line_makes_a_number_is_cut() -> None:
+    records = [Record(f"{k}", Path(f"{k}"), ClassLabel(k % 2)) for k in range(8)]
+    per_class: Any = {10: 1}
+    kept, _ = cut_per_class(records, ("9", "10"), per_class)
+    assert sorted(record.labels.item() for record in kept) == [0, 0, 0, 0, 1]
 
 
 def test_an_unknown_class_is_refused() -> None:

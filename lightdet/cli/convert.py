@@ -42,6 +42,8 @@ def run(words: Sequence[str]) -> int:
     require_values(config)
     if text := missing_folder(config):
         raise LightdetError(text)
+    if (per_class := config.data.get("per_class")) is not None:
+        raise LightdetError(f"data.per_class={per_class}: every image is written; set it for the training that follows")
     root = config.data.reader.get("root")
     out = Path(own["out"]).expanduser()
     if root is not None and out.resolve().is_relative_to(Path(root).expanduser().resolve()):

@@ -65,6 +65,11 @@ def check_settings(cfg: DictConfig) -> None:
     have are skipped."""
     check_image_size(cfg.image_size)
     fitted = OmegaConf.select(cfg, "model.network.readout") is not None  # after the training, or without one
+    readouts = "readout" in (OmegaConf.select(cfg, "model.network") or ())
+    if OmegaConf.select(cfg, EPOCHS) == 0 and readouts and not fitted:
+        raise LightdetError(
+            f"{EPOCHS}=0: give a whole number, 1 or more; 0 is for a readout alone, as readout=logistic"
+        )
     for name, least in WHOLE.items():
         if not _left_out(cfg, name):
             demand_whole(name, OmegaConf.select(cfg, name), 0 if fitted and name == EPOCHS else least)

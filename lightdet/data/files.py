@@ -44,6 +44,8 @@ class DataRoot:
 
         Raises LightdetError, which names `said_by`, when it would lie outside the root.
         """
+        if not isinstance(name, str):
+            raise LightdetError(f"{said_by}: {name!r} is no name of a file or folder; a number is written ./5 there")
         if NO_NAME.search(name):
             raise LightdetError(f"{said_by}: {name[:80]!r} is not a file name; is this a text file in UTF-8?")
         name = name.replace("\\", "/")

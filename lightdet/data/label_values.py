@@ -19,6 +19,9 @@ class LabelValues:
     def __init__(self, values: Mapping[object, str | None] | None) -> None:
         if values is not None and not isinstance(values, Mapping):
             raise LightdetError(f"data.reader.values={values}: a mapping of values to classes, {{0:good,1:defective}}")
+        wrong = next((name for name in (values or {}).values() if not isinstance(name, str | None)), None)
+        if wrong is not None:
+            raise LightdetError(f"data.reader.values: {wrong} is no class; give its name, a text, or null to leave out")
         self._texts = {form: name for key, name in (values or {}).items() for form in _forms(key)}
         numbers = {number(str(key)): name for key, name in (values or {}).items() if not isinstance(key, bool)}
         self._numbers = {key: name for key, name in numbers.items() if key is not None}

@@ -194,8 +194,8 @@ def wrong_size(height: float, width: float, header: Header) -> str:
 def checked_classes(names: Iterable[object], said_by: Path | str) -> tuple[str, ...]:
     """Class names in the order of their labels. Raises LightdetError unless they are distinct texts, one at least."""
     key = said_by if said_by == CLASSES_SETTING else None
-    if isinstance(names, str):
-        form = list_word(key, names_in(names)) if key else f"[{names}]"
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        form = list_word(key, names_in(str(names))) if key else f"[{names}]"
         raise LightdetError(f"{said_by}={names}: give a list, {form}")
     classes = tuple(names)
     for index, name in enumerate(classes):

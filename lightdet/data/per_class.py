@@ -52,7 +52,8 @@ def cut_per_class(
 
 def _wanted(names: Sequence[str], there: np.ndarray, per_class: PerClass) -> list[int]:
     """How many images of each class are asked for."""
-    named = per_class if isinstance(per_class, Mapping) else dict.fromkeys(names, per_class)
+    given = per_class if isinstance(per_class, Mapping) else dict.fromkeys(names, per_class)
+    named = {str(name): amount for name, amount in given.items()}  # a command line makes a number of 10
     unknown = next((name for name in named if name not in names), None)
     if unknown is not None:
         raise LightdetError(f"data.per_class.{unknown}: no such class; there are {', '.join(names[:-1])}")

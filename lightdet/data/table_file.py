@@ -31,7 +31,7 @@ def read_table(path: Path, separator: str | None = None) -> list[Row]:
     Raises LightdetError for a file that is no text, too large, or has no second column, and for quotes that do not
     close. Rows may differ in length: who uses them checks it.
     """
-    if separator is not None and len(separator) != 1:
+    if separator is not None and (not isinstance(separator, str) or len(separator) != 1):
         raise LightdetError(f"data.reader.separator={separator}: one character, or null to have it told from the lines")
     if path.is_file() and path.stat().st_size > MOST_BYTES:
         raise LightdetError(f"{path}: more than {MOST_BYTES / MEBIBYTE:g} MiB; is this a table of labels?")

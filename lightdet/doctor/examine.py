@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lightdet.core.annotation import Boxes
+from lightdet.core.annotation import Boxes, ClassLabel, LabelSet
 from lightdet.core.errors import LightdetError
 from lightdet.data.groups import read_splits
 from lightdet.data.image import is_deep, original_size, read_values
@@ -33,7 +33,7 @@ from lightdet.doctor.image_checks import (
     look_at_images,
     turned_images,
 )
-from lightdet.doctor.label_checks import Labelling, label_images
+from lightdet.doctor.label_checks import Labelling, check_labels, label_images
 from lightdet.ops.anchors import DEFAULT_ANCHORS, reachable
 from lightdet.ops.grid import ImageSize
 
@@ -121,6 +121,8 @@ def quick_check(
     if errors:
         raise LightdetError(f"dataset: {errors[0]}")
     findings += check_groups(records_by_split, group)
+    if kind in (ClassLabel, LabelSet):
+        findings += check_labels(records_by_split, classes)
     if kind is Boxes:
         findings += check_classes(records_by_split, classes)
         train = records_by_split["train"]

@@ -42,6 +42,11 @@ def label_images(
     return counts, findings + _check_counts(counts, names)
 
 
+def check_labels(labelled: Splits, names: Sequence[str]) -> list[Finding]:
+    """Findings about the number of images of each label, of images that have their labels already."""
+    return _check_counts({split: _images_of(records, names) for split, records in labelled.items()}, names)
+
+
 def _images_of(records: Sequence[Record], names: Sequence[str]) -> dict[str, int]:
     counts = dict(zip(names, count_boxes(records, len(names)).tolist(), strict=True))
     empty = sum(not len(record.labels) for record in records)

@@ -13,9 +13,12 @@ def cost_matrix(costs: Costs | None, classes: Sequence[str]) -> np.ndarray:
     """(C, C) float64: the cost of deciding for the column where the row is true; 0 for the right decision, else 1 where
     `costs` says nothing.
 
-    `costs`: true class -> the cost of every other decision, or decided class -> cost. Raises LightdetError for a name
-    that is no class, and for a cost that is no number from 0.
+    `costs`: true class -> the cost of every other decision, or decided class -> cost. Names are equal where their texts
+    are: a command line makes a number of 10. Raises LightdetError for anything but a mapping, for a name that is no
+    class, and for a cost that is no number from 0.
     """
+    if costs is not None and not isinstance(costs, Mapping):
+        raise LightdetError(f"model.costs={costs}: give a mapping of classes to costs, 'model.costs={{CLASS:10}}'")
     matrix = 1.0 - np.eye(len(classes))
     for true, value in (costs or {}).items():
         row = _place(true, classes)
@@ -34,6 +37,6 @@ def cheapest(probabilities: np.ndarray, costs: np.ndarray) -> np.ndarray:
 
 
 def _place(name: object, classes: Sequence[str]) -> int:
-    if name not in classes:
+    if str(name) not in classes:
         raise LightdetError(f"model.costs: {name} is no class of the data; these are {', '.join(classes)}")
     return list(classes).index(str(name))

@@ -214,6 +214,8 @@ class Classifier(ImageClassifier):
     def prepare(self, stats: TrainingStats) -> str:
         if self.readout is not None:
             require_sklearn()
+            if int((stats.class_counts > 0).sum()) < 2:  # or its fit would fail, when everything else is trained
+                raise LightdetError("readout: all training images are of one class; it separates two at least")
             self.readout.forget()  # weights of another run may have brought one
         said = super().prepare(stats)
         self.trained_classes.keep(stats.class_counts, self.criterion.weights)

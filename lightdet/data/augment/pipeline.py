@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lightdet.core.errors import LightdetError
 from lightdet.data.augment.mosaic import Mosaic
 from lightdet.data.augment.sample import Sample, Source, cut_boxes
 from lightdet.data.augment.window import Window
@@ -25,7 +26,9 @@ class Pipeline:
     """What happens to a training image; a pure function of the sample and of the random generator it is given.
 
     `window`: what is seen of each image; None: the whole. `mosaic`: made of what is seen. `transforms`: albumentations
-    transforms that keep the size, applied last. `min_visible`, `min_side` (px): which boxes stay, see `cut_boxes`.
+    transforms that keep the size, applied last; where they have turned a sample that is not square, a further quarter
+    turn gives it its shape again, which leaves mirrors and half turns of all turns. `min_visible`, `min_side` (px):
+    which boxes stay, see `cut_boxes`. Raises LightdetError for transforms that change the size.
     """
 
     def __init__(
@@ -72,7 +75,24 @@ class Pipeline:
             data = transform(**data)
         boxes = np.asarray(data["bboxes"], dtype=np.float32).reshape(-1, 5)
         labels = sample.labels[boxes[:, 4].astype(np.int64)]
-        return Sample(data["image"], boxes[:, :4] * size, labels, data.get("mask"))
+        image, shares, mask = data["image"], boxes[:, :4], data.get("mask")
+        if image.shape[:2] == (width, height) != (height, width):
+            image, shares, mask = _quarter_turn(image, shares, mask)
+        if image.shape[:2] != (height, width):
+            now = f"{image.shape[1]} x {image.shape[0]}"
+            raise LightdetError(
+                f"augment.transforms: they make {now} px of {width} x {height}; take transforms that keep the size"
+            )
+        return Sample(image, shares * size, labels, mask)
+
+
+def _quarter_turn(
+    image: np.ndarray, shares: np.ndarray, mask: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Image (H, W, C), corners of boxes (N, 4) as shares of it, and mask (H, W), turned against the clock."""
+    left, top, right, bottom = shares.T
+    turned = np.stack((top, 1 - right, bottom, 1 - left), axis=1)
+    return np.ascontiguousarray(np.rot90(image)), turned, None if mask is None else np.ascontiguousarray(np.rot90(mask))
 
 
 def _share_randomness(transforms: Iterable[Any], generator: np.random.Generator, py_random: random.Random) -> None:

@@ -27,9 +27,10 @@ class CsvTable:
 
     The cell `image` is a path from the folder `images`; without a suffix, it is that of the only image of this name.
     Columns are given by number, from 1, or by name. `header`: whether the first line has names; "auto": where a column
-    is given by name, or where its image cell names none. `separator`: one character, a blank for runs of blanks; None:
-    told from the lines. `values`: {cell: class}, numbers equal as numbers; a class of None leaves the images out.
-    `classes`: names in the order of their labels; None: those of `values`, in their order, or the cells, sorted.
+    is given by name, or where its image cell names none; its label must then be that of no other line. `separator`: one
+    character, a blank for runs of blanks; None: told from the lines. `values`: {cell: class}, numbers equal as numbers;
+    a class of None leaves the images out. `classes`: names in the order of their labels; None: those of `values`, in
+    their order, or the cells, sorted.
     `split`: a column with train, val and test; None, or without val: split by `val_share` and `seed`. `domain`: a
     column with where an image comes from. Lines without a label are left out. Paths are relative to `root`.
     """
@@ -73,7 +74,12 @@ class CsvTable:
             )
         self.classes = classes_of(self._values.classes if classes is None else classes, found, self._table)
         self._values.check(self.classes)
+        if has_header and header == "auto" and not named:
+            self._doubt_header(found)
         self._told = found_line(self.classes if values is not None else classes, found)
+        if self._told and has_header:
+            names = ", ".join(self._first.cells)[:80]
+            self._told += (f"line {self._first.line} of {self._table.name} is read as names of columns: {names}",)
         self._lines: dict[Path, int] = {}  # by image, of the lines that were read
         self._left_out_images: set[Path] = set()
 
@@ -168,6 +174,15 @@ class CsvTable:
         path = self._root.locate(cell, self._images, f"{self._table}: line {self._first.line}")
         is_image = path.suffix.lower() in IMAGE_SUFFIXES or path.is_file()
         return not (is_image or (path != self._images and self._root.images_named(path)))
+
+    def _doubt_header(self, found: Mapping[str, int]) -> None:
+        """Raises LightdetError where the first line has the label of others: then its image is misspelt."""
+        image, label = self._cell(self._first, "image"), self._cell(self._first, "label")
+        if label in found or (label in self.classes and self._values.classes is None) or self._values.known(label):
+            raise LightdetError(
+                f"{self._table}: line {self._first.line}: {image[:40]!r} is no image, and {label[:40]!r} is a label; "
+                "correct the name, or set data.reader.header=true if these are names of columns"
+            )
 
     def _column(self, key: str, column: Column, has_header: bool) -> int:
         """Where a column is in a row, from 0."""

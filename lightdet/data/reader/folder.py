@@ -21,6 +21,7 @@ class Folder:
     Where `root` has folders `train` and, if there are, `val` (or `valid`, `validation`) and `test`, each has a folder
     per class; otherwise `root` has, and the images are split by `val_share` and `seed`, as those of `train` are where
     there is no `val`. `classes`: names in the order of their labels; None: those of the folders, sorted.
+    Raises LightdetError for folders that give no classes, and for a split without `train`.
     """
 
     def __init__(
@@ -67,13 +68,18 @@ class Folder:
             for place in (self._root.path / each for each in names)
             if place.is_dir()
         }
-        return found if "train" in found else {"train": self._root.path}
+        if found and "train" not in found:
+            raise LightdetError(
+                f"{next(iter(found.values()))}: a folder of a split without a folder train beside it; name that of the "
+                "training images train, or rename this one if it is a class"
+            )
+        return found or {"train": self._root.path}
 
     def _images(self, place: Path, left_out: LeftOut) -> list[tuple[Path, int]]:
         images = []
         for path in sorted(place.rglob("*")):
             inside = path.relative_to(place)
-            if path.is_dir() or inside.parts[0] in (name for names in NAMES.values() for name in names):
+            if path.is_dir():
                 continue
             if is_hidden(inside):
                 left_out.add("hidden files and those in hidden folders", path)
