@@ -52,6 +52,20 @@ def test_allowed_escapes_are_the_most_that_the_exact_test_and_the_expectation_pa
     assert [escapes_expected(n, 0.1) for n in (8, 9, 18, 19, 29)] == [-1, 0, 0, 1, 2]  # (k + 1) / (n + 1) <= 0.1
 
 
+def test_a_promise_about_a_lot_counts_its_own_chance_too() -> None:
+    """Below the least of n scores lies one of m further ones with probability m / (n + m)."""
+    assert [escapes_allowed(n, 0.05, 0.95, lot=2) for n in (37, 38)] == [-1, 0]  # none of 2 may: 2 / (n + 2) <= 0.05
+    assert escapes_allowed(700, 0.05, 0.95, lot=700) < escapes_allowed(700, 0.05, 0.95)
+    assert escapes_allowed(700, 0.05, 0.95, lot=1_000_000) == escapes_allowed(700, 0.05, 0.95)
+    rng = np.random.default_rng(7)
+    bad, kept = rng.beta(4, 2, 1400), 0
+    for _ in range(200):
+        order = rng.permutation(1400)
+        chosen = choose(scores_of(bad[order[:700]].tolist(), []), Asked(0.05, 0.95, lot=700))
+        kept += int((bad[order[700:]] < chosen.threshold).sum()) <= 35
+    assert kept >= 190, "what is counted in the other half stays within the bound"
+
+
 def test_the_threshold_is_just_below_the_score_that_decides() -> None:
     scores = np.array([0.9, 0.2, 0.5, NONE])
     assert threshold_at(scores, 0) is None, "one image has no score, so one escapes at any threshold"

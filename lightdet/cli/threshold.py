@@ -62,6 +62,7 @@ def _choose(model: Path, options: argparse.Namespace, own: dict[str, str], overr
     given: dict[str, Any] = {"escape": options.escape, "confidence": options.confidence, "defective": options.defective}
     given = {name: value for name, value in given.items() if value is not None}
     prices = None if options.cost_escape is None else (options.cost_escape, options.cost_overkill)
+    given["lot"] = options.lot
     asked = Asked(level=options.level, expected=options.expected, per_class=options.per_class, prices=prices, **given)
     split = own.get("split", "val")
     device = own.get("device", "cpu")
@@ -89,6 +90,11 @@ def _refuse_contradictions(options: argparse.Namespace) -> None:
         raise LightdetError(f"{bounded[0]} promises a share, --cost-escape looks for the least cost: give one of them")
     if not by_cost and options.defective is not None:
         raise LightdetError("--defective counts for costs: give --cost-escape and --cost-overkill with it")
+    if options.lot is not None and (by_cost or set(bounded) - {"--escape", "--confidence"}):
+        raise LightdetError(
+            "--lot has one threshold, promised with confidence: leave out --expected, --per-class, "
+            "--level box and the prices"
+        )
     if options.level == "box" and options.per_class:
         raise LightdetError("--level box has one threshold: leave out --per-class")
     if options.confidence is not None and (options.expected or options.level == "box"):
@@ -100,6 +106,13 @@ def _inside(text: str) -> float:
     number = float(text)
     if not 0 < number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 0 < number <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text} is no number of parts from 1 to 1,000,000")
     return number
 
 

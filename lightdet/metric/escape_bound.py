@@ -9,6 +9,7 @@ images were:
   nested, no correction for their number is due (learn then test: Angelopoulos et al. 2021, arXiv 2110.01052,
   fixed-sequence testing). The test at a threshold depends on the number of escapes alone, so the last threshold that
   passes is an order statistic of the scores: the bound of Wilks 1941 for tolerance limits.
+- with confidence, of a lot: the same of the next so many defective parts, whose escapes vary by chance, too.
 - expected: the share of defective parts that escape is at most `escape` on average over such sets (conformal risk
   control: Angelopoulos et al. 2022, arXiv 2208.02814, eq. 4, B = 1).
 - expected, of boxes: the same with the share of an image's boxes that are missed as the loss. Boxes of one image are
@@ -18,18 +19,37 @@ images were:
 import math
 
 import numpy as np
+from scipy.special import gammaln
 
 from lightdet.metric.exact_interval import upper_bound
 
 ROUNDING = 1e-5  # share by which a threshold lies below the score that decides it: another runtime rounds otherwise
 
 
-def escapes_allowed(images: int, escape: float, confidence: float) -> int:
-    """How many of so many defective images may escape with confidence; -1: too few images for any."""
+def escapes_allowed(images: int, escape: float, confidence: float, lot: int | None = None) -> int:
+    """How many of so many defective images may escape with confidence; -1: too few images for any. lot: the promise is
+    about so many further defective parts, not about all that there will ever be."""
     count = -1
-    while count + 1 < images and upper_bound(count + 1, images, confidence) <= escape:
+    while count + 1 < images:
+        if lot is None and upper_bound(count + 1, images, confidence) > escape:
+            break
+        if lot is not None and _lot_exceeds(count + 1, images, escape, lot) > (1 - confidence) * (1 + 1e-9):
+            break
         count += 1
     return count
+
+
+def _lot_exceeds(count: int, images: int, escape: float, lot: int) -> float:
+    """The probability that of `lot` further scores more than their share `escape` lie below the (count + 1)th smallest
+    of `images` scores: negative hypergeometric (Wilks 1942), exact where every order of the scores is as probable."""
+    more = np.arange(math.floor(escape * lot * (1 + 1e-12)) + 1, lot + 1)
+    ways = _log_choose(more + count, more) + _log_choose(lot - more + images - count - 1, lot - more)
+    return float(np.exp(ways - _log_choose(np.array(images + lot), np.array(lot))).sum())
+
+
+def _log_choose(of: np.ndarray, count: np.ndarray) -> np.ndarray:
+    logs: np.ndarray = gammaln(of + 1) - gammaln(count + 1) - gammaln(of - count + 1)
+    return logs
 
 
 def escapes_expected(images: int, escape: float) -> int:

@@ -34,6 +34,7 @@ class Asked:
     per_class: bool = False
     prices: tuple[float, float] | None = None
     defective: float | None = None
+    lot: int | None = None  # promise about so many further defective parts; None: about all
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ def choose(scores: ImageScores, asked: Asked) -> Chosen:
 
 
 def _of_images(scores: ImageScores, asked: Asked) -> Chosen:
-    sentence = f"{_how(asked, asked.confidence)} {percent(asked.escape)} of the defective parts pass"
+    parts = "defective parts" if asked.lot is None else f"next {asked.lot} defective parts"
+    sentence = f"{_how(asked, asked.confidence)} {percent(asked.escape)} of the {parts} pass"
     threshold, missing = _bounded(scores.overall[scores.defective], asked, asked.confidence, "defective images")
     return Chosen(sentence, threshold, missing=tuple(missing))
 
@@ -91,7 +93,7 @@ def _bounded(scores: np.ndarray, asked: Asked, confidence: float, kind: str) -> 
     if asked.expected:
         allowed, needed = escapes_expected(images, asked.escape), int(np.ceil(1 / asked.escape - 1e-9)) - 1
     else:
-        allowed, needed = escapes_allowed(images, asked.escape, confidence), images_needed(asked.escape, confidence)
+        allowed, needed = escapes_allowed(images, asked.escape, confidence, asked.lot), _needed(asked, confidence)
     threshold = threshold_at(scores, allowed)
     if threshold is not None:
         return threshold, []
@@ -102,8 +104,17 @@ def _bounded(scores: np.ndarray, asked: Asked, confidence: float, kind: str) -> 
     else:
         reason = f"{unseen} of {images} {kind} have no box of any score, and {asks} allows {allowed} escapes"
     best = (unseen + 1) / (images + 1) if asked.expected else upper_bound(unseen, images, confidence)
-    advice = f"; the best promise of these images is {percent(best, up=True)}" if best < 1 else ""
+    known = best < 1 and asked.lot is None
+    advice = f"; the best promise of these images is {percent(best, up=True)}" if known else ""
     return float("nan"), [reason + advice]
+
+
+def _needed(asked: Asked, confidence: float) -> int:
+    """The least number of images that allow no escape."""
+    needed = images_needed(asked.escape, confidence)
+    while escapes_allowed(needed, asked.escape, confidence, asked.lot) < 0:
+        needed += max(1, needed // 100)  # of a lot: at most one per cent too many
+    return needed
 
 
 def _of_boxes(scores: ImageScores, asked: Asked) -> Chosen:
