@@ -97,6 +97,7 @@ def test_what_cannot_be_promised_freezes_nothing(run: Path, tmp_path: Path, caps
         (["--defective", "0.1"], "--defective counts for costs"),
         (["--level", "box", "--confidence", "0.9"], "has no confidence"),
         (["--level", "box", "--per-class"], "leave out --per-class"),
+        (["--lot", "50", "--expected"], "--lot has one threshold"),
         (["split=train"], "the model was trained on these images"),
         (["--scores", "nowhere"], "no detections.json or probabilities.json"),
         (["--scores", "nowhere", "split=test"], "has the images already"),

@@ -34,6 +34,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument(
         "--expected", action="store_true", help="promise the mean share instead, which has no confidence"
     )
+    parser.add_argument("--lot", type=_count, metavar="PARTS", help="promise it of the next so many defective parts")
     parser.add_argument("--level", choices=LEVELS, default=LEVELS[0], help="image (default), or box: missed boxes")
     parser.add_argument("--per-class", action="store_true", help="a threshold for each class")
     parser.add_argument("--cost-escape", type=_price, metavar="PRICE", help="of a defective part that passes")
