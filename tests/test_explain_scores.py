@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightdet.core.score import Score
 from lightdet.core.types import Classification, Subject
-from lightdet.explain.compare import BETTER, OPEN, WORSE, compared
+from lightdet.explain.compare import BETTER, FEW, OPEN, WORSE, compared
 from lightdet.explain.measure import SCORES
 from lightdet.explain.randomised import randomised
 from lightdet.explain.scores import deletion_and_insertion, energy, pointing, rank_correlation
@@ -147,6 +147,8 @@ def test_a_method_beats_the_best_trivial_map_where_the_interval_says_so() -> Non
     assert found["alike"].low < found["alike"].mean < found["alike"].high
     pointing_found = numbers(SCORES[0], centre=centre, better=centre + 0.2)
     assert pointing_found["better"].verdict == BETTER
+    few = numbers(SCORES[0], centre=centre[:9], better=centre[:9] + 0.2)
+    assert few["better"].verdict == FEW, "nine images prove nothing, however narrow their interval"
 
 
 def test_cases_without_a_box_are_left_out_of_what_needs_one() -> None:

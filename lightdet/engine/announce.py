@@ -1,6 +1,6 @@
 """The lines that are printed before the first step of a training."""
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lightdet.core.shown import shown
 from lightdet.engine.build import Parts
@@ -19,6 +19,8 @@ def announce(cfg: DictConfig, parts: Parts, cost: dict[str, float], machine: str
         "data": "; ".join(filter(None, (f"{counts} images, {data.num_classes} classes", parts.prepared))),
         "training": f"{cfg.trainer.max_epochs or 'no'} epochs on {machine}, {batch_text(cfg)}, seed {cfg.seed}",
     }
+    if rule := OmegaConf.select(cfg, "data.label"):
+        lines["labels"] = f"the class of an image from its boxes or mask: data.label={rule}"
     if line := few_steps(cfg, len(data.records["train"])):
         lines["steps"] = line
     lines["folder"] = str(folder.path)

@@ -24,6 +24,7 @@ class ClassificationResult(Result):
     """
 
     unit: ClassVar[str] = "classes"
+    thresholded: ClassVar[bool] = False
     prediction: Classification
 
     def __init__(

@@ -89,9 +89,10 @@ class Summary:
         """Two to four lines of text."""
         facts = self.as_json()
         counts = ", ".join(f"{shown(name)} {count}" for name, count in self.names.most_common()) or "none"
-        unit, threshold = self.predictor.result_type.unit, self.predictor.threshold
+        unit = self.predictor.result_type.unit
+        reached = f" with score >= {self.predictor.threshold:.3g}" if self.predictor.result_type.thresholded else ""
         lines = [
-            f"{counted(len(self.entries), 'image')}, {unit} with score >= {threshold:.3g}: {counts}",
+            f"{counted(len(self.entries), 'image')}, {unit}{reached}: {counts}",
             f"written to {shown(self.out)}",
         ]
         if self.lot is not None:

@@ -36,6 +36,7 @@ class Result:
     """
 
     unit: ClassVar[str] = "predictions"  # what `names` counts
+    thresholded: ClassVar[bool] = True  # whether what is reported reaches the threshold
     own_threshold: ClassVar[str] = "the best F1 on the validation images"  # where that of a run comes from, in words
     names: Sequence[str] = ()
 

@@ -13,7 +13,8 @@ from lightdet.core.score import Score
 from lightdet.metric.bootstrap import draw, interval
 
 RESAMPLES = 1000
-BETTER, WORSE, OPEN = "better", "worse", "not shown to be better"
+BETTER, WORSE, OPEN, FEW = "better", "worse", "not shown to be better", "too few images"
+LEAST_IMAGES = 10  # under which no verdict is given: an interval over resamples of so few is too narrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Compared:
     difference: float = float("nan")
     difference_low: float = float("nan")
     difference_high: float = float("nan")
-    verdict: str = ""  # better, worse, not shown to be better
+    verdict: str = ""  # better, worse, not shown to be better, too few images
 
     def as_json(self) -> dict[str, Any]:
         """Its fields; None for a number that does not exist."""
@@ -65,6 +66,8 @@ def compared(
                 "difference_high": high,
                 "verdict": BETTER if ahead else WORSE if behind else OPEN,
             }
+            if len(np.unique(images[~np.isnan(values[name])])) < LEAST_IMAGES:
+                facts["verdict"] = FEW
         result[name] = Compared(float(mean), cases=int((~np.isnan(values[name])).sum()), **facts)
     return result
 

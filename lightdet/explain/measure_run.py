@@ -70,6 +70,8 @@ def measure_run(
         raise LightdetError(f"{run}: none of {len(records)} images in '{split}' has a right prediction to explain")
     able, reasons = usable(methods, predictor.model, cases.cases[0])
     for name, why in reasons.items():
+        if methods[name].trivial:
+            continue  # measured beside the others without being asked for
         print(f"lightdet: {name} is left out: {shown(why)}", file=sys.stderr)
     if all(method.trivial for method in able.values()):
         raise LightdetError(f"{run}: none of the methods can explain this model; take --method rise")

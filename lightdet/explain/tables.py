@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightdet.core.table import to_csv, to_markdown, to_text
-from lightdet.explain.compare import BETTER, WORSE
+from lightdet.explain.compare import BETTER, FEW, WORSE
 
 MARKS = {BETTER: " +", WORSE: " -"}
 TRIVIAL = "a trivial map"
@@ -80,6 +80,8 @@ def _beats(found: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     if found["trivial"]:
         return TRIVIAL
     verdicts = {titles[key]: each["verdict"] for key, each in found["scores"].items()}
+    if FEW in verdicts.values() and not {BETTER, WORSE} & {*verdicts.values()}:
+        return FEW
     better = ", ".join(title for title, verdict in verdicts.items() if verdict == BETTER) or NOTHING
     worse = ", ".join(title for title, verdict in verdicts.items() if verdict == WORSE)
     return f"{better}; worse in {worse}" if worse else better

@@ -106,6 +106,8 @@ class ClassificationMetric(Metric):
         }
         if not full or not images:
             return report
+        if self.by_cost:
+            report["expected_cost_of_most_probable"] = _mean(self.costs[labels, probabilities.argmax(axis=1)])
         precisions = _shares(matrix.diagonal(), matrix.sum(axis=0))
         for label, name in enumerate(self.classes):
             given, wanted = int(matrix[:, label].sum()), int(matrix[label].sum())

@@ -26,6 +26,9 @@ def classification_text(report: dict[str, Any]) -> str:
         to_text(["class", *HEADERS], rows, [False] + [True] * len(HEADERS)),
         f"{counted(report['images'], 'image')}: {', '.join(f'{name} {_cell(value)}' for name, value in whole.items())}",
     ]
+    if "expected_cost_of_most_probable" in report:
+        plain = _cell(report["expected_cost_of_most_probable"])
+        lines.append(f"decided by the least expected cost; the most probable class would cost {plain}")
     if "calibration" in report:
         fitted = report["calibration"]
         after = _cell(fitted["ece_with_temperature_of_other_half"])
