@@ -71,6 +71,13 @@ def test_the_command_counts_the_labels_of_a_classifier(tmp_path: Path, capsys: p
     assert cli.main(words) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["dent", "3", "2"] in lines and ["good", "3", "2"] in lines
+    (tmp_path / "data/val/rust").mkdir()
+    (tmp_path / "data/val/good/1.png").rename(tmp_path / "data/val/rust/1.png")
+    assert cli.main(["doctor", *words[2:]]) == 1, "data without boxes are those of a classifier, whatever the model"
+    said = capsys.readouterr().out
+    assert "rust: no image in 'train': the classifier cannot learn it" in said and "box" not in said
+    (tmp_path / "data/val/rust/1.png").unlink()
+    (tmp_path / "data/val/rust").rmdir()
     assert cli.main([*words, "labels=several", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["splits"]["train"]["images_per_label"] == {"dent": 3, NO_LABEL: 3}

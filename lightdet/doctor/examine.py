@@ -33,7 +33,7 @@ from lightdet.doctor.image_checks import (
     look_at_images,
     turned_images,
 )
-from lightdet.doctor.label_checks import Labelling, check_labels, label_images
+from lightdet.doctor.label_checks import Labelling, count_labels, label_images
 from lightdet.ops.anchors import DEFAULT_ANCHORS, reachable
 from lightdet.ops.grid import ImageSize
 
@@ -53,7 +53,7 @@ def examine(
 
     `anchors`: width and height in px of the input frame, in any nesting; None: those that training starts from.
     `labelling`: for a classifier; images of each label are then counted in place of boxes, and nothing is said of
-    boxes that a detector could not learn.
+    boxes that a detector could not learn. Images are counted as well where all have labels of their own.
     Raises LightdetError when labels cannot be read at all.
     """
     splits = read_splits(reader, bits, group)
@@ -65,7 +65,12 @@ def examine(
     findings += check_splits(splits) + check_groups(splits, group)
     labels: dict[str, dict[str, int]] = {}
     if labelling is None:
-        findings += check_classes(splits, classes) + check_shares(splits, classes)
+        findings += check_shares(splits, classes)
+        if all(isinstance(record.annotation, ClassLabel | LabelSet) for record in everything):
+            labels, about_labels = count_labels(splits, classes)
+            findings += about_labels
+        else:
+            findings += check_classes(splits, classes)
     else:
         labels, about_labels = label_images(splits, classes, labelling)
         findings += about_labels
@@ -122,7 +127,7 @@ def quick_check(
         raise LightdetError(f"dataset: {errors[0]}")
     findings += check_groups(records_by_split, group)
     if kind in (ClassLabel, LabelSet):
-        findings += check_labels(records_by_split, classes)
+        findings += count_labels(records_by_split, classes)[1]
     if kind is Boxes:
         findings += check_classes(records_by_split, classes)
         train = records_by_split["train"]

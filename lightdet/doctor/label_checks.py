@@ -38,13 +38,14 @@ def label_images(
         kept, told = cut_per_class(labelled.get("train", []), names, labelling.per_class, labelling.seed)
         labelled = {**labelled, "train": kept}
         findings += [Finding("note", "labels", line) for line in told]
+    counts, about_counts = count_labels(labelled, names)
+    return counts, findings + about_counts
+
+
+def count_labels(labelled: Splits, names: Sequence[str]) -> tuple[dict[str, dict[str, int]], list[Finding]]:
+    """Like `label_images`, of images that have their labels already."""
     counts = {split: _images_of(records, names) for split, records in labelled.items()}
-    return counts, findings + _check_counts(counts, names)
-
-
-def check_labels(labelled: Splits, names: Sequence[str]) -> list[Finding]:
-    """Findings about the number of images of each label, of images that have their labels already."""
-    return _check_counts({split: _images_of(records, names) for split, records in labelled.items()}, names)
+    return counts, _check_counts(counts, names)
 
 
 def _images_of(records: Sequence[Record], names: Sequence[str]) -> dict[str, int]:
