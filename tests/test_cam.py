@@ -15,6 +15,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.types import Subject
 from lightdet.engine.load import build_model
 from lightdet.explain.contract import Method
+from lightdet.explain.gradient import chosen_layers
 from lightdet.explain.methods import build_methods
 from lightdet.model.classifier import Classifier
 from lightdet.model.yolo import YoloDetector
@@ -178,3 +179,12 @@ def test_a_wrong_choice_of_methods_is_refused(
 ) -> None:
     with pytest.raises(LightdetError, match=reason):
         build_methods(names, words, None, layer)
+
+
+def test_an_exported_file_is_explained_from_outside_alone() -> None:
+    model = through_file(classifier(), lambda pixels, names: [np.zeros((len(pixels), 4), np.float32)], 3, False)
+    for layer in (None, "network"):
+        with pytest.raises(
+            LightdetError, match="an exported file has neither layers nor a gradient; take --method rise"
+        ):
+            chosen_layers(model, layer)

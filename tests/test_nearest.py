@@ -9,6 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from PIL import Image
+from safetensors.numpy import load, save
 from test_models import composed
 
 from lightdet.core.annotation import Boxes
@@ -126,34 +127,37 @@ def test_the_cache_serves_one_checkpoint_and_one_list_of_images(
     np.testing.assert_array_equal(first.vectors, again.vectors)
     np.testing.assert_array_equal(first.usual, again.usual)
 
-    (kept,) = Path(os.environ["LIGHTDET_CACHE"]).glob("embeddings/*.npz")
+    (kept,) = Path(os.environ["LIGHTDET_CACHE"]).glob("embeddings/*.safetensors")
     whole = kept.read_bytes()
-    for damage in (whole[: len(whole) // 2], b"", b"\x80\x04nonsense", whole.replace(b"vectors", b"vectorz")):
+    arrays = load(whole)
+    narrow = save({**arrays, "vectors": arrays["vectors"][:, :3].copy()})
+    huge = whole.replace(b'"shape":[10,', b'"shape":[99,')
+    cut, renamed = whole[: len(whole) // 2], whole.replace(b"vectors", b"vectorz")
+    for damage in (cut, b"", b"\x80\x04nonsense", renamed, narrow, huge):
         kept.write_bytes(damage)
         training_images(predictor, config, weights)
         assert "damaged" in capsys.readouterr().err and kept.read_bytes() == whole
-    assert len(computed) == 5
+    assert len(computed) == 7
 
     with torch.no_grad():
         next(predictor.model.parameters()).mul_(-1)
     torch.save(predictor.model.state_dict(), weights)
     other = training_images(predictor, config, weights)
-    assert len(computed) == 6 and not np.allclose(other.vectors, first.vectors)
+    assert len(computed) == 8 and not np.allclose(other.vectors, first.vectors)
 
     first.items[0].record.path.write_bytes(first.items[1].record.path.read_bytes())
     changed = training_images(predictor, config, weights)
     np.testing.assert_allclose(changed.vectors[0], changed.vectors[1], atol=1e-6)
 
 
-def test_an_array_of_objects_in_the_cache_is_not_unpickled(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_numpy_file_in_the_cache_is_computed_again(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     predictor, config, weights = run
     training_images(predictor, config, weights)
-    (kept,) = Path(os.environ["LIGHTDET_CACHE"]).glob("embeddings/*.npz")
-    with np.load(kept) as file:
-        arrays = dict(file)
-    np.savez(kept, **{**arrays, "vectors": np.array([{}] * 10, object)})  # type: ignore[arg-type]
+    (kept,) = Path(os.environ["LIGHTDET_CACHE"]).glob("embeddings/*.safetensors")
+    with open(kept, "wb") as file:
+        np.save(file, np.zeros((10, 3), np.float32))
     assert len(training_images(predictor, config, weights).items) == 10
-    assert "damaged (ValueError)" in capsys.readouterr().err
+    assert "damaged (SafetensorError)" in capsys.readouterr().err
 
 
 def test_an_image_that_cannot_be_read_is_named_and_left_out(run: Any, capsys: pytest.CaptureFixture[str]) -> None:

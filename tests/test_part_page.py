@@ -233,3 +233,18 @@ def test_a_page_of_a_box_and_of_a_part_without_any(tmp_path: Path) -> None:
     assert without["decision"]["sentence"] == f"no box has a score >= 1.00, as given; the best one has {best:.2f}"
     assert without["margin"] == pytest.approx(1 - best, abs=1e-4)
     assert facts(tmp_path)["summary"] == "1 rejected, 1 accepted"
+
+
+def test_a_lot_in_the_folder_of_a_larger_one_names_the_pages_it_does_not_count(training: Any, tmp_path: Path) -> None:
+    predictor, images = training
+    methods = build_methods(["layer_cam"])
+    files = [ImageFile(item.record.path, f"{n}.png", f"{n}.png") for n, item in enumerate(images.items[:3])]
+    for count in (3, 1):
+        lot = Lot(tmp_path, Context("run", predictor, None, None))
+        for file in files[:count]:
+            lot.add(file, explain(predictor, Original(file.path), methods, 1))
+        lot.finish([], [])
+        notes = [note for note in facts(tmp_path)["notes"] if "earlier lot" in note]
+        assert notes == (
+            [] if count == 3 else ["2 of the pages in parts/ are of an earlier lot, and not counted here."]
+        )

@@ -25,7 +25,7 @@ from lightdet.runs.folder import RunFolder
 
 def measured(mean: float, trivial: bool) -> dict[str, Any]:
     """A method of an explain.json."""
-    score = {"mean": mean, "low": mean - 0.1, "high": mean + 0.05, "verdict": "" if trivial else "better"}
+    score = {"mean": mean, "low": 0.84, "high": 0.99, "verdict": "" if trivial else "better"}
     checks = {"stability": 0.9, "sanity_last": 0.28, "sanity_half": 0.5, "sanity_all": None}
     scores = {"pointing": score}
     return {"trivial": trivial, "milliseconds": 8.04, "scores": scores, "checks": checks, "per_class": {}}
@@ -35,6 +35,15 @@ MEASURED = {
     "titles": {"pointing": "pointing"},
     "methods": {"layer_cam": measured(0.94, False), "edges": measured(0.5, True)},
 }
+
+
+HUGE = {"titles": MEASURED["titles"], "methods": {"layer_cam": measured(10**400, False)}}
+
+
+def listed(picture: str = "pictures/val/1.png", score: float = 0.5) -> str:
+    """An explanations.json of one image."""
+    said = [{"class": "dent", "score": score, "method": "layer_cam"}]
+    return json.dumps({"images": [{"file": "1.png", "picture": picture, "explanations": said}]})
 
 
 def explained(folder: RunFolder, count: int = 8) -> None:
@@ -77,7 +86,7 @@ def test_a_report_shows_heat_maps_and_numbers_of_its_runs(study: Path) -> None:
     ]
     assert re.search(r"0\.94 \\?\[0\.84, 0\.99", markdown), "with its interval"
     assert [line["beats the trivial maps in"] for line in table] == ["pointing", "a trivial map"]
-    assert table[0]["sanity last / half / all"] == "0.28 / 0.50 / "
+    assert table[0]["sanity last / half / all"] == "0.28 / 0.50 / -"
 
 
 def test_a_report_without_explanations_says_nothing_of_them(tmp_path: Path) -> None:
@@ -92,7 +101,11 @@ def test_a_report_without_explanations_says_nothing_of_them(tmp_path: Path) -> N
         ("explanations.json", '{"images": [{"explanations": 3}]}', "not as `lightdet explain` writes it"),
         ("explanations.json", "{", "not readable as JSON"),
         ("explain.json", '{"titles": {}, "methods": {"a": 3}}', "not as `lightdet explain --measure` writes it"),
+        ("explanations.json", listed(picture="a" * 5000), "not as `lightdet explain` writes it"),
+        ("explanations.json", listed(score=10**400), "not as `lightdet explain` writes it"),
+        ("explanations.json", listed(score=float("nan")), "not as `lightdet explain` writes it"),
         ("explain.json", "[]", "an object is expected"),
+        ("explain.json", json.dumps(HUGE), "not as `lightdet explain --measure` writes it"),
     ],
 )
 def test_damaged_explanations_are_a_line_of_the_report(study: Path, name: str, content: str, said: str) -> None:

@@ -10,11 +10,17 @@ from torch import Tensor
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Subject
 from lightdet.model.contract import Model
+from lightdet.model.exported import FileNetwork
 from lightdet.nn.capture import captured
 
 
 def chosen_layers(model: Model, layer: str | None) -> tuple[str, ...]:
-    """The layer that is named, or those that the model proposes. Raises LightdetError for an unknown name."""
+    """The layer that is named, or those that the model proposes. Raises LightdetError for an unknown name, and for
+    an exported file, which has none."""
+    if any(isinstance(module, FileNetwork) for module in model.network.modules()):
+        raise LightdetError(
+            "an exported file has neither layers nor a gradient; take --method rise, or explain the run it comes from"
+        )
     names = model.explained() if layer is None else (layer,)
     if not names:
         raise LightdetError(

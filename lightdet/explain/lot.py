@@ -32,6 +32,7 @@ class Lot:
         self.context = context
         self._parts: list[dict[str, Any]] = []
         self._thumbnails: dict[str, list[str]] = {}
+        self._pages: set[str] = set()  # of this lot, below `out`
 
     @staticmethod
     def check(out: Path, files: Sequence[ImageFile]) -> None:
@@ -53,6 +54,7 @@ class Lot:
         write_text(self.out / page, part_page(part, self.context.predictor.classes, f"{up}/{INDEX}"))
         write_json(self.out / PARTS / f"{file.picture}.json", part.facts)
         self._parts.append({name: part.facts[name] for name in SUMMARY} | {"page": quote(os.fsencode(str(page)))})
+        self._pages.add(page.as_posix())
         self._remember(part)
 
     def finish(self, skipped: Iterable[str], left_out: Iterable[str]) -> Path:
@@ -75,6 +77,9 @@ class Lot:
         notes = list(self.context.notes)
         if len(parts) > MOST_THUMBNAILS:
             notes.append(f"The {MOST_THUMBNAILS} parts most in doubt have pictures here; every part has its page.")
+        if earlier := self._earlier():
+            verb = "is" if earlier == 1 else "are"
+            notes.append(f"{earlier} of the pages in {PARTS}/ {verb} of an earlier lot, and not counted here.")
         return {
             "made_by": MADE_BY,
             "schema": SCHEMA,
@@ -90,6 +95,11 @@ class Lot:
             "notes": notes,
             "parts": parts,
         }
+
+    def _earlier(self) -> int:
+        """How many pages of parts an earlier call left in this folder."""
+        there = (path for path in (self.out / PARTS).rglob("*.html") if is_page(path))
+        return sum(path.relative_to(self.out).as_posix() not in self._pages for path in there)
 
     def _remember(self, part: Part) -> None:
         """Keeps the thumbnails of the parts that are most in doubt so far."""

@@ -29,5 +29,5 @@ def measured_methods(folder: RunFolder) -> list[dict[str, str]]:
             {name.replace("\n", " "): value for name, value in zip(header, line, strict=True)}
             for line in lines[:MOST_METHODS]
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise LightdetError(f"{path}: not as `lightdet explain --measure` writes it; measure the run again") from error

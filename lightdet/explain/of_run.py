@@ -1,9 +1,11 @@
 """The worst validation images of a run explained, in its own folder, where reports find them."""
 
+import sys
 from pathlib import Path
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.paths import is_inside, refuse_links_out
+from lightdet.core.shown import shown
 from lightdet.data.record import Record
 from lightdet.engine.picture_files import check_free, picture_names
 from lightdet.engine.predict import ImageFile
@@ -46,15 +48,17 @@ def own_folder(run: Path, files: list[ImageFile], out: Path | None = None) -> Pa
 
 
 def explain_run(run: Path, trust_modules: bool = False) -> ExplainedFiles:
-    """Explains the worst validation images of a run into its own folder by `DEFAULT`, or by `BLACK_BOX` where the model
-    gives no gradient."""
+    """Explains the worst validation images of a run into its own folder by `DEFAULT`, or where that cannot explain the
+    model by `BLACK_BOX`; a line on stderr says why."""
     predictor = load_predictor(run, trust_modules=trust_modules)
     files = worst_files(run, predictor, trust_modules)
     out = own_folder(run, files)
-    try:
-        return explain_files(predictor, files, out, build_methods([DEFAULT]), 1)
-    except LightdetError:
-        return explain_files(predictor, files, out, build_methods([BLACK_BOX]), 1)
+    done = explain_files(predictor, files, out, build_methods([DEFAULT]), 1, lenient=True)
+    why = (done.unable or {}).get(DEFAULT)
+    if why is None:
+        return done
+    print(f"lightdet: {shown(f'{run}: explained by {BLACK_BOX}, as {DEFAULT} cannot: {why}')}", file=sys.stderr)
+    return explain_files(predictor, files, out, build_methods([BLACK_BOX]), 1)
 
 
 def _validation(run: Path, predictor: Predictor, trust_modules: bool) -> list[Record]:

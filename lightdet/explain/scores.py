@@ -82,11 +82,12 @@ def _blurred(images: Tensor, region: tuple[slice, slice]) -> Tensor:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's, of two maps (H, W), -1..1; 0 where one of them has one value alone."""
+    """Spearman's, of two maps (H, W), -1..1; NaN where one of them has one value alone, such as a map of zeros: 0 would
+    look like a map that changes."""
     ranks = [rankdata(heat.ravel()) for heat in (first, second)]
     centred = [one - one.mean() for one in ranks]
     lengths = [float(np.sqrt(one @ one)) for one in centred]
-    return float(centred[0] @ centred[1]) / (lengths[0] * lengths[1]) if min(lengths) > 0 else 0.0
+    return float(centred[0] @ centred[1]) / (lengths[0] * lengths[1]) if min(lengths) > 0 else float("nan")
 
 
 def shares(values: Sequence[float]) -> float:

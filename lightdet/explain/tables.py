@@ -23,8 +23,8 @@ def methods_table(facts: Mapping[str, Any]) -> tuple[list[str], list[list[str]],
         [
             name,
             *(_cell(found["scores"].get(key)) for key in titles),
-            _number(found["checks"]["stability"]),
-            " / ".join(_number(found["checks"][f"sanity_{stage}"]) for stage in ("last", "half", "all")),
+            _check(found["checks"]["stability"]),
+            " / ".join(_check(found["checks"][f"sanity_{stage}"]) for stage in ("last", "half", "all")),
             f"{found['milliseconds']:.1f}",
             _beats(found, titles),
         ]
@@ -95,6 +95,10 @@ def _cell(each: Mapping[str, Any] | None) -> str:
 
 def _marked(each: Mapping[str, Any] | None) -> str:
     return "" if each is None else f"{_number(each['mean'])}{MARKS.get(each['verdict'], '')}"
+
+
+def _check(value: float | None) -> str:
+    return _number(value) or "-"
 
 
 def _number(value: float | None) -> str:

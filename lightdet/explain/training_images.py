@@ -39,11 +39,19 @@ def training_images(predictor: Predictor, config: DictConfig, weights: Path) -> 
         raise LightdetError("the training images have no boxes to compare with")
     settings = predictor.image_size, predictor.channels, predictor.bits
     path = cache_file(weights, items, settings)
-    arrays = cached(path, len(items), lambda: _computed(predictor, items))
+    arrays = cached(path, len(items), _width(predictor), lambda: _computed(predictor, items))
     used = [items[index] for index in arrays["used"].tolist()]
     if not used:
         raise LightdetError("none of the training images can be read")
     return TrainingImages(used, arrays["vectors"], arrays["usual"], total)
+
+
+def _width(predictor: Predictor) -> int:
+    """Of the model's vectors."""
+    size, boxes = predictor.image_size, compares_boxes(predictor.model)
+    image = torch.zeros(1, predictor.channels, size, size, dtype=torch.uint8)
+    whole = torch.tensor([[0.0, 0.0, size, size]])
+    return int(_vectors(predictor, image, [whole if boxes else None]).shape[1])
 
 
 def _computed(predictor: Predictor, items: Sequence[Item]) -> Arrays:

@@ -16,12 +16,13 @@ from lightdet.runs.folder import RunFolder
 from lightdet.runtime.found import EXPLANATIONS
 
 MOST_MAPS = 6  # heat maps of a run
+LONGEST_TITLE = 300  # letters
 
 
 def heat_maps(folder: RunFolder) -> list[tuple[Path, str]]:
     """The pictures of a run's explanations with a title each, at most `MOST_MAPS`; [] where there are none.
 
-    Raises LightdetError for an explanations.json that is damaged or names a picture outside of the run.
+    Raises LightdetError for an explanations.json that is damaged.
     """
     report = folder.explain / EXPLANATIONS
     images = read_json(report).get("images", []) if is_inside(report, folder.path) else []
@@ -30,9 +31,13 @@ def heat_maps(folder: RunFolder) -> list[tuple[Path, str]]:
         for image in images:
             if image["explanations"] and image["picture"] and len(found) < MOST_MAPS:
                 first = image["explanations"][0]
+                if not 0 <= first["score"] <= 1:  # JSON has numbers that are no float, and Infinity
+                    raise ValueError("a score that is none")
                 title = f"{Path(image['file']).name}: why {first['class']} {first['score']:.2f}, {first['method']}"
-                found.append((folder.explain / image["picture"], shown(title)))
-    except (KeyError, TypeError, ValueError) as error:
+                path = folder.explain / image["picture"]
+                path.is_file()  # raises OSError for a name that no file can have
+                found.append((path, shown(title)[:LONGEST_TITLE]))
+    except (KeyError, TypeError, ValueError, OSError) as error:
         raise LightdetError(f"{report}: not as `lightdet explain` writes it; remove it") from error
     return found
 
