@@ -48,10 +48,9 @@ def training_images(predictor: Predictor, config: DictConfig, weights: Path) -> 
 
 def _width(predictor: Predictor) -> int:
     """Of the model's vectors."""
-    size, boxes = predictor.image_size, compares_boxes(predictor.model)
-    image = torch.zeros(1, predictor.channels, size, size, dtype=torch.uint8)
-    whole = torch.tensor([[0.0, 0.0, size, size]])
-    return int(_vectors(predictor, image, [whole if boxes else None]).shape[1])
+    blank, _ = letterbox_image(np.zeros((32, 32, predictor.channels), np.uint8), predictor.image_size)
+    box = torch.tensor([[0.0, 0.0, 32.0, 32.0]]) if compares_boxes(predictor.model) else None
+    return int(_vectors(predictor, torch.from_numpy(blank).permute(2, 0, 1)[None], [box]).shape[1])
 
 
 def _computed(predictor: Predictor, items: Sequence[Item]) -> Arrays:
