@@ -243,7 +243,7 @@ def test_its_data_are_examined_and_its_time_is_measured(
 ) -> None:
     folder = trained[0].parents[2]
     assert main(["doctor", "data=folder", f"data.reader.root={folder}/data", f"runs_dir={tmp_path}"]) == 0
-    assert re.search(r"disc +15 +5 ", capsys.readouterr().out), "images of a class are counted"
+    assert re.search(r"disc +15 +5\b", capsys.readouterr().out), "images of a class are counted"
     assert main(["benchmark", str(trained[0]), "--backends", "eager", "channels-last", "--rounds", "2"]) == 0
     said = capsys.readouterr().out
     assert "gives other maps" not in said and "shape" not in said

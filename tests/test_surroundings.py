@@ -71,7 +71,8 @@ def test_what_a_folder_would_hide_is_known(tmp_path: Path) -> None:
     for name in ("random.py", "mine.py", "numpy/__init__.py", "yaml.py", "data/image.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert hidden_by(str(tmp_path), sys.path) == ["numpy", "random", "yaml"]
+    paths = [path for path in sys.path if not Path(path, "mine.py").exists()]  # which other tests may have added
+    assert hidden_by(str(tmp_path), paths) == ["numpy", "random", "yaml"]
 
 
 @pytest.mark.parametrize(("name", "told"), [("plain", False), ("random", True)])

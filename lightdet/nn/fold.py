@@ -84,7 +84,7 @@ def _pairs(network: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, Any]]:
             normed[id(inputs[0])] = norm
 
     parts = list(network.modules())
-    hooks = [part.register_forward_hook(after) for part in parts if type(part) is nn.Conv2d]
+    hooks = [part.register_forward_hook(after) for part in parts if _is_convolution(part)]
     hooks += [part.register_forward_pre_hook(before) for part in parts if _is_norm(part)]
     try:
         with torch.no_grad(), results:
@@ -94,6 +94,12 @@ def _pairs(network: nn.Module, images: Tensor) -> list[tuple[nn.Conv2d, Any]]:
             hook.remove()
     alone = [(results.conv[place], norm) for place, norm in normed.items() if results.uses[place] == 1]
     return [(conv, norm) for conv, norm in alone if isinstance(conv, nn.Conv2d) and runs[conv] == runs[norm] == 1]
+
+
+def _is_convolution(module: nn.Module) -> bool:
+    """Types are compared exactly. timm's, which pads as TensorFlow does, is an ordinary one behind its padding."""
+    kind = type(module)
+    return kind is nn.Conv2d or (kind.__module__.startswith("timm.layers") and kind.__name__ == "Conv2dSame")
 
 
 def _is_norm(module: nn.Module) -> bool:
