@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.nn.blocks import padding
-from lightdet.nn.contracts import GatingAttention
+from lightdet.nn.gates import ChannelsThenPlaces
 
 
-class Can(GatingAttention):
+class Can(ChannelsThenPlaces):
     """Channel gate, then spatial gate: (B, C, H, W) -> same shape."""
 
     def __init__(self, channels: int, kernel: int = 7, faithful: bool = False) -> None:
@@ -21,22 +21,9 @@ class Can(GatingAttention):
         self.spatial = nn.Conv2d(2, 1, kernel, padding=padding("attention", kernel))
         self.faithful = faithful
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x * self._channels(x)
-        return x * self._places(x)
-
-    def gate(self, x: Tensor) -> Tensor:
-        channels = self._channels(x)
-        return channels * self._places(x * channels)
-
     def _channels(self, x: Tensor) -> Tensor:
         """(B, C, 1, 1)."""
         gate = torch.sigmoid(self.mlp(torch.cat((x.mean(dim=(2, 3)), x.amax(dim=(2, 3))), dim=1)))
         if self.faithful:
             gate = torch.sigmoid(gate)
         return gate[:, :, None, None]
-
-    def _places(self, x: Tensor) -> Tensor:
-        """(B, 1, H, W), of the map behind the channel gate."""
-        pooled = torch.cat((x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)), dim=1)
-        return torch.sigmoid(self.spatial(pooled))

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.nn.blocks import batch_norm, narrowed, padding
-from lightdet.nn.contracts import GatingAttention
+from lightdet.nn.gates import ChannelsThenPlaces
 
 
-class Cbam(GatingAttention):
+class Cbam(ChannelsThenPlaces):
     """Channel gate, then spatial gate: (B, C, H, W) -> same shape. `reduction` narrows the shared MLP."""
 
     def __init__(self, channels: int, reduction: int = 16, kernel: int = 7) -> None:
@@ -23,20 +23,7 @@ class Cbam(GatingAttention):
             nn.Conv2d(2, 1, kernel, padding=padding("attention", kernel), bias=False), batch_norm(1)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x * self._channels(x)
-        return x * self._places(x)
-
-    def gate(self, x: Tensor) -> Tensor:
-        channels = self._channels(x)
-        return channels * self._places(x * channels)
-
     def _channels(self, x: Tensor) -> Tensor:
         """(B, C, 1, 1)."""
         channel = self.mlp(x.mean(dim=(2, 3))) + self.mlp(x.amax(dim=(2, 3)))
         return torch.sigmoid(channel)[:, :, None, None]
-
-    def _places(self, x: Tensor) -> Tensor:
-        """(B, 1, H, W), of the map behind the channel gate."""
-        pooled = torch.cat((x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)), dim=1)
-        return torch.sigmoid(self.spatial(pooled))

@@ -2,20 +2,16 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
-from PIL import Image
-
-from lightdet.core.errors import LightdetError
 from lightdet.core.types import Classification, Letterbox, Subject
-from lightdet.draw.judged_images import captioned
 from lightdet.engine.decision import Decision
-from lightdet.engine.result import Result, ResultSettings
+from lightdet.engine.probabilities_result import ProbabilitiesResult
+from lightdet.engine.result import ResultSettings
 from lightdet.metric.costs import cheapest, cost_matrix
 from lightdet.runs.promise import Promise
 from lightdet.runtime.sources import Original
 
 
-class ClassificationResult(Result):
+class ClassificationResult(ProbabilitiesResult):
     """The class of one image.
 
     name: of the decided class, with its `probability` 0..1 and `cost`, the expected cost of the decision (without costs
@@ -23,20 +19,14 @@ class ClassificationResult(Result):
     the settings is not used: a class is decided, not accepted.
     """
 
-    unit: ClassVar[str] = "classes"
     thresholded: ClassVar[bool] = False
-    prediction: Classification
 
     def __init__(
         self, prediction: Classification, original: Original, letterbox: Letterbox, settings: ResultSettings
     ) -> None:
         """Raises LightdetError for probabilities that are not finite."""
         super().__init__(prediction, original, letterbox, settings)
-        values: np.ndarray = prediction.probabilities.double().cpu().numpy()
-        if not np.isfinite(values).all():
-            raise LightdetError(f"{original.name}: the classifier gave a probability that is NaN or infinite")
-        self._ranked: list[int] = np.argsort(-values, kind="stable").tolist()
-        self.probabilities: dict[str, float] = {settings.classes[label]: float(values[label]) for label in self._ranked}
+        values = self._values
         costs = cost_matrix(settings.model.costs, settings.classes)
         self.by_cost = settings.model.decision == "cheapest"
         self.label = int(cheapest(values[None], costs)[0]) if self.by_cost else self._ranked[0]
@@ -48,11 +38,6 @@ class ClassificationResult(Result):
         self.probability = float(values[self.label])
         self.names = [self.name]
         self._promise = settings.promise
-        self._values: list[float] = values.tolist()  # by label
-
-    def plot(self) -> Image.Image:
-        """The image under its class and what else is probable."""
-        return Image.fromarray(captioned(self.image, self.describe(), alarming=False))
 
     def content(self) -> dict[str, Any]:
         """class, label, probability, expected_cost, and all probabilities by class name, the greatest first."""
@@ -89,7 +74,7 @@ class ClassificationResult(Result):
     def _promised(self, promise: Promise, second: tuple[str, float] | None, costs: dict[str, float]) -> Decision:
         """Rejected or not by the promise's threshold, whatever class is named."""
         bad = sum(value for name, value in self.probabilities.items() if name != self.good)
-        rejected = promise.rejects(bad, self._values)
+        rejected = promise.rejects(bad, self._values.tolist())
         least = promise.threshold
         where = "" if promise.thresholds is None else " (the least of the classes')"
         sentence = f"P(not {self.good}) {bad:.3g} against {least:.3g}{where}, {promise.said}"

@@ -2,53 +2,39 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
-from PIL import Image
-
-from lightdet.core.errors import LightdetError
 from lightdet.core.types import Classification, Letterbox, Subject
-from lightdet.draw.judged_images import captioned
 from lightdet.engine.decision import Decision
-from lightdet.engine.result import Result, ResultSettings
+from lightdet.engine.probabilities_result import ProbabilitiesResult
+from lightdet.engine.result import ResultSettings
 from lightdet.runtime.sources import Original
 
 OTHERS = 2  # classes below the threshold that are named in words
 
 
-class MultiLabelResult(Result):
+class MultiLabelResult(ProbabilitiesResult):
     """The classes of one image: those whose probability reaches the threshold of the settings, the most probable first.
 
     names, labels: of these classes; none where the image shows no class. probabilities: of every class by name, 0..1,
     the greatest first; each is a yes or a no of its own, so that they do not sum to 1.
     """
 
-    unit: ClassVar[str] = "classes"
     own_threshold: ClassVar[str] = "as on the validation images"
-    prediction: Classification
 
     def __init__(
         self, prediction: Classification, original: Original, letterbox: Letterbox, settings: ResultSettings
     ) -> None:
         """Raises LightdetError for probabilities that are not finite."""
         super().__init__(prediction, original, letterbox, settings)
-        values: np.ndarray = prediction.probabilities.double().cpu().numpy()
-        if not np.isfinite(values).all():
-            raise LightdetError(f"{original.name}: the classifier gave a probability that is NaN or infinite")
-        self._ranked = ranked = np.argsort(-values, kind="stable").tolist()
-        self.probabilities: dict[str, float] = {settings.classes[label]: float(values[label]) for label in ranked}
+        values = self._values
         least = [settings.threshold] * len(values)
         if settings.promise is not None:
             least = settings.promise.least(len(values))
-        self.labels: list[int] = [label for label in ranked if values[label] >= least[label]]
+        self.labels: list[int] = [label for label in self._ranked if values[label] >= least[label]]
         self._threshold, self._threshold_from = settings.threshold, settings.threshold_from
         self.names: list[str] = [settings.classes[label] for label in self.labels]
 
     def __len__(self) -> int:
         return len(self.names)
-
-    def plot(self) -> Image.Image:
-        """The image under its classes and what else is probable."""
-        return Image.fromarray(captioned(self.image, self.describe(), alarming=False))
 
     def content(self) -> dict[str, Any]:
         """classes, the most probable first, their labels, and all probabilities by class name, the greatest first."""

@@ -28,6 +28,7 @@ from lightdet.export.odd_images import odd_images
 from lightdet.export.parity import MOST_PIXELS, MOST_SCORE, Distance
 from lightdet.export.verdict import Check, Verdict
 from lightdet.metric.contract import Metric
+from lightdet.model.detector import DenseDetector
 from lightdet.model.exported import through_file
 from lightdet.model.folded import folded
 from lightdet.ops.grid import COARSEST, height_width
@@ -137,8 +138,6 @@ def _other_shapes(file: Exported, predictor: Predictor, open_size: bool) -> Chec
 @torch.inference_mode()
 def _raw_difference(predictor: Predictor, images: np.ndarray, found: Sequence[np.ndarray]) -> float:
     """The largest difference of a score or probability between the model and the file's raw output."""
-    from lightdet.model.detector import DenseDetector
-
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     model = predictor.model
     if isinstance(model, DenseDetector):
