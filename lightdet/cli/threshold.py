@@ -19,7 +19,7 @@ LEVELS = ("image", "box")
 def run(words: Sequence[str]) -> int:
     """Choose a run's threshold on held-out images, with a promise about the defective parts that pass, or of the least
     cost. It is frozen in the run: `predict` uses it and `export` passes it on. Exit code 0; 1 where the images cannot
-    give what is asked, and then nothing is frozen; 2 for bad input."""
+    give what is requested, and then nothing is frozen; 2 for bad input."""
     parser = argparse.ArgumentParser(
         "lightdet threshold",
         description=run.__doc__,
