@@ -75,17 +75,24 @@ class Run:
         format: str = "package",
         licence: str | None = None,
         trust_modules: bool = False,
+        precision: str = "float32",
+        open_size: bool = False,
     ) -> Path:
-        """Writes the model as a folder to pass on, as `lightdet export` does; returns the folder.
+        """Writes the model to pass on, as `lightdet export` does; returns the folder of a package, or the file.
 
-        out: the folder; None: RUN/package. format: "package". licence: the terms for others, for the model card.
-        trust_modules: as for `load`. Raises LightdetError for a run without results, an unknown format, and an `out`
-        that holds anything else.
+        out: the folder or file; None: RUN/package, RUN/model.onnx, ... format, precision: one of those that the command
+        lists. licence: the terms for others. trust_modules: as for `load`. open_size: the file takes images of other
+        sizes than the training's, too. Raises LightdetError for a run without results, an unknown format, an `out` that
+        holds anything else, and a file that fails a check: it is kept as rejected.
         """
-        from lightdet.export.command import export_run
+        from lightdet.export.command import Asked, export_run
 
+        place = None if out is None else Path(out)
         with one_line_errors():
-            return export_run(self.path, format, None if out is None else Path(out), licence, trust_modules)[0]
+            (written,) = export_run(self.path, Asked([format], [precision], place, licence, open_size, trust_modules))
+            if written.failure:
+                raise LightdetError(written.failure)
+            return written.place
 
     def __repr__(self) -> str:
         status = self.status

@@ -20,7 +20,7 @@ import lightdet
 from lightdet.cli.main import main
 from lightdet.core.errors import LightdetError
 from lightdet.engine.load import load_run
-from lightdet.export import onnx_format
+from lightdet.export import onnx_file
 from lightdet.export.command import run as export_command
 from lightdet.export.parity import Distance
 from lightdet.model.yolo import YoloDetector
@@ -76,13 +76,13 @@ def test_the_file_finds_what_the_run_finds(made: Exported, file: Path) -> None:
 
 
 def test_the_verdict_lies_beside_the_file(file: Path) -> None:
-    verdict = json.loads(file.with_suffix(".verdict.json").read_text())
+    verdict = json.loads(file.with_name("model.onnx.verdict.json").read_text())
     odd = verdict["checks"][1]
     assert verdict["passed"] and len(verdict["checks"]) == 5 and odd["numbers"]["boxes"] > 5
     assert verdict["machine"]["processor"]
     shapes = verdict["checks"][2]["numbers"]["shapes"]
     assert "3 x 96 x 64" in shapes and "5 x 64 x 128" in shapes, "batches and sizes that were not traced"
-    assert "://" not in file.with_suffix(".verdict.html").read_text()
+    assert "://" not in file.with_name("model.onnx.verdict.html").read_text()
 
 
 def test_it_is_measured_and_predicts_as_a_run_does(
@@ -150,13 +150,13 @@ def test_a_planted_fault_is_found_and_named(
     fault: str, made: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plant, check = FAULTS[fault]
-    whole = onnx_format.with_contract
+    whole = onnx_file.with_contract
 
     def broken(model: onnx.ModelProto, contract: dict[str, object]) -> bytes:
         plant(model)
         return whole(model, contract)
 
-    monkeypatch.setattr(onnx_format, "with_contract", broken)
+    monkeypatch.setattr(onnx_file, "with_contract", broken)
     _assert_rejected(made, tmp_path, check, capsys)
 
 
@@ -174,7 +174,7 @@ def _assert_rejected(made: Exported, folder: Path, check: str, capsys: pytest.Ca
     assert main(["export", str(made.run.path), "--format", "onnx", "--out", str(out)]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert f"rejected; {check}: " in line and not out.exists()
-    assert not json.loads((folder / "model.rejected.verdict.json").read_text())["passed"]
+    assert not json.loads((folder / "model.rejected.onnx.verdict.json").read_text())["passed"]
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"format": "another"}', "null"])
@@ -205,7 +205,7 @@ def test_a_rejected_export_leaves_the_earlier_file_and_its_verdict(
     made: Exported, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier = Path(shutil.copy(file, tmp_path / "model.onnx"))
-    whole = onnx_format.with_contract
+    whole = onnx_file.with_contract
 
     def broken(model: onnx.ModelProto, contract: dict[str, object]) -> bytes:
         _swap_colours(model)
@@ -214,15 +214,15 @@ def test_a_rejected_export_leaves_the_earlier_file_and_its_verdict(
     words = ["export", str(made.run.path), "--format", "onnx", "--out", str(earlier)]
     assert main(words) == 0
     with monkeypatch.context() as patch:
-        patch.setattr(onnx_format, "with_contract", broken)
+        patch.setattr(onnx_file, "with_contract", broken)
         assert main(words) == 2
     passed = {path.name: json.loads(path.read_text())["passed"] for path in tmp_path.glob("*.json")}
-    assert passed == {"model.verdict.json": True, "model.rejected.verdict.json": False} and load(earlier)
+    assert passed == {"model.onnx.verdict.json": True, "model.rejected.onnx.verdict.json": False} and load(earlier)
     assert main(words) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "model.onnx",
-        "model.verdict.html",
-        "model.verdict.json",
+        "model.onnx.verdict.html",
+        "model.onnx.verdict.json",
     ]
 
 

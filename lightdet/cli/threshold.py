@@ -10,8 +10,9 @@ from lightdet.cli.evaluate import split_settings
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
 from lightdet.core.shown import shown, shown_lines
+from lightdet.runs.exported import is_exported
 from lightdet.runs.find import MODEL_HELP, find_model
-from lightdet.runs.package import is_exported, is_package
+from lightdet.runs.package import is_package
 
 LEVELS = ("image", "box")
 

@@ -17,7 +17,8 @@ from lightdet.engine.other_data import NO_DATA
 from lightdet.engine.run_data import in_order_of
 from lightdet.engine.two_stage import Stage2, with_stage2
 from lightdet.runs.contract import ids_digest
-from lightdet.runs.package import is_exported, is_package, read_contract
+from lightdet.runs.exported import is_exported
+from lightdet.runs.package import is_package, read_contract
 from lightdet.runtime.session import Exported
 
 

@@ -27,9 +27,10 @@ from lightdet.model.contract import Model
 from lightdet.nn.pretrained import weights_follow
 from lightdet.ops.grid import ImageSize, plain_size
 from lightdet.runs.contract import MOST_SIDE, Contract
+from lightdet.runs.exported import is_exported
 from lightdet.runs.folder import BEST, LAST, RunFolder
 from lightdet.runs.jobs import finite, inside
-from lightdet.runs.package import CONTRACT, is_exported, is_package, read_contract
+from lightdet.runs.package import CONTRACT, is_package, read_contract
 from lightdet.runs.promise import Promise, read_promise
 
 MEASURED_WITH = ("data", "model")  # the parts of a run's config that are read when it is measured

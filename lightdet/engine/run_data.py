@@ -14,8 +14,9 @@ from lightdet.data.image_labels import GOOD
 from lightdet.data.module import ImageData
 from lightdet.engine.load import MEASURED_WITH
 from lightdet.engine.other_data import NO_DATA
+from lightdet.runs.exported import is_exported
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.package import is_exported, is_package
+from lightdet.runs.package import is_package
 
 
 def run_config(run: Path, trust_modules: bool = False) -> DictConfig:

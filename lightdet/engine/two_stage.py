@@ -10,8 +10,8 @@ from lightdet.model.classifier import Classifier
 from lightdet.model.detector import Detector
 from lightdet.model.folded import folded
 from lightdet.model.two_stage import LABELS, TwoStage
+from lightdet.runs.exported import is_exported
 from lightdet.runs.find import find_model
-from lightdet.runs.package import is_exported
 
 
 class Stage2(NamedTuple):

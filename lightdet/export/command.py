@@ -1,76 +1,128 @@
 """`lightdet export`: pass a trained model on. No torch before a model is written."""
 
 import argparse
-from collections.abc import Sequence
-from importlib.util import find_spec
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
+from lightdet.export.choice import FLOAT32, PACKAGE, format_names, format_of, precision_names, precision_of
+from lightdet.export.verdict import Verdict
+from lightdet.runs.exported import is_exported
 from lightdet.runs.find import RUN_HELP, find_model
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.package import is_exported, is_package
+from lightdet.runs.package import is_package
 
-FORMATS = ("package", "onnx")
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be written.
+
+    out: the file or folder of a single format and precision, the folder of several; None: the run's. open_size: see
+    `Source`.
+    """
+
+    formats: Sequence[str] = (PACKAGE,)
+    precisions: Sequence[str] = (FLOAT32,)
+    out: Path | None = None
+    licence: str | None = None
+    open_size: bool = False
+    trust_modules: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: its place; the verdict of a file; the modules outside lightdet that a package needs."""
+
+    place: Path
+    verdict: Verdict | None = None
+    modules: tuple[str, ...] = ()
+
+    @property
+    def failure(self) -> str:
+        """What is said of a file that failed a check; "" of any other."""
+        if self.verdict is None or self.verdict.passed:
+            return ""
+        return f"{self.place}: rejected; {'; '.join(self.verdict.reasons())}"
 
 
 def run(words: Sequence[str]) -> int:
-    """Write a finished run's model for others: a package, a folder with its weights, a contract and a model card; or an
-    ONNX file that runs without torch, and that is checked against the run before it gets its name."""
+    """Write a finished run's model for others: a package, a folder with its weights, a contract and a model card; or
+    files that run without what trained it, each of which is checked against the run before it gets its name."""
     parser = argparse.ArgumentParser("lightdet export", description=run.__doc__)
     parser.add_argument("run", help=RUN_HELP)
-    parser.add_argument("--format", default=FORMATS[0], help=f"{', '.join(FORMATS)} (default: {FORMATS[0]})")
-    parser.add_argument("--out", type=Path, help="what is written (default: RUN/package, RUN/model.onnx)")
+    formats, precisions = ", ".join([PACKAGE, *format_names()]), ", ".join(precision_names())
+    parser.add_argument("--format", default=PACKAGE, help=f"one or several of {formats} (default: {PACKAGE})")
+    parser.add_argument("--precision", default=FLOAT32, help=f"one or several of {precisions} (default: {FLOAT32})")
+    parser.add_argument("--out", type=Path, help="what is written, or the folder for several files (default: the run)")
     parser.add_argument(
-        "--open-size", action="store_true", help="onnx: the file takes images of other sizes than the training's, too"
+        "--open-size", action="store_true", help="the file takes images of other sizes than the training's, too"
     )
     parser.add_argument("--licence", help="the terms on which others may use the model, for its card")
     parser.add_argument(WORD, action="store_true", help=HELP)
-    options = parser.parse_args(words)
-    model = find_model(options.run)
-    if options.format == "onnx":
-        return _onnx(model, options)
-    folder, modules = export_run(model, options.format, options.out, options.licence, options.trust_modules)
-    print(f"written to {folder}")
-    if modules:
-        print(f"lightdet: who uses it needs {', '.join(modules)}, which it does not hold, and the word {WORD}")
+    given = parser.parse_args(words)
+    asked = Asked(
+        given.format.split(","),
+        given.precision.split(","),
+        given.out,
+        given.licence,
+        given.open_size,
+        given.trust_modules,
+    )
+    failed = []
+    for written in export_run(find_model(given.run), asked):
+        if written.verdict is not None:
+            print(written.verdict.as_text())
+        if written.failure:
+            failed.append(written.failure)
+            continue
+        print(f"written to {written.place}")
+        if written.modules:
+            needed = ", ".join(written.modules)
+            print(f"lightdet: who uses it needs {needed}, which it does not hold, and the word {WORD}")
+    if failed:
+        raise LightdetError("; ".join(failed))
     return 0
 
 
-def _onnx(model: Path, options: argparse.Namespace) -> int:
-    _require_run(model)
-    if missing := [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]:
-        raise LightdetError(f"format onnx needs {' and '.join(missing)}: pip install 'lightdet[export]'")
-    from lightdet.export.onnx_format import export_onnx, rejection
+def export_run(model: Path, asked: Asked) -> Iterator[Written]:
+    """Writes the model of a run in every format and precision, one after another.
 
-    out = options.out or model / "model.onnx"
-    place, verdict = export_onnx(RunFolder(model), out, options.licence, options.trust_modules, options.open_size)
-    print(verdict.as_text())
-    if not verdict.passed:
-        raise rejection(place, verdict)
-    print(f"written to {place}")
-    return 0
-
-
-def _require_run(model: Path) -> None:
+    Raises LightdetError, before anything is written, for a format or precision that does not exist; then for a model
+    without such a form.
+    """
     if is_package(model):
         raise LightdetError(f"{model}: a model package already; copy the folder")
     if is_exported(model):
         raise LightdetError(f"{model}: an exported file already; copy it")
+    files = [(form, number) for form in asked.formats if form != PACKAGE for number in asked.precisions]
+    for form, number in files:
+        precision_of(number)
+        if number not in format_of(form).precisions:
+            raise LightdetError(f"format {form} has no {number}; it has {', '.join(format_of(form).precisions)}")
+    several = len(files) + (PACKAGE in asked.formats) > 1
+    folder = model if asked.out is None else asked.out
+    run_folder = RunFolder(model)
+    if PACKAGE in asked.formats:
+        from lightdet.export.package import export_package
 
+        place = folder if asked.out is not None and not several else folder / PACKAGE
+        yield Written(place, None, export_package(run_folder, place, asked.licence, asked.trust_modules))
+    if not files:
+        return
+    from lightdet.export.gate import Gate
+    from lightdet.export.source import source_of
+    from lightdet.export.write import require_free, write_checked
 
-def export_run(
-    model: Path, kind: str, out: Path | None, licence: str | None, trust_modules: bool
-) -> tuple[Path, tuple[str, ...]]:
-    """Writes the model of a run in the format `kind`; returns its folder, RUN/<format> where `out` is None, and the
-    modules outside lightdet that the model is made of.
-
-    Raises LightdetError for a format that does not exist and a model that cannot be written.
-    """
-    if kind not in FORMATS:
-        raise LightdetError(f"format {kind}: no such format; there is {', '.join(FORMATS)}")
-    _require_run(model)
-    folder = out or model / kind
-    from lightdet.export.package import export_package
-
-    return folder, export_package(RunFolder(model), folder, licence, trust_modules)
+    outs = [
+        folder / f"model{'' if number == FLOAT32 else f'-{number}'}{format_of(form).ending}" for form, number in files
+    ]
+    if asked.out is not None and not several:
+        outs = [asked.out]
+    for (form, _), out in zip(files, outs, strict=True):
+        require_free(out, run_folder, format_of(form))
+    source = source_of(run_folder, asked.trust_modules, asked.open_size, asked.licence)
+    gate = Gate(source)
+    for (form, number), out in zip(files, outs, strict=True):
+        yield Written(*write_checked(source, gate, form, number, out))

@@ -7,61 +7,81 @@ of each class.
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 
 from lightdet.benchmark.machine import machine_facts
 from lightdet.core.errors import LightdetError
 from lightdet.core.progress import watched
 from lightdet.data.image import read_image
-from lightdet.data.module import ImageData
 from lightdet.data.record import Record
 from lightdet.engine.evaluate import measure
-from lightdet.engine.load import LoadedRun
 from lightdet.engine.predictor import Predictor
+from lightdet.export.budget import Budget
+from lightdet.export.lost import compare
 from lightdet.export.odd_images import odd_images
-from lightdet.export.parity import MOST_PIXELS, MOST_SCORE, Distance
+from lightdet.export.parity import Distance
+from lightdet.export.source import Source
 from lightdet.export.verdict import Check, Verdict
 from lightdet.metric.contract import Metric
+from lightdet.model.contract import Model
 from lightdet.model.detector import DenseDetector
 from lightdet.model.exported import through_file
-from lightdet.model.folded import folded
 from lightdet.ops.grid import COARSEST, height_width
 from lightdet.runtime.session import Exported
 
-ALLOWED = f"{MOST_PIXELS:g} px, {MOST_SCORE:g} of score, no box lost or extra"
 LOOKED_AT, ODD_IMAGES = 96, 24  # images of the split from which those are chosen that are compared
 TENSORS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """Points of a score (0.01) that a file may lose: overall, and of the class that loses most."""
+class Gate:
+    """Judges files of one run; what is of the run is computed once for all of them. Raises LightdetError where its
+    images are not to be had."""
 
-    overall: float = 0.3
-    worst_class: float = 2.0
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.records = source.data.records[source.split]
+        loaded, selection = source.loaded, source.selection
+        least, overlap = (0.0, 0.5) if selection is None else (min(selection.thresholds), selection.overlap)
+        bits = OmegaConf.select(loaded.config, "data.bits")
+        self.predictor = Predictor(
+            source.model, loaded.classes, loaded.image_size, least, 1.0 if overlap is None else overlap, bits, "cpu"
+        )
 
+    @cached_property
+    def telling(self) -> list[Record]:
+        """The images on which the file is compared box by box."""
+        return _telling(self.predictor, self.records)
 
-def judge(
-    file: Exported, loaded: LoadedRun, data: ImageData, split: str, form: str, budget: Budget, open_size: bool
-) -> Verdict:
-    """All checks of the file against the run's model and the images of a split. Raises LightdetError where the data is
-    not to be had."""
-    model = folded(loaded.model, loaded.image_size)
-    threshold = min(file.contract.thresholds, default=0.0)
-    overlap = file.contract.content["output"].get("overlap", 0.5)
-    predictor = Predictor(model, loaded.classes, loaded.image_size, threshold, overlap, file.contract.bits, "cpu")
-    telling = _telling(predictor, data.records[split])
-    checks = [_equal_tensors(file, predictor, telling), _odd_files(file, predictor, telling)]
-    checks.append(_other_shapes(file, predictor, open_size))
-    if all(check.passed for check in checks):
-        checks += _scores(file, loaded, data, split, budget)
-    return Verdict(file.path.name, form, checks, machine_facts())
+    @cached_property
+    def scores(self) -> Metric:
+        """Of the model, on all images."""
+        return self._measured(self.source.loaded.model, "model")
+
+    def judge(self, file: Exported, form: str, budget: Budget) -> Verdict:
+        """All checks of the file. `form`: its format and precision, in words."""
+        checks = [
+            _equal_tensors(file, self.predictor, self.telling, budget),
+            _odd_files(file, self.predictor, self.telling, budget),
+            _other_shapes(file, self.predictor, self.source.open_size, budget),
+        ]
+        if all(check.passed for check in checks):
+            checks += self._scores(file, budget)
+        return Verdict(file.path.name, form, checks, machine_facts())
+
+    def _scores(self, file: Exported, budget: Budget) -> list[Check]:
+        """(d): the primary score on the split, of all images and of each class."""
+        twin = through_file(self.source.loaded.model, file.run_outputs, file.contract.channels, file.contract.one_image)
+        return compare(self.scores, self._measured(twin, "file"), self.source.split, len(self.records), budget)
+
+    def _measured(self, model: Model, word: str) -> Metric:
+        loader = self.source.data.loader(self.source.split)
+        return measure(model, watched(loader, len(loader), f"batches, {word}"), self.source.data.classes)
 
 
 def _telling(predictor: Predictor, records: Sequence[Record]) -> list[Record]:
@@ -78,7 +98,7 @@ def _telling(predictor: Predictor, records: Sequence[Record]) -> list[Record]:
     return chosen
 
 
-def _equal_tensors(file: Exported, predictor: Predictor, records: Sequence[Record]) -> Check:
+def _equal_tensors(file: Exported, predictor: Predictor, records: Sequence[Record], budget: Budget) -> Check:
     """(a): raw outputs for the same placed images, and for noise of all colours, one image at a time."""
     placed = [file.place(read_image(record.path, record.bits))[0] for record in records[:TENSORS]]
     height, width = height_width(predictor.image_size)
@@ -89,17 +109,17 @@ def _equal_tensors(file: Exported, predictor: Predictor, records: Sequence[Recor
     )
     return Check(
         "network, equal tensors",
-        largest <= MOST_SCORE,
+        largest <= budget.score,
         f"{len(placed)} images and {len(noise)} of noise: {largest:.2g} of score",
-        f"{MOST_SCORE:g} of score",
-        "" if largest <= MOST_SCORE else "the network, its colours or its decoding",
+        f"{budget.score:g} of score",
+        "" if largest <= budget.score else "the network, its colours or its decoding",
         {"largest_score": largest},
     )
 
 
-def _odd_files(file: Exported, predictor: Predictor, records: Sequence[Record]) -> Check:
+def _odd_files(file: Exported, predictor: Predictor, records: Sequence[Record], budget: Budget) -> Check:
     """(b): the file alone, from image files."""
-    distance = Distance(file.contract.thresholds)
+    distance = Distance(file.contract.thresholds, budget)
     with tempfile.TemporaryDirectory() as folder:
         for path in odd_images(records, Path(folder), ODD_IMAGES):
             (expected,), (found,) = predictor(path), file(path)
@@ -107,7 +127,7 @@ def _odd_files(file: Exported, predictor: Predictor, records: Sequence[Record]) 
     return _check("file, odd images", distance, "the placing of images, colours, bits, thresholds or the selection")
 
 
-def _other_shapes(file: Exported, predictor: Predictor, open_size: bool) -> Check:
+def _other_shapes(file: Exported, predictor: Predictor, open_size: bool, budget: Budget) -> Check:
     """(c): batches that were not traced give what single images give; other sizes give what the model gives."""
     generator = np.random.default_rng(0)
     height, width = height_width(predictor.image_size)
@@ -127,10 +147,10 @@ def _other_shapes(file: Exported, predictor: Predictor, open_size: bool) -> Chec
             largest = max(largest, _raw_difference(predictor, images, found))
     return Check(
         "other batches and sizes",
-        largest <= MOST_SCORE,
+        largest <= budget.score,
         f"{len(tried)} shapes up to {tried[-1]}: {largest:.2g} of score",
-        f"{MOST_SCORE:g} of score",
-        "" if largest <= MOST_SCORE else "an axis of the graph",
+        f"{budget.score:g} of score",
+        "" if largest <= budget.score else "an axis of the graph",
         {"largest_score": largest, "shapes": tried},
     )
 
@@ -151,56 +171,7 @@ def _raw_difference(predictor: Predictor, images: np.ndarray, found: Sequence[np
     return difference if difference == difference else float("inf")
 
 
-def _scores(file: Exported, loaded: LoadedRun, data: ImageData, split: str, budget: Budget) -> list[Check]:
-    """(d): the primary score on the split, of all images and of each class."""
-    twin = through_file(loaded.model, file.run_outputs, file.contract.channels, file.contract.one_image)
-    metrics: list[Metric] = []
-    for model, word in ((loaded.model, "model"), (twin, "file")):
-        loader = data.loader(split)
-        metrics.append(measure(model, watched(loader, len(loader), f"batches, {word}"), data.classes))
-    primary = next(score for score in metrics[0].scores if score.primary)
-    expected, found = (metric.compute(full=False) for metric in metrics)
-    lost = 100 * ((expected[primary.key] or 0.0) - (found[primary.key] or 0.0))
-    checks = [
-        Check(
-            f"{primary.title}, {split}",
-            lost <= budget.overall,
-            f"{found[primary.key]:.4f}, model {expected[primary.key]:.4f}",
-            f"{budget.overall:g} points lost",
-            "",
-            {"file": found[primary.key], "model": expected[primary.key], "images": len(data.records[split])},
-        )
-    ]
-    worst = _worst_class(expected.get("per_class") or {}, found.get("per_class") or {})
-    if worst is not None:
-        name, key, points = worst
-        checks.append(
-            Check(
-                f"worst class, {split}",
-                points <= budget.worst_class,
-                f"{points:.2f} points of {key} lost by {name}",
-                f"{budget.worst_class:g} points lost",
-                name,
-                {"class": name, "score": key, "points": points},
-            )
-        )
-    return checks
-
-
-def _worst_class(
-    expected: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]]
-) -> tuple[str, str, float] | None:
-    """The class that loses most: its name, the key of the score and the points (0.01)."""
-    lost = [
-        (name, key, 100 * (value - (found[name].get(key) or 0.0)))
-        for name, numbers in expected.items()
-        for key, value in numbers.items()
-        if isinstance(value, float)
-    ]
-    return max(lost, key=lambda each: each[2], default=None)
-
-
 def _check(name: str, distance: Distance, stage: str) -> Check:
     classes = f"; classes {', '.join(sorted(distance.classes))}" if distance.classes else ""
     where = "" if distance.passed else f"{stage}; first in {distance.worst}{classes}"
-    return Check(name, distance.passed, distance.text(), ALLOWED, where, distance.numbers())
+    return Check(name, distance.passed, distance.text(), distance.budget.text(), where, distance.numbers())

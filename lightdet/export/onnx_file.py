@@ -1,9 +1,9 @@
-"""The format `onnx`: one file with the network, its decoding, the selection of boxes and the contract. Opset 17."""
+"""The ONNX graph of a model: network, decoding and the selection of boxes, with the contract. Opset 17."""
 
 import json
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from onnx import helper
 from torch import Tensor, nn
 
 from lightdet.core.errors import LightdetError
+from lightdet.export.choice import precision_of
 from lightdet.export.graph import Graph
-from lightdet.export.tail import Selection, add_selection
+from lightdet.export.selection import Selection
+from lightdet.export.source import Source
+from lightdet.export.tail import add_selection
 from lightdet.model.classifier import Classifier
 from lightdet.model.contract import Model
 from lightdet.model.detector import DenseDetector
 from lightdet.model.exported import BOXES, LOGITS, SCORES
-from lightdet.model.folded import folded
 from lightdet.nn.inputs import in_channels
 from lightdet.ops.grid import ImageSize, height_width
 from lightdet.runtime.contract import METADATA
@@ -27,6 +29,13 @@ from lightdet.runtime.contract import METADATA
 OPSET = 17
 IMAGES, PLACING = "images", "placing"  # inputs
 DETECTIONS, PROBABILITIES = "detections", "probabilities"  # output of a detector, of a classifier
+
+
+def in_precision(source: Source, precision: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """The run's model with the numbers of a precision, and what the contract tells of them. Raises LightdetError for a
+    model that has no such form."""
+    made = onnx_model(source.model, source.image_size, source.selection, source.open_size)
+    return precision_of(precision).convert(made, source)
 
 
 class Whole(nn.Module):
@@ -48,7 +57,7 @@ class Whole(nn.Module):
 def onnx_model(
     model: Model, image_size: ImageSize, selection: Selection | None, open_size: bool = False
 ) -> onnx.ModelProto:
-    """The model as an ONNX graph for any number of images; its BatchNorm is folded, the model itself stays.
+    """The model as an ONNX graph for any number of images.
 
     selection: of a detector; None: the file ends with all scored boxes. open_size: the input's height and width may be
     any multiples of the network's coarsest stride, else they are those of `image_size`. Raises LightdetError for a
@@ -60,7 +69,7 @@ def onnx_model(
             f"{type(model).__name__} has no exported form yet: classifiers of one class for an image have one, and "
             "detectors of scored boxes"
         )
-    whole = Whole(folded(model, image_size)).eval()
+    whole = Whole(model).eval()
     outputs = (BOXES, SCORES) if is_detector else (PROBABILITIES, LOGITS)
     made = _traced(whole, _example(model, image_size), outputs, open_size)
     if is_detector and selection is not None:
@@ -112,8 +121,8 @@ def _append(made: onnx.ModelProto, selection: Selection) -> None:
     made.graph.output.insert(0, found)  # the boxes and scores stay outputs: they are computed anyway
 
 
-def with_contract(made: onnx.ModelProto, contract: dict[str, Any]) -> bytes:
+def with_contract(made: onnx.ModelProto, contract: Mapping[str, Any]) -> bytes:
     """The file's bytes, with the contract as JSON in its metadata."""
-    helper.set_model_props(made, {METADATA: json.dumps(contract, allow_nan=False)})
+    helper.set_model_props(made, {METADATA: json.dumps(dict(contract), allow_nan=False)})
     content: bytes = made.SerializeToString()
     return content

@@ -1,14 +1,20 @@
-"""What a package tells of the run that it comes from: its scores, its data and its making. No torch here."""
+"""What a package or an exported file tells of the run that it comes from: its scores, its data and its making."""
 
 import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json
-from lightdet.runs.contract import ids_digest
+from lightdet.engine.load import LoadedRun
+from lightdet.nn.inputs import in_channels
+from lightdet.ops.grid import plain_size
+from lightdet.runs.contract import PLACING, ids_digest
 from lightdet.runs.folder import RunFolder
+from lightdet.runs.promise import KEY
 from lightdet.runs.scores import scores_of, task_of
 
 # From the root of a disk, a home or a share up to the last name: /home/me/steel, ~/steel, C:\data\steel, file:///steel
@@ -27,6 +33,32 @@ def require_results(run: RunFolder) -> dict[str, Any]:
         state = run.read_status().get("state", "not trained")
         raise LightdetError(f"{run.path}: this run is {state} and has no results to pass on; end its training first")
     return results
+
+
+def told_of(run: RunFolder, results: Mapping[str, Any], loaded: LoadedRun, licence: str | None) -> dict[str, Any]:
+    """What the contracts of packages and of exported files have in common. `licence`: the terms for others."""
+    config = loaded.config
+    split = "train" if OmegaConf.select(config, "trainer.overfit_batches") else "val"
+    return {
+        "task": task_of(run),
+        "licence": licence,
+        "classes": list(loaded.classes),
+        KEY: None if loaded.promise is None else loaded.promise.as_json(),
+        "input": {
+            "image_size": plain_size(loaded.image_size),
+            "channels": in_channels(loaded.model.network),
+            "bits": OmegaConf.select(config, "data.bits"),
+            **PLACING,
+        },
+        "measured": measured(run, results, split),
+        "titles": {score.key: score.title for score in scores_of(run)},
+        "model": {
+            "options": options_of(run),
+            "parameters": sum(parameter.numel() for parameter in loaded.model.network.parameters()),
+        },
+        "hashes": hashes_of(run),
+        "provenance": {**made_by(run), "seed": config.seed, "epoch": loaded.epoch},
+    }
 
 
 def measured(run: RunFolder, results: Mapping[str, Any], split: str) -> dict[str, Any]:
@@ -65,11 +97,6 @@ def options_of(run: RunFolder) -> dict[str, Any]:
     choices = run.read_status().get("choices")
     chosen = choices if isinstance(choices, dict) else {}
     return {key: without_paths(value) if isinstance(value, str) else value for key, value in chosen.items()}
-
-
-def declared(run: RunFolder) -> dict[str, Any]:
-    """The run's task, and the titles of its scores by their keys."""
-    return {"task": task_of(run), "scores": {score.key: score.title for score in scores_of(run)}}
 
 
 def _splits(run: RunFolder) -> dict[str, list[str]]:

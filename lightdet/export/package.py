@@ -14,13 +14,11 @@ from lightdet.config.allowed import names
 from lightdet.core.errors import LightdetError
 from lightdet.engine.load import LoadedRun, load_run
 from lightdet.export.card import card
-from lightdet.export.origin import declared, hashes_of, made_by, measured, options_of, require_results, without_paths
+from lightdet.export.origin import hashes_of, require_results, told_of, without_paths
 from lightdet.export.whole_folder import write_folder
-from lightdet.nn.inputs import in_channels
-from lightdet.runs.contract import FORMAT, PLACING, SCHEMA, to_contract
+from lightdet.runs.contract import FORMAT, SCHEMA, to_contract
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.package import CARD, CONTRACT, FILES, WEIGHTS, is_package, read_contract
-from lightdet.runs.promise import KEY
 
 
 def export_package(
@@ -69,42 +67,21 @@ def contract_of(
     run: RunFolder, results: dict[str, Any], loaded: LoadedRun, sha256: str, licence: str | None
 ) -> dict[str, Any]:
     """The content of contract.json. Raises LightdetError for a model that is described by a path of this machine."""
-    config = loaded.config
-    split = "train" if OmegaConf.select(config, "trainer.overfit_batches") else "val"
-    configuration = OmegaConf.to_container(config.model, resolve=True)
+    configuration = OmegaConf.to_container(loaded.config.model, resolve=True)
     _require_no_paths(configuration, "model")
     foreign = names(OmegaConf.create({"model": configuration}))
     if places := [one for one in foreign if not one.code]:
         raise LightdetError(f"{run.path}: {places[0]}, and a package reads nothing")
+    told = told_of(run, results, loaded, licence)
+    modules = sorted({re.split("[.:]", one.text)[0] for one in foreign})
     return {
         "format": FORMAT,
         "schema": SCHEMA,
-        "task": declared(run)["task"],
-        "licence": licence,
-        "classes": list(loaded.classes),
+        **told,
         "threshold": loaded.threshold,
-        KEY: None if loaded.promise is None else loaded.promise.as_json(),
-        "input": {
-            "image_size": loaded.image_size,
-            "channels": in_channels(loaded.model.network),
-            "bits": OmegaConf.select(config, "data.bits"),
-            **PLACING,
-        },
-        "measured": measured(run, results, split),
-        "titles": declared(run)["scores"],
-        "model": {
-            "options": options_of(run),
-            "modules": sorted({re.split("[.:]", one.text)[0] for one in foreign}),
-            "parameters": sum(parameter.numel() for parameter in loaded.model.network.parameters()),
-            "configuration": configuration,
-        },
-        "hashes": {"weights": sha256, **hashes_of(run)},
-        "provenance": {
-            **made_by(run),
-            "seed": config.seed,
-            "epoch": loaded.epoch,
-            "batch_size": config.data.batch_size,
-        },
+        "model": {**told["model"], "modules": modules, "configuration": configuration},
+        "hashes": {"weights": sha256, **told["hashes"]},
+        "provenance": {**told["provenance"], "batch_size": loaded.config.data.batch_size},
     }
 
 

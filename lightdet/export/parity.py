@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-MOST_PIXELS, MOST_SCORE = 0.5, 1e-3  # original px; of a score or a probability, 0..1
-NEAR = 5e-3  # a box whose score lies this near to its threshold may be in one result and not in the other
+from lightdet.export.budget import Budget
 
 
 @dataclass(slots=True)
@@ -16,6 +15,7 @@ class Distance:
     """The largest differences over the images that were added."""
 
     thresholds: Sequence[float] = ()
+    budget: Budget = field(default_factory=Budget)
     pixels: float = 0.0
     score: float = 0.0
     lost: int = 0  # boxes of the model that the file does not give
@@ -33,7 +33,7 @@ class Distance:
             pairs = [(value, file["probabilities"].get(key, 0.0)) for key, value in model["probabilities"].items()]
             self._differ(*(one - other for one, other in pairs))
             margin = abs(model["expected_cost"] - file["expected_cost"])
-            if not margin <= MOST_SCORE * max(1.0, model["expected_cost"]):
+            if not margin <= self.budget.score * max(1.0, model["expected_cost"]):
                 self.lost += 1
                 self.classes.add(str(model["class"]))
         else:
@@ -45,7 +45,7 @@ class Distance:
         left, alone = list(file), []
         self.boxes += len(model)
         for box in model:
-            twin = _twin(box, [other for other in left if other["class"] == box["class"]])
+            twin = self._twin(box, [other for other in left if other["class"] == box["class"]])
             if twin is None:
                 alone.append(box)
             else:
@@ -53,7 +53,7 @@ class Distance:
                 self.pixels = max(self.pixels, _apart(box, twin))
                 self._differ(box["score"] - twin["score"])
         for box in alone:  # of two classes with the same score at one place, rounding decides which one stays
-            twin = _twin(box, [other for other in left if abs(other["score"] - box["score"]) <= MOST_SCORE])
+            twin = self._twin(box, [other for other in left if abs(other["score"] - box["score"]) <= self.budget.score])
             if twin is None:
                 self._missed(box, "lost")
             else:
@@ -66,13 +66,19 @@ class Distance:
         self.score = max(self.score, *(abs(each) if each == each else math.inf for each in differences))
 
     def _missed(self, box: Mapping[str, Any], kind: str) -> None:
-        if abs(box["score"] - self.thresholds[box["label"]]) > NEAR:
+        if abs(box["score"] - self.thresholds[box["label"]]) > self.budget.near:
             self.classes.add(str(box["class"]))
             setattr(self, kind, getattr(self, kind) + 1)
 
+    def _twin(self, box: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """Of the boxes in the same place the nearest."""
+        alike = [other for other in others if _apart(box, other) < 4 * self.budget.pixels]
+        return min(alike, key=lambda other: _apart(box, other), default=None)
+
     @property
     def passed(self) -> bool:
-        return self.pixels <= MOST_PIXELS and self.score <= MOST_SCORE and not self.lost and not self.extra
+        missed = max(self.lost, self.extra) <= self.budget.missed * self.boxes
+        return self.pixels <= self.budget.pixels and self.score <= self.budget.score and missed
 
     def text(self) -> str:
         """Such as "34 images, 128 boxes: 0.18 px, 0.0008 of score"."""
@@ -92,12 +98,6 @@ class Distance:
             "lost": self.lost,
             "extra": self.extra,
         }
-
-
-def _twin(box: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Of the boxes in the same place the nearest."""
-    alike = [other for other in others if _apart(box, other) < 4 * MOST_PIXELS]
-    return min(alike, key=lambda other: _apart(box, other), default=None)
 
 
 def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:

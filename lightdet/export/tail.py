@@ -3,22 +3,10 @@
 It is made of operations and not traced, so the number of images stays open, and each step can be left out.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 
 from lightdet.export.graph import FLOAT, Graph
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The settings with which scored boxes become detections."""
-
-    thresholds: Sequence[float]  # least score that is reported, of each class
-    nms_iou: float  # above it the lower scored of two boxes of a class is dropped
-    overlap: float | None  # the same for two boxes of any class, in original px; None: they all stay
-    max_detections: int  # per image
+from lightdet.export.selection import Selection
 
 
 def add_selection(graph: Graph, boxes: str, scores: str, images: str, placing: str, settings: Selection) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.core.errors import LightdetError
+from lightdet.runs.exported import is_exported
 from lightdet.runs.folder import RunFolder
-from lightdet.runs.package import is_exported, is_package
+from lightdet.runs.package import is_package
 
 LAST = "last"  # a folder of this name is `./last`
 RUNS_DIR = Path("runs")  # searched by commands that compose no configuration; trainings have `runs_dir`

@@ -12,10 +12,10 @@ from typing import Any
 
 from lightdet.core.errors import LightdetError
 from lightdet.runs.contract import Contract, shown, to_contract
+from lightdet.runs.exported import is_exported
 
 CONTRACT, WEIGHTS, CARD = "contract.json", "model.safetensors", "README.md"
 FILES = (CONTRACT, WEIGHTS, CARD)
-EXPORTED = (".onnx",)  # endings of files that `lightdet export` writes
 MOST_BYTES = 2**20  # of contract.json
 COPY = "copy the package again"
 
@@ -23,11 +23,6 @@ COPY = "copy the package again"
 def is_package(path: Path) -> bool:
     """Whether a folder is a package, a damaged one included."""
     return (path / CONTRACT).exists() or (path / WEIGHTS).exists()
-
-
-def is_exported(path: Path) -> bool:
-    """Whether a path is that of an exported file, by its name."""
-    return path.suffix.lower() in EXPORTED
 
 
 def read_contract(package: Path) -> Contract:

@@ -1,4 +1,4 @@
-"""Runs an exported ONNX file on images. Needs numpy, OpenCV, Pillow and onnxruntime; no torch here."""
+"""Runs an exported file on images, in the runtime that its ending names. No torch here."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,28 +8,27 @@ import numpy as np
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.letterbox import Letterbox
+from lightdet.core.named import named
 from lightdet.data.image import as_channels
 from lightdet.ops.letterbox import letterbox_image
-from lightdet.runtime.contract import DETECTION, METADATA, ExportContract, read
+from lightdet.runs.exported import EXPORTED
+from lightdet.runtime.contract import DETECTION, ExportContract, read
+from lightdet.runtime.engine.contract import Engine
 from lightdet.runtime.result import Found, Judged, found, judged
 from lightdet.runtime.sources import ImageLike, originals
-
-INSTALL = "install onnxruntime (pip install onnxruntime)"
 
 
 class Exported:
     """An exported model. Call it on a path, a folder, a glob, an array, a PIL image, or a list of them.
 
-    threads: that compute; None: onnxruntime's choice. Raises LightdetError for a file that is missing, broken or not
+    threads: that compute; None: the runtime's choice. Raises LightdetError for a file that is missing, broken or not
     exported by lightdet.
     """
 
     def __init__(self, path: Path | str, threads: int | None = None) -> None:
         self.path = Path(path)
-        self.session = _session(self.path, threads)
-        self.contract: ExportContract = read(
-            self.session.get_modelmeta().custom_metadata_map.get(METADATA), str(self.path)
-        )
+        self.engine = _open(self.path, threads)
+        self.contract: ExportContract = read(self.engine.metadata, str(self.path))
         self._takes_placing = self.contract.task == DETECTION
         self._check_ends()
 
@@ -48,13 +47,12 @@ class Exported:
     def _check_ends(self) -> None:
         """Raises LightdetError for a file whose inputs and outputs are not those of its contract."""
         count = len(self.contract.classes)
-        inputs = {each.name: (each.type, len(each.shape)) for each in self.session.get_inputs()}
-        outputs = {each.name: list(each.shape) for each in self.session.get_outputs()}
-        wanted = {"images": ("tensor(uint8)", 4)} | ({"placing": ("tensor(float)", 2)} if self._takes_placing else {})
+        wanted = {"images": ("uint8", 4)} | ({"placing": ("float32", 2)} if self._takes_placing else {})
         first, last = (("detections", 6), 3) if self._takes_placing else (("probabilities", count), 2)
-        shape = outputs.get(first[0], [])
-        fits = len(shape) == last and (shape[-1] == first[1] or isinstance(shape[-1], str | None))
-        if inputs != wanted or not fits or next(iter(outputs), "") != first[0] or not {*self.raw_outputs} <= {*outputs}:
+        outputs = self.engine.outputs
+        shape = outputs.get(first[0], ())
+        fits = len(shape) == last and shape[-1] in (first[1], None) and next(iter(outputs), "") == first[0]
+        if dict(self.engine.inputs) != wanted or not fits or not {*self.raw_outputs} <= {*outputs}:
             raise LightdetError(f"{self.path}: its inputs or outputs are not those of its contract; export it again")
 
     def place(self, pixels: np.ndarray) -> tuple[np.ndarray, Letterbox]:
@@ -64,7 +62,7 @@ class Exported:
     def run(self, images: np.ndarray, places: np.ndarray) -> np.ndarray:
         """images (B, h, w, channels) uint8, places (B, 6), see `placing` -> the file's first output: detections
         (B, M, 6) as left, top, right, bottom in original px, score, label; or probabilities (B, C)."""
-        return self.run_outputs(images, [self.session.get_outputs()[0].name], places)[0]
+        return self.run_outputs(images, [next(iter(self.engine.outputs))], places)[0]
 
     def run_outputs(
         self, images: np.ndarray, outputs: Sequence[str], places: np.ndarray | None = None
@@ -75,10 +73,12 @@ class Exported:
             places = np.tile(np.array([1, 1, 0, 0, width, height], np.float32), (len(images), 1))
         given = {"images": images} | ({"placing": places} if self._takes_placing else {})
         try:
-            found: list[np.ndarray] = self.session.run(list(outputs), given)
+            found = self.engine.run(outputs, given)
         except Exception as error:  # its own kinds of error, without a common base
             reason = " ".join(str(error).split())[:200]
-            raise LightdetError(f"{self.path}: onnxruntime cannot run it on {images.shape} ({reason})") from error
+            raise LightdetError(
+                f"{self.path}: {self.engine.runtime} cannot run it on {images.shape} ({reason})"
+            ) from error
         columns = {"detections": 6, "boxes": 4}
         for name, values in zip(outputs, found, strict=True):
             if len(values) != len(images) or values.shape[-1] != columns.get(name, len(self.contract.classes)):
@@ -100,20 +100,12 @@ def placing(letterbox: Letterbox) -> np.ndarray:
     return np.array([*scales, *shift, letterbox.original_width, letterbox.original_height], np.float32)
 
 
-def _session(path: Path, threads: int | None) -> Any:
+def _open(path: Path, threads: int | None) -> Engine:
+    """The file in the runtime that its ending names; the runtimes of other endings are not imported."""
+    name = EXPORTED.get(path.suffix.lower())
+    if name is None:
+        raise LightdetError(f"{path}: no exported file, which ends in {', '.join(EXPORTED)}")
     if not path.is_file():
         raise LightdetError(f"{path}: no such file")
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise LightdetError(f"{path} runs with onnxruntime, which is not installed; {INSTALL}") from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its own kinds of error, without a common base
-        reason = str(error).strip().splitlines()[0][:200]
-        raise LightdetError(f"{path}: onnxruntime cannot read this file ({reason})") from error
+    engine: Engine = named(f"lightdet.runtime.engine.{name}:open_file")(path, threads)
+    return engine

@@ -1,0 +1,39 @@
+"""OpenVINO: an .xml with its weights beside it in .bin, made from the ONNX graph; the contract is in its rt_info."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightdet.export.choice import Format
+from lightdet.export.source import Source
+from lightdet.runtime.engine.openvino import CONTRACT, PRECISION
+
+HINTS = {"bfloat16": "bf16"}  # the precision of the computation where it is not f32
+
+
+def write(source: Source, precision: str, contract: Mapping[str, Any], path: Path) -> None:
+    import onnx
+    import openvino
+
+    from lightdet.export.onnx_file import in_precision
+
+    made, told = in_precision(source, precision)
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / "model.onnx"
+        onnx.save(made, str(graph))
+        model = openvino.convert_model(str(graph))
+    whole = {**contract, "precision": {**contract["precision"], **told}}
+    model.set_rt_info(json.dumps(whole, allow_nan=False), CONTRACT)
+    model.set_rt_info(HINTS.get(precision, "f32"), PRECISION)
+    openvino.save_model(model, str(path), compress_to_fp16=precision in ("float16", "bfloat16"))
+
+
+FORMAT = Format(
+    ".xml",
+    ("onnx", "openvino"),
+    "pip install 'lightdet[export,openvino]'",
+    ("float32", "float16", "bfloat16", "int8"),
+    write,
+)

@@ -1,0 +1,107 @@
+"""What files are made from: a finished run's model, the settings of its detections, and its data."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from lightdet.data.module import ImageData
+from lightdet.engine.load import LoadedRun, load_run
+from lightdet.engine.run_data import data_of
+from lightdet.export.origin import require_results, told_of
+from lightdet.export.selection import Selection
+from lightdet.metric.costs import cost_matrix
+from lightdet.model.contract import Model
+from lightdet.model.detector import DenseDetector
+from lightdet.model.folded import folded
+from lightdet.ops.grid import ImageSize
+from lightdet.runs.folder import RunFolder
+from lightdet.runtime.contract import FORMAT, SCHEMA
+
+OVERLAP = 0.5  # of `predict`: above it the lower scored of two boxes of any class is dropped
+NO_THRESHOLD = 0.25  # least score where a run has none
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run whose model is exported. open_size: the file takes images of other sizes than the training's, too."""
+
+    run: RunFolder
+    results: dict[str, Any]
+    loaded: LoadedRun
+    data: ImageData
+    open_size: bool = False
+    licence: str | None = None
+    split: str = field(default="val")  # whose images judge the file
+
+    @property
+    def image_size(self) -> ImageSize:
+        """Of the input, px."""
+        return self.loaded.image_size
+
+    @cached_property
+    def model(self) -> Model:
+        """A copy in eval mode with its BatchNorm folded."""
+        return folded(self.loaded.model, self.image_size)
+
+    @cached_property
+    def selection(self) -> Selection | None:
+        """How scored boxes become detections; None for a classifier."""
+        model = self.loaded.model
+        if not isinstance(model, DenseDetector):
+            return None
+        count = len(self.loaded.classes)
+        least = [NO_THRESHOLD if self.loaded.threshold is None else self.loaded.threshold] * count
+        if self.loaded.promise is not None:
+            least = self.loaded.promise.least(count)
+        return Selection(least, model.nms_iou, OVERLAP, model.max_detections)
+
+    @property
+    def one_image(self) -> bool:
+        """Whether the network takes one image at a time."""
+        return bool(getattr(self.loaded.model.network, "one_image", False))
+
+    def contract(self, form: str, precision: str) -> dict[str, Any]:
+        """What a file of this format and precision tells of itself, see `runtime/contract.py`."""
+        told = told_of(self.run, self.results, self.loaded, self.licence)
+        selected = self.selection is not None
+        given = {
+            **told["input"],
+            "name": "images",
+            "layout": "uint8 (images, height, width, channels)",
+            "open_size": self.open_size,
+            "one_image": self.one_image,
+            "range": [0, 255],
+            "placing": "scale x, scale y, left, top, original width, original height" if selected else None,
+        }
+        head = {"format": FORMAT, "schema": SCHEMA, "file": form, "precision": {"name": precision}}
+        return {**head, **told, "input": given, "output": self._output()}
+
+    def _output(self) -> dict[str, Any]:
+        if self.selection is not None:
+            return {
+                "name": "detections",
+                "columns": ["left", "top", "right", "bottom", "score", "label"],
+                "frame": "original px",
+                "unused_rows": "label -1",
+                "thresholds": list(self.selection.thresholds),
+                "nms_iou": self.selection.nms_iou,
+                "overlap": self.selection.overlap,
+                "max_detections": self.selection.max_detections,
+            }
+        model: Any = self.loaded.model
+        return {
+            "name": "probabilities",
+            "costs": cost_matrix(model.costs, self.loaded.classes).tolist(),
+            "decision": model.decision,
+            "good": model.good,
+        }
+
+
+def source_of(
+    run: RunFolder, trust_modules: bool = False, open_size: bool = False, licence: str | None = None
+) -> Source:
+    """Raises LightdetError for a run without results, and where its data cannot be read: a file that nobody checked is
+    not written."""
+    results = require_results(run)
+    loaded = load_run(run.path, trust_modules=trust_modules)
+    return Source(run, results, loaded, data_of(loaded.config, loaded.classes), open_size, licence)

@@ -1,0 +1,10 @@
+"""Exported files by their names. Standard library alone: it is read where only a runtime is installed."""
+
+from pathlib import Path
+
+EXPORTED = {".onnx": "onnxruntime", ".xml": "openvino"}  # ending of the main file -> file of lightdet/runtime/engine
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a path is that of an exported file, by its name."""
+    return path.suffix.lower() in EXPORTED
