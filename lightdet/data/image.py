@@ -1,4 +1,7 @@
-"""Reads an image of any supported format as the 8-bit RGB that all other code expects."""
+"""Reads an image of any supported format as the 8-bit RGB that all other code expects.
+
+OpenCV is imported where it is needed: the runtime of exported files does without it for most images.
+"""
 
 import io
 import math
@@ -7,7 +10,6 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from PIL import Image, ImageOps
 from PIL.PpmImagePlugin import PpmImageFile
@@ -75,7 +77,22 @@ def read_values(path: Path) -> np.ndarray:
 
 def as_channels(image: np.ndarray, channels: int) -> np.ndarray:
     """(H, W, 3) uint8 RGB -> (H, W, channels): 3 as it is, 1 in grey levels."""
-    return image if channels == 3 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+    if channels == 3:
+        return image
+    import cv2
+
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+
+
+def as_rgb(pixels: np.ndarray) -> np.ndarray:
+    """(H, W) or (H, W, 3) uint8 -> (H, W, 3), where it was grey a copy."""
+    if pixels.ndim == 3:
+        return pixels
+    try:
+        import cv2
+    except ImportError:
+        return np.repeat(pixels[..., None], 3, axis=2)
+    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)  # twenty times faster
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -221,7 +238,7 @@ def to_array(image: Image.Image, path: Path | str) -> np.ndarray:
             raise LightdetError(f"{path}: values outside 0 ... 65535 have no known range; save it with 8 or 16 bits")
         return values
     if image.mode in ("1", "L"):  # three times faster than Pillow's own way to RGB
-        return cv2.cvtColor(np.asarray(image.convert("L")), cv2.COLOR_GRAY2RGB)
+        return as_rgb(np.asarray(image.convert("L")))
     if image.mode == "P":  # by way of RGBA, or Pillow warns of a palette with transparent colours
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))
@@ -236,7 +253,7 @@ def to_eight_bits(values: np.ndarray, bits: int | None) -> np.ndarray:
     else:
         limit = TWELVE_BIT_MAX if values.max(initial=0) <= TWELVE_BIT_MAX else SIXTEEN_BIT_MAX
     scaled = (values.clip(0, limit).astype(np.float32) * (255 / limit) + 0.5).astype(np.uint8)
-    return cv2.cvtColor(scaled, cv2.COLOR_GRAY2RGB) if scaled.ndim == 2 else scaled
+    return as_rgb(scaled)
 
 
 def _is_deep_colour(image: Image.Image, content: bytes) -> bool:
@@ -247,6 +264,11 @@ def _is_deep_colour(image: Image.Image, content: bytes) -> bool:
 
 
 def _read_deep_colour(content: bytes, path: Path) -> np.ndarray:
+    try:
+        import cv2
+    except ImportError as error:
+        reason = "colour of 16 bits is read with OpenCV, which is not installed (pip install opencv-python-headless)"
+        raise LightdetError(f"{path}: {reason}") from error
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below reports it
     try:
         values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)

@@ -5,13 +5,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.shown import shown
-from lightdet.data.image import UNREADABLE, read_image, to_array, to_eight_bits
+from lightdet.data.image import UNREADABLE, as_rgb, read_image, to_array, to_eight_bits
 from lightdet.runtime.found import Found
 
 ImageLike = str | os.PathLike[str] | np.ndarray | Image.Image
@@ -101,5 +100,4 @@ def pil_pixels(image: Image.Image, bits: int | None = None) -> np.ndarray:
 
 def _as_rgb(pixels: np.ndarray) -> np.ndarray:
     """A contiguous copy, (H, W, 3): a camera may reuse its buffer."""
-    copied = np.array(pixels, order="C")
-    return cv2.cvtColor(copied, cv2.COLOR_GRAY2RGB) if copied.ndim == 2 else copied
+    return as_rgb(np.array(pixels, order="C"))
