@@ -9,6 +9,12 @@ from PIL import Image
 
 from lightdet import LightdetError, Predictor
 from lightdet.core.types import Detections
+from lightdet.model.detector import Detector
+from lightdet.ops.tiles import Tiles
+from lightdet.runs.promise import Promise
+from lightdet.runs.trained_scale import TrainedScale
+from lightdet.runs.views import Views
+from lightdet.runtime.tiled import AT_ONCE
 
 
 class Looks(torch.nn.Module):
@@ -93,3 +99,79 @@ def test_what_is_no_image_is_one_line(
     with pytest.raises(LightdetError, match=message) as raised:
         Predictor(Looks(), ["a", "b"], 64)(image)  # type: ignore[arg-type]
     assert "\n" not in str(raised.value)
+
+
+class Bright(Detector):
+    """Stands in for a detector: a box around what is bright in each image, at its score."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def losses(self, images: torch.Tensor, targets: object) -> dict[str, torch.Tensor]:
+        return {}
+
+    def detect(self, images: torch.Tensor) -> list[Detections]:
+        self.batches.append(len(images))
+        found = []
+        for image in images:
+            rows, columns = torch.nonzero(image[0] > 0.9, as_tuple=True)
+            if not len(rows):
+                found.append(Detections.none())
+                continue
+            box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            found.append(Detections(torch.tensor([box]).float(), torch.tensor([0.8]), torch.tensor([1])))
+        return found
+
+
+def bright_image() -> np.ndarray:
+    image = np.full((150, 220, 3), 60, np.uint8)
+    image[30:50, 50:74] = 255  # across the first seam
+    image[120:130, 170:180] = 255
+    return image
+
+
+def test_what_is_larger_than_a_tile_is_shown_in_tiles() -> None:
+    model = Bright()
+    predictor = Predictor(model, ["dent", "scratch"], 64, scale=lambda: TrainedScale(1.0, 20.0, 24.0))
+    (result,) = predictor(bright_image(), tiles=True)
+    assert sorted(result.boxes.tolist()) == [[50, 30, 74, 50], [170, 120, 180, 130]] and result.names == ["scratch"] * 2
+    assert predictor.tiling(True) == Tiles(64, 64, 20, 24) and max(model.batches) <= AT_ONCE < sum(model.batches)
+    whole = predictor(bright_image())[0]
+    assert len(whole) == 1 and result.height == whole.height == 150
+    small = bright_image()[:60, :60]
+    model.batches = []
+    assert np.array_equal(predictor(small, tiles=64)[0].boxes, predictor(small)[0].boxes) and model.batches == [1, 1]
+    assert predictor.tiling(128) == Tiles(128, 128, 20, 24)
+    predictor.tiles = predictor.tiling(64)
+    assert len(predictor(bright_image())[0]) == 2 and len(predictor(bright_image(), tiles=False)[0]) == 1
+
+
+def test_tiles_of_an_unknown_training_are_refused_or_overlap_by_a_quarter(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(LightdetError, match="give a side in px"):
+        Predictor(Bright(), ["dent", "scratch"], 64).tiling(True)
+
+    def missing() -> TrainedScale:
+        raise LightdetError("no data here")
+
+    predictor = Predictor(Bright(), ["dent", "scratch"], [64, 32], scale=missing)
+    assert predictor.tiling(128) == Tiles(128, 64, 32, 16) and "no data here; tiles overlap" in capsys.readouterr().err
+    with pytest.raises(LightdetError, match="tiles=3: give a whole number"):
+        predictor.tiling(3)
+    with pytest.raises(LightdetError, match="judges whole images"):
+        Predictor(Looks(), ["dent", "scratch"], 64).tiling(True)  # type: ignore[arg-type]
+
+
+def test_a_promise_holds_for_its_views_alone() -> None:
+    promise = Promise("at most 5 %", 0.3, views=Views(Tiles(64, 64, 16, 16)))
+    predictor = Predictor(Bright(), ["dent", "scratch"], 64, 0.3, promise=promise)
+    assert len(predictor(bright_image(), tiles=64)[0]) == 2
+    with pytest.raises(LightdetError, match=r"holds for tiles of 64 x 64 px .*, and not for whole images"):
+        predictor(bright_image())
+    with pytest.raises(LightdetError, match="and not for whole images"):
+        predictor.warm_up()
+    predictor.promise = Promise("at most 5 %", 0.3)
+    with pytest.raises(LightdetError, match="holds for whole images, and not for tiles"):
+        predictor(bright_image(), tiles=64)
+    predictor.threshold = 0.4  # somebody's own
+    assert len(predictor(bright_image(), tiles=64)[0]) == 2

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightdet.cli.views import add_tiles
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.outside import exit_code_of_interruption
 from lightdet.core.shown import shown
@@ -28,6 +29,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--overlap", type=share, default=0.5, help="IoU above which two boxes are one (default: 0.5)")
     parser.add_argument("--checkpoint", default="best", choices=("best", "last"))
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
+    add_tiles(parser)
     parser.add_argument("--stage2", metavar="RUN2", help="a classifier's run: it judges the boxes that are found")
     parser.add_argument("--stage2-label", choices=("classifier", "detector"), help="which of the two names the class")
     parser.add_argument("--verdict", action="store_true", help="pass or fail for each image, and for all the exit code")
@@ -42,7 +44,7 @@ def run(words: Sequence[str]) -> int:
     files, found = find_images(options.source, options.out)
     how = options.checkpoint, options.device, options.threshold, options.overlap
     stage2 = stage2_of(options.stage2, options.stage2_label)
-    predictor = load_predictor(folder, *how, options.trust_modules, stage2)
+    predictor = load_predictor(folder, *how, options.trust_modules, stage2, options.tiles)
     try:
         summary = predict_files(predictor, files, options.out, found, options.verdict)
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from torch import Tensor
 from lightdet.core.annotation import Boxes
 from lightdet.core.channels import CHANNELS
 from lightdet.core.errors import LightdetError, demand_whole
-from lightdet.core.types import Batch, TrainingStats
+from lightdet.core.types import Batch, Letterbox, TrainingStats
 from lightdet.data.augment.pipeline import Pipeline
 from lightdet.data.cache import MEGABYTE, ImageCache
 from lightdet.data.dataset import ImageDataset, LetterboxedImages
@@ -211,6 +211,11 @@ class ImageData(LightningDataModule):
         labels = torch.cat([torch.as_tensor(record.labels) for record in self._split("train").records])
         counts = torch.bincount(labels.long(), minlength=self.num_classes)
         return TrainingStats(self.box_sizes(), counts, tuple(self.classes))
+
+    def placings(self, split: str) -> list[Letterbox]:
+        """How each image of a split lies in the input. At most its file's header is read."""
+        images = self._split(split)
+        return [images.letterbox(index) for index in range(len(images))]
 
     def box_sizes(self) -> Tensor:
         """(N, 2) float32: width and height of the training set's boxes, px, input frame. Decodes no image."""

@@ -32,6 +32,7 @@ from lightdet.runs.folder import BEST, LAST, RunFolder
 from lightdet.runs.jobs import finite, inside
 from lightdet.runs.package import CONTRACT, is_package, read_contract
 from lightdet.runs.promise import Promise, read_promise
+from lightdet.runs.trained_scale import TrainedScale, read_scale
 
 MEASURED_WITH = ("data", "model")  # the parts of a run's config that are read when it is measured
 
@@ -47,6 +48,7 @@ class LoadedRun:
     epoch: int  # of the checkpoint, 0-based
     threshold: float | None  # least score of a result, as the validation split gave it; None: not measured
     promise: Promise | None = None  # the threshold that `lightdet threshold` froze, which comes before the other
+    scale: TrainedScale | None = None  # of the training images; None: not known without its data
 
 
 def build_model(cfg: DictConfig, num_classes: int, fetch: bool = True) -> Model:
@@ -99,7 +101,7 @@ def load_run(
         file, told = exported_model(run_path, checkpoint, device)
         config = changed(settings(told), overrides)
         threshold, promise = min(told.thresholds, default=None), None if overrides else told.promise
-        return LoadedRun(file, told.classes, told.image_size, config, 0, threshold, promise)
+        return LoadedRun(file, told.classes, told.image_size, config, 0, threshold, promise, told.scale)
     if is_package(run_path):
         contract = read_contract(run_path)
         check_trusted(contract.config(), run_path / CONTRACT, trust_modules, MEASURED_WITH)
@@ -123,7 +125,8 @@ def load_run(
     epoch = load_weights(model, weights, device)
     size, threshold = plain_size(config.image_size), best_threshold(folder.read_results())
     promise = None if overrides else read_promise(run_path, weights, classes)
-    return LoadedRun(model.to(device).eval(), classes, size, config, epoch, threshold, promise)
+    scale = read_scale(run_path)
+    return LoadedRun(model.to(device).eval(), classes, size, config, epoch, threshold, promise, scale)
 
 
 def _load_package(
@@ -137,7 +140,7 @@ def _load_package(
         return build_model(config, len(contract.classes), fetch=False)
 
     model = filled(build, package, contract).to(device)
-    told = contract.threshold, None if overrides else contract.promise
+    told = contract.threshold, None if overrides else contract.promise, contract.scale
     return LoadedRun(model, contract.classes, contract.image_size, config, contract.epoch, *told)
 
 

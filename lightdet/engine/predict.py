@@ -76,6 +76,7 @@ class Summary:
             "left_out": list(self.found.left_out.lines()),
             self.predictor.result_type.unit: dict(self.names.most_common()),
             **({} if self.lot is None else {"lot": self.lot.as_json()}),
+            "tiles": None if self.predictor.tiles is None else asdict(self.predictor.tiles),
             "threshold": self.predictor.threshold,
             "overlap": self.predictor.overlap,
             "out": str(self.out),
@@ -192,7 +193,7 @@ def _write_whole(summary: Summary) -> None:
 def _predict_one(predictor: Predictor, file: ImageFile, watch: Stopwatch, summary: Summary) -> dict[str, Any]:
     """The entry of an image, or of one that is skipped its name and the reason."""
     try:
-        result = predictor.predict(Original(file.path, predictor.bits), watch)
+        result = predictor.predict(Original(file.path, predictor.bits), watch, predictor.tiles)
     except LightdetError as error:
         reason = " ".join(str(error).removeprefix(f"{file.path}: ").split())
         summary.skipped.append(Skipped(str(file.path), reason))

@@ -2,9 +2,10 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,17 +17,22 @@ from torch import Tensor
 
 from lightdet.core.errors import LightdetError, demand_share
 from lightdet.core.named import named
+from lightdet.core.shown import shown
 from lightdet.core.types import Letterbox
 from lightdet.data.image import as_channels
 from lightdet.engine.load import load_run
 from lightdet.engine.result import Result, ResultSettings
+from lightdet.engine.tiled import detect_in_tiles, require_detector, scale_of_run, unscaled
 from lightdet.engine.two_stage import Stage2, with_stage2
 from lightdet.model.contract import Model
 from lightdet.model.folded import folded
 from lightdet.nn.inputs import in_channels
 from lightdet.ops.grid import ImageSize, height_width, size_text
 from lightdet.ops.letterbox import letterbox_image
+from lightdet.ops.tiles import Tiles
 from lightdet.runs.promise import Promise
+from lightdet.runs.trained_scale import UNKNOWN, Choice, TrainedScale, tiles_for
+from lightdet.runs.views import Views
 from lightdet.runtime.sources import ImageLike, Original, originals
 
 DEFAULT_THRESHOLD = 0.25  # where a run did not measure its own
@@ -68,9 +74,10 @@ class Predictor:
         device: str = "cpu",
         threshold_from: str = "as given",
         promise: Promise | None = None,
+        scale: Callable[[], TrainedScale] | None = None,
     ) -> None:
         """`model` is on `device`; `bits` are those of the camera (`read_image`). `promise` holds while `threshold` is
-        its own.
+        its own. `scale` gives that of the training, for tiles.
 
         Raises LightdetError for a threshold or overlap outside of 0..1.
         """
@@ -91,38 +98,74 @@ class Predictor:
         self.overlap = overlap
         self.bits = bits
         self.device = device
+        self.scale = scale
+        self.tiles: Tiles | None = None  # in which larger images are shown, unless a call says otherwise
         self.result_type = result_type(model)
 
-    def __call__(self, images: ImageLike | Iterable[ImageLike]) -> list[Any]:
+    def __call__(self, images: ImageLike | Iterable[ImageLike], tiles: Choice = None) -> list[Any]:
         """One result per image, in order: a `DetectionResult` for a detector.
 
         `images` is a path, folder or glob, an (H, W) or (H, W, 3) RGB array of uint8 or uint16, a PIL image, or any
-        number of them. Raises LightdetError for what is no image, is not readable, or breaks the model.
+        number of them. `tiles`: what is larger than a tile is shown in tiles; True: as large as the training images; a
+        number: the longer side of a tile, original px; None: as `self.tiles` says. Raises LightdetError for what is no
+        image, is not readable, or breaks the model, and for a promised threshold that holds for other views.
         """
+        chosen = self.tiles if tiles is None else self.tiling(tiles)
         results = []
         for original in originals(images, self.bits):
-            results.append(self.predict(original, Stopwatch(self.device)))
+            results.append(self.predict(original, Stopwatch(self.device), chosen))
             original.release()
         return results
 
+    def tiling(self, choice: Choice) -> Tiles | None:
+        """The tiles of a choice, see `__call__`. Raises LightdetError for a model without boxes, and where the scale of
+        the training is not known."""
+        if choice is None or choice is False:
+            return None
+        require_detector(self.model)
+        try:
+            known = None if self.scale is None or isinstance(choice, Tiles) else self.scale()
+        except LightdetError as error:
+            if choice is True:
+                raise
+            print(f"lightdet: {shown(str(error))}; tiles overlap by {UNKNOWN:.0%} of their side", file=sys.stderr)
+            known = None
+        return tiles_for(choice, self.image_size, known)
+
     @torch.inference_mode()
     def warm_up(self) -> None:
-        """Run the model on a grey image: the first call takes longer than all others."""
+        """Run the model on a grey image: the first call takes longer than all others. Raises LightdetError for a
+        promised threshold that holds for other views."""
+        self._promise(self.tiles)
         shape = (1, self.channels, *height_width(self.image_size))
         self.model.predict(torch.full(shape, 0.5, device=self.device))
 
     @torch.inference_mode()
-    def predict(self, original: Original, watch: Stopwatch) -> Result:
-        """The result of one image. Raises LightdetError for a file that is not readable and for NaN."""
+    def predict(self, original: Original, watch: Stopwatch, tiles: Tiles | None = None) -> Result:
+        """The result of one image, which is shown in `tiles` where it is larger than one; None: whole. Raises
+        LightdetError for a file that is not readable and for NaN."""
+        promise = self._promise(tiles)
         with watch.step("read"):
             pixels = original.pixels
-        with watch.step("letterbox", self.device):
-            batch, letterbox = self.placed(pixels)
-        with watch.step("detect", self.device):
-            (prediction,) = self.model.predict(batch)
-        promise = self.promise if self.promise is not None and self.promise.threshold == self.threshold else None
+        if tiles is not None and not tiles.is_one(*pixels.shape[:2]):
+            with watch.step("detect", self.device):
+                values = as_channels(pixels, self.channels)
+                found = self.model, values, tiles, self.image_size, self.device, original.name
+                prediction, letterbox = detect_in_tiles(*found), unscaled(pixels)
+        else:
+            with watch.step("letterbox", self.device):
+                batch, letterbox = self.placed(pixels)
+            with watch.step("detect", self.device):
+                (prediction,) = self.model.predict(batch)
         settings = self.classes, self.threshold, self.overlap, self.model, self.threshold_from, promise
         return self.result_type(prediction, original, letterbox, ResultSettings(*settings))
+
+    def _promise(self, tiles: Tiles | None) -> Promise | None:
+        """The promise, where the threshold is its own."""
+        if self.promise is None or self.promise.threshold != self.threshold:
+            return None
+        self.promise.require(Views(tiles))
+        return self.promise
 
     def placed(self, pixels: np.ndarray) -> tuple[Tensor, Letterbox]:
         """An image (H, W, 3) uint8 RGB -> the model's input (1, C, H, W) 0..1 on its device, and how it lies there."""
@@ -142,13 +185,14 @@ def load_predictor(
     overlap: float = DEFAULT_OVERLAP,
     trust_modules: bool = False,
     stage2: Stage2 | None = None,
+    tiles: Choice = None,
 ) -> Predictor:
     """The model of a run or a package with its input size, its `data.bits` and, unless one is given, its threshold:
     the one that `lightdet threshold` froze, otherwise that of the best F1.
 
     BatchNorm is folded, so that scores agree with those of `lightdet evaluate` up to rounding. `stage2`: a classifier
-    that judges the boxes; the threshold is compared with the product of both scores. Raises LightdetError as `load_run`
-    and `with_stage2` do.
+    that judges the boxes; the threshold is compared with the product of both scores. `tiles`: see
+    `Predictor.__call__`. Raises LightdetError as `load_run`, `with_stage2` and `Predictor.tiling` do.
     """
     loaded = load_run(run, checkpoint, device, trust_modules=trust_modules)
     said, promise = "as given", None
@@ -169,7 +213,10 @@ def load_predictor(
         loaded = with_stage2(loaded, stage2, device, trust_modules)
     bits = OmegaConf.select(loaded.config, "data.bits")
     size = loaded.image_size
-    return Predictor(loaded.model, loaded.classes, size, threshold, overlap, bits, device, said, promise)
+    scale = cache(partial(scale_of_run, run, loaded))
+    predictor = Predictor(loaded.model, loaded.classes, size, threshold, overlap, bits, device, said, promise, scale)
+    predictor.tiles = predictor.tiling(tiles)
+    return predictor
 
 
 def result_type(model: Model) -> type[Result]:

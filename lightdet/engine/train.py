@@ -30,12 +30,14 @@ from lightdet.engine.evaluate import draw, evaluate, measure, write_numbers
 from lightdet.engine.finish import finish, keep_untrained, write_only_row
 from lightdet.engine.fit import fit, plan_of
 from lightdet.engine.load import load_weights
+from lightdet.engine.tiled import scale_of_data
 from lightdet.logger.run_logger import build_loggers
 from lightdet.metric.contract import Metric
 from lightdet.metric.footprint import footprint
 from lightdet.optim.precision import HALF, PLAIN, Choice, choose
 from lightdet.runs.folder import BEST, LAST, RunFolder
 from lightdet.runs.scores import write_results, write_scores
+from lightdet.runs.trained_scale import write_scale
 from lightdet.task.trainer import pick_device, shares_batchnorm
 
 
@@ -156,4 +158,6 @@ def write_config(cfg: DictConfig, data: ImageData, folder: RunFolder) -> DictCon
     write_text(folder.config_path, OmegaConf.to_yaml(settled))
     splits = {name: [record.image_id for record in records] for name, records in data.records.items()}
     write_json(folder.path / "splits.json", splits)
+    if (scale := scale_of_data(data)) is not None:
+        write_scale(folder.path, scale)
     return settled

@@ -16,6 +16,7 @@ from lightdet.runs.contract import PLACING, ids_digest
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.promise import KEY
 from lightdet.runs.scores import scores_of, task_of
+from lightdet.runs.trained_scale import KEY as SCALE
 
 # From the root of a disk, a home or a share up to the last name: /home/me/steel, ~/steel, C:\data\steel, file:///steel
 ABSOLUTE = re.compile(r"""(?<![^\s=\[({,:'"])(?:file:|~|[A-Za-z]:)?[/\\]+(?:[^\s,'"\])}/\\]+[/\\]+)*""")
@@ -44,6 +45,7 @@ def told_of(run: RunFolder, results: Mapping[str, Any], loaded: LoadedRun, licen
         "licence": licence,
         "classes": list(loaded.classes),
         KEY: None if loaded.promise is None else loaded.promise.as_json(),
+        SCALE: None if loaded.scale is None else loaded.scale.as_json(),
         "input": {
             "image_size": plain_size(loaded.image_size),
             "channels": in_channels(loaded.model.network),

@@ -13,6 +13,8 @@ from lightdet.config.tree import digest
 from lightdet.core.errors import LightdetError
 from lightdet.ops.grid import COARSEST, ImageSize
 from lightdet.runs.promise import KEY, Promise, to_promise
+from lightdet.runs.trained_scale import KEY as SCALE
+from lightdet.runs.trained_scale import TrainedScale, to_scale
 
 FORMAT = "lightdet model package"
 SCHEMA = 1
@@ -46,6 +48,7 @@ class Contract:
     splits: Mapping[str, str]  # split -> `ids_digest` of its images
     weights_sha256: str
     promise: Promise | None = None  # the threshold that `lightdet threshold` froze, and what it promises
+    scale: TrainedScale | None = None  # of the training images
 
     def config(self) -> DictConfig:
         """What a run's configuration says of its model and input, as the code of today names it; a reader of data is
@@ -96,6 +99,7 @@ def to_contract(content: Mapping[str, Any]) -> Contract:
         splits={name: _text(_section(hashes, "splits"), name) for name in _section(hashes, "splits")},
         weights_sha256=_sha256(hashes),
         promise=to_promise(content.get(KEY), classes, KEY),
+        scale=to_scale(content.get(SCALE), SCALE),
     )
 
 

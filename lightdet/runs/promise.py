@@ -6,13 +6,15 @@ It lies in RUN/threshold/threshold.json under "promise", and exported models car
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json
 from lightdet.core.shown import shown
+from lightdet.runs.views import KEY as VIEWS
+from lightdet.runs.views import Views, to_views
 
 FOLDER, FILE = "threshold", "threshold.json"
 KEY = "promise"
@@ -26,13 +28,22 @@ class Promise:
 
     The score of a class is that of the best box, or its probability. good: the class of sound parts of a classifier,
     whose score is the probability of all other classes together; None: a detector, or several classes per image.
-    thresholds: by label, None for `good`; None: one for all.
+    thresholds: by label, None for `good`; None: one for all. views: how the images were shown to the network.
     """
 
     sentence: str  # what is promised
     threshold: float
     thresholds: tuple[float | None, ...] | None = None
     good: str | None = None
+    views: Views = field(default_factory=Views)
+
+    def require(self, views: Views) -> None:
+        """Raises LightdetError where images are shown otherwise than those that gave the threshold."""
+        if views != self.views:
+            raise LightdetError(
+                f"the threshold of lightdet threshold holds for {self.views}, and not for {views}: show images as "
+                "there, run lightdet threshold again, or give a threshold"
+            )
 
     @property
     def said(self) -> str:
@@ -68,6 +79,7 @@ def to_promise(content: Any, classes: Sequence[str], place: str) -> Promise | No
             _share(content["threshold"]),
             None if own is None else tuple(None if value is None else _share(value) for value in own),
             content["good"],
+            to_views(content.get(VIEWS)),
         )
         if promise.thresholds is not None and len(promise.thresholds) != len(classes):
             raise ValueError("not a threshold for each class")

@@ -9,6 +9,8 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.shown import shown
 from lightdet.ops.grid import ImageSize
 from lightdet.runs.promise import KEY, Promise, to_promise
+from lightdet.runs.trained_scale import KEY as SCALE
+from lightdet.runs.trained_scale import TrainedScale, to_scale
 
 FORMAT = "lightdet exported model"
 SCHEMA = 1
@@ -40,6 +42,7 @@ class ExportContract:
     good: str
     splits: Mapping[str, str]  # split -> hash of the ids of its images
     promise: Promise | None  # the threshold that `lightdet threshold` froze, and what it promises
+    scale: TrainedScale | None  # of the training images
     content: Mapping[str, Any]  # all of it
 
 
@@ -92,6 +95,7 @@ def _checked(content: Any) -> ExportContract:
         str(output.get("good", "")),
         {str(name): str(value) for name, value in content["hashes"]["splits"].items()},
         to_promise(content.get(KEY), classes, KEY),
+        to_scale(content.get(SCALE), SCALE),
         content,
     )
 
