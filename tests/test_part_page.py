@@ -15,7 +15,7 @@ from test_cam import classifier, yolo
 from lightdet.core.annotation import ClassLabel
 from lightdet.core.errors import LightdetError
 from lightdet.data.record import Record
-from lightdet.engine.predict import ImageFile
+from lightdet.engine.image_files import ImageFile
 from lightdet.engine.predictor import Predictor
 from lightdet.explain import lot as lot_module
 from lightdet.explain.embedding import image_vectors

@@ -16,9 +16,12 @@ import lightdet.engine.predictor
 from lightdet.cli.main import main
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Detections
+from lightdet.engine.image_files import find_images
+from lightdet.engine.jobs import file_jobs
 from lightdet.engine.load import best_threshold
-from lightdet.engine.predict import Summary, find_images, predict_files
+from lightdet.engine.predict import predict
 from lightdet.engine.predictor import DEFAULT_THRESHOLD, Predictor, load_predictor
+from lightdet.engine.summary import Summary
 from lightdet.model.decode import select
 from lightdet.runs.promise import Promise
 
@@ -70,8 +73,7 @@ def run(source: Path | str, out: Path, threshold: float = 0.5) -> Summary:
 
 def predict_with(model: Stub, source: Path | str, out: Path, threshold: float, overlap: float = 0.5) -> Summary:
     predictor = Predictor(model, CLASSES, 64, threshold, overlap)  # type: ignore[arg-type]
-    files, found = find_images([str(source)], out)
-    return predict_files(predictor, files, out, found)
+    return predict(predictor, file_jobs(*find_images([str(source)], out)), out)
 
 
 def test_boxes_come_back_to_the_image(tmp_path: Path) -> None:
@@ -250,7 +252,7 @@ def test_images_are_read_with_the_bits_of_the_run(tmp_path: Path, monkeypatch: p
         values[3, 3] = brightest
         Image.fromarray(values).save(tmp_path / name)
     files, _ = find_images([str(tmp_path)], tmp_path / "out")
-    predict_files(load_predictor(tmp_path, threshold=0.5), files, tmp_path / "out")
+    predict(load_predictor(tmp_path, threshold=0.5), file_jobs(files), tmp_path / "out")
     assert Looks.seen[1:] == pytest.approx([2000 / 4095] * 2, abs=0.01)  # the first call is not an image
 
 

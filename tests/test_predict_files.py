@@ -17,8 +17,8 @@ import lightdet.engine.predictor
 from lightdet.cli.main import main
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Detections
+from lightdet.engine.image_files import find_images
 from lightdet.engine.picture_files import picture_names
-from lightdet.engine.predict import find_images
 from lightdet.runtime.found import Found
 from lightdet.runtime.sources import originals
 
@@ -195,13 +195,9 @@ def test_a_full_disk_takes_nothing_that_was_predicted(
         assert command() == 1
         told = capsys.readouterr().err
         assert "no picture of" in told and "the disk is full" in told and len(lines(tmp_path / "out")) == 2
-        write_line = lightdet.engine.predict._write_line
-        disk.setattr(lightdet.engine.predict, "write_json", full)
-        disk.setattr(
-            lightdet.engine.predict,
-            "_write_line",
-            lambda lines, entry: full() if "b.png" in entry["file"] else write_line(lines, entry),
-        )
+        disk.setattr(lightdet.engine.sink.contract, "staged", full)
+        dumps = json.dumps
+        disk.setattr(json, "dumps", lambda value: full() if "b.png" in value["file"] else dumps(value))
         assert command() == 1
     assert "ended after 2 of 2 images: the disk is full" in capsys.readouterr().err
     assert [Path(line["file"]).name for line in lines(tmp_path / "out")] == ["a.png"]

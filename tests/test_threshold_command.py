@@ -16,8 +16,10 @@ import lightdet.engine.predictor
 from lightdet.cli.main import main
 from lightdet.core.errors import LightdetError
 from lightdet.core.types import Classification
+from lightdet.engine.image_files import find_images
+from lightdet.engine.jobs import file_jobs
 from lightdet.engine.load import load_run
-from lightdet.engine.predict import find_images, predict_files
+from lightdet.engine.predict import Wanted, predict
 from lightdet.engine.predictor import Predictor, load_predictor
 from lightdet.metric.detections_file import write_detections
 from lightdet.metric.image_scores import read_scores
@@ -126,10 +128,8 @@ def verdicts(out: Path, promise: Promise | None, threshold: float, images: int =
     predictor = Predictor(Fixed(), CLASSES, 64, threshold, promise=promise)  # type: ignore[arg-type]
     for place in range(images):
         save(out.parent / "images" / f"{place}.png")
-    files, found = find_images([str(out.parent / "images")], out)
-    return predict_files(predictor, files, out, found, verdict=True).as_json(), json.loads(
-        (out / "predictions.json").read_text()
-    )["images"]
+    summary = predict(predictor, file_jobs(*find_images([str(out.parent / "images")], out)), out, Wanted(verdict=True))
+    return summary.as_json(), json.loads((out / "predictions.json").read_text())["images"]
 
 
 def test_each_image_passes_or_fails_by_the_boxes_that_reach_the_threshold(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def _explain(options: argparse.Namespace) -> int:
     settings = [word for word in options.source if word.startswith("explain.")]
     sources = [word for word in options.source if word not in settings]
     folder = find_model(options.run)
-    from lightdet.engine.predict import find_images
+    from lightdet.engine.image_files import find_images
     from lightdet.engine.predictor import load_predictor
     from lightdet.explain.files import MADE_BY, explain_files
     from lightdet.explain.methods import build_methods

@@ -1,6 +1,6 @@
 """The result of a detector for one image, in original px."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ class DetectionResult(Result):
     """
 
     unit: ClassVar[str] = "boxes"
+    formats: ClassVar[tuple[str, ...]] = ("coco",)
     prediction: Detections
 
     def __init__(
@@ -95,11 +96,6 @@ class DetectionResult(Result):
         found = zip(self.labels.tolist(), self.scores.tolist(), placed, strict=True)
         return [Subject(label, score, tuple(box)) for label, score, box in found][:most]
 
-    @staticmethod
-    def further_files(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """COCO's results list."""
-        return {"predictions.coco.json": coco_results(entries)}
-
     def describe(self) -> str:
         """Such as "2 boxes, scratch 0.91, dent 0.40"."""
         listed = ", ".join(f"{box.name} {box.score:.2f}" for box in self)
@@ -112,25 +108,3 @@ def _least(settings: ResultSettings, found: Detections) -> torch.Tensor | float:
     if settings.promise is None or settings.promise.thresholds is None:
         return settings.threshold
     return torch.tensor(settings.promise.least(len(settings.classes)))[found.labels]
-
-
-def coco_results(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """COCO's results list: bbox = left, top, width, height in original px; category_id = label + 1.
-
-    `image_id` is the image's id in predictions.json, and `file_name` its file.
-    """
-    return [
-        {
-            "image_id": entry["id"],
-            "file_name": entry["file"],
-            "category_id": box["label"] + 1,
-            "bbox": [
-                *box["box_xyxy"][:2],
-                round(box["box_xyxy"][2] - box["box_xyxy"][0], 2),
-                round(box["box_xyxy"][3] - box["box_xyxy"][1], 2),
-            ],
-            "score": box["score"],
-        }
-        for entry in entries
-        for box in entry["boxes"]
-    ]

@@ -1,213 +1,194 @@
-"""`lightdet predict`: results of a folder of images as pictures and JSON, and how long each step took."""
+"""`lightdet predict`: sources -> pipeline -> files."""
 
 import json
 import os
-from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import Any, TextIO
+from typing import NamedTuple, TextIO
 
-import cv2
-import torch
+import numpy as np
 
 from lightdet.core.errors import LightdetError, one_line
-from lightdet.core.files import write_json, write_text
 from lightdet.core.outside import outside
 from lightdet.core.progress import watched
-from lightdet.core.shown import counted, shown
-from lightdet.engine.picture_files import MADE_BY, check_free, picture_names, save_picture
+from lightdet.engine.detection_result import DetectionResult
+from lightdet.engine.drawn_video import DrawnVideo
+from lightdet.engine.jobs import Job, Jobs
+from lightdet.engine.picture_files import MADE_BY, check_free, is_drawn, save_picture
 from lightdet.engine.predictor import Predictor, Stopwatch
+from lightdet.engine.result import Result
+from lightdet.engine.sink.contract import Entry, Format, format_named
+from lightdet.engine.summary import LINES, Summary
 from lightdet.engine.verdict import Lot
-from lightdet.runtime.found import PICTURES, REPORTS, Found
-from lightdet.runtime.sources import Original
+from lightdet.runtime.found import PICTURES, REPORTS
+from lightdet.runtime.pipeline import in_order
 
-STEPS = {"read": "read", "letterbox": "letterbox", "detect": "model", "draw": "draw"}
-WHOLE, LINES = REPORTS  # predictions.json at the end, predictions.jsonl as it goes
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFile:
-    path: Path
-    name: str  # unique, relative to the folder that all images have in common, "/" separated
-    picture: str  # likewise, relative to the folder of pictures, and unique without regard to case
+VIDEO = "predictions.mp4"
+MOST_THREADS = 8  # by default; more decode and wait for one network
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """An image without a prediction, and why."""
+class Wanted:
+    """What is written of each image. threads: images worked on at a time; 0: as many as torch computes with."""
 
-    file: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"skipped {self.file}: {self.reason}"
-
-
-@dataclass(slots=True)
-class Summary:
-    """The predictions for all images, what was not predicted on, and the speed."""
-
-    out: Path
-    predictor: Predictor
-    found: Found = field(default_factory=Found)  # of which `left_out` counts what is not taken
-    entries: list[dict[str, Any]] = field(default_factory=list)  # one per image with a prediction
-    names: Counter[str] = field(default_factory=Counter)  # class -> how often it is predicted
-    skipped: list[Skipped] = field(default_factory=list)  # images that are not read, or that break the model
-    undrawn: list[str] = field(default_factory=list)  # images with a prediction and without a picture, a line each
-    ended: str = ""  # why it ended before its last image
-    milliseconds: dict[str, list[float]] = field(default_factory=dict)  # step -> one value per image
-    lot: Lot | None = None  # verdicts, where they are asked for
-
-    @property
-    def whole(self) -> bool:
-        """Whether every image has a prediction and a picture."""
-        return self.found.whole and not (self.skipped or self.undrawn or self.ended)
-
-    def as_json(self) -> dict[str, Any]:
-        """The numbers of the whole call; speeds are medians over the images."""
-        return {
-            "made_by": MADE_BY,
-            "complete": not self.ended,
-            "photos": len(self.entries),
-            "skipped": [asdict(each) for each in self.skipped],
-            "left_out": list(self.found.left_out.lines()),
-            self.predictor.result_type.unit: dict(self.names.most_common()),
-            **({} if self.lot is None else {"lot": self.lot.as_json()}),
-            "tiles": None if self.predictor.tiles is None else asdict(self.predictor.tiles),
-            "threshold": self.predictor.threshold,
-            "overlap": self.predictor.overlap,
-            "out": str(self.out),
-            "median_ms": {step: round(median(self.milliseconds[step]), 3) for step in STEPS if self._timed(step)},
-            "device": self.predictor.device,
-            "torch_threads": torch.get_num_threads(),
-            "opencv_threads": cv2.getNumThreads(),
-        }
-
-    def as_text(self) -> str:
-        """Two to four lines of text."""
-        facts = self.as_json()
-        counts = ", ".join(f"{shown(name)} {count}" for name, count in self.names.most_common()) or "none"
-        unit = self.predictor.result_type.unit
-        reached = f" with score >= {self.predictor.threshold:.3g}" if self.predictor.result_type.thresholded else ""
-        lines = [
-            f"{counted(len(self.entries), 'image')}, {unit}{reached}: {counts}",
-            f"written to {shown(self.out)}",
-        ]
-        if self.lot is not None:
-            lines.insert(1, shown(self.lot.as_text()))
-        if facts["median_ms"]:
-            times = ", ".join(f"{STEPS[step]} {ms:.1f}" for step, ms in facts["median_ms"].items())
-            threads = f"{facts['torch_threads']} torch and {facts['opencv_threads']} OpenCV threads"
-            lines.append(f"median ms per image: {times} ({self.predictor.device}, {threads})")
-        return "\n".join(lines)
-
-    def troubles(self) -> list[str]:
-        """A line for each image without a prediction or picture, for each kind of what is left out, and for an end
-        before the last image."""
-        lines = [*map(str, self.skipped), *self.undrawn, *self.found.left_out.lines()]
-        return [*lines, *([self.ended] if self.ended else [])]
-
-    def _timed(self, step: str) -> bool:
-        return bool(self.milliseconds.get(step))
+    pictures: bool = True
+    formats: Sequence[str] = ()  # beside those that the task always has
+    video: bool = False  # of the frames with their boxes
+    verdict: bool = False
+    threads: int = 0
 
 
-def find_images(
-    sources: Sequence[str], out: Path, made_by: str = MADE_BY, reports: Sequence[str] = REPORTS
-) -> tuple[list[ImageFile], Found]:
-    """Images named by files, folders (searched recursively) and globs, each once, sorted; and what is not taken.
+class _Done(NamedTuple):
+    """What a thread made of one image."""
 
-    Pictures that predictions drew are left out. Raises LightdetError for a source in which there is no image, and
-    where writing pictures and `reports` under `out` would overwrite what the command `made_by` did not make.
+    entry: Entry  # file and reason alone where it is skipped
+    names: Sequence[str] = ()
+    undrawn: str = ""
+    drawn: np.ndarray | None = None  # for the video
+
+
+def predict(predictor: Predictor, jobs: Jobs, out: Path | None, wanted: Wanted | None = None) -> Summary:
+    """Predict on every image and write under `out`: predictions.jsonl, a line for each image as soon as it is done, and
+    pictures/; at the end predictions.json and the task's further files, such as predictions.coco.json. `out` None: the
+    lines go to standard output, and nothing else is written.
+
+    Several threads read, place, predict and draw, in the order of the images and with no more of them in memory than
+    threads. An image that cannot be read, or for which the model returns NaN, is skipped; the others are predicted,
+    and with `wanted.verdict` each passes or fails. Where nothing more can be written, `Summary.ended` says so. Whatever
+    ends it, an interruption included, what was predicted until then stays.
     """
-    found = Found()
-    paths: dict[Path, Path] = {}
-    drawn = Path(os.path.realpath(out / PICTURES))
-    for source in sources:
-        named = {Path(os.path.realpath(path)): path for path in found.search(source)}
-        kept = {whole: path for whole, path in named.items() if not whole.is_relative_to(drawn)}
-        if not kept:
-            raise LightdetError(f"{source}: pictures with boxes go to {out / PICTURES}; give another folder with --out")
-        paths |= kept
-    common = Path(os.path.commonpath([path.parent for path in paths]))
-    names = {whole: whole.relative_to(common).as_posix() for whole in sorted(paths)}
-    pictures = picture_names(list(names.values()))
-    check_free(out, pictures.values(), reports, made_by, reports)
-    return [ImageFile(paths[whole], name, pictures[name]) for whole, name in names.items()], found
-
-
-def predict_files(
-    predictor: Predictor, files: Sequence[ImageFile], out: Path, found: Found | None = None, verdict: bool = False
-) -> Summary:
-    """Predict on every image, one at a time, and write under `out`: predictions.jsonl, a line for each image as soon as
-    it is done, and pictures/; at the end predictions.json and the task's further files, such as predictions.coco.json.
-
-    An image that cannot be read, or for which the model returns NaN, is listed in `Summary.skipped`; the others are
-    predicted, and with `verdict` each passes or fails. `found` has what was not taken. Where nothing more can be
-    written, `Summary.ended` says so. Whatever ends it, an interruption included, what was predicted until then stays.
-    """
-    further = predictor.result_type.further_files([])
-    check_free(out, [], [*REPORTS, *further])
-    out.mkdir(parents=True, exist_ok=True)
-    lot = Lot(f"threshold {predictor.threshold:.4g}, {predictor.threshold_from}") if verdict else None
-    summary = Summary(out, predictor, found or Found(), lot=lot)
+    wanted = wanted or Wanted()
+    formats = _formats(predictor, wanted) if out is not None else []
+    if out is not None:
+        further = [name for each in formats for name in each.files] + ([VIDEO] if wanted.video else [])
+        check_free(out, [], [*([] if jobs.resumed else REPORTS), *further])
+        out.mkdir(parents=True, exist_ok=True)
+    lot = Lot(f"threshold {predictor.threshold:.4g}, {predictor.threshold_from}") if wanted.verdict else None
     watch = Stopwatch(predictor.device)
-    summary.milliseconds = watch.milliseconds
+    summary = Summary(out, predictor, jobs.source, jobs.found, watch, lot=lot)
     predictor.warm_up()
     try:
-        with open(out / LINES, "w", encoding="utf-8") as lines:
-            for file in watched(files, len(files), "images"):
-                _write_line(lines, _predict_one(predictor, file, watch, summary))
-        _write_whole(summary)
+        _predict_all(summary, jobs, wanted)
+        _write_rest(summary, formats)
     except OSError as error:
-        _end(summary, len(files), error)
+        _end(summary, jobs.source.total, error, formats)
     except BaseException as error:
-        _end(summary, len(files), error)
+        _end(summary, jobs.source.total, error, formats)
         raise
     return summary
 
 
-def _end(summary: Summary, images: int, error: BaseException) -> None:
-    """Notes an end before the last image, and writes what is there if it can be written."""
-    done = len(summary.entries) + len(summary.skipped)
-    reason = outside(error) or one_line(error)
-    summary.ended = f"ended after {done} of {images} images: {reason}; {summary.out / LINES} has their predictions"
-    with suppress(OSError):
-        _write_whole(summary)
+def _formats(predictor: Predictor, wanted: Wanted) -> list[Format]:
+    """Raises LightdetError for a format that is not there, or that needs boxes where there are none."""
+    names = dict.fromkeys([*predictor.result_type.formats, *wanted.formats])
+    for name in names:
+        if format_named(name).boxes and not issubclass(predictor.result_type, DetectionResult):
+            raise LightdetError(f"--write {name}: holds boxes, and this model predicts none; take csv")
+    return [format_named(name) for name in names]
 
 
-def _write_line(lines: TextIO, entry: dict[str, Any]) -> None:
-    lines.write(json.dumps({"made_by": MADE_BY, **entry}) + "\n")
-    lines.flush()  # it stays, however this process ends
+def _predict_all(summary: Summary, jobs: Jobs, wanted: Wanted) -> None:
+    """Counts and writes what the threads give, in order."""
+    predictor, out, source = summary.predictor, summary.out, jobs.source
+    threads = wanted.threads or min(predictor.threads, MOST_THREADS)
+
+    def work(job: Job) -> _Done:
+        return _predict_one(summary, job, wanted)
+
+    with ExitStack() as stack:
+        stack.callback(source.close)
+        lines: TextIO = stack.enter_context(_lines(out, jobs))
+        video = DrawnVideo(out / VIDEO, source.fps) if wanted.video and out is not None else None
+        if video is not None:
+            stack.callback(video.close)
+        done = in_order(jobs.each(predictor.bits), work, threads, 0 if source.live else threads)
+        stack.callback(done.close)  # type: ignore[attr-defined]
+        images = watched(done, source.total, "images") if out is not None else done
+        for each in images:
+            entry = each.entry
+            if "reason" in entry:
+                summary.missing += 1
+            else:
+                summary.images += 1
+                entry = {"id": jobs.earlier + summary.images, **entry}
+                summary.names.update(each.names)
+                if summary.lot is not None:
+                    summary.lot.count(entry["verdict"])
+            if each.undrawn:
+                summary.undrawn += 1
+                summary.first_undrawn.append(each.undrawn)
+            if video is not None and each.drawn is not None:
+                video.add(each.drawn)
+            lines.write(json.dumps({"made_by": MADE_BY, **entry}) + "\n")
+            lines.flush()  # it stays, however this process ends
 
 
-def _write_whole(summary: Summary) -> None:
-    categories = [{"id": label + 1, "name": name} for label, name in enumerate(summary.predictor.classes)]
-    write_json(summary.out / WHOLE, summary.as_json() | {"categories": categories, "images": summary.entries})
-    for name, value in summary.predictor.result_type.further_files(summary.entries).items():
-        write_text(summary.out / name, json.dumps(value, indent=1) + "\n")
+def _lines(out: Path | None, jobs: Jobs) -> TextIO:
+    """Where the entries go. Standard output is not written through the stream that drops what nobody reads: a reader
+    that has gone ends the call."""
+    if out is None:
+        return open(os.dup(1), "w", encoding="utf-8")
+    return open(out / LINES, "a" if jobs.resumed else "w", encoding="utf-8")
 
 
-def _predict_one(predictor: Predictor, file: ImageFile, watch: Stopwatch, summary: Summary) -> dict[str, Any]:
-    """The entry of an image, or of one that is skipped its name and the reason."""
+def _predict_one(summary: Summary, job: Job, wanted: Wanted) -> _Done:
+    """In a thread: the entry of an image, or of one that is skipped its name and the reason."""
+    original, predictor = job.original, summary.predictor
     try:
-        result = predictor.predict(Original(file.path, predictor.bits), watch, predictor.tiles)
+        result = predictor.predict(original, summary.watch, predictor.tiles)
     except LightdetError as error:
-        reason = " ".join(str(error).removeprefix(f"{file.path}: ").split())
-        summary.skipped.append(Skipped(str(file.path), reason))
-        return asdict(summary.skipped[-1])
+        reason = " ".join(str(error).removeprefix(f"{original.name}: ").split())
+        return _Done({**original.place, "reason": reason})
     facts = result.to_dict() | (summary.lot.judge(result) if summary.lot is not None else {})
-    size = {key: facts.pop(key) for key in ("file", "height", "width")}
-    place = {"picture": f"{PICTURES}/{file.picture}"}
+    first = {key: facts.pop(key) for key in (*original.place, "height", "width")}
+    drawn: np.ndarray | None = None
+    picture: dict[str, str] = {}
+    undrawn = ""
+    if wanted.pictures or wanted.video:
+        drawn, picture, undrawn = _draw(summary, job, result, wanted)
+    original.release()
+    entry = {**first, "name": job.name, **picture, **facts}
+    return _Done(entry, result.names, undrawn, drawn if wanted.video else None)
+
+
+def _draw(summary: Summary, job: Job, result: Result, wanted: Wanted) -> tuple[np.ndarray | None, dict[str, str], str]:
+    """The image with its boxes, where its picture lies, and why there is none."""
+    drawn, place = None, {"picture": ""} if wanted.pictures else {}
     try:
-        with watch.step("draw"):
-            drawn = result.plot()
-        save_picture(drawn, summary.out / PICTURES / file.picture)
+        with summary.watch.step("draw"):
+            image = result.plot()
+        drawn = np.asarray(image)
+        if wanted.pictures and summary.out is not None:
+            path = summary.out / PICTURES / job.picture
+            if not job.checked and path.exists() and not is_drawn(path):
+                raise LightdetError(f"{path} is not made by `{MADE_BY}`, and not overwritten")
+            save_picture(image, path)
+            place = {"picture": f"{PICTURES}/{job.picture}"}
     except Exception as error:  # a prediction does not depend on its picture
-        place = {"picture": ""}
-        summary.undrawn.append(f"no picture of {file.path}: {outside(error) or one_line(error)}")
-    summary.entries.append({"id": len(summary.entries) + 1, **size, **place, **facts})
-    summary.names.update(result.names)
-    return summary.entries[-1]
+        return drawn, place, f"no picture of {job.original.name}: {outside(error) or one_line(error)}"
+    return drawn, place, ""
+
+
+def _write_rest(summary: Summary, formats: Sequence[Format]) -> None:
+    """predictions.json and the other formats, from predictions.jsonl."""
+    if summary.out is None:
+        return
+    for each in formats:
+        try:
+            each.write(summary.out, summary.each_entry(), summary.predictor.classes)
+        except LightdetError as error:  # of two images with one label file
+            summary.unwritten.append(str(error))
+    summary.write_whole(summary.out)
+
+
+def _end(summary: Summary, images: int | None, error: BaseException, formats: Sequence[Format]) -> None:
+    """Notes an end before the last image, and writes what is there if it can be written."""
+    done = summary.images + summary.missing
+    reason = outside(error) or one_line(error)
+    of = "" if images is None else f" of {images}"
+    where = "" if summary.out is None else f"; {summary.out / LINES} has their predictions"
+    summary.ended = f"ended after {done}{of} images: {reason}{where}"
+    with suppress(OSError):
+        _write_rest(summary, formats)

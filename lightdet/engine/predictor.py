@@ -1,7 +1,8 @@
 """Applies a trained model: images in, results in original px out."""
 
 import sys
-from collections import defaultdict
+import threading
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,15 +37,16 @@ from lightdet.runs.views import Views
 from lightdet.runtime.sources import ImageLike, Original, originals
 
 DEFAULT_THRESHOLD = 0.25  # where a run did not measure its own
+MOST_TIMED = 10_000  # images
 DEFAULT_OVERLAP = 0.5  # IoU of two boxes, of any class, that count as one
 
 
 class Stopwatch:
-    """Milliseconds of each named step, one value per image."""
+    """Milliseconds of each named step, one value per image; of the last images, where there are many."""
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self.milliseconds: dict[str, list[float]] = defaultdict(list)
+        self.milliseconds: dict[str, deque[float]] = defaultdict(partial(deque, maxlen=MOST_TIMED))
 
     @contextmanager
     def step(self, name: str, device: str = "cpu") -> Iterator[None]:
@@ -101,6 +103,12 @@ class Predictor:
         self.scale = scale
         self.tiles: Tiles | None = None  # in which larger images are shown, unless a call says otherwise
         self.result_type = result_type(model)
+        self._alone = threading.Lock()  # a model may keep something while it predicts
+
+    @property
+    def threads(self) -> int:
+        """With which the CPU computes."""
+        return torch.get_num_threads()
 
     def __call__(self, images: ImageLike | Iterable[ImageLike], tiles: Choice = None) -> list[Any]:
         """One result per image, in order: a `DetectionResult` for a detector.
@@ -148,14 +156,14 @@ class Predictor:
         with watch.step("read"):
             pixels = original.pixels
         if tiles is not None and not tiles.is_one(*pixels.shape[:2]):
-            with watch.step("detect", self.device):
+            with self._alone, watch.step("detect", self.device):
                 values = as_channels(pixels, self.channels)
                 found = self.model, values, tiles, self.image_size, self.device, original.name
                 prediction, letterbox = detect_in_tiles(*found), unscaled(pixels)
         else:
             with watch.step("letterbox", self.device):
                 batch, letterbox = self.placed(pixels)
-            with watch.step("detect", self.device):
+            with self._alone, watch.step("detect", self.device):
                 (prediction,) = self.model.predict(batch)
         settings = self.classes, self.threshold, self.overlap, self.model, self.threshold_from, promise
         return self.result_type(prediction, original, letterbox, ResultSettings(*settings))

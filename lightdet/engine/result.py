@@ -14,7 +14,7 @@ from lightdet.core.files import plain
 from lightdet.core.types import Letterbox, Subject
 from lightdet.engine.decision import Decision
 from lightdet.runs.promise import Promise
-from lightdet.runtime.sources import Original
+from lightdet.runtime.sources import Frame, Original
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ class Result:
     unit: ClassVar[str] = "predictions"  # what `names` counts
     thresholded: ClassVar[bool] = True  # whether what is reported reaches the threshold
     own_threshold: ClassVar[str] = "the best F1 on the validation images"  # where that of a run comes from, in words
+    formats: ClassVar[
+        tuple[str, ...]
+    ] = ()  # in which `lightdet predict` always writes, modules of lightdet.engine.sink
     names: Sequence[str] = ()
 
     def __init__(self, prediction: Any, original: Original, letterbox: Letterbox, settings: ResultSettings) -> None:
@@ -53,6 +56,11 @@ class Result:
         return self._original.path
 
     @property
+    def frame(self) -> Frame | None:
+        """Which frame of which video or camera; None for an image."""
+        return self._original.frame
+
+    @property
     def image(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB, original px; read again from the file where there is one."""
         return self._original.pixels
@@ -63,8 +71,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: an entry under "images" of predictions.json, without its id and picture."""
-        file = None if self.path is None else str(self.path)
-        return {"file": file, "height": self.height, "width": self.width, **self.content()}
+        return {**self._original.place, "height": self.height, "width": self.width, **self.content()}
 
     def content(self) -> dict[str, Any]:
         """The task's part of `to_dict`."""
@@ -80,11 +87,6 @@ class Result:
         Raises LightdetError for a task that has no such thing.
         """
         raise LightdetError(f"a {type(self).__name__} has nothing that can be explained: implement its `subjects`")
-
-    @staticmethod
-    def further_files(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """File name -> JSON value: the entries of predictions.json in other formats of the task."""
-        return {}
 
     def describe(self) -> str:
         """The predictions in a few words."""

@@ -11,8 +11,8 @@ from lightdet.core.files import write_json
 from lightdet.core.outside import outside
 from lightdet.core.progress import watched
 from lightdet.core.shown import shown
+from lightdet.engine.image_files import ImageFile, Skipped
 from lightdet.engine.picture_files import save_picture
-from lightdet.engine.predict import ImageFile, Skipped
 from lightdet.engine.predictor import Predictor, Stopwatch
 from lightdet.explain.contract import Method
 from lightdet.explain.explain import Explained, Explanation, explain_result

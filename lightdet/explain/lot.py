@@ -13,7 +13,7 @@ from urllib.parse import quote
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_json, write_text
 from lightdet.core.paths import is_inside
-from lightdet.engine.predict import ImageFile
+from lightdet.engine.image_files import ImageFile
 from lightdet.explain.explain import Explained
 from lightdet.explain.page import lot_page, part_page
 from lightdet.explain.part import MADE_BY, SCHEMA, Context, Part, part_of

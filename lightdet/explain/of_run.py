@@ -7,8 +7,8 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.paths import is_inside, refuse_links_out
 from lightdet.core.shown import shown
 from lightdet.data.record import Record
+from lightdet.engine.image_files import ImageFile
 from lightdet.engine.picture_files import check_free, picture_names
-from lightdet.engine.predict import ImageFile
 from lightdet.engine.predictor import Predictor, load_predictor
 from lightdet.engine.run_data import data_of, run_config
 from lightdet.explain.files import MADE_BY, ExplainedFiles, explain_files

@@ -9,7 +9,7 @@ from torch import Tensor
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import plain
 from lightdet.core.types import Subject
-from lightdet.engine.predict import ImageFile
+from lightdet.engine.image_files import ImageFile
 from lightdet.engine.predictor import Predictor
 from lightdet.explain.contract import Method
 from lightdet.explain.embedding import box_vectors, compares_boxes, image_vectors

@@ -9,13 +9,15 @@ import numpy as np
 
 from lightdet.core.errors import LightdetError
 from lightdet.runtime.contract import ExportContract
+from lightdet.runtime.verdict import Verdict, of_boxes, of_class
 
 ROUNDING = 1e-5  # by which a probability may be above 1
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The boxes of one image, best first: boxes (N, 4) float32 xyxy in original px, scores (N,), labels (N,), names."""
+    """The boxes of one image, best first: boxes (N, 4) float32 xyxy in original px, scores (N,), labels (N,), names;
+    and the verdict on the part, by the threshold that the file carries."""
 
     path: Path | None
     height: int  # original px
@@ -24,6 +26,7 @@ class Found:
     scores: np.ndarray
     labels: np.ndarray
     names: Sequence[str]
+    verdict: Verdict
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; as an image of predictions.json, without its id and picture."""
@@ -49,6 +52,7 @@ class Judged:
     probability: float
     cost: float
     probabilities: dict[str, float]
+    verdict: Verdict | None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; as an image of predictions.json, without its id and picture."""
@@ -71,7 +75,8 @@ def found(rows: np.ndarray, path: Path | None, size: tuple[int, int], contract: 
     scores, labels = used[:, 4], used[:, 5].astype(np.int64)
     if (labels != used[:, 5]).any() or (labels >= len(contract.classes)).any() or ((scores < 0) | (scores > 1)).any():
         raise LightdetError(f"{name}: the file gave a label or a score that its contract does not know")
-    return Found(path, *size, used[:, :4], scores, labels, [contract.classes[label] for label in labels])
+    names = [contract.classes[label] for label in labels]
+    return Found(path, *size, used[:, :4], scores, labels, names, of_boxes(scores.tolist(), contract))
 
 
 def judged(values: np.ndarray, path: Path | None, size: tuple[int, int], contract: ExportContract, name: str) -> Judged:
@@ -84,15 +89,10 @@ def judged(values: np.ndarray, path: Path | None, size: tuple[int, int], contrac
     ranked = np.argsort(-probabilities, kind="stable")
     expected = probabilities @ np.array(contract.costs)
     label = int(expected.argmin() if contract.by_cost else ranked[0])
-    return Judged(
-        path,
-        *size,
-        label,
-        contract.classes[label],
-        float(probabilities[label]),
-        float(expected[label]),
-        {contract.classes[each]: float(probabilities[each]) for each in ranked},
-    )
+    decided, cost = contract.classes[label], float(expected[label])
+    by_name = {contract.classes[each]: float(probabilities[each]) for each in ranked}
+    verdict = of_class(decided, by_name, cost, contract)
+    return Judged(path, *size, label, decided, float(probabilities[label]), cost, by_name, verdict)
 
 
 def _image(path: Path | None, height: int, width: int) -> dict[str, Any]:

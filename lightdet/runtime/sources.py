@@ -3,7 +3,9 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,19 +21,47 @@ KINDS = "is no image: give a path, a numpy array, a PIL image, or a list of them
 PIXELS = "give uint8 or uint16 pixels of shape (H, W) or (H, W, 3), RGB"
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where a frame comes from."""
+
+    source: str  # a video file, camera:0, or an address without its password
+    number: int  # from 0, damaged and dropped frames included
+    seconds: float | None = None  # from the start of a video file
+    time: str | None = None  # at which a camera gave it, ISO 8601 in UTC
+
+
 class Original:
     """One image in original px. The pixels of a file are read when they are first needed."""
 
-    def __init__(self, path: Path | None, bits: int | None = None, pixels: np.ndarray | None = None) -> None:
-        """`path` None: the image is `pixels`, (H, W, 3) uint8 RGB. `bits` as in `read_image`."""
+    def __init__(
+        self,
+        path: Path | None,
+        bits: int | None = None,
+        pixels: np.ndarray | None = None,
+        frame: Frame | None = None,
+    ) -> None:
+        """`path` None: the image is `pixels`, (H, W, 3) uint8 RGB, perhaps a `frame`. `bits` as in `read_image`."""
         self.path = path
         self.bits = bits
+        self.frame = frame
         self._pixels = pixels
 
     @property
     def name(self) -> str:
         """For messages."""
+        if self.frame is not None:
+            return f"{self.frame.source}: frame {self.frame.number}"
         return "array" if self.path is None else str(self.path)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """JSON-ready: file, and of a frame frame and seconds or time; file is None for an array or PIL image."""
+        if self.frame is None:
+            return {"file": None if self.path is None else str(self.path)}
+        facts = {"seconds": self.frame.seconds, "time": self.frame.time}
+        known = {name: value for name, value in facts.items() if value is not None}
+        return {"file": self.frame.source, "frame": self.frame.number, **known}
 
     @property
     def pixels(self) -> np.ndarray:
