@@ -30,7 +30,7 @@ class Format:
     ending: of its main file; other files lie beside it under the same stem. needs: modules that make and run it.
     install: how to get them. precisions: names of those that it can have. write(source, precision, contract, path):
     makes the files, with the contract in the metadata of the main one; raises LightdetError for a model without that
-    form.
+    form. photo: whether the letterbox can be inside.
     """
 
     ending: str
@@ -38,6 +38,7 @@ class Format:
     install: str
     precisions: tuple[str, ...]
     write: Callable[[Source, str, Mapping[str, Any], Path], None]
+    photo: bool = False
 
 
 @dataclass(frozen=True, slots=True)

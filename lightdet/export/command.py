@@ -13,14 +13,15 @@ from lightdet.runs.exported import is_exported
 from lightdet.runs.find import RUN_HELP, find_model
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.package import is_package
+from lightdet.runtime.contract import PHOTO, PLACED
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is to be written.
 
-    out: the file or folder of a single format and precision, the folder of several; None: the run's. open_size: see
-    `Source`.
+    out: the file or folder of a single format and precision, the folder of several; None: the run's. open_size and
+    photo: see `Source`.
     """
 
     formats: Sequence[str] = (PACKAGE,)
@@ -28,6 +29,7 @@ class Asked:
     out: Path | None = None
     licence: str | None = None
     open_size: bool = False
+    photo: bool = False
     trust_modules: bool = False
 
 
@@ -59,6 +61,12 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument(
         "--open-size", action="store_true", help="the file takes images of other sizes than the training's, too"
     )
+    parser.add_argument(
+        "--input",
+        choices=(PLACED, PHOTO),
+        default=PLACED,
+        help="what a file takes: images that are placed already, and how (default), or one image as it is, of any size",
+    )
     parser.add_argument("--licence", help="the terms on which others may use the model, for its card")
     parser.add_argument(WORD, action="store_true", help=HELP)
     given = parser.parse_args(words)
@@ -68,6 +76,7 @@ def run(words: Sequence[str]) -> int:
         given.out,
         given.licence,
         given.open_size,
+        given.input == PHOTO,
         given.trust_modules,
     )
     failed = []
@@ -96,11 +105,15 @@ def export_run(model: Path, asked: Asked) -> Iterator[Written]:
         raise LightdetError(f"{model}: a model package already; copy the folder")
     if is_exported(model):
         raise LightdetError(f"{model}: an exported file already; copy it")
+    if asked.photo and asked.open_size:
+        raise LightdetError("--input photo takes images of any size, which it scales to the training's: no --open-size")
     files = [(form, number) for form in asked.formats if form != PACKAGE for number in asked.precisions]
     for form, number in files:
         precision_of(number)
         if number not in format_of(form).precisions:
             raise LightdetError(f"format {form} has no {number}; it has {', '.join(format_of(form).precisions)}")
+        if asked.photo and not format_of(form).photo:
+            raise LightdetError(f"format {form} has no --input photo; leave it out")
     several = len(files) + (PACKAGE in asked.formats) > 1
     folder = model if asked.out is None else asked.out
     run_folder = RunFolder(model)
@@ -115,14 +128,15 @@ def export_run(model: Path, asked: Asked) -> Iterator[Written]:
     from lightdet.export.source import source_of
     from lightdet.export.write import require_free, write_checked
 
+    stem = "model-photo" if asked.photo else "model"
     outs = [
-        folder / f"model{'' if number == FLOAT32 else f'-{number}'}{format_of(form).ending}" for form, number in files
+        folder / f"{stem}{'' if number == FLOAT32 else f'-{number}'}{format_of(form).ending}" for form, number in files
     ]
     if asked.out is not None and not several:
         outs = [asked.out]
     for (form, _), out in zip(files, outs, strict=True):
         require_free(out, run_folder, format_of(form))
-    source = source_of(run_folder, asked.trust_modules, asked.open_size, asked.licence)
+    source = source_of(run_folder, asked.trust_modules, asked.open_size, asked.licence, asked.photo)
     gate = Gate(source)
     for (form, number), out in zip(files, outs, strict=True):
         yield Written(*write_checked(source, gate, form, number, out))

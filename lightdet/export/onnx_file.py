@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lightdet.core.errors import LightdetError
 from lightdet.export.choice import precision_of
 from lightdet.export.graph import Graph
+from lightdet.export.photo import with_image_input
 from lightdet.export.selection import Selection
 from lightdet.export.source import Source
 from lightdet.export.tail import add_selection
@@ -35,7 +36,10 @@ def in_precision(source: Source, precision: str) -> tuple[onnx.ModelProto, dict[
     """The run's model with the numbers of a precision, and what the contract tells of them. Raises LightdetError for a
     model that has no such form."""
     made = onnx_model(source.model, source.image_size, source.selection, source.open_size)
-    return precision_of(precision).convert(made, source)
+    made, told = precision_of(precision).convert(made, source)
+    if source.photo:
+        made = with_image_input(made, source.image_size, in_channels(source.model.network))
+    return made, told
 
 
 class Whole(nn.Module):

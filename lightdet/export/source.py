@@ -15,21 +15,30 @@ from lightdet.model.detector import DenseDetector
 from lightdet.model.folded import folded
 from lightdet.ops.grid import ImageSize
 from lightdet.runs.folder import RunFolder
-from lightdet.runtime.contract import FORMAT, SCHEMA
+from lightdet.runtime.contract import FORMAT, PHOTO, PLACED, SCHEMA
 
 OVERLAP = 0.5  # of `predict`: above it the lower scored of two boxes of any class is dropped
 NO_THRESHOLD = 0.25  # least score where a run has none
+NUMBERS = "scale x, scale y, left, top, original width, original height"
+AS_IT_IS = "uint8 (height, width, 3), RGB, of any size"
+BEFORE = (  # what the caller of a file that takes an image as it is has to do: `data/image.py` in words
+    "turn the image as its EXIF orientation says; repeat grey three times; drop alpha; make 8 bits of more by "
+    "floor(min(value, limit) * 255 / limit + 0.5) with limit = 2 ** bits - 1 or, where bits is null, 4095 for an image "
+    "whose values are all at most that, else 65535"
+)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A run whose model is exported. open_size: the file takes images of other sizes than the training's, too."""
+    """A run whose model is exported. open_size: the file takes images of other sizes than the training's, too. photo:
+    it takes one image as it is, and places it itself."""
 
     run: RunFolder
     results: dict[str, Any]
     loaded: LoadedRun
     data: ImageData
     open_size: bool = False
+    photo: bool = False
     licence: str | None = None
     split: str = field(default="val")  # whose images judge the file
 
@@ -66,13 +75,16 @@ class Source:
         selected = self.selection is not None
         given = {
             **told["input"],
-            "name": "images",
-            "layout": "uint8 (images, height, width, channels)",
+            "form": PHOTO if self.photo else PLACED,
+            "name": "image" if self.photo else "images",
+            "layout": AS_IT_IS if self.photo else "uint8 (images, height, width, channels)",
             "open_size": self.open_size,
-            "one_image": self.one_image,
+            "one_image": self.one_image or self.photo,
             "range": [0, 255],
-            "placing": "scale x, scale y, left, top, original width, original height" if selected else None,
+            "placing": NUMBERS if selected and not self.photo else None,
         }
+        if self.photo:
+            given["before"] = BEFORE
         head = {"format": FORMAT, "schema": SCHEMA, "file": form, "precision": {"name": precision}}
         return {**head, **told, "input": given, "output": self._output()}
 
@@ -82,7 +94,7 @@ class Source:
                 "name": "detections",
                 "columns": ["left", "top", "right", "bottom", "score", "label"],
                 "frame": "original px",
-                "unused_rows": "label -1",
+                "unused_rows": "none" if self.photo else "label -1",
                 "thresholds": list(self.selection.thresholds),
                 "nms_iou": self.selection.nms_iou,
                 "overlap": self.selection.overlap,
@@ -98,10 +110,14 @@ class Source:
 
 
 def source_of(
-    run: RunFolder, trust_modules: bool = False, open_size: bool = False, licence: str | None = None
+    run: RunFolder,
+    trust_modules: bool = False,
+    open_size: bool = False,
+    licence: str | None = None,
+    photo: bool = False,
 ) -> Source:
     """Raises LightdetError for a run without results, and where its data cannot be read: a file that nobody checked is
     not written."""
     results = require_results(run)
     loaded = load_run(run.path, trust_modules=trust_modules)
-    return Source(run, results, loaded, data_of(loaded.config, loaded.classes), open_size, licence)
+    return Source(run, results, loaded, data_of(loaded.config, loaded.classes), open_size, photo, licence)

@@ -14,6 +14,7 @@ from lightdet.runs.trained_scale import TrainedScale, to_scale
 
 FORMAT = "lightdet exported model"
 SCHEMA = 1
+PLACED, PHOTO = "placed", "photo"  # what the file takes: images that are placed already, or a single one as it is
 METADATA = "lightdet"  # key of the contract in a file's metadata
 MOST_SIDE, MOST_CLASSES, LONGEST_NAME, MOST_COST = 16384, 1000, 200, 1e12
 DETECTION, CLASSIFICATION = "detection", "classification"
@@ -25,9 +26,10 @@ class ExportContract:
 
     task: detection or classification. classes: names by label. image_size: px of the input, side or [height, width].
     channels: 3 RGB, 1 grey. bits: of the camera, for images of more than 8 bits; None: 12 or 16, by the image.
-    one_image: the file takes a single image at a time. thresholds: of each class of a detector, least score of a
-    detection. costs: (C, C) of a classifier, [true][decided]; by_cost: it decides for the least expected cost, else for
-    the most probable class. good: name of the class of sound parts.
+    photo: the file takes an image as it is and places it itself. one_image: the file takes a single image at a time.
+    thresholds: of each class of a detector, least score of a detection. costs: (C, C) of a classifier, [true][decided];
+    by_cost: it decides for the least expected cost, else for the most probable class. good: name of the class of sound
+    parts.
     """
 
     task: str
@@ -35,6 +37,7 @@ class ExportContract:
     image_size: ImageSize
     channels: int
     bits: int | None
+    photo: bool
     one_image: bool
     thresholds: tuple[float, ...]
     costs: tuple[tuple[float, ...], ...]
@@ -75,6 +78,8 @@ def _checked(content: Any) -> ExportContract:
     _demand(type(channels) is int and channels in (1, 3), "input.channels")
     _demand(bits is None or (type(bits) is int and 8 <= bits <= 16), "input.bits")
     _demand(isinstance(one_image, bool), "input.one_image")
+    form = given.get("form", PLACED)
+    _demand(form == PLACED or (form == PHOTO and one_image), "input.form")
     thresholds, costs = output.get("thresholds", []), output.get("costs", [])
     if task == DETECTION:
         _demand(len(thresholds) == len(classes) and all(_is_number(each, 1) for each in thresholds), "thresholds")
@@ -88,6 +93,7 @@ def _checked(content: Any) -> ExportContract:
         size,
         channels,
         bits,
+        form == PHOTO,
         one_image,
         tuple(map(float, thresholds)),
         tuple(tuple(map(float, row)) for row in costs),

@@ -1,6 +1,6 @@
 """Runs an exported file on images, in the runtime that its ending names. No torch here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.letterbox import Letterbox
 from lightdet.core.named import named
 from lightdet.data.image import as_channels
-from lightdet.ops.letterbox import letterbox_image
 from lightdet.runs.exported import EXPORTED
 from lightdet.runtime.contract import DETECTION, ExportContract, read
 from lightdet.runtime.engine.contract import Engine
@@ -29,7 +28,8 @@ class Exported:
         self.path = Path(path)
         self.engine = _open(self.path, threads)
         self.contract: ExportContract = read(self.engine.metadata, str(self.path))
-        self._takes_placing = self.contract.task == DETECTION
+        self._takes_placing = self.contract.task == DETECTION and not self.contract.photo
+        self._first = next(iter(self.engine.outputs), "")
         self._check_ends()
 
     def __call__(self, images: ImageLike | Iterable[ImageLike]) -> list[Found | Judged]:
@@ -37,10 +37,8 @@ class Exported:
         results = []
         for original in originals(images, self.contract.bits):
             pixels = original.pixels
-            placed, letterbox = self.place(pixels)
-            output = self.run(placed[None], placing(letterbox)[None])
             make: Any = found if self.contract.task == DETECTION else judged
-            results.append(make(output[0], original.path, pixels.shape[:2], self.contract, original.name))
+            results.append(make(self.answer(pixels), original.path, pixels.shape[:2], self.contract, original.name))
             original.release()
         return results
 
@@ -48,41 +46,69 @@ class Exported:
         """Raises LightdetError for a file whose inputs and outputs are not those of its contract."""
         count = len(self.contract.classes)
         wanted = {"images": ("uint8", 4)} | ({"placing": ("float32", 2)} if self._takes_placing else {})
-        first, last = (("detections", 6), 3) if self._takes_placing else (("probabilities", count), 2)
+        first, last = (("detections", 6), 3) if self.contract.task == DETECTION else (("probabilities", count), 2)
+        if self.contract.photo:
+            wanted, last = {"image": ("uint8", 3)}, last - 1
         outputs = self.engine.outputs
         shape = outputs.get(first[0], ())
-        fits = len(shape) == last and shape[-1] in (first[1], None) and next(iter(outputs), "") == first[0]
+        fits = len(shape) == last and shape[-1] in (first[1], None) and self._first == first[0]
         if dict(self.engine.inputs) != wanted or not fits or not {*self.raw_outputs} <= {*outputs}:
             raise LightdetError(f"{self.path}: its inputs or outputs are not those of its contract; export it again")
 
+    def answer(self, pixels: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, original px -> the file's first output for this image, see `run`."""
+        if self.contract.photo:
+            return self._outputs([self._first], {"image": pixels}, 1)[0][0]
+        placed, letterbox = self.place(pixels)
+        return self.run(placed[None], placing(letterbox)[None])[0]
+
     def place(self, pixels: np.ndarray) -> tuple[np.ndarray, Letterbox]:
         """(H, W, 3) uint8 RGB, original px -> the input (h, w, channels) uint8, and how the image lies in it."""
+        try:  # needs OpenCV, which files that place images do without
+            from lightdet.ops.letterbox import letterbox_image
+        except ImportError as error:
+            needed = "images are placed with OpenCV, which is not installed (pip install opencv-python-headless)"
+            raise LightdetError(f"{self.path}: {needed}; a file of `--input photo` does without it") from error
+
         return letterbox_image(as_channels(pixels, self.contract.channels), self.contract.image_size)
 
     def run(self, images: np.ndarray, places: np.ndarray) -> np.ndarray:
         """images (B, h, w, channels) uint8, places (B, 6), see `placing` -> the file's first output: detections
         (B, M, 6) as left, top, right, bottom in original px, score, label; or probabilities (B, C)."""
-        return self.run_outputs(images, [next(iter(self.engine.outputs))], places)[0]
+        return self.run_outputs(images, [self._first], places)[0]
 
     def run_outputs(
         self, images: np.ndarray, outputs: Sequence[str], places: np.ndarray | None = None
     ) -> list[np.ndarray]:
-        """Named outputs of the file. Without `places` images count as placed unscaled."""
+        """Named outputs of the file. Without `places` images count as placed unscaled; a file that places its image
+        itself takes one that is placed already, and leaves it as it is."""
+        if self.contract.photo:
+            if len(images) != 1:
+                raise LightdetError(f"{self.path}: takes one image at a time")
+            coloured = images[0] if images.shape[3] == 3 else np.repeat(images[0], 3, axis=2)
+            return self._outputs(outputs, {"image": coloured}, 1)
         if places is None:
             height, width = images.shape[1:3]
             places = np.tile(np.array([1, 1, 0, 0, width, height], np.float32), (len(images), 1))
         given = {"images": images} | ({"placing": places} if self._takes_placing else {})
+        return self._outputs(outputs, given, len(images))
+
+    def _outputs(self, outputs: Sequence[str], given: Mapping[str, np.ndarray], images: int) -> list[np.ndarray]:
+        """Named outputs for that many images, which are along the first axis of each."""
         try:
             found = self.engine.run(outputs, given)
         except Exception as error:  # its own kinds of error, without a common base
             reason = " ".join(str(error).split())[:200]
-            raise LightdetError(
-                f"{self.path}: {self.engine.runtime} cannot run it on {images.shape} ({reason})"
-            ) from error
+            shape = next(iter(given.values())).shape
+            raise LightdetError(f"{self.path}: {self.engine.runtime} cannot run it on {shape} ({reason})") from error
+        if self.contract.photo:
+            found = [
+                values[None] if name == self._first else values for name, values in zip(outputs, found, strict=True)
+            ]
         columns = {"detections": 6, "boxes": 4}
         for name, values in zip(outputs, found, strict=True):
-            if len(values) != len(images) or values.shape[-1] != columns.get(name, len(self.contract.classes)):
-                raise LightdetError(f"{self.path}: gave {name} of shape {values.shape} for {len(images)} images")
+            if len(values) != images or values.shape[-1] != columns.get(name, len(self.contract.classes)):
+                raise LightdetError(f"{self.path}: gave {name} of shape {values.shape} for {images} images")
         return found
 
     @property

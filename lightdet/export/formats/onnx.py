@@ -17,5 +17,5 @@ def write(source: Source, precision: str, contract: Mapping[str, Any], path: Pat
 
 
 FORMAT = Format(
-    ".onnx", ("onnx", "onnxruntime"), "pip install 'lightdet[export]'", ("float32", "float16", "int8"), write
+    ".onnx", ("onnx", "onnxruntime"), "pip install 'lightdet[export]'", ("float32", "float16", "int8"), write, True
 )

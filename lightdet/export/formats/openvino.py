@@ -36,4 +36,5 @@ FORMAT = Format(
     "pip install 'lightdet[export,openvino]'",
     ("float32", "float16", "bfloat16", "int8"),
     write,
+    True,
 )
