@@ -7,54 +7,26 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import pytest
-import torch
-from exported import Exported, train_and_export
+from exported import Exported, train_and_settle
 from onnx import helper, numpy_helper
 from small_run import SMALL_RUN
 
 import lightdet
 from lightdet.cli.main import main
 from lightdet.core.errors import LightdetError
-from lightdet.engine.load import load_run
 from lightdet.export import onnx_file
 from lightdet.export.command import run as export_command
 from lightdet.export.parity import Distance
-from lightdet.model.yolo import YoloDetector
-from lightdet.runs.folder import BEST
 from lightdet.runtime import load, session
 from lightdet.runtime.contract import METADATA
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """A run whose weights answer to what they see, which one epoch does not teach them: random, with the statistics of
-    its images, and a threshold that a few boxes of each image reach."""
-    made = train_and_export(tmp_path_factory.mktemp("onnx"))
-    model = load_run(made.run.path).model
-    pixels = np.stack([cv2.resize(cv2.imread(str(path)), (64, 64)) for path in sorted(made.folder.rglob("*.png"))[:8]])
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-    torch.manual_seed(0)
-    assert isinstance(model, YoloDetector)
-    for convolution in model.network.predictor.convs:
-        torch.nn.init.normal_(convolution.weight, std=0.1)
-    for module in model.network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # the mean of what it sees from here
-            module.reset_running_stats()
-    with torch.no_grad():
-        model.network.train()(images)
-        scores = torch.cat([found.scores.sort(descending=True).values[10:11] for found in model.eval().detect(images)])
-    state = torch.load(made.run.checkpoints / BEST, weights_only=True)
-    state["ema"]["weights"] = model.state_dict()
-    torch.save(state, made.run.checkpoints / BEST)
-    results = json.loads(made.run.results_path.read_text())
-    results["metrics"].setdefault("operating_point", {})["threshold"] = float(scores.mean())
-    made.run.results_path.write_text(json.dumps(results))
-    return made
+    return train_and_settle(tmp_path_factory.mktemp("onnx"))
 
 
 @pytest.fixture(scope="module")

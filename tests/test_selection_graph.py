@@ -1,6 +1,6 @@
-"""The selection of boxes as ONNX operations is that of `predict`, for boxes that overlap and that leave the input."""
+"""The selection of boxes as ONNX operations and with numpy is that of `predict`: they overlap and leave the input."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -12,9 +12,11 @@ from onnx import TensorProto, helper
 from lightdet.core.letterbox import Letterbox
 from lightdet.core.types import Detections
 from lightdet.export.graph import Graph
-from lightdet.export.tail import Selection, add_selection
+from lightdet.export.tail import add_selection
 from lightdet.metric.frame import detections_to_original
 from lightdet.model.decode import best_of_overlapping, select
+from lightdet.runtime.selection import Selection
+from lightdet.runtime.selection import select as select_with_numpy
 from lightdet.runtime.session import placing
 
 PLACED = Letterbox(scale_x=0.5, scale_y=0.49, left=0, top=15, original_height=200, original_width=320)
@@ -37,6 +39,19 @@ def session(settings: Selection) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
+def of_graph(boxes: np.ndarray, scores: np.ndarray, places: np.ndarray, settings: Selection) -> np.ndarray:
+    given = {"boxes": boxes, "scores": scores, "images": np.zeros((len(boxes), 128, 160, 3), np.uint8)}
+    found: np.ndarray = session(settings).run(None, {**given, "placing": places})[0]
+    return found
+
+
+def with_numpy(boxes: np.ndarray, scores: np.ndarray, places: np.ndarray, settings: Selection) -> np.ndarray:
+    return select_with_numpy(boxes, scores, places, (128, 160), settings)
+
+
+WAYS = [of_graph, with_numpy]
+
+
 def scored(images: int, count: int, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Boxes around few places, so that many overlap; some reach beyond the input or lie in its border alone."""
     generator = torch.Generator().manual_seed(7)
@@ -57,17 +72,17 @@ def expected(boxes: torch.Tensor, scores: torch.Tensor, settings: Selection) -> 
     return results
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("thresholds", [(0.2, 0.2, 0.2), (0.1, 0.4, 0.05)])
 @pytest.mark.parametrize("overlap", [0.5, None])
 @pytest.mark.parametrize(("images", "count"), [(1, 300), (3, 40), (2, 5)])
 def test_it_keeps_what_predict_keeps(
-    images: int, count: int, overlap: float | None, thresholds: Sequence[float]
+    images: int, count: int, overlap: float | None, thresholds: tuple[float, ...], way: Callable[..., np.ndarray]
 ) -> None:
     settings = Selection(thresholds, nms_iou=0.6, overlap=overlap, max_detections=100)
     boxes, scores = scored(images, count, 3)
-    pixels = np.zeros((images, 128, 160, 3), np.uint8)
-    given = {"boxes": boxes.numpy(), "scores": scores.numpy(), "images": pixels}
-    (rows,) = session(settings).run(None, {**given, "placing": np.tile(placing(PLACED), (images, 1))})
+    places = np.tile(placing(PLACED), (images, 1))
+    rows = way(boxes.numpy(), scores.numpy(), places, settings)
     for of_image, wanted in zip(rows, expected(boxes, scores, settings), strict=True):
         used = of_image[of_image[:, 5] >= 0]
         assert len(used) == len(wanted.scores)
@@ -75,11 +90,10 @@ def test_it_keeps_what_predict_keeps(
         assert np.allclose(used[:, 4], wanted.scores.numpy()) and (used[:, 5] == wanted.labels.numpy()).all()
 
 
-def test_a_score_that_is_no_number_is_seen() -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_score_that_is_no_number_is_seen(way: Callable[..., np.ndarray]) -> None:
     boxes, scores = scored(2, 20, 3)
     scores[1, 4, 2] = torch.nan
-    given = {"boxes": boxes.numpy(), "scores": scores.numpy(), "images": np.zeros((2, 128, 160, 3), np.uint8)}
-    (rows,) = session(Selection([0.2] * 3, 0.6, 0.5, 100)).run(
-        None, {**given, "placing": np.tile(placing(PLACED), (2, 1))}
-    )
+    places = np.tile(placing(PLACED), (2, 1))
+    rows = way(boxes.numpy(), scores.numpy(), places, Selection((0.2,) * 3, 0.6, 0.5, 100))
     assert np.isfinite(rows[0]).all() and np.isnan(rows[1]).all()

@@ -30,7 +30,8 @@ class Format:
     ending: of its main file; other files lie beside it under the same stem. needs: modules that make and run it.
     install: how to get them. precisions: names of those that it can have. write(source, precision, contract, path):
     makes the files, with the contract in the metadata of the main one; raises LightdetError for a model without that
-    form. photo: whether the letterbox can be inside.
+    form. photo: whether the letterbox can be inside. selects: boxes are selected inside the file; else
+    `lightdet.runtime` does it. one_image: its files take one image at a time.
     """
 
     ending: str
@@ -39,6 +40,8 @@ class Format:
     precisions: tuple[str, ...]
     write: Callable[[Source, str, Mapping[str, Any], Path], None]
     photo: bool = False
+    selects: bool = True
+    one_image: bool = False
 
 
 @dataclass(frozen=True, slots=True)

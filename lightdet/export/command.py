@@ -35,15 +35,19 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: its place; the verdict of a file; the modules outside lightdet that a package needs."""
+    """What was written: its place; the verdict of a file; the modules outside lightdet that a package needs; the reason
+    why nothing was written."""
 
     place: Path
     verdict: Verdict | None = None
     modules: tuple[str, ...] = ()
+    problem: str = ""
 
     @property
     def failure(self) -> str:
-        """What is said of a file that failed a check; "" of any other."""
+        """What is said of a file that was not made or failed a check; "" of any other."""
+        if self.problem:
+            return f"{self.place}: {self.problem}"
         if self.verdict is None or self.verdict.passed:
             return ""
         return f"{self.place}: rejected; {'; '.join(self.verdict.reasons())}"
@@ -98,8 +102,8 @@ def run(words: Sequence[str]) -> int:
 def export_run(model: Path, asked: Asked) -> Iterator[Written]:
     """Writes the model of a run in every format and precision, one after another.
 
-    Raises LightdetError, before anything is written, for a format or precision that does not exist; then for a model
-    without such a form.
+    Raises LightdetError, before anything is written, for a format or precision that does not exist, for a place that
+    is taken, and for a run without results or data.
     """
     if is_package(model):
         raise LightdetError(f"{model}: a model package already; copy the folder")
@@ -139,4 +143,7 @@ def export_run(model: Path, asked: Asked) -> Iterator[Written]:
     source = source_of(run_folder, asked.trust_modules, asked.open_size, asked.licence, asked.photo)
     gate = Gate(source)
     for (form, number), out in zip(files, outs, strict=True):
-        yield Written(*write_checked(source, gate, form, number, out))
+        try:
+            yield Written(*write_checked(source, gate, form, number, out))
+        except LightdetError as error:  # the other formats may have this model
+            yield Written(out, problem=str(error))

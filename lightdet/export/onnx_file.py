@@ -12,20 +12,19 @@ import torch
 from onnx import helper
 from torch import Tensor, nn
 
-from lightdet.core.errors import LightdetError
 from lightdet.export.choice import precision_of
 from lightdet.export.graph import Graph
 from lightdet.export.photo import with_image_input
-from lightdet.export.selection import Selection
 from lightdet.export.source import Source
 from lightdet.export.tail import add_selection
-from lightdet.model.classifier import Classifier
+from lightdet.export.whole import Whole, example
 from lightdet.model.contract import Model
 from lightdet.model.detector import DenseDetector
 from lightdet.model.exported import BOXES, LOGITS, SCORES
 from lightdet.nn.inputs import in_channels
-from lightdet.ops.grid import ImageSize, height_width
+from lightdet.ops.grid import ImageSize
 from lightdet.runtime.contract import METADATA
+from lightdet.runtime.selection import Selection
 
 OPSET = 17
 IMAGES, PLACING = "images", "placing"  # inputs
@@ -42,22 +41,6 @@ def in_precision(source: Source, precision: str) -> tuple[onnx.ModelProto, dict[
     return made, told
 
 
-class Whole(nn.Module):
-    """images (B, H, W, channels) uint8 -> what the model computes of them before any selection."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Any:
-        pixels = images.permute(0, 3, 1, 2).float() / 255
-        if isinstance(self.model, DenseDetector):
-            return self.model.scored_boxes(pixels)
-        assert isinstance(self.model, Classifier)
-        logits = self.model.network(pixels).float()
-        return self.model.probabilities(logits), logits
-
-
 def onnx_model(
     model: Model, image_size: ImageSize, selection: Selection | None, open_size: bool = False
 ) -> onnx.ModelProto:
@@ -68,29 +51,12 @@ def onnx_model(
     model that has no such form.
     """
     is_detector = isinstance(model, DenseDetector)
-    if not is_detector and not isinstance(model, Classifier):
-        raise LightdetError(
-            f"{type(model).__name__} has no exported form yet: classifiers of one class for an image have one, and "
-            "detectors of scored boxes"
-        )
-    whole = Whole(model).eval()
     outputs = (BOXES, SCORES) if is_detector else (PROBABILITIES, LOGITS)
-    made = _traced(whole, _example(model, image_size), outputs, open_size)
+    made = _traced(Whole(model), example(model, image_size), outputs, open_size)
     if is_detector and selection is not None:
         _append(made, selection)
     onnx.checker.check_model(made)
     return made
-
-
-def _example(model: Model, image_size: ImageSize) -> Tensor:
-    """Two images, so that no number of images is frozen unseen, or one where the network takes no more."""
-    shape = (1 if takes_one_image(model) else 2, *height_width(image_size), in_channels(model.network))
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
-
-def takes_one_image(model: Model) -> bool:
-    """Whether the exported network takes one image at a time."""
-    return bool(getattr(model.network, "one_image", False))
 
 
 def _traced(whole: nn.Module, example: Tensor, outputs: Sequence[str], open_size: bool) -> onnx.ModelProto:

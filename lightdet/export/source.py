@@ -8,14 +8,15 @@ from lightdet.data.module import ImageData
 from lightdet.engine.load import LoadedRun, load_run
 from lightdet.engine.run_data import data_of
 from lightdet.export.origin import require_results, told_of
-from lightdet.export.selection import Selection
+from lightdet.export.whole import takes_one_image
 from lightdet.metric.costs import cost_matrix
 from lightdet.model.contract import Model
 from lightdet.model.detector import DenseDetector
 from lightdet.model.folded import folded
 from lightdet.ops.grid import ImageSize
 from lightdet.runs.folder import RunFolder
-from lightdet.runtime.contract import FORMAT, PHOTO, PLACED, SCHEMA
+from lightdet.runtime.contract import FILE, FORMAT, PHOTO, PLACED, RUNTIME, SCHEMA
+from lightdet.runtime.selection import Selection
 
 OVERLAP = 0.5  # of `predict`: above it the lower scored of two boxes of any class is dropped
 NO_THRESHOLD = 0.25  # least score where a run has none
@@ -62,15 +63,11 @@ class Source:
         least = [NO_THRESHOLD if self.loaded.threshold is None else self.loaded.threshold] * count
         if self.loaded.promise is not None:
             least = self.loaded.promise.least(count)
-        return Selection(least, model.nms_iou, OVERLAP, model.max_detections)
+        return Selection(tuple(least), model.nms_iou, OVERLAP, model.max_detections)
 
-    @property
-    def one_image(self) -> bool:
-        """Whether the network takes one image at a time."""
-        return bool(getattr(self.loaded.model.network, "one_image", False))
-
-    def contract(self, form: str, precision: str) -> dict[str, Any]:
-        """What a file of this format and precision tells of itself, see `runtime/contract.py`."""
+    def contract(self, form: str, precision: str, selects: bool, one_image: bool) -> dict[str, Any]:
+        """What a file of this format and precision tells of itself, see `runtime/contract.py`. selects, one_image: as
+        of the format."""
         told = told_of(self.run, self.results, self.loaded, self.licence)
         selected = self.selection is not None
         given = {
@@ -79,19 +76,20 @@ class Source:
             "name": "image" if self.photo else "images",
             "layout": AS_IT_IS if self.photo else "uint8 (images, height, width, channels)",
             "open_size": self.open_size,
-            "one_image": self.one_image or self.photo,
+            "one_image": one_image or self.photo or takes_one_image(self.loaded.model),
             "range": [0, 255],
             "placing": NUMBERS if selected and not self.photo else None,
         }
         if self.photo:
             given["before"] = BEFORE
         head = {"format": FORMAT, "schema": SCHEMA, "file": form, "precision": {"name": precision}}
-        return {**head, **told, "input": given, "output": self._output()}
+        return {**head, **told, "input": given, "output": self._output(selects)}
 
-    def _output(self) -> dict[str, Any]:
+    def _output(self, selects: bool) -> dict[str, Any]:
         if self.selection is not None:
             return {
-                "name": "detections",
+                "name": "detections" if selects else "boxes, scores",
+                "selected_by": FILE if selects else RUNTIME,
                 "columns": ["left", "top", "right", "bottom", "score", "label"],
                 "frame": "original px",
                 "unused_rows": "none" if self.photo else "label -1",

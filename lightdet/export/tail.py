@@ -6,7 +6,7 @@ It is made of operations and not traced, so the number of images stays open, and
 import numpy as np
 
 from lightdet.export.graph import FLOAT, Graph
-from lightdet.export.selection import Selection
+from lightdet.runtime.selection import Selection
 
 
 def add_selection(graph: Graph, boxes: str, scores: str, images: str, placing: str, settings: Selection) -> str:

@@ -33,7 +33,7 @@ def write_checked(source: Source, gate: Gate, form: str, precision: str, out: Pa
     shutil.rmtree(new.parent, ignore_errors=True)  # of a dead process that had this number
     new.parent.mkdir(parents=True)
     try:
-        made.write(source, precision, source.contract(form, precision), new)
+        made.write(source, precision, source.contract(form, precision, made.selects, made.one_image), new)
         verdict = gate.judge(Exported(new), f"{form}, {precision}", precision_of(precision).budget)
         place = out if verdict.passed else rejected(out)
         for stale in {rejected(out), place}:

@@ -26,4 +26,5 @@ class WeightedResidual(Fusion):
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
         # Under autocast a backbone with residuals that are scaled, such as ConvNeXt, gives float32 beside bfloat16.
         gate = torch.sigmoid(self.gate_logit).to(deep.dtype)
-        return torch.lerp(shallow.to(deep.dtype), deep, gate)
+        shallow = shallow.to(deep.dtype)
+        return shallow + gate * (deep - shallow)  # and not torch.lerp, which ncnn does not know

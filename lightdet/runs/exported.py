@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-EXPORTED = {".onnx": "onnxruntime", ".xml": "openvino"}  # ending of the main file -> file of lightdet/runtime/engine
+EXPORTED = {  # ending of the main file -> file of lightdet/runtime/engine
+    ".onnx": "onnxruntime",
+    ".xml": "openvino",
+    ".torchscript": "torchscript",
+    ".pt2": "program",
+    ".param": "ncnn",
+}
 
 
 def is_exported(path: Path) -> bool:

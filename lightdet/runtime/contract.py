@@ -11,6 +11,7 @@ from lightdet.ops.grid import ImageSize
 from lightdet.runs.promise import KEY, Promise, to_promise
 from lightdet.runs.trained_scale import KEY as SCALE
 from lightdet.runs.trained_scale import TrainedScale, to_scale
+from lightdet.runtime.selection import Selection
 
 FORMAT = "lightdet exported model"
 SCHEMA = 1
@@ -18,6 +19,7 @@ PLACED, PHOTO = "placed", "photo"  # what the file takes: images that are placed
 METADATA = "lightdet"  # key of the contract in a file's metadata
 MOST_SIDE, MOST_CLASSES, LONGEST_NAME, MOST_COST = 16384, 1000, 200, 1e12
 DETECTION, CLASSIFICATION = "detection", "classification"
+FILE, RUNTIME = "file", "lightdet.runtime"  # by whom the boxes of a file are selected
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class ExportContract:
     costs: tuple[tuple[float, ...], ...]
     by_cost: bool
     good: str
+    selection: Selection | None
+    selects: bool
     splits: Mapping[str, str]  # split -> hash of the ids of its images
     promise: Promise | None  # the threshold that `lightdet threshold` froze, and what it promises
     scale: TrainedScale | None  # of the training images
@@ -84,9 +88,15 @@ def _checked(content: Any) -> ExportContract:
     if task == DETECTION:
         _demand(len(thresholds) == len(classes) and all(_is_number(each, 1) for each in thresholds), "thresholds")
         _demand(_is_number(output["nms_iou"], 1) and type(output["max_detections"]) is int, "output")
+        _demand(output.get("overlap") is None or _is_number(output["overlap"], 1), "output.overlap")
+        _demand(output.get("selected_by", FILE) in (FILE, RUNTIME), "output.selected_by")
     else:
         _demand(len(costs) == len(classes) and all(len(row) == len(classes) for row in costs), "output.costs")
         _demand(all(_is_number(value, MOST_COST) for row in costs for value in row), "output.costs")
+    least = tuple(map(float, thresholds))
+    selection = None
+    if task == DETECTION:
+        selection = Selection(least, output["nms_iou"], output.get("overlap"), output["max_detections"])
     return ExportContract(
         task,
         tuple(classes),
@@ -95,10 +105,12 @@ def _checked(content: Any) -> ExportContract:
         bits,
         form == PHOTO,
         one_image,
-        tuple(map(float, thresholds)),
+        least,
         tuple(tuple(map(float, row)) for row in costs),
         output.get("decision") == "cheapest",
         str(output.get("good", "")),
+        selection,
+        output.get("selected_by", FILE) == FILE,
         {str(name): str(value) for name, value in content["hashes"]["splits"].items()},
         to_promise(content.get(KEY), classes, KEY),
         to_scale(content.get(SCALE), SCALE),

@@ -13,7 +13,9 @@ from lightdet.data.image import as_channels
 from lightdet.runs.exported import EXPORTED
 from lightdet.runtime.contract import DETECTION, ExportContract, read
 from lightdet.runtime.engine.contract import Engine
+from lightdet.runtime.engine.ends import BOXES, DETECTIONS, LOGITS, PROBABILITIES, SCORES
 from lightdet.runtime.result import Found, Judged, found, judged
+from lightdet.runtime.selection import select
 from lightdet.runtime.sources import ImageLike, originals
 
 
@@ -28,7 +30,8 @@ class Exported:
         self.path = Path(path)
         self.engine = _open(self.path, threads)
         self.contract: ExportContract = read(self.engine.metadata, str(self.path))
-        self._takes_placing = self.contract.task == DETECTION and not self.contract.photo
+        self._selects = self.contract.task == DETECTION and self.contract.selects
+        self._takes_placing = self._selects and not self.contract.photo
         self._first = next(iter(self.engine.outputs), "")
         self._check_ends()
 
@@ -44,19 +47,22 @@ class Exported:
 
     def _check_ends(self) -> None:
         """Raises LightdetError for a file whose inputs and outputs are not those of its contract."""
-        count = len(self.contract.classes)
         wanted = {"images": ("uint8", 4)} | ({"placing": ("float32", 2)} if self._takes_placing else {})
-        first, last = (("detections", 6), 3) if self.contract.task == DETECTION else (("probabilities", count), 2)
+        first = DETECTIONS if self._selects else self.raw_outputs[0] if self.contract.selection else PROBABILITIES
+        axes = 2 if first == PROBABILITIES else 3
         if self.contract.photo:
-            wanted, last = {"image": ("uint8", 3)}, last - 1
+            wanted, axes = {"image": ("uint8", 3)}, axes - 1
         outputs = self.engine.outputs
-        shape = outputs.get(first[0], ())
-        fits = len(shape) == last and shape[-1] in (first[1], None) and self._first == first[0]
+        shape = outputs.get(first, ())
+        fits = len(shape) == axes and shape[-1] in (self._columns(first), None) and self._first == first
         if dict(self.engine.inputs) != wanted or not fits or not {*self.raw_outputs} <= {*outputs}:
             raise LightdetError(f"{self.path}: its inputs or outputs are not those of its contract; export it again")
 
+    def _columns(self, output: str) -> int:
+        return {DETECTIONS: 6, BOXES: 4}.get(output, len(self.contract.classes))
+
     def answer(self, pixels: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, original px -> the file's first output for this image, see `run`."""
+        """(H, W, 3) uint8 RGB, original px -> detections or probabilities of this image, see `run`."""
         if self.contract.photo:
             return self._outputs([self._first], {"image": pixels}, 1)[0][0]
         placed, letterbox = self.place(pixels)
@@ -73,9 +79,12 @@ class Exported:
         return letterbox_image(as_channels(pixels, self.contract.channels), self.contract.image_size)
 
     def run(self, images: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """images (B, h, w, channels) uint8, places (B, 6), see `placing` -> the file's first output: detections
-        (B, M, 6) as left, top, right, bottom in original px, score, label; or probabilities (B, C)."""
-        return self.run_outputs(images, [self._first], places)[0]
+        """images (B, h, w, channels) uint8, places (B, 6), see `placing` -> detections (B, M, 6) as left, top, right,
+        bottom in original px, score, label; or probabilities (B, C)."""
+        if self.contract.selection is None or self._selects:
+            return self.run_outputs(images, [self._first], places)[0]
+        boxes, scores = self.run_outputs(images, (BOXES, SCORES), places)
+        return select(boxes, scores, places, images.shape[1:3], self.contract.selection)
 
     def run_outputs(
         self, images: np.ndarray, outputs: Sequence[str], places: np.ndarray | None = None
@@ -105,16 +114,15 @@ class Exported:
             found = [
                 values[None] if name == self._first else values for name, values in zip(outputs, found, strict=True)
             ]
-        columns = {"detections": 6, "boxes": 4}
         for name, values in zip(outputs, found, strict=True):
-            if len(values) != images or values.shape[-1] != columns.get(name, len(self.contract.classes)):
+            if len(values) != images or values.shape[-1] != self._columns(name):
                 raise LightdetError(f"{self.path}: gave {name} of shape {values.shape} for {images} images")
         return found
 
     @property
     def raw_outputs(self) -> tuple[str, ...]:
         """The outputs in front of any selection."""
-        return ("boxes", "scores") if self.contract.task == DETECTION else ("logits",)
+        return (BOXES, SCORES) if self.contract.task == DETECTION else (LOGITS,)
 
 
 def placing(letterbox: Letterbox) -> np.ndarray:

@@ -1,0 +1,93 @@
+"""Every format of an exported file: it passes the gate, and its runtime finds what the run finds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exported import Exported, train_and_settle
+
+import lightdet
+from lightdet.core.errors import LightdetError
+from lightdet.export.choice import format_names, format_of, precision_names
+from lightdet.export.command import Asked, Written, export_run
+from lightdet.export.parity import Distance
+from lightdet.runs.exported import EXPORTED
+from lightdet.runtime import load
+
+FORMATS = ("openvino", "torchscript", "program", "ncnn")  # besides onnx
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return train_and_settle(tmp_path_factory.mktemp("formats"))
+
+
+def written(made: Exported, form: str, precision: str, folder: Path) -> Written:
+    for module in {"onnx": ["onnxruntime"], "openvino": ["openvino"], "ncnn": ["ncnn", "pnnx"]}.get(form, []):
+        pytest.importorskip(module)
+    out = folder / f"file{format_of(form).ending}"
+    (found,) = export_run(made.run.path, Asked([form], [precision], out))
+    return found
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_it_finds_what_the_run_finds(form: str, made: Exported, tmp_path: Path) -> None:
+    found = written(made, form, "float32", tmp_path)
+    assert not found.failure and found.verdict is not None and len(found.verdict.checks) == 5
+    assert json.loads((tmp_path / f"{found.place.name}.verdict.json").read_text())["passed"]
+    of_run, of_file = lightdet.load(made.run), load(found.place, threads=1)
+    told = of_file.contract.content
+    assert told["file"] == form and told["precision"]["name"] == "float32"
+    distance = Distance(of_file.contract.thresholds)
+    for path in sorted(made.folder.rglob("cache/**/*.png")):
+        distance.add(path.name, of_run(path)[0].to_dict(), of_file(path)[0].to_dict())
+    assert distance.boxes > 5 and distance.passed, distance.text()
+
+
+def test_half_of_the_bytes(made: Exported, tmp_path: Path) -> None:
+    whole, half = (written(made, "onnx", precision, tmp_path / precision) for precision in ("float32", "float16"))
+    weights = sum(values.numel() for values in lightdet.load(made.run).model.parameters())
+    saved = whole.place.stat().st_size - half.place.stat().st_size
+    assert saved > 1.5 * weights, "two bytes of nearly every weight"
+
+
+def test_what_one_format_cannot_do_does_not_stop_the_others(made: Exported, tmp_path: Path) -> None:
+    for module in ("ncnn", "pnnx"):
+        pytest.importorskip(module)
+    asked = Asked(["ncnn", "torchscript"], ["float32"], tmp_path, open_size=True)
+    failed, passed = export_run(made.run.path, asked)
+    assert "images of one size" in failed.failure and not passed.failure
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "model.torchscript",
+        "model.torchscript.verdict.json",
+        "model.torchscript.verdict.html",
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (Asked(["onxx"]), "format onxx: no such format; there is package"),
+        (Asked(["onnx"], ["float8"]), "precision float8: no such precision"),
+        (Asked(["torchscript"], ["int8"]), "format torchscript has no int8"),
+    ],
+)
+def test_a_choice_that_is_none_is_refused(asked: Asked, words: str, made: Exported) -> None:
+    with pytest.raises(LightdetError, match=words):
+        list(export_run(made.run.path, asked))
+
+
+def test_every_format_is_opened_by_its_ending() -> None:
+    assert {format_of(name).ending for name in ("torchscript", "program")} <= set(EXPORTED)
+    assert len(format_names()) == len(EXPORTED) and "float32" in precision_names()
+
+
+@pytest.mark.parametrize("ending", EXPORTED)
+def test_what_is_no_exported_file_is_one_line(ending: str, tmp_path: Path) -> None:
+    module = {".xml": "openvino", ".param": "ncnn", ".onnx": "onnxruntime"}.get(ending, "torch")
+    pytest.importorskip(module)
+    path = tmp_path / f"text{ending}"
+    path.write_text("no model")
+    with pytest.raises(LightdetError, match=rf"text\{ending}: "):
+        load(path)(np.zeros((64, 64, 3), np.uint8))
