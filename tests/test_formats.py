@@ -8,6 +8,7 @@ import pytest
 from exported import Exported, train_and_settle
 
 import lightdet
+from lightdet.cli.main import main
 from lightdet.core.errors import LightdetError
 from lightdet.export.choice import format_names, format_of, precision_names
 from lightdet.export.command import Asked, Written, export_run
@@ -43,6 +44,16 @@ def test_it_finds_what_the_run_finds(form: str, made: Exported, tmp_path: Path) 
     for path in sorted(made.folder.rglob("cache/**/*.png")):
         distance.add(path.name, of_run(path)[0].to_dict(), of_file(path)[0].to_dict())
     assert distance.boxes > 5 and distance.passed, distance.text()
+
+
+def test_a_benchmark_times_a_file_beside_its_run(made: Exported, tmp_path: Path) -> None:
+    file = written(made, "torchscript", "float32", tmp_path).place
+    words = ["benchmark", str(made.run.path), str(file), "--rounds", "2", "--backends", "eager", "--threads", "1"]
+    assert main([*words, "--out", str(tmp_path / "times")]) == 0
+    of_run, of_file = json.loads((tmp_path / "times/benchmark.json").read_text())["rows"]
+    assert of_file["batches"]["1"].keys() == {"detect"} and of_file["batches"]["1"]["detect"]["ratio"]["median"] > 0
+    assert of_file["footprint"] == of_run["footprint"] and of_file["peak_bytes"] is None
+    assert main([*words, "image_size=96"]) == 2
 
 
 def test_half_of_the_bytes(made: Exported, tmp_path: Path) -> None:

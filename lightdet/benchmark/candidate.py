@@ -1,4 +1,4 @@
-"""The candidates of a benchmark: presets under swept overrides, finished runs, or all runs of a study."""
+"""The candidates of a benchmark: presets under swept overrides, finished runs, all runs of a study, exported files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +17,19 @@ from torch import Tensor, nn
 from lightdet.config.compose import compose_config
 from lightdet.config.tree import resolve
 from lightdet.core.errors import LightdetError
+from lightdet.engine.exported_file import exported_model
 from lightdet.engine.load import build_model, load_run
 from lightdet.model.contract import Model
 from lightdet.model.folded import folded
 from lightdet.nn.inputs import in_channels
 from lightdet.nn.mode import in_mode
-from lightdet.ops.grid import ImageSize, height_width
+from lightdet.ops.grid import ImageSize, height_width, size_text
+from lightdet.runs.exported import is_exported
 from lightdet.runs.find import RUNS_DIR, find_model
 from lightdet.runs.fingerprint import network_digest
-from lightdet.runs.jobs import Job, read_jobs
+from lightdet.runs.jobs import Job, finite, inside, read_jobs
 from lightdet.runs.package import is_package
+from lightdet.runtime.contract import ExportContract
 
 PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data
 SMALLEST_VARIANCE = 0.02  # where a norm sees hardly any, rounding would be enlarged
@@ -45,6 +48,7 @@ class Candidate:
     image_size: ImageSize  # px, of the input that it is measured with
     run: str = ""  # the run folder it was read from
     image: Tensor | None = None  # (1, C, H, W) 0..1, of the run's validation set: its boxes are suppressed
+    file: ExportContract | None = None  # of an exported file, which is measured in its own runtime alone
 
     @property
     def network(self) -> nn.Module:
@@ -58,8 +62,8 @@ def candidates(
     config_dir: Path | None = None,
     trust_modules: bool = False,
 ) -> list[Candidate]:
-    """`key=value` and `~key` words compose presets, with commas as in a sweep; any other word names a run, a study or a
-    model package.
+    """`key=value` and `~key` words compose presets, with commas as in a sweep; any other word names a run, a study, a
+    model package or an exported file.
 
     `image_size`: px; None: each run's input size, 608 for a preset. `config_dir` holds further options; `trust_modules`
     lets code outside lightdet run that a run's configuration names. Runs of one architecture and size that differ in
@@ -134,7 +138,8 @@ def _runs(words: Sequence[str]) -> list[tuple[str, Path]]:
         study = next((path for path in (Path(word), RUNS_DIR / word) if (path / "jobs").is_dir()), None)
         if study is None:
             path = find_model(word)
-            named.append((path.name if is_package(path) else f"{path.parent.name}/{path.name}", path))
+            alone = is_package(path) or is_exported(path)
+            named.append((path.name if alone else f"{path.parent.name}/{path.name}", path))
             continue
         jobs = [job for job in read_jobs(study) if job.state == "done" and not job.shared_with]
         if not jobs:
@@ -154,13 +159,27 @@ def _names(jobs: Sequence[Job]) -> list[str]:
 
 
 def _from_run(name: str, path: Path, image_size: ImageSize | None, trust_modules: bool) -> Candidate:
-    """Of a run or a model package."""
+    """Of a run, a model package or an exported file."""
+    if is_exported(path):
+        return _file(name, path, image_size)
     loaded = load_run(path, trust_modules=trust_modules)
     size = image_size or loaded.image_size
     candidate = _candidate(name, loaded.config, loaded.model, size)
     loaded.config.data.image_size = size  # a run's configuration is resolved: the value is stored there too
     candidate.run, candidate.image = str(path), _validation_image(loaded.config)
     return candidate
+
+
+def _file(name: str, path: Path, image_size: ImageSize | None) -> Candidate:
+    model, contract = exported_model(path, "best", "cpu")
+    size = contract.image_size
+    if image_size is not None and height_width(image_size) != height_width(size):
+        raise LightdetError(
+            f"{path}: an exported file, which is measured at its own size, image_size={size_text(size)}"
+        )
+    told = contract.content.get("model", {})
+    parameters = int(finite(inside(told, "parameters")) or 0)
+    return Candidate(name, f"file {path}", model, parameters, size, str(path), None, contract)
 
 
 def _candidate(name: str, config: DictConfig, model: Model, image_size: ImageSize) -> Candidate:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from torch import Tensor
@@ -22,11 +23,15 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json, write_text
 from lightdet.engine.load import require_device
 from lightdet.metric.footprint import footprint
+from lightdet.model.exported import as_pixels
 from lightdet.nn.inputs import blank_image, in_channels
 from lightdet.ops.grid import COARSEST, ImageSize, check_image_size, height_width
+from lightdet.runs.jobs import finite, inside
+from lightdet.runtime.session import Exported
 
 USUAL_BACKENDS = ("eager", "channels-last", "onnxruntime")
-DETECT = "detect"  # a trained run's whole detection, boxes and suppression included, in eager PyTorch, batch 1
+# The whole detection, boxes and suppression included, batch 1: of a run in eager PyTorch, of a file in its own runtime.
+DETECT = "detect"
 TRIAL_ERRORS = (RuntimeError, ImportError, ValueError, TypeError, NotImplementedError, LightdetError)
 
 
@@ -87,7 +92,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "what",
         nargs="*",
-        help="overrides as for `train -m`, runs, studies; image_size=N is the input size of all, px "
+        help="overrides as for `train -m`, runs, studies, exported files; image_size=N is the input size of all, px "
         "(default: a run's input size, 608 for a preset)",
     )
     parser.add_argument("--config-dir", "-cd", type=Path, help="a folder with further options")
@@ -132,10 +137,15 @@ def _image_size(words: Sequence[str]) -> tuple[list[str], ImageSize | None]:
 
 def _row(candidate: Candidate, device: str) -> dict[str, Any]:
     size = candidate.image_size
-    example = torch.rand(blank_image(candidate.network, size).shape)
-    cost = footprint(candidate.network, size) | {"parameters": candidate.parameters}
-    peak = peak_bytes(lambda: network_maps(candidate.network, example))
-    candidate.model.to(device)
+    peak: int | None = None
+    if candidate.file is None:
+        example = torch.rand(blank_image(candidate.network, size).shape)
+        cost = footprint(candidate.network, size) | {"parameters": candidate.parameters}
+        peak = peak_bytes(lambda: network_maps(candidate.network, example))
+        candidate.model.to(device)
+    else:
+        macs = int(finite(inside(candidate.file.content, "model", "macs")) or 0)
+        cost = {"parameters": candidate.parameters, "macs": macs, "gflops": 2 * macs / 1e9, "image_size": size}
     return {
         "name": candidate.name,
         "network": candidate.key,
@@ -156,6 +166,11 @@ def _measure(facts: dict[str, Any], compared: Sequence[Candidate], batch: int, o
     for index, candidate in enumerate(compared):
         _report(f"{candidate.name} is prepared ({index + 1} of {len(compared)})")
         results = facts["rows"][index]["batches"].setdefault(str(batch), {})
+        if candidate.file is not None:
+            if batch == 1:
+                calls[DETECT, index] = _of_file(candidate, _image_for(candidate, compared), options.threads)
+                results[DETECT] = {"difference": None}
+            continue
         for backend in options.backends:
             try:
                 prepared = BACKENDS[backend](candidate.network, images[_input(candidate)], options.threads)
@@ -170,6 +185,25 @@ def _measure(facts: dict[str, Any], compared: Sequence[Candidate], batch: int, o
             calls[DETECT, index] = prepared.call
             results[DETECT] = {"difference": None}
     _fill(facts, interleaved(calls, options.rounds, report=_report), batch)
+
+
+def _image_for(candidate: Candidate, compared: Sequence[Candidate]) -> Tensor:
+    """(1, C, H, W) 0..1: the validation image of a run with the same input, if one is compared; else random patches."""
+    kind = _input(candidate)
+    images = [each.image for each in compared if each.image is not None and _input(each) == kind]
+    torch.manual_seed(0)
+    return images[0] if images else patches(1, kind[:2], kind[2])
+
+
+def _of_file(candidate: Candidate, image: Tensor, threads: int) -> Call:
+    """The file from a placed image to its detections or probabilities."""
+    file = Exported(candidate.run, threads)
+    pixels = as_pixels(image.cpu())
+    height, width = pixels.shape[1:3]
+    if file.contract.photo:
+        return lambda: file.answer(pixels[0])
+    places = np.array([[1, 1, 0, 0, width, height]], np.float32)
+    return lambda: file.run(pixels, places)
 
 
 def _input(candidate: Candidate) -> tuple[int, int, int]:

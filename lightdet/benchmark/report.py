@@ -24,7 +24,7 @@ def cost_cells(facts: Mapping[str, Any]) -> Cells:
             f"{row['footprint']['parameters']:,}",
             f"{row['footprint']['macs'] / 1e9:.3f}",
             f"{row['footprint']['gflops']:.2f}",
-            f"{row['peak_bytes'] / 1e6:.1f}",
+            "-" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 1e6:.1f}",
         ]
         for row in facts["rows"]
     ]
@@ -77,7 +77,8 @@ def conditions(facts: Mapping[str, Any]) -> str:
         f"rounds in one process, {measured['warm_up']} warm-up calls of each before. BatchNorm folded into "
         "convolutions. "
         "The network alone, without letterbox and suppression, unless the backend is detect: raw maps, boxes and "
-        "suppression on a validation image of the run. The norms of a preset got the statistics of random patches. "
+        "suppression on a validation image of the run, an exported file in its own runtime. The norms of a preset got "
+        "the statistics of random patches. "
         "Largest difference: of a raw value from eager PyTorch, a map off by half of its root mean square a failure; "
         "that of Faster R-CNN includes the order of its regions. Ratios are taken within a round; median (quartiles). "
         "Activations: the most bytes that eager tensors hold at one moment, batch 1, weights apart."

@@ -10,6 +10,7 @@ from lightdet.engine.run_data import data_of
 from lightdet.export.origin import require_results, told_of
 from lightdet.export.whole import takes_one_image
 from lightdet.metric.costs import cost_matrix
+from lightdet.metric.footprint import footprint
 from lightdet.model.contract import Model
 from lightdet.model.detector import DenseDetector
 from lightdet.model.folded import folded
@@ -83,7 +84,14 @@ class Source:
         if self.photo:
             given["before"] = BEFORE
         head = {"format": FORMAT, "schema": SCHEMA, "file": form, "precision": {"name": precision}}
-        return {**head, **told, "input": given, "output": self._output(selects)}
+        macs = footprint(self.model.network, self.image_size)["macs"]
+        return {
+            **head,
+            **told,
+            "model": {**told["model"], "macs": macs},
+            "input": given,
+            "output": self._output(selects),
+        }
 
     def _output(self, selects: bool) -> dict[str, Any]:
         if self.selection is not None:
