@@ -1,6 +1,7 @@
 """Every format of an exported file: it passes the gate, and its runtime finds what the run finds."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,50 @@ def test_a_choice_that_is_none_is_refused(asked: Asked, words: str, made: Export
 def test_every_format_is_opened_by_its_ending() -> None:
     assert {format_of(name).ending for name in ("torchscript", "program")} <= set(EXPORTED)
     assert len(format_names()) == len(EXPORTED) and "float32" in precision_names()
+
+
+def changed(file: Path, out: Path, part: str, before: bytes, after: bytes) -> None:
+    """A copy of an archive in whose parts of that ending a text is replaced."""
+    count = 0
+    with zipfile.ZipFile(file) as whole, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as copy:
+        for info in whole.infolist():
+            content = whole.read(info)
+            if info.filename.endswith(part):
+                count += content.count(before)
+                content = content.replace(before, after)
+            copy.writestr(info.filename, content)
+    assert count
+
+
+RUN = b"__import__('pathlib').Path('MARK').touch()"
+PROGRAMS = [
+    ("_config.json", b'"use_pickle": false', b'"use_pickle": true'),
+    ("model.json", b"torch.ops.aten.cat.default", b"torch.serialization.os.mkdir"),
+    ("model.json", b"torch.ops.aten.cat.default", b"_operator.attrgetter"),
+    ("model.json", b"Symbol('s", RUN + b"+Symbol('s"),
+]
+SCRIPTS = [
+    (".py", b"torch.cat(", b"torch.from_file("),
+    (".py", b"torch.cat(", b"torch.save("),
+    ("data.pkl", b"torch", b"torch.classes.x"),
+]
+
+
+@pytest.mark.parametrize(("form", "faults"), [("program", PROGRAMS), ("torchscript", SCRIPTS)])
+def test_what_a_file_for_torch_could_run_is_not_run(
+    form: str, faults: list[tuple[str, bytes, bytes]], made: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = written(made, form, "float32", tmp_path).place
+    for part, before, after in faults:
+        changed(file, Path(f"other{file.suffix}"), part, before, after)
+        with pytest.raises(LightdetError, match=r"other\.\w+: holds .*; it is not opened"):
+            load(f"other{file.suffix}")
+    with zipfile.ZipFile(f"other{file.suffix}", "a") as archive:
+        archive.writestr("model/more.so", b"")
+    with pytest.raises(LightdetError, match="it is not opened"):
+        load(f"other{file.suffix}")
+    assert not Path("MARK").exists()
 
 
 @pytest.mark.parametrize("ending", EXPORTED)

@@ -67,7 +67,7 @@ def remove(place: Path) -> None:
 
 def require_free(out: Path, run: RunFolder, form: Format) -> None:
     """Raises LightdetError for a name with another ending, and for a file that is no export of this run."""
-    if out.suffix.lower() != form.ending:
+    if not out.name.lower().endswith(form.ending):
         raise LightdetError(f"--out {out}: the name of a file that ends in {form.ending} belongs here")
     if out.is_symlink() or out.exists():
         same = False

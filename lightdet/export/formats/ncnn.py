@@ -1,4 +1,4 @@
-"""ncnn, for phones and small boards: .param and .bin, made by pnnx, and the contract beside them in .json.
+"""ncnn, for phones and small boards: .ncnn.param and .bin, made by pnnx, and the contract beside them in .json.
 
 One image at a time, of one size; it gives scored boxes, of which `lightdet.runtime` selects. Some networks that pnnx
 converts end the process that runs them: both are done in a process of their own first.
@@ -77,7 +77,7 @@ def _child(words: Sequence[str], folder: Path, failure: str) -> None:
 
 
 FORMAT = Format(
-    ".param",
+    ".ncnn.param",  # .bin alone would be that of OpenVINO
     ("ncnn", "pnnx"),
     "pip install 'lightdet[ncnn]'",
     ("float32", "float16"),

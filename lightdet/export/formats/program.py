@@ -28,6 +28,7 @@ def write(source: Source, precision: str, contract: Mapping[str, Any], path: Pat
             made = torch.export.export(Whole(source.model), (images,), dynamic_shapes=(axes,), strict=False)
         except Exception as error:  # of many kinds
             raise LightdetError(f"torch.export cannot trace this model ({one_line(error)[:200]})") from error
+        made._example_inputs = None  # torch would store them as a pickle
         torch.export.save(made, str(path), extra_files={NAME: json.dumps(dict(contract), allow_nan=False)})
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lightdet.runtime.engine.archive import check_program
 from lightdet.runtime.engine.contract import unreadable
 from lightdet.runtime.engine.ends import PIXELS, by_position
 from lightdet.runtime.engine.torchscript import NAME, RUNTIME, as_text, torch_with
@@ -18,6 +19,7 @@ class Program:
     inputs: Mapping[str, tuple[str, int]] = PIXELS
 
     def __init__(self, path: Path, threads: int | None) -> None:
+        check_program(path)
         self._torch = torch_with(path, threads)
         told = {NAME: ""}
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lightdet.runtime.contract import METADATA
+from lightdet.runtime.engine.archive import check_torchscript
 from lightdet.runtime.engine.contract import runtime_module, unreadable
 from lightdet.runtime.engine.ends import PIXELS, by_position
 
@@ -22,6 +23,7 @@ class TorchScript:
     inputs: Mapping[str, tuple[str, int]] = PIXELS
 
     def __init__(self, path: Path, threads: int | None) -> None:
+        check_torchscript(path)
         self._torch = torch_with(path, threads)
         told = {NAME: ""}
         try:
