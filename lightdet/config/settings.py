@@ -93,6 +93,8 @@ def check_settings(cfg: DictConfig) -> None:
     for name in DRAWN:
         if _is_number(OmegaConf.select(cfg, name)):
             demand_whole(name, OmegaConf.select(cfg, name), 1)
+    if cfg.get("compress") and cfg.get("weights") is None:
+        raise LightdetError("compress: there is no network to make smaller; weights=RUN names the one that is trained")
     _check_reference(cfg)
     wanted = OmegaConf.select(cfg, "data.per_class")
     for key, amount in wanted.items() if isinstance(wanted, DictConfig) else [("", wanted)]:

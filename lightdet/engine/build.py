@@ -10,13 +10,15 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from lightdet.compress.contract import Compression
 from lightdet.core.score import Monitor, monitor_of
 from lightdet.data.module import ImageData
 from lightdet.data.record import require_kind
 from lightdet.engine.load import build_model
-from lightdet.engine.weights import start_from
+from lightdet.engine.weights import narrower_widths, start_from
 from lightdet.model.contract import Model
 from lightdet.nn.inputs import check_channels
+from lightdet.nn.widths import Widths, changed_widths, narrow, widths_of
 from lightdet.optim.precision import idle_in_float32
 
 
@@ -28,13 +30,14 @@ class Parts:
     model: Model  # with its first weights, prepared with the statistics of the training set
     prepared: str  # what that preparation did, in words
     monitor: Monitor
+    widths: Widths  # of the layers that are narrower than the configuration makes them
 
 
 def build(cfg: DictConfig, device: torch.device, weights_follow: bool, start: Path | None = None) -> Parts:
     """Reads the data and builds the model for it.
 
     `weights_follow`: from a checkpoint or, for other ranks, from rank 0; pretrained weights are then not fetched, nor
-    are they where `start` names a checkpoint to start from. Raises LightdetError for data or settings that cannot be
+    are they where `start` names a checkpoint to start from, whose network `compress` makes smaller. Raises LightdetError for data or settings that cannot be
     trained with.
     """
     _quiet()
@@ -45,15 +48,23 @@ def build(cfg: DictConfig, device: torch.device, weights_follow: bool, start: Pa
     data.setup("fit")
     model = build_model(cfg, data.num_classes, fetch=not weights_follow and start is None)
     check_channels(model.network, data.channels)
+    whole = widths_of(model.network)
     if start is not None:
+        if cfg.get("compress"):
+            narrow(model.network, narrower_widths(model, start))
         print(f"  weights    {start_from(model, start, cfg.weights.file)}", flush=True)
     require_kind(data.records, model.annotation)
     if device.type == "cpu":
         idle_in_float32(model.network, data.trained_size)
     prepared = model.prepare(data.training_stats())
+    if start is not None and cfg.get("compress"):
+        compression: Compression = instantiate(cfg.compress)
+        batches = (batch.to("cpu") for batch in data.loader("train"))
+        print(f"  compressed {compression.compress(model, cfg.image_size, batches)}", flush=True)
     labels = {label for record in data.records[validation_split(cfg)] for label in record.labels.tolist()}
     measured = [data.classes[label] for label in sorted(labels)]
-    return Parts(data, model, prepared, monitor_of(cfg.trainer.monitor, model.metric(data.classes).scores, measured))
+    monitor = monitor_of(cfg.trainer.monitor, model.metric(data.classes).scores, measured)
+    return Parts(data, model, prepared, monitor, changed_widths(model.network, whole))
 
 
 def validation_split(cfg: DictConfig) -> str:

@@ -10,7 +10,7 @@ import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -25,6 +25,7 @@ from lightdet.engine.other_data import with_chosen_data
 from lightdet.engine.package_weights import filled
 from lightdet.model.contract import Model
 from lightdet.nn.pretrained import weights_follow
+from lightdet.nn.widths import narrow
 from lightdet.ops.grid import ImageSize, plain_size
 from lightdet.runs.contract import MOST_SIDE, Contract
 from lightdet.runs.exported import is_exported
@@ -55,14 +56,19 @@ def build_model(cfg: DictConfig, num_classes: int, fetch: bool = True) -> Model:
     """The untrained model that a composed configuration describes, for that many classes.
 
     Pretrained weights are fetched, unless `fetch=False`: for weights that are loaded afterwards or do not matter.
-    Raises LightdetError for a configuration whose model is no `Model`.
+    `model.widths`, of a run that was pruned, are those of its layers. Raises LightdetError for a configuration whose
+    model is no `Model`, and widths that it cannot have.
     """
     filled = cfg.copy()
     OmegaConf.update(filled, "num_classes", num_classes)
+    with open_dict(filled):
+        widths = filled.model.pop("widths", None) or {}
     with nullcontext() if fetch else weights_follow():
         model = instantiate(filled.model, _convert_="all")
     if not isinstance(model, Model):
         raise LightdetError(f"model: {type(model).__name__} is no Model (lightdet.model.contract)")
+    if widths:
+        narrow(model.network, OmegaConf.to_object(widths))
     return model
 
 

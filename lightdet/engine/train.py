@@ -1,7 +1,7 @@
 """One training from a composed configuration to its results on disk."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -40,6 +40,8 @@ from lightdet.runs.scores import write_results, write_scores
 from lightdet.runs.trained_scale import write_scale
 from lightdet.task.trainer import pick_device, shares_batchnorm
 
+WIDTHS = "widths.json"  # of the layers of a run that was pruned
+
 
 def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     """Trains what the configuration describes into `folder`, from its last checkpoint on if there is one.
@@ -61,8 +63,14 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
         shares_batchnorm(cfg.trainer, device)
     resumes = (folder.checkpoints / LAST).exists()
     start = folder.start_path if cfg.get("weights") and not resumes else None
+    kept = folder.path / WIDTHS
+    if resumes and kept.exists():
+        set_widths(cfg, read_json(kept))
     parts = build(cfg, device, weights_follow=resumes, start=start)
     data, model = parts.data, parts.model
+    if parts.widths:
+        write_json(kept, parts.widths)
+        set_widths(cfg, parts.widths)
     folder.beat()
     data.check_ranks(ranks)
     for doubt in (*doubts_of(data.reader), *data.told):
@@ -110,6 +118,12 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     for tracker in trackers:
         tracker.log_results(results)
     return results
+
+
+def set_widths(cfg: DictConfig, widths: Mapping[str, Any]) -> None:
+    """Puts the widths of a pruned network into the configuration from which the model is built."""
+    with open_dict(cfg):
+        cfg.model.widths = dict(widths)
 
 
 def _measure(

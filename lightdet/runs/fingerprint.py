@@ -75,4 +75,5 @@ def _mask_environment(node: Any) -> Any:
 def network_digest(config: Mapping[str, Any]) -> str:
     """Which network a resolved configuration describes: seeds, losses and data apart."""
     model = without_younger_keys(with_first_names(dict(config)))["model"]
-    return digest([model.get("network", model), config["num_classes"]])[:16]
+    widths = [model["widths"]] if model.get("widths") else []
+    return digest([model.get("network", model), config["num_classes"], *widths])[:16]

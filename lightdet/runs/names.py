@@ -10,7 +10,12 @@ from lightdet.config.tree import ignored, unused
 from lightdet.core.errors import LightdetError
 
 NOT_CHOICES = ("study", "name", "launcher", "runs_dir", "num_classes")
-YOUNGER = {"weights": None, "callback": "none", "experiment": "none"}  # left out then: older jobs lack them
+YOUNGER = {
+    "weights": None,
+    "callback": "none",
+    "compress": "none",
+    "experiment": "none",
+}  # left out then: older jobs lack them
 RESERVED = ("last", "jobs", "report")
 
 
