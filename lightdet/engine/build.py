@@ -37,8 +37,8 @@ def build(cfg: DictConfig, device: torch.device, weights_follow: bool, start: Pa
     """Reads the data and builds the model for it.
 
     `weights_follow`: from a checkpoint or, for other ranks, from rank 0; pretrained weights are then not fetched, nor
-    are they where `start` names a checkpoint to start from, whose network `compress` makes smaller. Raises LightdetError for data or settings that cannot be
-    trained with.
+    are they where `start` names a checkpoint to start from, whose network `compress` makes smaller. Raises
+    LightdetError for data or settings that cannot be trained with.
     """
     _quiet()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
