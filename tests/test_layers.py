@@ -18,7 +18,7 @@ LAYERS = (
     ("loss", "assigner", "data", "metric", "optim", "distributed"),
     ("model",),
     ("runs",),
-    ("task", "callback", "logger", "draw", "doctor"),
+    ("task", "callback", "compress", "logger", "draw", "doctor"),
     ("runtime",),
     ("engine",),
     ("benchmark", "explain", "export", "report", "study"),
