@@ -68,7 +68,7 @@ def build_model(cfg: DictConfig, num_classes: int, fetch: bool = True) -> Model:
     if not isinstance(model, Model):
         raise LightdetError(f"model: {type(model).__name__} is no Model (lightdet.model.contract)")
     if widths:
-        narrow(model.network, OmegaConf.to_object(widths))
+        narrow(model.network, dict(widths))
     return model
 
 
