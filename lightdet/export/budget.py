@@ -10,7 +10,8 @@ class Budget:
     overall, worst_class: points (0.01) of a score on the validation images that may be lost, over all and by the class
     that loses most. pixels (original px), score (0..1): the largest difference of one box or probability. near: a box
     whose score lies this near to its threshold may be in one result and not in the other. missed: share of the boxes
-    that may be lost or extra.
+    that may be lost or extra. noise: images of noise are compared as well; numbers whose ranges were measured on images
+    of the data need not hold for noise.
     """
 
     overall: float = 0.3
@@ -19,6 +20,7 @@ class Budget:
     score: float = 1e-3
     near: float = 5e-3
     missed: float = 0.0
+    noise: bool = True
 
     def text(self) -> str:
         """The limits of one box, in words."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lightdet.export.source import Source
 
 PACKAGE, FLOAT32 = "package", "float32"
+FOLDER = "this-machine"  # of a run, with the fastest file of the machine that chose it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,12 @@ class Format:
 class Precision:
     """Numbers of a file: what it may lose, and the function that gives them to an ONNX graph.
 
-    convert(graph, source): the graph with other numbers, and what the contract tells of it besides its name. Formats
-    that are not made from an ONNX graph read the budget alone.
+    convert(graph, source, ending): the graph with other numbers for the runtime of files with this ending, and what the
+    contract tells of it besides its name. Formats that are not made from an ONNX graph read the budget alone.
     """
 
     budget: Budget
-    convert: Callable[[onnx.ModelProto, Source], tuple[onnx.ModelProto, dict[str, Any]]]
+    convert: Callable[[onnx.ModelProto, Source, str], tuple[onnx.ModelProto, dict[str, Any]]]
 
 
 def format_names() -> list[str]:

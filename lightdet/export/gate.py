@@ -17,19 +17,15 @@ from omegaconf import OmegaConf
 
 from lightdet.benchmark.machine import machine_facts
 from lightdet.core.errors import LightdetError
-from lightdet.core.progress import watched
 from lightdet.data.image import read_image
 from lightdet.data.record import Record
-from lightdet.engine.evaluate import measure
 from lightdet.engine.predictor import Predictor
 from lightdet.export.budget import Budget
-from lightdet.export.lost import compare
+from lightdet.export.lost import compare, suspects
 from lightdet.export.odd_images import odd_images
 from lightdet.export.parity import Distance
 from lightdet.export.source import Source
 from lightdet.export.verdict import Check, Verdict
-from lightdet.metric.contract import Metric
-from lightdet.model.contract import Model
 from lightdet.model.detector import DenseDetector
 from lightdet.model.exported import through_file
 from lightdet.ops.grid import COARSEST, height_width
@@ -58,30 +54,24 @@ class Gate:
         """The images on which the file is compared box by box."""
         return _telling(self.predictor, self.records)
 
-    @cached_property
-    def scores(self) -> Metric:
-        """Of the model, on all images."""
-        return self._measured(self.source.loaded.model, "model")
-
     def judge(self, file: Exported, form: str, budget: Budget) -> Verdict:
         """All checks of the file. `form`: its format and precision, in words."""
         checks = [
             _equal_tensors(file, self.predictor, self.telling, budget),
             _odd_files(file, self.predictor, self.telling, budget),
-            _other_shapes(file, self.predictor, self.source.open_size, budget),
+            _other_shapes(file, self.predictor, self.telling, self.source.open_size, budget),
         ]
         if all(check.passed for check in checks):
             checks += self._scores(file, budget)
+        if layers := suspects(file.contract.content.get("precision")):
+            checks = [check if check.passed else check.with_cause(layers) for check in checks]
         return Verdict(file.path.name, form, checks, machine_facts())
 
     def _scores(self, file: Exported, budget: Budget) -> list[Check]:
         """(d): the primary score on the split, of all images and of each class."""
         twin = through_file(self.source.loaded.model, file.run_outputs, file.contract.channels, file.contract.one_image)
-        return compare(self.scores, self._measured(twin, "file"), self.source.split, len(self.records), budget)
-
-    def _measured(self, model: Model, word: str) -> Metric:
-        loader = self.source.data.loader(self.source.split)
-        return measure(model, watched(loader, len(loader), f"batches, {word}"), self.source.data.classes)
+        source = self.source
+        return compare(source.scores, source.measured(twin, "file"), source.split, len(self.records), budget)
 
 
 def _telling(predictor: Predictor, records: Sequence[Record]) -> list[Record]:
@@ -102,7 +92,8 @@ def _equal_tensors(file: Exported, predictor: Predictor, records: Sequence[Recor
     """(a): raw outputs for the same placed images, and for noise of all colours, one image at a time."""
     placed = [file.place(read_image(record.path, record.bits))[0] for record in records[:TENSORS]]
     height, width = height_width(predictor.image_size)
-    noise = np.random.default_rng(0).integers(0, 256, (2, height, width, file.contract.channels), dtype=np.uint8)
+    count = 2 if budget.noise else 0
+    noise = np.random.default_rng(0).integers(0, 256, (count, height, width, file.contract.channels), dtype=np.uint8)
     largest = max(
         _raw_difference(predictor, image[None], file.run_outputs(image[None], file.raw_outputs))
         for image in [*placed, *noise]
@@ -127,15 +118,22 @@ def _odd_files(file: Exported, predictor: Predictor, records: Sequence[Record], 
     return _check("file, odd images", distance, "the placing of images, colours, bits, thresholds or the selection")
 
 
-def _other_shapes(file: Exported, predictor: Predictor, open_size: bool, budget: Budget) -> Check:
-    """(c): batches that were not traced give what single images give; other sizes give what the model gives."""
-    generator = np.random.default_rng(0)
+def _other_shapes(
+    file: Exported, predictor: Predictor, records: Sequence[Record], open_size: bool, budget: Budget
+) -> Check:
+    """(c): batches and sizes that were not traced give what the model gives; images are repeated to fill them."""
+    placed = np.stack([file.place(read_image(record.path, record.bits))[0] for record in records[:TENSORS]])
     height, width = height_width(predictor.image_size)
     sizes = [(height, width), *([(height + COARSEST, width), (height, width + 2 * COARSEST)] if open_size else [])]
     largest, tried = 0.0, []
     for size in sizes:
         for batch in (1,) if file.contract.one_image else (1, 3, 5):
-            images = generator.integers(0, 256, (batch, *size, file.contract.channels), dtype=np.uint8)
+            images = np.resize(placed, (batch, *placed.shape[1:]))
+            missing = (
+                (0, 0),
+                *((0, max(0, side - given)) for side, given in zip(size, images.shape[1:3], strict=True)),
+            )
+            images = np.pad(images, (*missing, (0, 0)), mode="wrap")
             tried.append(f"{batch} x {size[0]} x {size[1]}")
             try:
                 found = file.run_outputs(images, file.raw_outputs)

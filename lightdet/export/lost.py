@@ -39,6 +39,12 @@ def compare(model: Metric, file: Metric, split: str, images: int, budget: Budget
     return checks
 
 
+def suspects(precision: object) -> str:
+    """What a contract's `precision` tells of the layers that lose most, for the message of a file that failed."""
+    found = precision.get("effects") if isinstance(precision, Mapping) else None
+    return "; ".join(f"layer {each['layer']} loses most ({each['class']})" for each in (found or [])[:2])
+
+
 def _worst_class(
     expected: Mapping[str, Mapping[str, Any]], found: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, str, float] | None:

@@ -31,11 +31,11 @@ IMAGES, PLACING = "images", "placing"  # inputs
 DETECTIONS, PROBABILITIES = "detections", "probabilities"  # output of a detector, of a classifier
 
 
-def in_precision(source: Source, precision: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
-    """The run's model with the numbers of a precision, and what the contract tells of them. Raises LightdetError for a
-    model that has no such form."""
+def in_precision(source: Source, precision: str, ending: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """The run's model with the numbers of a precision, for the runtime of files with this ending, and what the contract
+    tells of them. Raises LightdetError for a model that has no such form."""
     made = onnx_model(source.model, source.image_size, source.selection, source.open_size)
-    made, told = precision_of(precision).convert(made, source)
+    made, told = precision_of(precision).convert(made, source, ending)
     if source.photo:
         made = with_image_input(made, source.image_size, in_channels(source.model.network))
     return made, told

@@ -4,11 +4,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from lightdet.core.progress import watched
 from lightdet.data.module import ImageData
+from lightdet.engine.evaluate import measure
 from lightdet.engine.load import LoadedRun, load_run
 from lightdet.engine.run_data import data_of
 from lightdet.export.origin import require_results, told_of
 from lightdet.export.whole import takes_one_image
+from lightdet.metric.contract import Metric
 from lightdet.metric.costs import cost_matrix
 from lightdet.metric.footprint import footprint
 from lightdet.model.contract import Model
@@ -65,6 +68,16 @@ class Source:
         if self.loaded.promise is not None:
             least = self.loaded.promise.least(count)
         return Selection(tuple(least), model.nms_iou, OVERLAP, model.max_detections)
+
+    @cached_property
+    def scores(self) -> Metric:
+        """Of the model, on all images of the split that judges."""
+        return self.measured(self.loaded.model, "model")
+
+    def measured(self, model: Model, word: str) -> Metric:
+        """What a model reaches on the split that judges. `word` names it beside the progress bar."""
+        loader = self.data.loader(self.split)
+        return measure(model, watched(loader, len(loader), f"batches, {word}"), self.data.classes)
 
     def contract(self, form: str, precision: str, selects: bool, one_image: bool) -> dict[str, Any]:
         """What a file of this format and precision tells of itself, see `runtime/contract.py`. selects, one_image: as

@@ -1,7 +1,7 @@
 """What the checks of an exported file found: as text, JSON and a small page. No torch here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from typing import Any
 
@@ -20,6 +20,10 @@ class Check:
     allowed: str
     where: str = ""
     numbers: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_cause(self, cause: str) -> "Check":
+        """The same check, naming one thing more that is wrong."""
+        return replace(self, where="; ".join(part for part in (self.where, cause) if part))
 
 
 @dataclass(frozen=True, slots=True)

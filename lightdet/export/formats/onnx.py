@@ -12,7 +12,7 @@ from lightdet.export.source import Source
 def write(source: Source, precision: str, contract: Mapping[str, Any], path: Path) -> None:
     from lightdet.export.onnx_file import in_precision, with_contract
 
-    made, told = in_precision(source, precision)
+    made, told = in_precision(source, precision, path.suffix)
     write_bytes(path, with_contract(made, {**contract, "precision": {**contract["precision"], **told}}))
 
 

@@ -19,7 +19,7 @@ def write(source: Source, precision: str, contract: Mapping[str, Any], path: Pat
 
     from lightdet.export.onnx_file import in_precision
 
-    made, told = in_precision(source, precision)
+    made, told = in_precision(source, precision, path.suffix)
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "model.onnx"
         onnx.save(made, str(graph))

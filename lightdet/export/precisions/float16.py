@@ -14,7 +14,7 @@ SMALLEST = 64  # numbers; constants of the decoding and of the selection are sma
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
-def convert(graph: onnx.ModelProto, source: Source) -> tuple[onnx.ModelProto, dict[str, Any]]:
+def convert(graph: onnx.ModelProto, source: Source, ending: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """The weights of convolutions and matrices are stored in half; one that half cannot hold stays as it is."""
     used = {name for node in graph.graph.node if node.op_type in WEIGHTED for name in node.input[1:]}
     casts = []

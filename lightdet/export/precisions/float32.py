@@ -9,7 +9,7 @@ from lightdet.export.choice import Precision
 from lightdet.export.source import Source
 
 
-def convert(graph: onnx.ModelProto, source: Source) -> tuple[onnx.ModelProto, dict[str, Any]]:
+def convert(graph: onnx.ModelProto, source: Source, ending: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
     return graph, {}
 
 

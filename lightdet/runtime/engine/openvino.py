@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,40 +17,52 @@ HINTS = ("f32", "bf16")  # precisions of the computation; of a processor's own c
 class OpenVino:
     """See `Engine`. threads: that compute; None: OpenVINO's choice.
 
-    It computes in float32 whatever the processor prefers, unless the file says bfloat16.
+    It computes in float32 whatever the processor prefers, unless the file says bfloat16. A file whose number of images
+    is open is compiled for one image when it is loaded, which is faster than the open form (docs/int8.md); that form
+    is compiled when several come.
     """
 
     runtime = RUNTIME
 
     def __init__(self, path: Path, threads: int | None) -> None:
         openvino = runtime_module(path, "openvino", RUNTIME, INSTALL)
-        core = openvino.Core()
+        self._core = openvino.Core()
         try:
-            model = core.read_model(str(path))
+            model = self._core.read_model(str(path))
             hint = _told(model, PRECISION)
-            settings: dict[str, str | int] = {
+            self._settings: dict[str, str | int] = {
                 "INFERENCE_PRECISION_HINT": hint if hint in HINTS else HINTS[0],
                 "PERFORMANCE_HINT": "LATENCY",
             }
             if threads is not None:
-                settings["INFERENCE_NUM_THREADS"] = threads
+                self._settings["INFERENCE_NUM_THREADS"] = threads
             self.metadata = _told(model, CONTRACT)
-            compiled = core.compile_model(model, "CPU", settings)
-            self._request = compiled.create_infer_request()
+            self.inputs: Mapping[str, tuple[str, int]] = {each.get_any_name(): _input(each) for each in model.inputs}
+            self.outputs: Mapping[str, tuple[int | None, ...]] = {
+                each.get_any_name(): _lengths(each) for each in model.outputs
+            }
+            self._model = model
+            self._requests: dict[bool, Any] = {}  # for one image, for any number
+            lengths = [_lengths(each) for each in model.inputs]
+            self._has_single = all(each[0] is None and None not in each[1:] for each in lengths)
+            self._request(one=self._has_single)
         except Exception as error:  # its own kinds of error, without a common base
             raise unreadable(path, RUNTIME, error) from error
-        self.inputs: Mapping[str, tuple[str, int]] = {
-            each.get_any_name(): (_type(each), each.get_partial_shape().rank.get_length()) for each in compiled.inputs
-        }
-        self._ends = {each.get_any_name(): each for each in compiled.outputs}
-        self.outputs: Mapping[str, tuple[int | None, ...]] = {
-            name: tuple(None if size.is_dynamic else size.get_length() for size in each.get_partial_shape())
-            for name, each in self._ends.items()
-        }
+        self._order = {name: index for index, name in enumerate(self.outputs)}
 
     def run(self, outputs: Sequence[str], given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        answers = self._request.infer(dict(given))
-        return [np.array(answers[self._ends[name]]) for name in outputs]  # a copy: the request's memory is used again
+        one = self._has_single and all(len(values) == 1 for values in given.values())
+        answers = self._request(one).infer(dict(given))
+        return [np.array(answers[self._order[name]]) for name in outputs]  # a copy: the request's memory is used again
+
+    def _request(self, one: bool) -> Any:
+        if one not in self._requests:
+            model = self._model
+            if one:
+                model = model.clone()
+                model.reshape({each.get_any_name(): [1, *_lengths(each)[1:]] for each in self._model.inputs})
+            self._requests[one] = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+        return self._requests[one]
 
 
 def _told(model: object, place: Sequence[str]) -> str | None:
@@ -59,8 +72,14 @@ def _told(model: object, place: Sequence[str]) -> str | None:
     return str(getattr(value, "value", value))
 
 
-def _type(end: object) -> str:
-    return str(end.get_element_type().to_dtype())  # type: ignore[attr-defined]
+def _input(end: Any) -> tuple[str, int]:
+    """Type of the numbers, number of axes."""
+    return str(end.get_element_type().to_dtype()), end.get_partial_shape().rank.get_length()
+
+
+def _lengths(end: Any) -> tuple[int | None, ...]:
+    """Of the axes; None: open."""
+    return tuple(None if size.is_dynamic else size.get_length() for size in end.get_partial_shape())
 
 
 open_file = OpenVino
