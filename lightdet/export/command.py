@@ -1,13 +1,14 @@
 """`lightdet export`: pass a trained model on. No torch before a model is written."""
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
-from lightdet.export.choice import FLOAT32, PACKAGE, format_names, format_of, precision_names, precision_of
+from lightdet.export.choice import FLOAT32, FOLDER, PACKAGE, format_names, format_of, precision_names, precision_of
 from lightdet.export.verdict import Verdict
 from lightdet.runs.exported import is_exported
 from lightdet.runs.find import RUN_HELP, find_model
@@ -59,8 +60,8 @@ def run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("lightdet export", description=run.__doc__)
     parser.add_argument("run", help=RUN_HELP)
     formats, precisions = ", ".join([PACKAGE, *format_names()]), ", ".join(precision_names())
-    parser.add_argument("--format", default=PACKAGE, help=f"one or several of {formats} (default: {PACKAGE})")
-    parser.add_argument("--precision", default=FLOAT32, help=f"one or several of {precisions} (default: {FLOAT32})")
+    parser.add_argument("--format", help=f"one or several of {formats} (default: {PACKAGE})")
+    parser.add_argument("--precision", help=f"one or several of {precisions} (default: {FLOAT32})")
     parser.add_argument("--out", type=Path, help="what is written, or the folder for several files (default: the run)")
     parser.add_argument(
         "--open-size", action="store_true", help="the file takes images of other sizes than the training's, too"
@@ -71,18 +72,28 @@ def run(words: Sequence[str]) -> int:
         default=PLACED,
         help="what a file takes: images that are placed already, and how (default), or one image as it is, of any size",
     )
+    parser.add_argument(
+        "--for",
+        dest="machine",
+        choices=(FOLDER,),
+        help="try formats and precisions (all, or those named) with 1, 2 and all threads, and keep the fastest file "
+        f"that passes its checks, in RUN/{FOLDER}",
+    )
     parser.add_argument("--licence", help="the terms on which others may use the model, for its card")
     parser.add_argument(WORD, action="store_true", help=HELP)
     given = parser.parse_args(words)
     asked = Asked(
-        given.format.split(","),
-        given.precision.split(","),
+        given.format.split(",") if given.format else [PACKAGE],
+        given.precision.split(",") if given.precision else [FLOAT32],
         given.out,
         given.licence,
         given.open_size,
         given.input == PHOTO,
         given.trust_modules,
     )
+    if given.machine:
+        print(_best_here(find_model(given.run), asked, bool(given.format), bool(given.precision)))
+        return 0
     failed = []
     for written in export_run(find_model(given.run), asked):
         if written.verdict is not None:
@@ -99,16 +110,33 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
+def _best_here(model: Path, asked: Asked, these_formats: bool, these_precisions: bool) -> str:
+    _require_run(model)
+    from lightdet.export.best_here import best_here
+    from lightdet.export.source import source_of
+
+    for number in asked.precisions:
+        precision_of(number)
+    source = source_of(RunFolder(model), asked.trust_modules, asked.open_size, asked.licence, asked.photo)
+    formats, precisions = asked.formats if these_formats else (), asked.precisions if these_precisions else ()
+    out = asked.out or model / FOLDER
+    return best_here(source, out, formats, precisions, lambda words: print(words, file=sys.stderr))
+
+
+def _require_run(model: Path) -> None:
+    if is_package(model):
+        raise LightdetError(f"{model}: a model package already; copy the folder")
+    if is_exported(model):
+        raise LightdetError(f"{model}: an exported file already; copy it")
+
+
 def export_run(model: Path, asked: Asked) -> Iterator[Written]:
     """Writes the model of a run in every format and precision, one after another.
 
     Raises LightdetError, before anything is written, for a format or precision that does not exist, for a place that
     is taken, and for a run without results or data.
     """
-    if is_package(model):
-        raise LightdetError(f"{model}: a model package already; copy the folder")
-    if is_exported(model):
-        raise LightdetError(f"{model}: an exported file already; copy it")
+    _require_run(model)
     if asked.photo and asked.open_size:
         raise LightdetError("--input photo takes images of any size, which it scales to the training's: no --open-size")
     files = [(form, number) for form in asked.formats if form != PACKAGE for number in asked.precisions]
