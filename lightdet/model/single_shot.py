@@ -52,7 +52,7 @@ class SingleShot(TorchvisionNetwork):
         self.image_size = side
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        maps = list(self.model.backbone(self.as_image_list(images).tensors).values())
+        maps = list(self.model.backbone(self.normalised(images)).values())
         outputs = self.model.head(maps)
         return [outputs["cls_logits"].float(), outputs["bbox_regression"].float(), self._default_boxes(images, maps)]
 

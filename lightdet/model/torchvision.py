@@ -49,7 +49,12 @@ class TorchvisionNetwork(nn.Module, ABC):
     def as_image_list(self, images: Tensor) -> ImageList:
         """The batch as torchvision's parts expect it: normalised, not resized."""
         height, width = images.shape[-2:]
-        return ImageList(self.model.transform.normalize(images), [(height, width)] * len(images))
+        return ImageList(self.normalised(images), [(height, width)] * len(images))
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """The batch alone; that an image list counts its images would freeze their number in an exported graph."""
+        normalised: Tensor = self.model.transform.normalize(images)
+        return normalised
 
 
 class TorchvisionDetector(DenseDetector):

@@ -18,6 +18,7 @@ from lightdet.report.details import details
 from lightdet.report.document import Page, document, summary
 from lightdet.report.effects import effects_of
 from lightdet.report.explained import explained_table, heat_maps
+from lightdet.report.exports import exports_table
 from lightdet.report.figures import plot_cost, plot_over_epochs
 from lightdet.report.gallery import OVERVIEW, OVERVIEW_WIDTH, Gallery, relative, smaller
 from lightdet.report.paper import find_paper, read_paper
@@ -71,14 +72,15 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     comparisons = comparer.compare_all(rows)
     tables = build_tables(rows, comparisons, effects_of(rows, comparer), costs, paper, settings.sizes)
     explained, unread = explained_table(rows)
-    tables += [explained] if explained is not None else []
+    exports, damaged = exports_table(rows)
+    tables += [table for table in (explained, exports) if table is not None]
     figures = draw_figures(rows, out)
     if search is not None:
         tables.insert(0, search_table(search, rows))
         figures = plot_search(search, out) | figures
     gallery = Gallery(out, round(settings.megabytes * 1e6))
     content = details(rows, comparisons, gallery)
-    troubles = broken + unread + unreadable(rows, gallery)
+    troubles = broken + unread + damaged + unreadable(rows, gallery)
     notes = page_notes(baseline, gallery, settings, bool(paper.published), troubles)
     pictures = {title: path.read_bytes() for title, path in figures.items()}
     title = f"lightdet: {study.resolve().name}"
