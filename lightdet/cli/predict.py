@@ -19,6 +19,7 @@ SOURCES = (
     "standard input"
 )
 OUT = "where results go (default: predictions); -: JSON lines to standard output, and no file"
+ONE = 1  # thread that computes an image of an exported file, while the other threads have images of their own
 PICTURES = "draw boxes on copies (default: of image files, not of frames)"
 SOME_FAIL = 3  # exit code
 
@@ -61,7 +62,7 @@ def run(words: Sequence[str]) -> int:
     jobs = jobs_of(options.source, out, options.watch, options.idle_seconds)
     how = options.checkpoint, options.device, options.threshold, options.overlap
     stage2 = stage2_of(options.stage2, options.stage2_label)
-    predictor = load_predictor(folder, *how, options.trust_modules, stage2, options.tiles)
+    predictor = load_predictor(folder, *how, options.trust_modules, stage2, options.tiles, ONE)
     pictures = jobs.pictures if options.pictures is None else options.pictures
     formats = [name for name in options.write.split(",") if name]
     wanted = Wanted(pictures and out is not None, formats, options.video, options.verdict, options.threads)

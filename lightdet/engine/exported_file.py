@@ -32,25 +32,30 @@ class _LogProbabilities(nn.Module):
         return probabilities.clamp(min=torch.finfo(torch.float32).tiny).log()
 
 
-def exported_model(path: Path, checkpoint: str, device: str) -> tuple[Model, ExportContract]:
-    """The model behind a file and the file's contract. Raises LightdetError for a damaged file, and for settings that
-    only a run has."""
+def exported_model(
+    path: Path, checkpoint: str, device: str, threads: int | None = None
+) -> tuple[Model, ExportContract]:
+    """The model behind a file, computed by `threads` (None: the runtime's choice), and the file's contract. Raises
+    LightdetError for a damaged file, and for settings that only a run has."""
     if checkpoint != "best":
         raise LightdetError(f"checkpoint={checkpoint}: {path} is an exported file, which has the best one alone")
     if torch.device(device).type != "cpu":
         raise LightdetError(f"device={device}: {path} is an exported file, which runs on the cpu here")
-    file = Exported(path)
+    file = Exported(path, threads)
     contract, output = file.contract, file.contract.content["output"]
     outputs = (BOXES, SCORES) if contract.task == DETECTION else ("probabilities",)
     network = FileNetwork(file.run_outputs, outputs, contract.channels, contract.one_image)
     if contract.task == DETECTION:
         detector = ExportedDetector(network, SCORE_THRESHOLD, float(output["nms_iou"]), int(output["max_detections"]))
+        detector.reentrant = file.engine.reentrant
         return detector.eval(), contract
     names = contract.classes
     costs: Costs = {true: dict(zip(names, row, strict=True)) for true, row in zip(names, contract.costs, strict=True)}
     decision = "cheapest" if contract.by_cost else "probable"
     logits = _LogProbabilities(network, len(names))
-    return Classifier(logits, CrossEntropy(), costs, decision, contract.good).eval(), contract
+    classifier = Classifier(logits, CrossEntropy(), costs, decision, contract.good)
+    classifier.reentrant, classifier.takes_pixels = file.engine.reentrant, True
+    return classifier.eval(), contract
 
 
 def settings(contract: ExportContract) -> DictConfig:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +12,9 @@ from lightdet.engine.image_files import ImageFile, find_images
 from lightdet.engine.picture_files import check_free
 from lightdet.engine.summary import LINES
 from lightdet.runtime.found import PICTURES, Found
-from lightdet.runtime.kinds import kinds
-from lightdet.runtime.live import Live
-from lightdet.runtime.source import Files, Several, Source
+from lightdet.runtime.kinds import opened
+from lightdet.runtime.source import Files, Source
 from lightdet.runtime.sources import Original
-from lightdet.runtime.video import Video, find_videos
 from lightdet.runtime.watched import Listed, Watched
 
 
@@ -79,20 +77,15 @@ def jobs_of(words: Sequence[str], out: Path | None, watch: bool = False, idle_se
     """
     if watch:
         return _watched(words, out, idle_seconds)
-    found = kinds(words)
-    if found.listed:
-        return Jobs(Listed())
-    if found.live is not None:
-        return Jobs(Live(found.live, idle_seconds))
-    if idle_seconds is not None:
-        raise LightdetError(
-            "--idle-seconds: is for --watch, a camera or an address; the other sources end by themselves"
-        )
-    videos: list[Source] = [Video(path) for word in found.videos for path in find_videos(word)]
-    if not found.images:
-        return Jobs(Several(videos))
-    jobs = file_jobs(*find_images(found.images, Path("predictions") if out is None else out))
-    return Jobs(Several([jobs.source, *videos]), jobs.found, jobs.known) if videos else jobs
+    jobs = Jobs(Files([]))
+
+    def images(words: Sequence[str]) -> Source:
+        nonlocal jobs
+        jobs = file_jobs(*find_images(words, Path("predictions") if out is None else out))
+        return jobs.source
+
+    source = opened(words, idle_seconds, images)
+    return replace(jobs, source=source)
 
 
 def _watched(folders: Sequence[str], out: Path | None, idle_seconds: float | None) -> Jobs:

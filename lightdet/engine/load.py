@@ -93,18 +93,20 @@ def load_run(
     device: str = "cpu",
     overrides: Sequence[str] = (),
     trust_modules: bool = False,
+    threads: int | None = None,
 ) -> LoadedRun:
     """The model of a run, finished or not, of a package or an exported file, with its averaged weights, in eval mode.
 
     `checkpoint` is "best" or "last"; `overrides` change values of its config; `trust_modules` lets code run that its
-    config names and that is not lightdet's. Raises LightdetError for such code otherwise, a folder that is no run, a
-    damaged package, a missing device, an override that nothing reads and one under which the weights do not fit.
+    config names and that is not lightdet's; `threads` compute an exported file (None: the runtime's choice). Raises
+    LightdetError for such code otherwise, a folder that is no run, a damaged package, a missing device, an override
+    that nothing reads and one under which the weights do not fit.
     """
     require_device(device)
     if checkpoint not in ("best", "last"):
         raise LightdetError(f"checkpoint={checkpoint}: one of best, last")
     if is_exported(run_path):
-        file, told = exported_model(run_path, checkpoint, device)
+        file, told = exported_model(run_path, checkpoint, device, threads)
         config = changed(settings(told), overrides)
         threshold, promise = min(told.thresholds, default=None), None if overrides else told.promise
         return LoadedRun(file, told.classes, told.image_size, config, 0, threshold, promise, told.scale)

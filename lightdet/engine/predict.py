@@ -2,13 +2,15 @@
 
 import json
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+import cv2
 import numpy as np
+import torch
 
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.core.outside import outside
@@ -24,6 +26,7 @@ from lightdet.engine.summary import LINES, Summary
 from lightdet.engine.verdict import Lot
 from lightdet.runtime.found import PICTURES, REPORTS
 from lightdet.runtime.pipeline import in_order
+from lightdet.runtime.stream import cores
 
 VIDEO = "predictions.mp4"
 MOST_THREADS = 8  # by default; more decode and wait for one network
@@ -31,7 +34,7 @@ MOST_THREADS = 8  # by default; more decode and wait for one network
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is written of each image. threads: images worked on at a time; 0: as many as torch computes with."""
+    """What is written of each image. threads: images worked on at a time; 0: one per core."""
 
     pictures: bool = True
     formats: Sequence[str] = ()  # beside those that the task always has
@@ -70,7 +73,8 @@ def predict(predictor: Predictor, jobs: Jobs, out: Path | None, wanted: Wanted |
     summary = Summary(out, predictor, jobs.source, jobs.found, watch, lot=lot)
     predictor.warm_up()
     try:
-        _predict_all(summary, jobs, wanted)
+        with _one_thread_an_image(predictor):
+            _predict_all(summary, jobs, wanted)
         _write_rest(summary, formats)
     except OSError as error:
         _end(summary, jobs.source.total, error, formats)
@@ -78,6 +82,21 @@ def predict(predictor: Predictor, jobs: Jobs, out: Path | None, wanted: Wanted |
         _end(summary, jobs.source.total, error, formats)
         raise
     return summary
+
+
+@contextmanager
+def _one_thread_an_image(predictor: Predictor) -> Iterator[None]:
+    """OpenCV and, where several threads may predict at once, torch compute an image in the thread that has it: to
+    divide one image among threads costs more than it saves while the other threads have images of their own."""
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(1)
+    if predictor.reentrant:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
 
 
 def _formats(predictor: Predictor, wanted: Wanted) -> list[Format]:
@@ -92,7 +111,7 @@ def _formats(predictor: Predictor, wanted: Wanted) -> list[Format]:
 def _predict_all(summary: Summary, jobs: Jobs, wanted: Wanted) -> None:
     """Counts and writes what the threads give, in order."""
     predictor, out, source = summary.predictor, summary.out, jobs.source
-    threads = wanted.threads or min(predictor.threads, MOST_THREADS)
+    threads = wanted.threads or min(cores(), MOST_THREADS)
 
     def work(job: Job) -> _Done:
         return _predict_one(summary, job, wanted)

@@ -4,7 +4,7 @@ import sys
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from lightdet.runs.promise import Promise
 from lightdet.runs.trained_scale import UNKNOWN, Choice, TrainedScale, tiles_for
 from lightdet.runs.views import Views
 from lightdet.runtime.sources import ImageLike, Original, originals
+from lightdet.runtime.stream import Failed, Words, stream
 
 DEFAULT_THRESHOLD = 0.25  # where a run did not measure its own
 MOST_TIMED = 10_000  # images
@@ -103,12 +104,9 @@ class Predictor:
         self.scale = scale
         self.tiles: Tiles | None = None  # in which larger images are shown, unless a call says otherwise
         self.result_type = result_type(model)
-        self._alone = threading.Lock()  # a model may keep something while it predicts
-
-    @property
-    def threads(self) -> int:
-        """With which the CPU computes."""
-        return torch.get_num_threads()
+        self.reentrant: bool = getattr(model, "reentrant", False)  # whether several threads may predict at once
+        self._pixels: bool = getattr(model, "takes_pixels", False)
+        self._alone = nullcontext() if self.reentrant else threading.Lock()
 
     def __call__(self, images: ImageLike | Iterable[ImageLike], tiles: Choice = None) -> list[Any]:
         """One result per image, in order: a `DetectionResult` for a detector.
@@ -124,6 +122,21 @@ class Predictor:
             results.append(self.predict(original, Stopwatch(self.device), chosen))
             original.release()
         return results
+
+    def stream(
+        self,
+        source: Words,
+        watch: bool = False,
+        idle_seconds: float | None = None,
+        failed: Failed | None = None,
+        threads: int | None = None,
+    ) -> Iterator[Any]:
+        """The result of each image or frame of a source, one after the other: see `lightdet.runtime.stream.stream`."""
+
+        def predict(original: Original) -> Result:
+            return self.predict(original, Stopwatch(self.device), self.tiles)
+
+        return stream(source, predict, self.bits, watch, idle_seconds, failed, threads)
 
     def tiling(self, choice: Choice) -> Tiles | None:
         """The tiles of a choice, see `__call__`. Raises LightdetError for a model without boxes, and where the scale of
@@ -162,7 +175,7 @@ class Predictor:
                 prediction, letterbox = detect_in_tiles(*found), unscaled(pixels)
         else:
             with watch.step("letterbox", self.device):
-                batch, letterbox = self.placed(pixels)
+                batch, letterbox = self._placed(pixels) if self._pixels else self.placed(pixels)
             with self._alone, watch.step("detect", self.device):
                 (prediction,) = self.model.predict(batch)
         settings = self.classes, self.threshold, self.overlap, self.model, self.threshold_from, promise
@@ -177,8 +190,13 @@ class Predictor:
 
     def placed(self, pixels: np.ndarray) -> tuple[Tensor, Letterbox]:
         """An image (H, W, 3) uint8 RGB -> the model's input (1, C, H, W) 0..1 on its device, and how it lies there."""
+        image, letterbox = self._placed(pixels)
+        return image.float() / 255, letterbox
+
+    def _placed(self, pixels: np.ndarray) -> tuple[Tensor, Letterbox]:
+        """The same as uint8."""
         image, letterbox = letterbox_image(as_channels(pixels, self.channels), self.image_size)
-        return torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None].float() / 255, letterbox
+        return torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None], letterbox
 
     def __repr__(self) -> str:
         classes, size = ", ".join(self.classes), size_text(self.image_size)
@@ -194,15 +212,17 @@ def load_predictor(
     trust_modules: bool = False,
     stage2: Stage2 | None = None,
     tiles: Choice = None,
+    threads: int | None = None,
 ) -> Predictor:
     """The model of a run or a package with its input size, its `data.bits` and, unless one is given, its threshold:
     the one that `lightdet threshold` froze, otherwise that of the best F1.
 
     BatchNorm is folded, so that scores agree with those of `lightdet evaluate` up to rounding. `stage2`: a classifier
-    that judges the boxes; the threshold is compared with the product of both scores. `tiles`: see
-    `Predictor.__call__`. Raises LightdetError as `load_run`, `with_stage2` and `Predictor.tiling` do.
+    that judges the boxes; the threshold is compared with the product of both scores. `tiles`: see `Predictor.__call__`.
+    `threads`: those that compute an exported file. Raises LightdetError as `load_run`, `with_stage2` and
+    `Predictor.tiling` do.
     """
-    loaded = load_run(run, checkpoint, device, trust_modules=trust_modules)
+    loaded = load_run(run, checkpoint, device, trust_modules=trust_modules, threads=threads)
     said, promise = "as given", None
     if stage2 is not None and loaded.promise is not None:
         print("lightdet: the promise of the run's threshold holds for one stage, and is not used", file=sys.stderr)

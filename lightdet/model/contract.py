@@ -19,12 +19,16 @@ class Model(nn.Module, ABC):
     annotation: kind of annotation, a class of `lightdet.core.annotation`, that training and metric need; None: none.
     result: the class of the result per image in the Python API, as module:class (`lightdet.engine.result.Result`).
     network: the part that turns images into raw outputs: what is counted, timed and exported.
+    takes_pixels: whether `predict` takes images (B, C, H, W) uint8 as well, which saves their conversion.
+    reentrant: whether several threads may call `predict` at once.
     """
 
     task: str
     annotation: type | None = None
     result: str = "lightdet.engine.result:Result"
     network: nn.Module
+    takes_pixels: bool = False
+    reentrant: bool = False
 
     @abstractmethod
     def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:

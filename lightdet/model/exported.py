@@ -38,6 +38,7 @@ class ExportedDetector(DenseDetector):
     """The scored boxes of a file, selected as those of any detector."""
 
     network: FileNetwork
+    takes_pixels = True
 
     def __init__(self, network: FileNetwork, score_threshold: float, nms_iou: float, max_detections: int) -> None:
         super().__init__(score_threshold, nms_iou, max_detections)
@@ -75,6 +76,6 @@ def through_file(model: Model, outputs: Outputs, channels: int, one_image: bool)
 
 
 def as_pixels(images: Tensor) -> np.ndarray:
-    """(B, C, H, W) float32 in 0..1, as loaders make it of uint8 -> (B, H, W, C) uint8, the same values."""
-    pixels = (images * 255).round().to(torch.uint8)
+    """(B, C, H, W) uint8, or float32 in 0..1 as loaders make it of uint8 -> (B, H, W, C) uint8, the same values."""
+    pixels = images if images.dtype == torch.uint8 else (images * 255).round().to(torch.uint8)
     return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())

@@ -73,7 +73,7 @@ class Live(Source):
                     if self.idle_seconds is not None and monotonic() - since > self.idle_seconds:
                         self._silent = f"{self.name}: no frame for {self.idle_seconds:g} s, so it ended"
                         return
-                if self._newest is None:
+                if self._newest is None or self._closed.is_set():
                     return
                 (pixels, frame), self._newest = self._newest, None
             yield Original(None, pixels=cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), frame=frame)

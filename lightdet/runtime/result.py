@@ -9,6 +9,7 @@ import numpy as np
 
 from lightdet.core.errors import LightdetError
 from lightdet.runtime.contract import ExportContract
+from lightdet.runtime.sources import Frame, place
 from lightdet.runtime.verdict import Verdict, of_boxes, of_class
 
 ROUNDING = 1e-5  # by which a probability may be above 1
@@ -27,6 +28,7 @@ class Found:
     labels: np.ndarray
     names: Sequence[str]
     verdict: Verdict
+    frame: Frame | None = None  # of a video or a camera
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; as an image of predictions.json, without its id and picture."""
@@ -36,7 +38,7 @@ class Found:
                 self.names, self.labels, self.scores, np.round(self.boxes.astype(float), 2).tolist(), strict=True
             )
         ]
-        return {**_image(self.path, self.height, self.width), "boxes": boxes}
+        return {**place(self.path, self.frame), "height": self.height, "width": self.width, "boxes": boxes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,14 @@ class Judged:
     cost: float
     probabilities: dict[str, float]
     verdict: Verdict | None
+    frame: Frame | None = None  # of a video or a camera
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; as an image of predictions.json, without its id and picture."""
         return {
-            **_image(self.path, self.height, self.width),
+            **place(self.path, self.frame),
+            "height": self.height,
+            "width": self.width,
             "class": self.name,
             "label": self.label,
             "probability": round(self.probability, 5),
@@ -93,7 +98,3 @@ def judged(values: np.ndarray, path: Path | None, size: tuple[int, int], contrac
     by_name = {contract.classes[each]: float(probabilities[each]) for each in ranked}
     verdict = of_class(decided, by_name, cost, contract)
     return Judged(path, *size, label, decided, float(probabilities[label]), cost, by_name, verdict)
-
-
-def _image(path: Path | None, height: int, width: int) -> dict[str, Any]:
-    return {"file": None if path is None else str(path), "height": height, "width": width}

@@ -1,8 +1,11 @@
 """Runs an exported file on images, in the runtime that its ending names. No torch here."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +19,10 @@ from lightdet.runtime.engine.contract import Engine
 from lightdet.runtime.engine.ends import BOXES, DETECTIONS, LOGITS, PROBABILITIES, SCORES
 from lightdet.runtime.result import Found, Judged, found, judged
 from lightdet.runtime.selection import select
-from lightdet.runtime.sources import ImageLike, originals
+from lightdet.runtime.sources import ImageLike, Original, originals
+
+if TYPE_CHECKING:  # it imports OpenCV
+    from lightdet.runtime.stream import Failed, Words
 
 
 class Exported:
@@ -30,6 +36,7 @@ class Exported:
         self.path = Path(path)
         self.engine = _open(self.path, threads)
         self.contract: ExportContract = read(self.engine.metadata, str(self.path))
+        self._alone = nullcontext() if self.engine.reentrant else threading.Lock()
         self._selects = self.contract.task == DETECTION and self.contract.selects
         self._takes_placing = self._selects and not self.contract.photo
         self._first = next(iter(self.engine.outputs), "")
@@ -37,13 +44,34 @@ class Exported:
 
     def __call__(self, images: ImageLike | Iterable[ImageLike]) -> list[Found | Judged]:
         """One result per image, in order. Raises LightdetError for what is no image or not readable."""
-        results = []
-        for original in originals(images, self.contract.bits):
-            pixels = original.pixels
-            make: Any = found if self.contract.task == DETECTION else judged
-            results.append(make(self.answer(pixels), original.path, pixels.shape[:2], self.contract, original.name))
-            original.release()
-        return results
+        return [self._predict(original) for original in originals(images, self.contract.bits)]
+
+    def stream(
+        self,
+        source: "Words",
+        watch: bool = False,
+        idle_seconds: float | None = None,
+        failed: "Failed | None" = None,
+        threads: int | None = None,
+    ) -> Iterator[Found | Judged]:
+        """The result of each image or frame of a source, one after the other: see `lightdet.runtime.stream.stream`.
+
+        Each image is computed by the threads of the file, so load it with `threads=1`. Raises LightdetError where
+        OpenCV is missing, which reads videos and cameras.
+        """
+        try:
+            from lightdet.runtime.stream import stream
+        except ImportError as error:
+            raise LightdetError("a stream needs OpenCV (pip install opencv-python-headless)") from error
+        return stream(source, self._predict, self.contract.bits, watch, idle_seconds, failed, threads)
+
+    def _predict(self, original: Original) -> Found | Judged:
+        pixels = original.pixels
+        make: Any = found if self.contract.task == DETECTION else judged
+        answer = self.answer(pixels)
+        result: Found | Judged = make(answer, original.path, pixels.shape[:2], self.contract, original.name)
+        original.release()
+        return replace(result, frame=original.frame)
 
     def _check_ends(self) -> None:
         """Raises LightdetError for a file whose inputs and outputs are not those of its contract."""
@@ -105,7 +133,8 @@ class Exported:
     def _outputs(self, outputs: Sequence[str], given: Mapping[str, np.ndarray], images: int) -> list[np.ndarray]:
         """Named outputs for that many images, which are along the first axis of each."""
         try:
-            found = self.engine.run(outputs, given)
+            with self._alone:
+                found = self.engine.run(outputs, given)
         except Exception as error:  # its own kinds of error, without a common base
             reason = " ".join(str(error).split())[:200]
             shape = next(iter(given.values())).shape

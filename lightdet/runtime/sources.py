@@ -57,11 +57,7 @@ class Original:
     @property
     def place(self) -> dict[str, Any]:
         """JSON-ready: file, and of a frame frame and seconds or time; file is None for an array or PIL image."""
-        if self.frame is None:
-            return {"file": None if self.path is None else str(self.path)}
-        facts = {"seconds": self.frame.seconds, "time": self.frame.time}
-        known = {name: value for name, value in facts.items() if value is not None}
-        return {"file": self.frame.source, "frame": self.frame.number, **known}
+        return place(self.path, self.frame)
 
     @property
     def pixels(self) -> np.ndarray:
@@ -75,6 +71,15 @@ class Original:
         """Drop the pixels of a file; they are read again when needed."""
         if self.path is not None:
             self._pixels = None
+
+
+def place(path: Path | None, frame: Frame | None) -> dict[str, Any]:
+    """`Original.place` of an image."""
+    if frame is None:
+        return {"file": None if path is None else str(path)}
+    facts = {"seconds": frame.seconds, "time": frame.time}
+    known = {name: value for name, value in facts.items() if value is not None}
+    return {"file": frame.source, "frame": frame.number, **known}
 
 
 def originals(images: ImageLike | Iterable[ImageLike], bits: int | None = None) -> Iterator[Original]:

@@ -14,10 +14,11 @@ class Engine(Protocol):
 
     runtime: its name, for messages. metadata: the contract as the file carries it; None: it has none. inputs: by name,
     type of the numbers and number of axes. outputs: by name, lengths of the axes; None: open. The first output is what
-    a user wants.
+    a user wants. reentrant: whether several threads may call `run` at once.
     """
 
     runtime: str
+    reentrant: bool
     metadata: str | None
     inputs: Mapping[str, tuple[str, int]]
     outputs: Mapping[str, tuple[int | None, ...]]

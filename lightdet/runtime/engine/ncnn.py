@@ -21,6 +21,7 @@ class Ncnn:
     """See `Engine`. threads: that compute; None: ncnn's choice."""
 
     runtime = RUNTIME
+    reentrant = False
     inputs: Mapping[str, tuple[str, int]] = PIXELS
 
     def __init__(self, path: Path, threads: int | None) -> None:

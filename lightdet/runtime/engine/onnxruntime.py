@@ -15,6 +15,7 @@ class OnnxRuntime:
     """See `Engine`. threads: that compute; None: onnxruntime's choice."""
 
     runtime = RUNTIME
+    reentrant = True
 
     def __init__(self, path: Path, threads: int | None) -> None:
         onnxruntime = runtime_module(path, "onnxruntime", RUNTIME, INSTALL)

@@ -23,6 +23,7 @@ class OpenVino:
     """
 
     runtime = RUNTIME
+    reentrant = False  # one request
 
     def __init__(self, path: Path, threads: int | None) -> None:
         openvino = runtime_module(path, "openvino", RUNTIME, INSTALL)

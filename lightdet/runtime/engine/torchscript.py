@@ -20,6 +20,7 @@ class TorchScript:
     """See `Engine`. threads: that compute, in the whole process; None: torch's choice."""
 
     runtime = RUNTIME
+    reentrant = False
     inputs: Mapping[str, tuple[str, int]] = PIXELS
 
     def __init__(self, path: Path, threads: int | None) -> None:
