@@ -67,9 +67,10 @@ def main() -> None:
         folders = images(options.images, Path(name), options.small, options.large)
         worker = [sys.executable, str(HERE / "worker.py")]
         workers = [Worker("predict RUN", [*worker, str(CLONE), "predict", str(options.run)], ours)]
-        for file in map(str, options.file):
+        for number, file in enumerate(map(str, options.file)):
             short = Path(file).name
-            workers.append(Worker(f"predict {short}", [*worker, str(CLONE), "predict", file], ours))
+            if number == 0:
+                workers.append(Worker(f"predict {short}", [*worker, str(CLONE), "predict", file], ours))
             workers.append(Worker(f"runtime {short}", [*worker, str(CLONE), "runtime", file], ours))
         if options.before:
             workers.append(Worker("before", [*worker, str(options.before), "before", str(options.run)], ours))

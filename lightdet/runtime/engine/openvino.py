@@ -1,5 +1,6 @@
 """OpenVINO on the CPU: files that end in .xml, with their weights beside them in .bin."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ class OpenVino:
 
     It computes in float32 whatever the processor prefers, unless the file says bfloat16. A file whose number of images
     is open is compiled for one image when it is loaded, which is faster than the open form (docs/int8.md); that form
-    is compiled when several come.
+    is compiled when several come. Each thread that calls it has compiled models of its own, so that they compute at the
+    same time.
     """
 
     runtime = RUNTIME
@@ -43,7 +45,7 @@ class OpenVino:
                 each.get_any_name(): _lengths(each) for each in model.outputs
             }
             self._model = model
-            self._requests: dict[bool, Any] = {}  # for one image, for any number
+            self._own = threading.local()  # of each thread: requests for one image, for any number
             lengths = [_lengths(each) for each in model.inputs]
             self._has_single = all(each[0] is None and None not in each[1:] for each in lengths)
             self._request(one=self._has_single)
@@ -57,13 +59,15 @@ class OpenVino:
         return [np.array(answers[self._order[name]]) for name in outputs]  # a copy: the request's memory is used again
 
     def _request(self, one: bool) -> Any:
-        if one not in self._requests:
+        requests: dict[str, Any] = self._own.__dict__
+        key = "one" if one else "any"
+        if key not in requests:
             model = self._model
             if one:
                 model = model.clone()
                 model.reshape({each.get_any_name(): [1, *_lengths(each)[1:]] for each in self._model.inputs})
-            self._requests[one] = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
-        return self._requests[one]
+            requests[key] = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+        return requests[key]
 
 
 def _told(model: object, place: Sequence[str]) -> str | None:
