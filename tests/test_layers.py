@@ -18,7 +18,7 @@ LAYERS = (
     ("loss", "assigner", "data", "metric", "optim", "distributed"),
     ("model",),
     ("runs",),
-    ("task", "callback", "compress", "logger", "draw", "doctor"),
+    ("task", "callback", "compress", "distill", "logger", "draw", "doctor"),
     ("runtime",),
     ("engine",),
     ("benchmark", "explain", "export", "report", "study"),

@@ -24,6 +24,7 @@ YOUNGER_KEYS: dict[str, Any] = {
     "data.channels": 3,
     "data.group": None,
     "weights": None,
+    "teacher": None,
 }
 # The same for settings of options, whose class has the old meaning as its default, or comes from outside without it.
 YOUNGER_OPTION_KEYS: dict[str, Any] = {

@@ -14,6 +14,7 @@ NOT_SCIENCE_KEYS = (
     "trainer.device",
     "trainer.progress",
     "weights.file",  # its content counts
+    "teacher.models",  # likewise
 )
 NOT_IN_SLUG = ("seed", "name", "study", "runs_dir", "logger", "launcher", "hydra", *NOT_SCIENCE_KEYS)
 

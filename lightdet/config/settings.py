@@ -95,6 +95,8 @@ def check_settings(cfg: DictConfig) -> None:
             demand_whole(name, OmegaConf.select(cfg, name), 1)
     if cfg.get("compress") and cfg.get("weights") is None:
         raise LightdetError("compress: there is no network to make smaller; weights=RUN names the one that is trained")
+    if bool(cfg.get("distill")) != (cfg.get("teacher") is not None):
+        raise LightdetError("distillation needs both, what is taught and who teaches: distill=cwd teacher=RUN")
     _check_reference(cfg)
     wanted = OmegaConf.select(cfg, "data.per_class")
     for key, amount in wanted.items() if isinstance(wanted, DictConfig) else [("", wanted)]:

@@ -13,7 +13,7 @@ from lightdet.core.files import plain
 
 # Plain values at the top of the config that training itself reads. Every other one (head, width, ...) only feeds the
 # groups below it by interpolation, so it counts there or nowhere.
-READ_AT_TOP = ("image_size", "seed", "weights")
+READ_AT_TOP = ("image_size", "seed", "weights", "teacher")
 
 
 def resolve(cfg: DictConfig) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from lightdet.config.names import counts
 from lightdet.core.errors import LightdetError
 
 NAMELESS = (bool, int, float, dict, type(None))  # types of a parsed value that is not the name of an option
-SEVERAL = ("logger", "callback", "explain")  # config groups of which several options are chosen at once, as a list
+SEVERAL = ("logger", "callback", "distill", "explain")  # groups of which several options are chosen at once, as a list
 
 
 def with_full_names(words: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from lightdet.distributed.ranks import follow, rank_count
 from lightdet.distributed.world import World
 from lightdet.engine.build import Parts, build
 from lightdet.engine.callbacks import build_callbacks
+from lightdet.engine.distillation import distillations
 from lightdet.engine.load import LAST
 from lightdet.optim.precision import Choice, choose
 from lightdet.runs.folder import RunFolder
@@ -36,7 +37,7 @@ def fit(
     if choice.channels_last:
         model = model.to(memory_format=torch.channels_last)
     optimizer, schedule = instantiate(cfg.optimizer, _convert_="all"), instantiate(cfg.schedule)
-    task = TrainingTask(model, data.classes, optimizer, schedule, folder.path)
+    task = TrainingTask(model, data.classes, optimizer, schedule, folder.path, distillations(cfg, model, data.classes))
     scores = task.metric.scores
     trainer = build_trainer(cfg.trainer, folder, device, choice, loggers, parts.monitor, scores, world, callbacks)
     last = folder.checkpoints / LAST

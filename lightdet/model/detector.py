@@ -2,11 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lightdet.core.annotation import Boxes
+from lightdet.core.errors import LightdetError
 from lightdet.core.types import Detections, Subject
 from lightdet.metric.contract import Metric
 from lightdet.metric.detection_scores import TASK
@@ -71,6 +73,13 @@ class DenseDetector(Detector):
     @abstractmethod
     def scored_boxes(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images (B, C, H, W) 0..1 -> all boxes_xyxy (B, N, 4) in input px, scores (B, N, num_classes) in 0..1."""
+
+    def decoded(self, raw: Any) -> tuple[Tensor, Tensor]:
+        """What the network gave for images -> `scored_boxes` of them, with the graph, in training as well.
+
+        Raises LightdetError for a detector that has no such step.
+        """
+        raise LightdetError(f"{type(self).__name__} does not decode what its network gives")
 
     def detect(self, images: Tensor) -> list[Detections]:
         boxes, scores = self.scored_boxes(images)

@@ -83,7 +83,10 @@ class TorchvisionDetector(DenseDetector):
 
     def scored_boxes(self, images: Tensor) -> tuple[Tensor, Tensor]:
         with in_mode(False, self.network):
-            return self.network.decode(self.network(images))
+            return self.decoded(self.network(images))
+
+    def decoded(self, raw: Any) -> tuple[Tensor, Tensor]:
+        return self.network.decode(raw)
 
     def layers(self) -> tuple[str, ...]:
         return ("model.backbone",)

@@ -1,6 +1,7 @@
 """The YOLO family: a network without losses, and the detector that trains and decodes it."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,10 @@ class YoloDetector(DenseDetector):
         return self.criterion(self.network(images), targets, self.network.predictor)
 
     def scored_boxes(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return self.network.predictor.decode(self.network(images))
+        return self.decoded(self.network(images))
+
+    def decoded(self, raw: Any) -> tuple[Tensor, Tensor]:
+        return self.network.predictor.decode(raw)
 
     def prepare(self, stats: TrainingStats) -> str:
         return self.criterion.prepare(stats, self.network.predictor)

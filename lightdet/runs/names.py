@@ -10,12 +10,9 @@ from lightdet.config.tree import ignored, unused
 from lightdet.core.errors import LightdetError
 
 NOT_CHOICES = ("study", "name", "launcher", "runs_dir", "num_classes")
-YOUNGER = {
-    "weights": None,
-    "callback": "none",
-    "compress": "none",
-    "experiment": "none",
-}  # left out then: older jobs lack them
+YOUNGER: dict[str, Any] = {"weights": None, "teacher": None}  # left out then: older jobs lack them
+YOUNGER |= {group: "none" for group in ("callback", "compress", "distill", "experiment")}
+SEVERAL = ("callback", "distill")  # groups of several options at once, which Hydra does not list among the choices
 RESERVED = ("last", "jobs", "report")
 
 
@@ -28,8 +25,7 @@ def chosen(cfg: DictConfig) -> dict[str, Any]:
     options = OmegaConf.select(cfg, "hydra.runtime.choices") or {}  # of a composed job
     names: dict[str, Any] = {str(key): value for key, value in options.items() if not str(key).startswith("hydra/")}
     names |= {key: "-" for key in names if key.replace("/", ".") in ignored(cfg)}
-    if callbacks := OmegaConf.select(cfg, "callback"):  # several at once, which Hydra does not list among the choices
-        names["callback"] = ",".join(map(str, callbacks))
+    names |= {group: ",".join(map(str, several)) for group in SEVERAL if (several := OmegaConf.select(cfg, group))}
     idle = unused(cfg)
     plain = {str(key): "-" if key in idle else cfg[key] for key in cfg if not OmegaConf.is_config(cfg[key])}
     return {

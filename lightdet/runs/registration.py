@@ -27,6 +27,7 @@ from lightdet.runs.row_names import counted, row_slugs
 from lightdet.runs.start_weights import bring_weights, settle_weights
 from lightdet.runs.status import UNREADABLE
 from lightdet.runs.study_files import job_files, jobs_folder, run_of_job
+from lightdet.runs.teachers import settle_teachers
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def request_job(cfg: DictConfig, overrides: list[str], number: int = 0, name: st
     slug = run_name(cfg.get("name")) if name is None else name
     bare = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     try:
-        bare = settle_weights(bare)
+        bare = settle_teachers(settle_weights(bare))
         of_training, choices, trouble = fingerprint(bare), chosen(cfg), ""
     except LightdetError as error:
         of_training, choices, trouble = "", {}, one_line(error)

@@ -1,0 +1,36 @@
+"""The distillations of a training, with their teachers."""
+
+from collections.abc import Sequence
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from lightdet.core.errors import LightdetError
+from lightdet.distill.contract import Distillation
+from lightdet.engine.load import load_run
+from lightdet.model.contract import Model
+from lightdet.runs.teachers import teacher_models
+
+
+def distillations(cfg: DictConfig, student: Model, classes: Sequence[str]) -> list[Distillation]:
+    """What the config group `distill` adds to a training: each option with its own adapters, all with the
+    same teachers.
+
+    Raises LightdetError for a teacher that is gone, has changed, or knows other classes, and for an option that is no
+    distillation.
+    """
+    if not cfg.get("distill"):
+        return []
+    teachers = []
+    for path in teacher_models(cfg.teacher):
+        loaded = load_run(path)
+        if loaded.classes != tuple(classes):
+            raise LightdetError(f"teacher={path}: it knows {', '.join(loaded.classes)}, the data {', '.join(classes)}")
+        teachers.append(loaded.model)
+    chosen = []
+    for name, option in cfg.distill.items():
+        made = instantiate(option, student, teachers, cfg.image_size, _convert_="all")
+        if not isinstance(made, Distillation):
+            raise LightdetError(f"distill.{name}: {type(made).__name__} is no Distillation (lightdet.distill.contract)")
+        chosen.append(made)
+    return chosen
