@@ -90,6 +90,14 @@ def test_a_choice_that_is_none_is_refused(asked: Asked, words: str, made: Export
         list(export_run(made.run.path, asked))
 
 
+def test_a_precision_that_one_format_lacks_is_told(
+    made: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = list(export_run(made.run.path, Asked(["torchscript"], ["float32", "float16"], tmp_path)))
+    assert [each.place.name for each in found] == ["model.torchscript"]
+    assert "format torchscript has no float16; left out" in capsys.readouterr().err
+
+
 def test_every_format_is_opened_by_its_ending() -> None:
     assert {format_of(name).ending for name in ("torchscript", "program")} <= set(EXPORTED)
     assert len(format_names()) == len(EXPORTED) and "float32" in precision_names()

@@ -32,6 +32,7 @@ from lightdet.runs.folder import BEST, RunFolder
 
 SIZE = 96  # px
 DATA = ("data=synthetic", "data.reader.train_images=8", "data.reader.val_images=8", "data.reader.size=160")
+BESIDE = {"openvino": (".bin",), "ncnn": (".bin", ".json")}  # files that belong to the main one
 KEPT = 10  # boxes of an image, about, that reach the threshold
 
 
@@ -89,8 +90,8 @@ def measure(preset: str, missing: list[tuple[str, str]], folder: Path) -> Iterat
             place, verdict = write_checked(source, gate, form, precision, out)
             cell |= {"passed": verdict.passed, "reasons": verdict.reasons()}
             cell |= {"checks": {check.name: check.found for check in verdict.checks}}
-            parts = [each for each in place.parent.glob(f"{place.stem}.*") if "verdict" not in each.name]
-            cell["megabytes"] = round(sum(each.stat().st_size for each in parts if each.stem == place.stem) / 1e6, 2)
+            parts = [place, *(place.with_suffix(each) for each in BESIDE.get(form, ()))]
+            cell["megabytes"] = round(sum(each.stat().st_size for each in parts) / 1e6, 2)
         except LightdetError as error:
             cell |= {"passed": False, "reasons": [str(error)]}
         except Exception as error:

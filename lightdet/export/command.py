@@ -139,14 +139,8 @@ def export_run(model: Path, asked: Asked) -> Iterator[Written]:
     _require_run(model)
     if asked.photo and asked.open_size:
         raise LightdetError("--input photo takes images of any size, which it scales to the training's: no --open-size")
-    files = [(form, number) for form in asked.formats if form != PACKAGE for number in asked.precisions]
-    for form, number in files:
-        precision_of(number)
-        if number not in format_of(form).precisions:
-            raise LightdetError(f"format {form} has no {number}; it has {', '.join(format_of(form).precisions)}")
-        if asked.photo and not format_of(form).photo:
-            raise LightdetError(f"format {form} has no --input photo; leave it out")
-    several = len(files) + (PACKAGE in asked.formats) > 1
+    files = _files(asked)
+    several = len(asked.formats) * len(asked.precisions) > 1
     folder = model if asked.out is None else asked.out
     run_folder = RunFolder(model)
     if PACKAGE in asked.formats:
@@ -175,3 +169,23 @@ def export_run(model: Path, asked: Asked) -> Iterator[Written]:
             yield Written(*write_checked(source, gate, form, number, out))
         except LightdetError as error:  # the other formats may have this model
             yield Written(out, problem=str(error))
+
+
+def _files(asked: Asked) -> list[tuple[str, str]]:
+    """The pairs of format and precision; those that do not exist are told. Raises LightdetError for a name that is
+    none, and for a format that has nothing of what was asked for."""
+    for number in asked.precisions:
+        precision_of(number)
+    found = []
+    for form in (form for form in asked.formats if form != PACKAGE):
+        has = format_of(form).precisions
+        pairs = [(form, number) for number in asked.precisions if number in has]
+        missing = ", ".join(number for number in asked.precisions if number not in has)
+        if not pairs:
+            raise LightdetError(f"format {form} has no {missing}; it has {', '.join(has)}")
+        if asked.photo and not format_of(form).photo:
+            raise LightdetError(f"format {form} has no --input photo; leave it out")
+        if missing:
+            print(f"lightdet: format {form} has no {missing}; left out", file=sys.stderr)
+        found += pairs
+    return found
