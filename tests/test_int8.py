@@ -17,10 +17,10 @@ from lightdet.data.record import Record
 from lightdet.engine.load import load_run
 from lightdet.engine.run_data import data_of
 from lightdet.export import calibration, int8, int8_trials
-from lightdet.export.calibration import MINMAX, Activations, chosen
+from lightdet.export.calibration import MINMAX, Activations, Start, chosen
 from lightdet.export.int8 import Recipe, layers, quantized, tensors
 from lightdet.export.int8_trials import started
-from lightdet.export.sensitivity import Start, answers, effects, errors
+from lightdet.export.sensitivity import answers, effects, errors
 from lightdet.ops.letterbox import letterbox_image
 from lightdet.runtime import load
 
@@ -67,20 +67,29 @@ def images() -> list[np.ndarray]:
     return list(np.random.default_rng(0).integers(20, 200, (8, 16, 16, 3), dtype=np.uint8))
 
 
+def test_biases_make_up_for_what_rounded_weights_lose() -> None:
+    generator = np.random.default_rng(0)
+    lost, means = generator.normal(size=(6, 2, 3, 3)), generator.normal(size=4)
+    pixels = torch.from_numpy(np.broadcast_to(means[None, :, None, None], (1, 4, 3, 3)).copy())
+    expected = torch.nn.functional.conv2d(pixels, torch.from_numpy(lost), groups=2).flatten()
+    assert int8.lost_on_average(lost, means) == pytest.approx(expected.numpy(), rel=1e-5)
+
+
 @pytest.mark.parametrize("recipe", [Recipe(), Recipe(outputs=False), Recipe(signed=True), Recipe(weight_bits=7)])
 def test_an_int8_graph_says_what_the_model_says(
     recipe: Recipe, tmp_path: Path, start: Start, images: list[np.ndarray]
 ) -> None:
     graph = _graph(tmp_path)
-    ranges = Activations(graph, tensors(graph), images, start).ranges(recipe.clip)
-    made = quantized(graph, ranges, recipe)
+    activations = Activations(graph, tensors(graph), images, start)
+    ranges, means = activations.ranges(recipe.clip), activations.means
+    made = quantized(graph, ranges, means, recipe)
     onnx.checker.check_model(made, full_check=True)
     assert {each.data_type for each in made.graph.initializer if each.name.endswith("/weight")} == {
         onnx.TensorProto.INT8
     }
     expected = answers(start(graph), images, OUTPUTS)
     assert 0 < errors(expected, answers(start(made), images, OUTPUTS)).max() < 0.05
-    kept = quantized(graph, ranges, Recipe(kept=tuple(layers(graph))))
+    kept = quantized(graph, ranges, means, Recipe(kept=tuple(layers(graph))))
     assert errors(expected, answers(start(kept), images, OUTPUTS)).max() < 1e-5
 
 
@@ -101,13 +110,14 @@ def test_pixels_stay_exact_and_rules_differ(
 
 def test_the_layer_that_was_made_bad_is_found(tmp_path: Path, start: Start, images: list[np.ndarray]) -> None:
     graph = _graph(tmp_path, outlier=300.0)
-    ranges = Activations(graph, tensors(graph), images, start).ranges(MINMAX)
+    activations = Activations(graph, tensors(graph), images, start)
+    ranges, means = activations.ranges(MINMAX), activations.means
     expected = answers(start(graph), images, OUTPUTS)
-    found = effects(graph, images, expected, ranges, Recipe(outputs=False), start, OUTPUTS)
+    found = effects(graph, images, expected, activations, Recipe(outputs=False), start, OUTPUTS)
     assert found[0].layer == layers(graph)[1] and len(found) == 3
     assert found[0].error > 3 * found[1].error
-    mixed = quantized(graph, ranges, Recipe(outputs=False, kept=(found[0].layer,)))
-    whole = quantized(graph, ranges, Recipe(outputs=False))
+    mixed = quantized(graph, ranges, means, Recipe(outputs=False, kept=(found[0].layer,)))
+    whole = quantized(graph, ranges, means, Recipe(outputs=False))
     mixed_error, whole_error = (
         errors(expected, answers(start(each), images, OUTPUTS)).mean() for each in (mixed, whole)
     )

@@ -24,7 +24,7 @@ from lightdet.export.verdict import Verdict
 from lightdet.export.write import remove, require_free, verdicts, write_checked
 from lightdet.runtime.session import Exported, placing
 
-ROUNDS, BATCH = 100, 8
+ROUNDS, BATCH = 50, 8
 TABLE = "this-machine.json"
 INT8 = "int8"
 HEADER = (
@@ -120,7 +120,7 @@ def _made(
 ) -> Iterator[Candidate]:
     gate = Gate(source)
     for form, number in pairs:
-        say(f"{form}, {number}: made and judged")
+        say(f"{form}, {number}: is made and judged")
         try:
             place, verdict = write_checked(
                 source, gate, form, number, folder / f"{form}-{number}{format_of(form).ending}"
@@ -166,7 +166,7 @@ def _timed(source: Source, passed: Sequence[Candidate], say: Callable[[str], Non
             after = _resident()
             memory[at, threads] = None if before is None or after is None else max(0, after - before)
     times = interleaved(calls, ROUNDS, report=lambda words: None)
-    say(f"timed in {ROUNDS} rounds")
+    say(f"{len(calls)} calls were timed in {ROUNDS} rounds")
     return [
         Timed(each, threads, times[at, threads, "one"], times[at, threads, "batch"], sizes[at], memory[at, threads])
         for at, each in enumerate(passed)

@@ -13,7 +13,6 @@ from lightdet.core.progress import watched
 from lightdet.data.image import read_image
 from lightdet.data.record import Record
 from lightdet.export.int8 import OPERATION, steps
-from lightdet.export.sensitivity import Start
 
 IMAGES = 64  # that ranges are measured on
 BINS = 2048
@@ -21,6 +20,8 @@ PERCENT = 99.99  # of the values that the rule "percentile" holds
 SHARES = np.linspace(0.3, 1.0, 36)  # of the range, of which the rule "least_error" takes the best
 MINMAX, PERCENTILE, LEAST_ERROR = "minmax", "percentile", "least_error"
 
+Run = Callable[[np.ndarray, Sequence[str]], list[np.ndarray]]  # images (B, h, w, channels) uint8, names of outputs
+Start = Callable[[onnx.ModelProto], Run]  # in the runtime that the file is for
 Place = Callable[[np.ndarray], np.ndarray]  # pixels (H, W, 3) uint8 RGB -> the input (h, w, channels) uint8
 Ranges = dict[str, tuple[float, float]]  # activation -> least and largest value
 
@@ -64,10 +65,12 @@ class Activations:
             return started(image[None], self.names)
 
         self.ends: Ranges = {}
+        self.means: dict[str, np.ndarray] = {}  # of each channel
         for values in watched(map(run, images), len(images), "images, ranges of activations"):
             for name, each in zip(self.names, values, strict=True):
                 low, high = self.ends.get(name, (0.0, 0.0))
                 self.ends[name] = float(np.minimum(low, each.min())), float(np.maximum(high, each.max()))  # NaN stays
+                self.means[name] = self.means.get(name, 0.0) + each.mean((0, 2, 3)) / len(images)
         for name, ends in self.ends.items():
             if not np.isfinite(ends).all():
                 raise LightdetError(

@@ -66,10 +66,16 @@ def tensors(model: onnx.ModelProto) -> list[str]:
 
 
 def quantized(
-    model: onnx.ModelProto, ranges: Mapping[str, tuple[float, float]], recipe: Recipe, only: Collection[str] = ()
+    model: onnx.ModelProto,
+    ranges: Mapping[str, tuple[float, float]],
+    means: Mapping[str, np.ndarray],
+    recipe: Recipe,
+    only: Collection[str] = (),
 ) -> onnx.ModelProto:
-    """A quantized copy of the graph. ranges: least and largest value of each of `tensors(model)`. only: names of the
-    convolutions to quantize; none: all but those the recipe keeps."""
+    """A quantized copy of the graph. ranges: least and largest value of each of `tensors(model)`; means: the mean of
+    each channel of those that convolutions take, with which biases make up for what rounded weights lose on average
+    (Nagel et al. 2019, arXiv 1906.04721). only: names of the convolutions to quantize; none: all but those the recipe
+    keeps."""
     made = onnx.ModelProto()
     made.CopyFrom(model)
     graph = made.graph
@@ -80,9 +86,12 @@ def quantized(
     writer = _Writer(graph, ranges, recipe)
     for node in wanted:
         source, scale = writer.activation(node.input[0])
-        scales = writer.weight(node, weights[node.input[1]])
-        if len(node.input) > 2 and node.input[2] in weights:
-            writer.bias(node, weights[node.input[2]], scale * scales)
+        values = weights[node.input[1]]
+        scales, rounded = writer.weight(node, values)
+        shift = lost_on_average(values - rounded, means[node.input[0]])
+        if len(node.input) == 2 or node.input[2] in weights:
+            bias = weights[node.input[2]] if len(node.input) > 2 else np.zeros(len(values), np.float32)
+            writer.bias(node, bias + shift, scale * scales)
         node.input[0] = source
     if recipe.outputs:
         for node in wanted:
@@ -123,19 +132,21 @@ class _Writer:
         for node in self.graph.node:
             node.input[:] = [twin if each == name else each for each in node.input]
 
-    def weight(self, node: onnx.NodeProto, values: np.ndarray) -> np.ndarray:
-        """Replaces a convolution's weights by whole numbers; returns the scale of each output channel."""
+    def weight(self, node: onnx.NodeProto, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Replaces a convolution's weights by whole numbers; returns the scale of each output channel, and the weights
+        that they stand for."""
         most = 2 ** (self.recipe.weight_bits - 1) - 1
         scales = np.maximum(np.abs(values).reshape(len(values), -1).max(axis=1) / most, LEAST_SCALE).astype(np.float32)
         whole = np.rint(values / scales[:, None, None, None]).clip(-most, most).astype(np.int8)
         node.input[1] = self._restored(f"{node.name}/weight", whole, scales)
-        return scales
+        return scales, whole * scales[:, None, None, None]
 
     def bias(self, node: onnx.NodeProto, values: np.ndarray, scales: np.ndarray) -> None:
         """Replaces a convolution's bias by 32-bit numbers of the steps in which its sums are kept."""
         limit = 2.0**31 - 1
         whole = np.rint(values.astype(np.float64) / scales).clip(-limit, limit).astype(np.int32)
-        node.input[2] = self._restored(f"{node.name}/bias", whole, scales.astype(np.float32))
+        twin = self._restored(f"{node.name}/bias", whole, scales.astype(np.float32))
+        node.input[:] = [*node.input[:2], twin]
 
     def finish(self) -> None:
         """Puts the new nodes behind the makers of what they round, and drops values that nothing uses."""
@@ -171,6 +182,15 @@ def steps(low: float, high: float, signed: bool) -> tuple[float, int]:
     low, high = min(low, 0.0), max(high, 0.0)
     scale = max((high - low) / 255, LEAST_SCALE)
     return scale, round(-low / scale) - (128 if signed else 0)
+
+
+def lost_on_average(lost: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """(outputs,): what the sums of a convolution lose where its weights lose `lost` (outputs, inputs of a group, h, w)
+    and its input channels have these means; the border, where the input ends, is left out."""
+    inputs = lost.shape[1]
+    groups = len(means) // inputs
+    of_output = np.repeat(means.reshape(groups, inputs), len(lost) // groups, axis=0)
+    return np.asarray((lost.sum((2, 3)) * of_output).sum(1), np.float32)
 
 
 def copied(node: onnx.NodeProto) -> onnx.NodeProto:

@@ -16,10 +16,10 @@ from lightdet.core.named import named
 from lightdet.core.progress import watched
 from lightdet.data.image import as_channels
 from lightdet.export.budget import Budget
-from lightdet.export.calibration import IMAGES, LEAST_ERROR, MINMAX, PERCENTILE, Activations, chosen, placed
+from lightdet.export.calibration import IMAGES, LEAST_ERROR, MINMAX, PERCENTILE, Activations, Run, Start, chosen, placed
 from lightdet.export.int8 import Recipe, layers, quantized, tensors
 from lightdet.export.lost import compare
-from lightdet.export.sensitivity import Effect, Run, Start, answers, effects, errors, probabilities
+from lightdet.export.sensitivity import Effect, answers, effects, errors, probabilities
 from lightdet.export.source import Source
 from lightdet.export.verdict import Check
 from lightdet.export.whole import takes_one_image
@@ -111,7 +111,7 @@ class _Maker:
         return letterbox_image(as_channels(pixels, channels), self.source.image_size)[0]
 
     def _graph(self, recipe: Recipe) -> onnx.ModelProto:
-        return quantized(self.graph, self.activations.ranges(recipe.clip), recipe)
+        return quantized(self.graph, self.activations.ranges(recipe.clip), self.activations.means, recipe)
 
     def _best_recipe(self) -> tuple[Recipe, list[dict[str, Any]]]:
         """The recipe whose raw outputs are nearest to the model's on the trial images, and the error of each."""
@@ -137,8 +137,7 @@ class _Maker:
         steps = [self._step(recipe)]
         if steps[-1]["passed"]:
             return recipe, [], steps
-        ranges = self.activations.ranges(recipe.clip)
-        found = effects(self.graph, self.trial, self.expected, ranges, recipe, self.start, self.raw)
+        found = effects(self.graph, self.trial, self.expected, self.activations, recipe, self.start, self.raw)
         for count in (count for count in KEPT if count < len(found)):
             mixed = replace(recipe, kept=tuple(each.layer for each in found[:count]))
             steps.append(self._step(mixed))

@@ -1,16 +1,14 @@
 """What each layer's rounding does to what a model says: its error alone, overall and for each class."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
 from lightdet.core.progress import watched
+from lightdet.export.calibration import Activations, Run, Start
 from lightdet.export.int8 import Recipe, layers, quantized
-
-Run = Callable[[np.ndarray, Sequence[str]], list[np.ndarray]]  # images (B, h, w, channels) uint8, names of outputs
-Start = Callable[[onnx.ModelProto], Run]  # in the runtime that the file is for
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +25,18 @@ def effects(
     model: onnx.ModelProto,
     images: Sequence[np.ndarray],
     expected: Sequence[np.ndarray],
-    ranges: Mapping[str, tuple[float, float]],
+    activations: Activations,
     recipe: Recipe,
     start: Start,
     outputs: Sequence[str],
 ) -> list[Effect]:
     """The effect of every layer on images (h, w, channels) uint8, the largest first; as many graphs as it has layers
     are run. expected: the model's outputs for the images. outputs: names of those in front of any selection."""
+    ranges = activations.ranges(recipe.clip)
     names = [name for name in layers(model) if name not in recipe.kept]
     found = []
     for name in watched(names, len(names), "layers, rounded alone"):
-        given = answers(start(quantized(model, ranges, recipe, only=[name])), images, outputs)
+        given = answers(start(quantized(model, ranges, activations.means, recipe, only=[name])), images, outputs)
         each = errors(expected, given)
         found.append(Effect(name, float(np.mean(each)), tuple(map(float, each))))
     return sorted(found, key=lambda effect: -effect.error)
