@@ -50,8 +50,16 @@ def _graph(folder: Path, outlier: float = 1.0) -> onnx.ModelProto:
     torch.manual_seed(0)
     path = folder / "tiny.onnx"
     example = torch.zeros(1, 16, 16, 3, dtype=torch.uint8)
+    names = ["images"], list(OUTPUTS)
+    axes = {name: {0: "batch"} for each in names for name in each}
     torch.onnx.export(
-        Tiny(outlier), (example,), str(path), input_names=["images"], output_names=list(OUTPUTS), dynamo=False
+        Tiny(outlier),
+        (example,),
+        str(path),
+        input_names=names[0],
+        output_names=names[1],
+        dynamic_axes=axes,
+        dynamo=False,
     )
     return onnx.load(str(path))
 
@@ -91,6 +99,20 @@ def test_an_int8_graph_says_what_the_model_says(
     assert 0 < errors(expected, answers(start(made), images, OUTPUTS)).max() < 0.05
     kept = quantized(graph, ranges, means, Recipe(kept=tuple(layers(graph))))
     assert errors(expected, answers(start(kept), images, OUTPUTS)).max() < 1e-5
+
+
+def test_openvino_computes_one_image_and_several_alike(tmp_path: Path, images: list[np.ndarray]) -> None:
+    pytest.importorskip("openvino")
+    graph = _graph(tmp_path)
+    with started(".xml") as start:
+        activations = Activations(graph, tensors(graph), images, start)
+        recipe = Recipe(outputs=False)
+        run = start(quantized(graph, activations.ranges(recipe.clip), activations.means, recipe))
+        one = answers(run, images, OUTPUTS)
+        several = run(np.stack(images), OUTPUTS)
+        expected = answers(start(graph), images, OUTPUTS)
+    assert np.abs(one[0] - several[0]).max() < 0.01 * np.abs(expected[0]).max()
+    assert errors(expected, one).max() < 0.05
 
 
 def test_pixels_stay_exact_and_rules_differ(

@@ -1,7 +1,6 @@
 """OpenVINO: an .xml with its weights beside it in .bin, made from the ONNX graph; the contract is in its rt_info."""
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,13 @@ HINTS = {"bfloat16": "bf16"}  # the precision of the computation where it is not
 
 
 def write(source: Source, precision: str, contract: Mapping[str, Any], path: Path) -> None:
-    import onnx
     import openvino
 
     from lightdet.export.onnx_file import in_precision
 
     made, told = in_precision(source, precision, path.suffix)
-    with tempfile.TemporaryDirectory() as folder:
-        graph = Path(folder) / "model.onnx"
-        onnx.save(made, str(graph))
-        model = openvino.convert_model(str(graph))
+    # openvino.convert_model does the same and calls home besides (openvino_telemetry)
+    model = openvino.Core().read_model(made.SerializeToString())
     whole = {**contract, "precision": {**contract["precision"], **told}}
     model.set_rt_info(json.dumps(whole, allow_nan=False), CONTRACT)
     model.set_rt_info(HINTS.get(precision, "f32"), PRECISION)
