@@ -21,6 +21,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_metrics
 from lightdet.core.import_path import share_import_path
 from lightdet.core.temporary import settle_temporary_folder
+from lightdet.ops.flips import flips_named
 from lightdet.runs.find import find_model
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.package import evaluation_folder
@@ -65,9 +66,10 @@ class Run:
         trust_modules: bool = False,
         stage2: RunLike | None = None,
         stage2_label: str | None = None,
+        flips: str | None = None,
     ) -> Predictor:
         """`lightdet.load` of this run."""
-        return load(self, device, threshold, checkpoint, overlap, trust_modules, stage2, stage2_label)
+        return load(self, device, threshold, checkpoint, overlap, trust_modules, stage2, stage2_label, flips)
 
     def export(
         self,
@@ -128,6 +130,7 @@ def load(
     trust_modules: bool = False,
     stage2: RunLike | None = None,
     stage2_label: str | None = None,
+    flips: str | None = None,
 ) -> Predictor:
     """The trained model of a run or a package: call it on images to get their results in original px.
 
@@ -135,15 +138,17 @@ def load(
     least score that is reported; None: the run's best F1 on its validation split. checkpoint: "best" or "last".
     overlap: IoU above which the lower scored of two boxes is dropped. trust_modules: run the code of modules outside
     lightdet that the run names, which is for a folder that you know. stage2: the run of a classifier that judges the
-    boxes of a detector; stage2_label: who names their class, "classifier" (None) or "detector". Raises LightdetError
-    for code that is not trusted, where there is no such run, device or checkpoint, and for stages that do not fit.
+    boxes of a detector; stage2_label: who names their class, "classifier" (None) or "detector". flips:
+    "horizontal", "vertical" or "both": images are shown to the network turned over as well. Raises LightdetError for
+    code that is not trusted, where there is no such run, device or checkpoint, and for stages that do not fit.
     """
     from lightdet.engine.predictor import load_predictor
     from lightdet.engine.two_stage import stage2_of
 
     with one_line_errors():
         second = stage2_of(None if stage2 is None else _path_of(stage2), stage2_label)
-        return load_predictor(_path_of(run), checkpoint, device, threshold, overlap, trust_modules, second)
+        how = checkpoint, device, threshold, overlap, trust_modules, second
+        return load_predictor(_path_of(run), *how, flips=flips_named(flips))
 
 
 def evaluate(
@@ -157,15 +162,17 @@ def evaluate(
     trust_modules: bool = False,
     stage2: RunLike | None = None,
     stage2_label: str | None = None,
+    tiles: int | bool | None = None,
+    flips: str | None = None,
 ) -> dict[str, Any]:
     """The metrics of a run or a package on a split of data, as `lightdet evaluate` measures them.
 
     overrides: values of the run's config under data and model, "data.reader.root=FOLDER"; another dataset, which a
     package needs, "data=voc". threshold: least score for what counts boxes; None: the best F1 on this split. out: where
     metrics.json, curves and pictures go; None: RUN/evaluate-SPLIT, or PACKAGE-evaluate-SPLIT in the working directory,
-    with -stage2 at the end where there is one. trust_modules, stage2, stage2_label: as for `load`. Raises LightdetError
-    for an unknown run, split or override, for code that is not trusted, for data of other classes, and for stages that
-    do not fit.
+    with -stage2, -tiles or -flips at the end where there are any. trust_modules, stage2, stage2_label, flips: as for
+    `load`; tiles: as for a call of the `Predictor`. Raises LightdetError for an unknown run, split or override, for
+    code that is not trusted, for data of other classes, and for stages that do not fit.
     """
     from lightdet.engine.evaluate_run import evaluate_run
     from lightdet.engine.two_stage import stage2_of
@@ -173,8 +180,10 @@ def evaluate(
     with one_line_errors():
         path = _path_of(run)
         second = stage2_of(None if stage2 is None else _path_of(stage2), stage2_label)
-        folder = evaluation_folder(path, split, second is not None) if out is None else Path(out)
-        return evaluate_run(path, folder, split, threshold, checkpoint, device, overrides, trust_modules, second)
+        besides = {"stage2": second, "tiles": tiles, "flips": flips}
+        folder = evaluation_folder(path, split, **besides) if out is None else Path(out)
+        how = checkpoint, device, overrides, trust_modules, second, tiles, flips_named(flips)
+        return evaluate_run(path, folder, split, threshold, *how)
 
 
 def compose(*words: str, config_dir: Path | str | None = None) -> DictConfig:

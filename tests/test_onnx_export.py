@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from lightdet.core.errors import LightdetError
 from lightdet.export import onnx_file
 from lightdet.export.command import run as export_command
 from lightdet.export.parity import Distance
+from lightdet.runs.promise import Promise
+from lightdet.runs.views import Views
 from lightdet.runtime import load, session
 from lightdet.runtime.contract import METADATA
 
@@ -253,3 +256,16 @@ def test_a_classifier_is_the_same_in_the_file(decision: str, tmp_path: Path, mon
     expected = json.loads((run / "results.json").read_text())["metrics"]
     for name in ("accuracy", "expected_cost", "inspection"):
         assert numbers[name] == pytest.approx(expected[name], abs=1e-5)
+
+
+def test_the_file_is_shown_tiles_as_the_run_is(made: Exported, file: Path) -> None:
+    of_run, of_file = lightdet.load(made.run), load(file, threads=1)
+    tiles = of_file.tiling(40)
+    assert tiles == of_run.tiling(40), "both know the boxes of the training"
+    image = np.random.default_rng(0).integers(0, 256, (96, 150, 3), dtype=np.uint8)
+    (expected,), (found,) = of_run(image, tiles=40), of_file(image, tiles=40)
+    assert found.height == 96 and len(found.scores) > len(of_file(image)[0].scores)
+    assert found.scores[0] == pytest.approx(expected.scores[0], abs=1e-3)
+    of_file.contract = replace(of_file.contract, promise=Promise("at most 5 %", 0.5, views=Views(tiles)))
+    with pytest.raises(LightdetError, match="holds for tiles of 40 x 40 px"):
+        of_file(image)

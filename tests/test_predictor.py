@@ -21,6 +21,7 @@ class Looks(torch.nn.Module):
     """Stands in for a detector: one box over the left half, two labels, and the mean of what it was given."""
 
     result = "lightdet.engine.detection_result:DetectionResult"
+    annotation = None
 
     def predict(self, images: torch.Tensor) -> list[Detections]:
         self.mean = float(images.mean())

@@ -8,9 +8,11 @@ from typing import Any
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
 from lightdet.core.shown import shown, shown_lines
+from lightdet.ops.flips import flips_named
 from lightdet.runs.find import MODEL_HELP, find_model
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.package import evaluation_folder
+from lightdet.runtime.view_options import add_flips, add_tiles
 
 KEYS = ("split", "threshold", "checkpoint", "device", "out", "stage2", "stage2_label")
 
@@ -28,19 +30,25 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("run", help=MODEL_HELP)
     parser.add_argument("setting", nargs="*", help="key=value")
     parser.add_argument(WORD, action="store_true", help=HELP)
+    add_tiles(parser)
+    add_flips(parser)
     options = parser.parse_intermixed_args(words)
     own, overrides = split_settings(options.setting)
     model = find_model(options.run)
     from lightdet.engine.evaluate_run import evaluate_run
+    from lightdet.engine.measure_views import compared_text
     from lightdet.engine.two_stage import stage2_of
 
     split = own.pop("split", "val")
     stage2 = stage2_of(own.pop("stage2", None), own.pop("stage2_label", None))
-    folder = Path(own.pop("out", "") or evaluation_folder(model, split, stage2 is not None))
+    besides = {"stage2": stage2 is not None, "tiles": options.tiles, "flips": options.flips}
+    folder = Path(own.pop("out", "") or evaluation_folder(model, split, **besides))
     threshold = number(own.pop("threshold")) if "threshold" in own else None
     how: dict[str, Any] = {"overrides": overrides, "trust_modules": options.trust_modules, "stage2": stage2, **own}
-    evaluate_run(model, folder, split, threshold, **how)
+    report = evaluate_run(model, folder, split, threshold, tiles=options.tiles, flips=flips_named(options.flips), **how)
     print(shown_lines(RunFolder(folder).read_metrics_text()), end="")
+    if "compared" in report:
+        print(compared_text(report["compared"]))
     print(f"written to {shown(folder)}")
     return 0
 

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightdet.cli.views import add_tiles
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
 from lightdet.core.outside import exit_code_of_interruption
 from lightdet.core.shown import shown
+from lightdet.ops.flips import flips_named
 from lightdet.runs.find import MODEL_HELP, find_model
+from lightdet.runtime.view_options import add_flips, add_tiles
 
 LEAST = "least score of a box (default: the one of `lightdet threshold`, else the run's best F1, or 0.25)"
 SOURCES = (
@@ -38,6 +39,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--checkpoint", default="best", choices=("best", "last"))
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
     add_tiles(parser)
+    add_flips(parser)
     parser.add_argument("--stage2", metavar="RUN2", help="a classifier's run: it judges the boxes that are found")
     parser.add_argument("--stage2-label", choices=("classifier", "detector"), help="which of the two names the class")
     parser.add_argument("--verdict", action="store_true", help="pass or fail for each image, and for all the exit code")
@@ -62,7 +64,10 @@ def run(words: Sequence[str]) -> int:
     jobs = jobs_of(options.source, out, options.watch, options.idle_seconds)
     how = options.checkpoint, options.device, options.threshold, options.overlap
     stage2 = stage2_of(options.stage2, options.stage2_label)
-    predictor = load_predictor(folder, *how, options.trust_modules, stage2, options.tiles, ONE)
+    views = options.tiles, flips_named(options.flips)
+    predictor = load_predictor(folder, *how, options.trust_modules, stage2, *views, threads=ONE)
+    if predictor.flips:
+        print(f"lightdet: {predictor.price_of_flips()}", file=sys.stderr)
     pictures = jobs.pictures if options.pictures is None else options.pictures
     formats = [name for name in options.write.split(",") if name]
     wanted = Wanted(pictures and out is not None, formats, options.video, options.verdict, options.threads)

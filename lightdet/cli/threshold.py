@@ -10,9 +10,11 @@ from lightdet.cli.evaluate import split_settings
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
 from lightdet.core.shown import shown, shown_lines
+from lightdet.ops.flips import flips_named
 from lightdet.runs.exported import is_exported
 from lightdet.runs.find import MODEL_HELP, find_model
 from lightdet.runs.package import is_package
+from lightdet.runtime.view_options import add_flips, add_tiles
 
 LEVELS = ("image", "box")
 
@@ -41,6 +43,8 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--cost-escape", type=_price, metavar="PRICE", help="of a defective part that passes")
     parser.add_argument("--cost-overkill", type=_price, metavar="PRICE", help="of a good part that is rejected")
     parser.add_argument("--defective", type=_inside, help="share of defective parts on the line (default: the images')")
+    add_tiles(parser)
+    add_flips(parser)
     parser.add_argument("--scores", type=Path, metavar="FOLDER", help="of an evaluation, in place of running the model")
     parser.add_argument(WORD, action="store_true", help=HELP)
     options = parser.parse_intermixed_args(words)
@@ -48,6 +52,8 @@ def run(words: Sequence[str]) -> int:
     own, overrides = split_settings(options.setting, ("split", "device"))
     if options.scores is not None and options.setting:
         raise LightdetError(f"--scores {options.scores}: has the images already; leave out {options.setting[0]}")
+    if options.scores is not None and (options.tiles or options.flips):
+        raise LightdetError(f"--scores {options.scores}: tells how images were shown; leave out --tiles and --flips")
     model = find_model(options.run)
     if is_package(model) or is_exported(model):
         raise LightdetError(f"{model}: a threshold is frozen in a run; give the run, and export it afterwards")
@@ -68,9 +74,10 @@ def _choose(model: Path, options: argparse.Namespace, own: dict[str, str], overr
     asked = Asked(level=options.level, expected=options.expected, per_class=options.per_class, prices=prices, **given)
     split = own.get("split", "val")
     device = own.get("device", "cpu")
-    scores = scores_of_run(model, split, overrides, options.scores, device, options.trust_modules)
+    shown_as = options.tiles, flips_named(options.flips)
+    scores, views = scores_of_run(model, split, overrides, options.scores, device, options.trust_modules, *shown_as)
     origin = {"split": split, "settings": overrides} if options.scores is None else {"scores": options.scores.name}
-    outcome = choose_threshold(model, scores, asked, origin)
+    outcome = choose_threshold(model, scores, asked, origin, views)
     if not outcome.kept:
         for line in outcome.chosen.missing:
             print(f"lightdet: {shown(line)}", file=sys.stderr)

@@ -2,23 +2,28 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightdet.core.errors import LightdetError, demand_share
 from lightdet.core.files import read_json, staged, write_json
 from lightdet.core.paths import is_inside, refuse_links_out
-from lightdet.core.progress import watched
 from lightdet.core.shown import shown
 from lightdet.data.record import doubts_of
-from lightdet.engine.evaluate import draw, measure, write_numbers
+from lightdet.engine.evaluate import draw, write_numbers
 from lightdet.engine.load import load_run
+from lightdet.engine.measure_views import compared, measure_views
 from lightdet.engine.other_data import NO_DATA
 from lightdet.engine.run_data import in_order_of
+from lightdet.engine.tiled import scale_of_run, tiles_of
 from lightdet.engine.two_stage import Stage2, with_stage2
 from lightdet.runs.contract import ids_digest
 from lightdet.runs.exported import is_exported
 from lightdet.runs.package import is_package, read_contract
+from lightdet.runs.trained_scale import Choice
+from lightdet.runs.views import KEY as VIEWS
+from lightdet.runs.views import Views
 from lightdet.runtime.session import Exported
 
 
@@ -32,6 +37,8 @@ def evaluate_run(
     overrides: Sequence[str] = (),
     trust_modules: bool = False,
     stage2: Stage2 | None = None,
+    tiles: Choice = None,
+    flips: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Measure a run or a model package on a split of data, write metrics.json, curves and pictures to `folder`, return
     the metrics.
@@ -40,9 +47,10 @@ def evaluate_run(
 
     `threshold`: least score for everything that counts boxes; None: the one with the best F1 on this split.
     `overrides` change the data and the model of the run's config; `data=OPTION` chooses another dataset, without which
-    a package has none; `trust_modules` as for `load_run`; `stage2`: a classifier that judges the boxes. Raises
-    LightdetError for a folder that is no run, code that nobody has trusted, an unknown split or key, a threshold
-    outside of 0..1, and data of other classes.
+    a package has none; `trust_modules` as for `load_run`; `stage2`: a classifier that judges the boxes; `tiles`,
+    `flips`: how images are shown, as for `load_predictor`, and the report then has "views", and under "compared" what
+    they give and cost. Raises LightdetError for a folder that is no run, code that nobody has trusted, an unknown split
+    or key, a threshold outside of 0..1, and data of other classes.
     """
     if folder.is_relative_to(run):  # a received run may hold it, and links in it
         if not is_inside(folder, run):
@@ -56,17 +64,20 @@ def evaluate_run(
     if "reader" not in loaded.config.data:
         raise LightdetError(f"{run}: {NO_DATA}")
     data = in_order_of(loaded.classes, loaded.config.data)
-    loader = data.loader(split)
+    known = partial(scale_of_run, run, loaded, trust_modules)
+    views = Views(tiles_of(tiles, loaded.model, loaded.image_size, known), tuple(flips))
+    data.loader(split)
     for doubt in doubts_of(data.reader):
         print(f"lightdet: data: {doubt}", file=sys.stderr)
     warn_of_trained_images(run, split, [record.image_id for record in data.records[split]])
-    batches = watched(loader, len(loader), "batches")
-    metric = measure(loaded.model, batches, loaded.classes, device)
-    records = data.records[split]
+    shows = measure_views(loaded.model, data, split, loaded.classes, views, device, compare=True)
+    metric, records = shows[0].metric, data.records[split]
     with staged(folder) as new:
         report = write_numbers(metric, records, new, threshold)
         if stage2 is not None:
             report["stage2"] = {"run": str(stage2.run), "label": stage2.label}
+        if views != Views():
+            report |= {VIEWS: views.as_json(), "compared": compared(shows, report, len(records))}
         write_json(new / "metrics.json", report)
     draw(report, metric, records, folder)
     return report

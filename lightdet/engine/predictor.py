@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -18,27 +19,28 @@ from torch import Tensor
 
 from lightdet.core.errors import LightdetError, demand_share
 from lightdet.core.named import named
-from lightdet.core.shown import shown
 from lightdet.core.types import Letterbox
 from lightdet.data.image import as_channels
 from lightdet.engine.load import load_run
 from lightdet.engine.result import Result, ResultSettings
-from lightdet.engine.tiled import detect_in_tiles, require_detector, scale_of_run, unscaled
+from lightdet.engine.tiled import detect_in_tiles, scale_of_run, tiles_of, unscaled
 from lightdet.engine.two_stage import Stage2, with_stage2
 from lightdet.model.contract import Model
+from lightdet.model.flipped import flipped
 from lightdet.model.folded import folded
 from lightdet.nn.inputs import in_channels
 from lightdet.ops.grid import ImageSize, height_width, size_text
 from lightdet.ops.letterbox import letterbox_image
 from lightdet.ops.tiles import Tiles
 from lightdet.runs.promise import Promise
-from lightdet.runs.trained_scale import UNKNOWN, Choice, TrainedScale, tiles_for
+from lightdet.runs.trained_scale import Choice, TrainedScale
 from lightdet.runs.views import Views
 from lightdet.runtime.sources import ImageLike, Original, originals
 from lightdet.runtime.stream import Failed, Words, stream
 
 DEFAULT_THRESHOLD = 0.25  # where a run did not measure its own
 MOST_TIMED = 10_000  # images
+ROUNDS = 5  # of a measurement of time
 DEFAULT_OVERLAP = 0.5  # IoU of two boxes, of any class, that count as one
 
 
@@ -103,6 +105,7 @@ class Predictor:
         self.device = device
         self.scale = scale
         self.tiles: Tiles | None = None  # in which larger images are shown, unless a call says otherwise
+        self.flips: tuple[str, ...] = getattr(model, "flips", ())
         self.result_type = result_type(model)
         self.reentrant: bool = getattr(model, "reentrant", False)  # whether several threads may predict at once
         self._pixels: bool = getattr(model, "takes_pixels", False)
@@ -141,25 +144,28 @@ class Predictor:
     def tiling(self, choice: Choice) -> Tiles | None:
         """The tiles of a choice, see `__call__`. Raises LightdetError for a model without boxes, and where the scale of
         the training is not known."""
-        if choice is None or choice is False:
-            return None
-        require_detector(self.model)
-        try:
-            known = None if self.scale is None or isinstance(choice, Tiles) else self.scale()
-        except LightdetError as error:
-            if choice is True:
-                raise
-            print(f"lightdet: {shown(str(error))}; tiles overlap by {UNKNOWN:.0%} of their side", file=sys.stderr)
-            known = None
-        return tiles_for(choice, self.image_size, known)
+        return tiles_of(choice, self.model, self.image_size, self.scale)
 
     @torch.inference_mode()
     def warm_up(self) -> None:
         """Run the model on a grey image: the first call takes longer than all others. Raises LightdetError for a
         promised threshold that holds for other views."""
         self._promise(self.tiles)
-        shape = (1, self.channels, *height_width(self.image_size))
-        self.model.predict(torch.full(shape, 0.5, device=self.device))
+        self.model.predict(self._grey())
+
+    def _grey(self) -> Tensor:
+        return torch.full((1, self.channels, *height_width(self.image_size)), 0.5, device=self.device)
+
+    @torch.inference_mode()
+    def price_of_flips(self) -> str:
+        """The time of an input with and without the flips, in words: medians of `ROUNDS` on a grey image, in turns."""
+        grey, watch = self._grey(), Stopwatch(self.device)
+        for _ in range(ROUNDS):
+            for name, model in (("with", self.model), ("without", getattr(self.model, "model", self.model))):
+                with watch.step(name, self.device):
+                    model.predict(grey)
+        seen, plain = (median(watch.milliseconds[name]) for name in ("with", "without"))
+        return f"with flips {seen:.1f} ms an input, without {plain:.1f}: {seen / plain:.2f} x"
 
     @torch.inference_mode()
     def predict(self, original: Original, watch: Stopwatch, tiles: Tiles | None = None) -> Result:
@@ -185,7 +191,7 @@ class Predictor:
         """The promise, where the threshold is its own."""
         if self.promise is None or self.promise.threshold != self.threshold:
             return None
-        self.promise.require(Views(tiles))
+        self.promise.require(Views(tiles, self.flips))
         return self.promise
 
     def placed(self, pixels: np.ndarray) -> tuple[Tensor, Letterbox]:
@@ -212,6 +218,7 @@ def load_predictor(
     trust_modules: bool = False,
     stage2: Stage2 | None = None,
     tiles: Choice = None,
+    flips: Sequence[str] = (),
     threads: int | None = None,
 ) -> Predictor:
     """The model of a run or a package with its input size, its `data.bits` and, unless one is given, its threshold:
@@ -219,8 +226,8 @@ def load_predictor(
 
     BatchNorm is folded, so that scores agree with those of `lightdet evaluate` up to rounding. `stage2`: a classifier
     that judges the boxes; the threshold is compared with the product of both scores. `tiles`: see `Predictor.__call__`.
-    `threads`: those that compute an exported file. Raises LightdetError as `load_run`, `with_stage2` and
-    `Predictor.tiling` do.
+    `flips`: in which images are shown besides (`lightdet.ops.flips`). `threads`: those that compute an exported file.
+    Raises LightdetError as `load_run`, `with_stage2` and `Predictor.tiling` do.
     """
     loaded = load_run(run, checkpoint, device, trust_modules=trust_modules, threads=threads)
     said, promise = "as given", None
@@ -239,9 +246,10 @@ def load_predictor(
     loaded = replace(loaded, model=folded(loaded.model, loaded.image_size))
     if stage2 is not None:
         loaded = with_stage2(loaded, stage2, device, trust_modules)
+    loaded = replace(loaded, model=flipped(loaded.model, flips))
     bits = OmegaConf.select(loaded.config, "data.bits")
     size = loaded.image_size
-    scale = cache(partial(scale_of_run, run, loaded))
+    scale = cache(partial(scale_of_run, run, loaded, trust_modules))
     predictor = Predictor(loaded.model, loaded.classes, size, threshold, overlap, bits, device, said, promise, scale)
     predictor.tiles = predictor.tiling(tiles)
     return predictor

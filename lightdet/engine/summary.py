@@ -20,6 +20,7 @@ from lightdet.engine.picture_files import MADE_BY
 from lightdet.engine.predictor import Predictor, Stopwatch
 from lightdet.engine.sink.contract import Entry, write_list, written
 from lightdet.engine.verdict import Lot
+from lightdet.runs.views import Views
 from lightdet.runtime.found import REPORTS, Found
 from lightdet.runtime.source import Source
 
@@ -75,7 +76,7 @@ class Summary:
             "left_out": list(self.found.left_out.lines()),
             self.predictor.result_type.unit: dict(self.names.most_common()),
             **({} if self.lot is None else {"lot": self.lot.as_json()}),
-            "tiles": None if self.predictor.tiles is None else asdict(self.predictor.tiles),
+            "views": Views(self.predictor.tiles, self.predictor.flips).as_json(),
             "threshold": self.predictor.threshold,
             "overlap": self.predictor.overlap,
             "out": None if self.out is None else str(self.out),

@@ -16,6 +16,7 @@ from lightdet.metric.image_scores import ImageScores
 from lightdet.metric.promised import IMAGE, Asked, Chosen, choose, missed_share, per_class_lines, rejected, right_boxes
 from lightdet.runs.folder import BEST, RunFolder
 from lightdet.runs.promise import FILE, FOLDER, KEY, Promise, hash_of
+from lightdet.runs.views import Views
 
 FORMAT = "lightdet threshold"
 
@@ -37,10 +38,13 @@ class Outcome:
         return not self.chosen.missing
 
 
-def choose_threshold(run: Path, scores: ImageScores, asked: Asked, origin: Mapping[str, Any]) -> Outcome:
+def choose_threshold(
+    run: Path, scores: ImageScores, asked: Asked, origin: Mapping[str, Any], views: Views | None = None
+) -> Outcome:
     """Writes RUN/threshold/: curve.png and curve.csv, and threshold.json where the images give what was asked.
 
-    `origin`: where the scores come from, for the file. Raises LightdetError as `choose` does.
+    `origin`: where the scores come from, for the file; `views`: how the images were shown; None: whole. Raises
+    LightdetError as `choose` does.
     """
     chosen = choose(scores, asked)
     folder = run / FOLDER
@@ -51,7 +55,7 @@ def choose_threshold(run: Path, scores: ImageScores, asked: Asked, origin: Mappi
     attempt("the curve", lambda: plot_curve(scores, chosen.threshold, wanted, title, folder / "curve.png"))
     outcome = _outcome(scores, chosen, folder)
     if outcome.kept:
-        write_json(folder / FILE, _content(run, scores, asked, outcome, origin))
+        write_json(folder / FILE, _content(run, scores, asked, outcome, origin, views or Views()))
     return outcome
 
 
@@ -71,13 +75,13 @@ def _outcome(scores: ImageScores, chosen: Chosen, folder: Path) -> Outcome:
 
 
 def _content(
-    run: Path, scores: ImageScores, asked: Asked, outcome: Outcome, origin: Mapping[str, Any]
+    run: Path, scores: ImageScores, asked: Asked, outcome: Outcome, origin: Mapping[str, Any], views: Views
 ) -> dict[str, Any]:
     chosen = outcome.chosen
     own = None
     if chosen.thresholds is not None:
         own = tuple(float(value) if np.isfinite(value) else None for value in chosen.thresholds)
-    promise = Promise(chosen.sentence, chosen.threshold, own, scores.good)
+    promise = Promise(chosen.sentence, chosen.threshold, own, scores.good, views)
     return {
         "format": FORMAT,
         KEY: promise.as_json(),

@@ -1,6 +1,7 @@
 """A detector on images larger than its training scale: the tiles that the training tells, and what is found in them."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +9,18 @@ import torch
 
 from lightdet.core.annotation import Boxes
 from lightdet.core.errors import LightdetError
+from lightdet.core.shown import shown
 from lightdet.core.types import Detections, Letterbox
 from lightdet.data.module import ImageData
 from lightdet.engine.load import LoadedRun
-from lightdet.engine.run_data import data_of
+from lightdet.engine.run_data import data_of, run_config
 from lightdet.metric.frame import check_finite, detections_to_original
 from lightdet.model.contract import Model
-from lightdet.model.detector import Detector
 from lightdet.ops.grid import ImageSize
 from lightdet.ops.letterbox import letterbox_image
 from lightdet.ops.seams import Pieces
 from lightdet.ops.tiles import Tiles
-from lightdet.runs.trained_scale import TrainedScale
+from lightdet.runs.trained_scale import UNKNOWN, Choice, TrainedScale, tiles_for
 from lightdet.runtime.tiled import find_in_tiles
 
 QUANTILE = 0.99  # of the sides of the training boxes
@@ -41,17 +42,16 @@ def scale_of_data(data: ImageData) -> TrainedScale | None:
     return TrainedScale(float(np.median(scales)), height or None, width or None)
 
 
-def scale_of_run(run: Path, loaded: LoadedRun) -> TrainedScale:
-    """What the training wrote; for a run of older code, computed from its data.
+def scale_of_run(run: Path, loaded: LoadedRun, trust_modules: bool = False) -> TrainedScale:
+    """What the training wrote; for a run of older code, computed from its data, whatever data it is measured on.
 
-    Raises LightdetError where neither is there, and for a model that gives no boxes.
+    Raises LightdetError where neither is there.
     """
-    require_detector(loaded.model)
     if loaded.scale is not None:
         return loaded.scale
     give = "give the side of a tile in px, such as 640"
     try:
-        found = scale_of_data(data_of(loaded.config, loaded.classes))
+        found = scale_of_data(data_of(run_config(run, trust_modules), loaded.classes))
     except LightdetError as error:
         raise LightdetError(f"{run}: does not tell the scale of its training ({error}); {give}") from error
     if found is None:
@@ -59,9 +59,30 @@ def scale_of_run(run: Path, loaded: LoadedRun) -> TrainedScale:
     return found
 
 
+def tiles_of(
+    choice: Choice, model: Model, image_size: ImageSize, scale: Callable[[], TrainedScale] | None
+) -> Tiles | None:
+    """The tiles of a choice; None for none. `scale` gives that of the training, None: it is not known.
+
+    Raises LightdetError for a model without boxes, for a side that is none, and where the scale must be known.
+    """
+    if choice is None or choice is False:
+        return None
+    require_detector(model)
+    known = None
+    if scale is not None and not isinstance(choice, Tiles):
+        try:
+            known = scale()
+        except LightdetError as error:
+            if choice is True:
+                raise
+            print(f"lightdet: {shown(str(error))}; tiles overlap by {UNKNOWN:.0%} of their side", file=sys.stderr)
+    return tiles_for(choice, image_size, known)
+
+
 def require_detector(model: Model) -> None:
     """Raises LightdetError for a model without boxes, which cannot be joined across tiles."""
-    if not isinstance(model, Detector):
+    if model.annotation is not Boxes:
         raise LightdetError(f"tiles: {type(model).__name__} judges whole images and gives no boxes; leave tiles out")
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lightdet.ops.tiles import Frame
+from lightdet.ops.tiles import Tile
 
 SAME = 0.5  # overlap above which two boxes are the same object
 NEAR = 0.01  # of the tile's side: so near to its edge, or 2 px, a box counts as cut by it
@@ -27,12 +27,12 @@ class Pieces(NamedTuple):
     labels: np.ndarray
 
 
-def joined(found: Sequence[Pieces], frames: Sequence[Frame], height: int, width: int) -> Pieces:
-    """What is found in each of the tiles that lie at `frames` in an image of that size, px -> the same of the image,
+def joined(found: Sequence[Pieces], places: Sequence[Tile], height: int, width: int) -> Pieces:
+    """What is found in each of the tiles that lie at `places` in an image of that size, px -> the same of the image,
     best first, each object once."""
     whole = Pieces(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
     tile = np.repeat(np.arange(len(found)), [len(each.scores) for each in found])
-    corners = np.array(frames)
+    corners = np.array(places)
     near = np.maximum(2, NEAR * np.tile(corners[:, 2:] - corners[:, :2], 2))  # (T, 4)
     inner: np.ndarray = corners != np.array([0, 0, width, height])  # (T, 4): edges that are none of the image
     # How far, px, each side lies inside of its tile, (N, 4).

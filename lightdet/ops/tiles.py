@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Frame(NamedTuple):
+class Tile(NamedTuple):
     """Where a tile lies in its image, original px: a box of whole pixels."""
 
     left: int
@@ -32,18 +32,15 @@ class Tiles:
         """Whether an image of that size is no larger than a tile."""
         return height <= self.height and width <= self.width
 
-    def frames(self, height: int, width: int) -> Iterator[Frame]:
+    def over(self, height: int, width: int) -> Iterator[Tile]:
         """The tiles of an image of that size, row by row; together they cover it. A tile is cut to a side of the image
         that is shorter than its own."""
         for top in starts(height, self.height, self.overlap_y):
             for left in starts(width, self.width, self.overlap_x):
-                yield Frame(left, top, min(left + self.width, width), min(top + self.height, height))
+                yield Tile(left, top, min(left + self.width, width), min(top + self.height, height))
 
     def __str__(self) -> str:
-        return (
-            f"tiles of {self.width} x {self.height} px that overlap by {self.overlap_x} x {self.overlap_y} px"
-            " (width x height)"
-        )
+        return f"tiles of {self.width} x {self.height} px that overlap by {self.overlap_x} x {self.overlap_y} px"
 
 
 def starts(length: int, tile: int, overlap: int) -> list[int]:

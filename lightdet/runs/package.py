@@ -44,9 +44,12 @@ def is_safetensors(file: Path) -> bool:
         return content.read(9)[8:] == b"{"
 
 
-def evaluation_folder(model: Path, split: str, two_stages: bool = False) -> Path:
-    """Where the evaluation of a run or a package goes unless a folder is given: nothing is written into a package."""
-    name = f"evaluate-{split}{'-stage2' if two_stages else ''}"
+def evaluation_folder(model: Path, split: str, **besides: object) -> Path:
+    """Where the evaluation of a run or a package goes unless a folder is given: nothing is written into a package.
+
+    besides: what it is evaluated with, by the name that the folder then has, such as stage2.
+    """
+    name = "-".join(["evaluate", split, *(name for name, given in besides.items() if given)])
     if is_exported(model):
         return Path(f"{model.stem}-{name}")
     return Path(f"{model.resolve().name}-{name}") if is_package(model) else model / name

@@ -41,8 +41,8 @@ class Promise:
         """Raises LightdetError where images are shown otherwise than those that gave the threshold."""
         if views != self.views:
             raise LightdetError(
-                f"the threshold of lightdet threshold holds for {self.views}, and not for {views}: show images as "
-                "there, run lightdet threshold again, or give a threshold"
+                f"the threshold of lightdet threshold holds for {self.views}, and not for {views}: "
+                "show images as there, run lightdet threshold again, or give a threshold"
             )
 
     @property

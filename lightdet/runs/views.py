@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
+from lightdet.core.errors import LightdetError
+from lightdet.core.files import read_json
+from lightdet.core.shown import shown
+from lightdet.ops.flips import FLIPS
 from lightdet.ops.tiles import Tiles
 from lightdet.runs.trained_scale import MOST
 
 KEY = "views"
-HORIZONTAL, VERTICAL = "horizontal", "vertical"  # left and right swapped; top and bottom
-FLIPS: Mapping[str, tuple[str, ...]] = {
-    HORIZONTAL: (HORIZONTAL,),
-    VERTICAL: (VERTICAL,),
-    "both": (HORIZONTAL, VERTICAL),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +27,8 @@ class Views:
         return asdict(self)
 
     def __str__(self) -> str:
-        shown = "whole images" if self.tiles is None else str(self.tiles)
-        return f"{shown}, flipped: {' and '.join(self.flips)}" if self.flips else shown
+        text = "whole images" if self.tiles is None else str(self.tiles)
+        return f"{text}, with {' and '.join(self.flips)} flips" if self.flips else text
 
 
 def to_views(content: Any) -> Views:
@@ -41,6 +40,15 @@ def to_views(content: Any) -> Views:
     if not isinstance(flips, Sequence) or tuple(flips) not in ((), *FLIPS.values()):
         raise ValueError("flips")
     return Views(None if tiles is None else _tiles(tiles), tuple(flips))
+
+
+def views_of_evaluation(folder: Path) -> Views:
+    """How an evaluation showed its images, by metrics.json in its folder. Raises LightdetError for a damaged one."""
+    try:
+        return to_views(read_json(folder / "metrics.json").get(KEY))
+    except (ValueError, TypeError, KeyError) as error:
+        reason = shown(f"{type(error).__name__}: {error}"[:200])
+        raise LightdetError(f"{folder / 'metrics.json'}: its views are damaged ({reason})") from None
 
 
 def _tiles(content: Mapping[str, Any]) -> Tiles:

@@ -17,6 +17,7 @@ from lightdet.runtime.found import Found
 from lightdet.runtime.pipeline import in_order
 from lightdet.runtime.session import Exported
 from lightdet.runtime.verdict import FAIL
+from lightdet.runtime.view_options import add_tiles
 
 IN_PART, BAD_INPUT, SOME_FAIL = 1, 2, 3  # exit codes
 MOST_THREADS = 8  # by default
@@ -31,9 +32,12 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("source", nargs="+", help="images, folders of images, or globs in quotes")
     parser.add_argument("--verdict", action="store_true", help="pass or fail for each image, and for all the exit code")
     parser.add_argument("--threads", type=_count, help="images worked on at a time (default: one per core)")
+    add_tiles(parser)
     options = parser.parse_args(words)
     threads = options.threads or min(os.cpu_count() or 1, MOST_THREADS)
     model, found = Exported(options.model, 1), Found()
+    model.tiles = model.tiling(options.tiles)
+    model.require_views(model.tiles)
     if options.verdict:
         _require_good(model)
     for source in options.source:

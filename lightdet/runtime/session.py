@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,15 @@ from lightdet.core.errors import LightdetError
 from lightdet.core.letterbox import Letterbox
 from lightdet.core.named import named
 from lightdet.data.image import as_channels
+from lightdet.ops.tiles import Tiles
 from lightdet.runs.exported import EXPORTED
+from lightdet.runs.trained_scale import Choice, tiles_for
+from lightdet.runs.views import Views
 from lightdet.runtime.contract import DETECTION, ExportContract, read
 from lightdet.runtime.engine.contract import Engine
 from lightdet.runtime.engine.ends import BOXES, DETECTIONS, LOGITS, PROBABILITIES, SCORES
 from lightdet.runtime.result import Found, Judged, found, judged
+from lightdet.runtime.rows_in_tiles import rows_in_tiles
 from lightdet.runtime.selection import select
 from lightdet.runtime.sources import ImageLike, Original, originals
 
@@ -40,11 +45,18 @@ class Exported:
         self._selects = self.contract.task == DETECTION and self.contract.selects
         self._takes_placing = self._selects and not self.contract.photo
         self._first = next(iter(self.engine.outputs), "")
+        self.tiles: Tiles | None = None  # in which larger images are shown, unless a call says otherwise
         self._check_ends()
 
-    def __call__(self, images: ImageLike | Iterable[ImageLike]) -> list[Found | Judged]:
-        """One result per image, in order. Raises LightdetError for what is no image or not readable."""
-        return [self._predict(original) for original in originals(images, self.contract.bits)]
+    def __call__(self, images: ImageLike | Iterable[ImageLike], tiles: Choice = None) -> list[Found | Judged]:
+        """One result per image, in order. `tiles`: a detector is shown what is larger than a tile in tiles; True: as
+        large as the training images; a number: the longer side of a tile, original px; None: as `self.tiles` says.
+
+        Raises LightdetError for what is no image or not readable, and as `tiling` and `require_views` do.
+        """
+        chosen = self.tiles if tiles is None else self.tiling(tiles)
+        self.require_views(chosen)
+        return [self._predict(original, chosen) for original in originals(images, self.contract.bits)]
 
     def stream(
         self,
@@ -63,15 +75,36 @@ class Exported:
             from lightdet.runtime.stream import stream
         except ImportError as error:
             raise LightdetError("a stream needs OpenCV (pip install opencv-python-headless)") from error
-        return stream(source, self._predict, self.contract.bits, watch, idle_seconds, failed, threads)
+        self.require_views(self.tiles)
+        predict = partial(self._predict, tiles=self.tiles)
+        return stream(source, predict, self.contract.bits, watch, idle_seconds, failed, threads)
 
-    def _predict(self, original: Original) -> Found | Judged:
+    def _predict(self, original: Original, tiles: Tiles | None) -> Found | Judged:
         pixels = original.pixels
         make: Any = found if self.contract.task == DETECTION else judged
-        answer = self.answer(pixels)
+        answer = self.answer(pixels) if tiles is None else self._answer_in_tiles(pixels, tiles, original.name)
         result: Found | Judged = make(answer, original.path, pixels.shape[:2], self.contract, original.name)
         original.release()
         return replace(result, frame=original.frame)
+
+    def tiling(self, choice: Choice) -> Tiles | None:
+        """The tiles of a choice, see `__call__`; None for none. Raises LightdetError for a classifier, and for a scale
+        of the training that is not known."""
+        tiles = tiles_for(choice, self.contract.image_size, self.contract.scale)
+        if tiles is not None and self.contract.task != DETECTION:
+            raise LightdetError(f"{self.path}: judges whole images and gives no boxes; leave tiles out")
+        return tiles
+
+    def require_views(self, tiles: Tiles | None) -> None:
+        """Raises LightdetError for thresholds that were promised for other views."""
+        if self.contract.promise is not None:
+            self.contract.promise.require(Views(tiles))
+
+    def _answer_in_tiles(self, pixels: np.ndarray, tiles: Tiles, name: str) -> np.ndarray:
+        if tiles.is_one(*pixels.shape[:2]):
+            return self.answer(pixels)
+        overlap = self.contract.content["output"].get("overlap")
+        return rows_in_tiles(self.answer, pixels, tiles, overlap, name)
 
     def _check_ends(self) -> None:
         """Raises LightdetError for a file whose inputs and outputs are not those of its contract."""

@@ -20,12 +20,12 @@ def find_in_tiles(pixels: np.ndarray, tiles: Tiles, detect: Detect) -> Pieces:
     of the tile.
     """
     height, width = pixels.shape[:2]
-    frames = list(tiles.frames(height, width))
+    places = list(tiles.over(height, width))
     found: list[Pieces] = []
-    waiting = iter(frames)
+    waiting = iter(places)
     while batch := list(islice(waiting, AT_ONCE)):
-        cut = [pixels[frame.top : frame.bottom, frame.left : frame.right] for frame in batch]
-        for frame, pieces in zip(batch, detect(cut), strict=True):
-            shift = np.array([frame.left, frame.top] * 2, np.float32)
+        cut = [pixels[tile.top : tile.bottom, tile.left : tile.right] for tile in batch]
+        for tile, pieces in zip(batch, detect(cut), strict=True):
+            shift = np.array([tile.left, tile.top] * 2, np.float32)
             found.append(pieces._replace(boxes=pieces.boxes + shift))
-    return joined(found, frames, height, width)
+    return joined(found, places, height, width)
