@@ -9,7 +9,11 @@
 `lightdet.api` documents the functions.
 """
 
+import os
 from typing import TYPE_CHECKING
+
+# ONNX Runtime, from version 1.29 on, reports to its maker unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from lightdet.api import Run, build, compose, evaluate, load, train

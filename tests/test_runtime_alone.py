@@ -1,6 +1,7 @@
 """A file that places its images itself runs with onnxruntime, numpy and Pillow alone, and finds what the run finds."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,20 @@ def test_the_command_prints_what_predict_finds(made: Exported, file: Path, image
         for box, other in zip(line["boxes"], result["boxes"], strict=True):
             assert box["score"] == pytest.approx(other["score"], abs=1e-3)
             assert box["box_xyxy"] == pytest.approx(other["box_xyxy"], abs=0.5)
+
+
+def test_nothing_is_reported_to_others(file: Path, tmp_path: Path) -> None:
+    """ONNX Runtime, from version 1.29 on, gives this machine a number in its user's cache, unless it is told not to."""
+    home = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "XDG_CACHE_HOME": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    home.pop("ORT_DISABLE_TELEMETRY", None)  # this process has it from lightdet
+    script = f"from lightdet.runtime import load; load({str(file)!r})"
+    subprocess.run([sys.executable, "-c", script], env=home, check=True)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_bad_input_is_one_line(file: Path, tmp_path: Path) -> None:

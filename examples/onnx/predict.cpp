@@ -5,6 +5,7 @@
 //   g++ -std=c++17 -O2 predict.cpp -I ONNXRUNTIME/include -L ONNXRUNTIME/lib -lonnxruntime -o predict
 //   ./predict model.onnx part.ppm ...
 //
+// Set the environment variable ORT_DISABLE_TELEMETRY=1, or onnxruntime reports to its maker, from version 1.29 on.
 // The names of the classes are in the file's contract, a JSON in its metadata; this program prints their numbers.
 
 #include <onnxruntime_cxx_api.h>

@@ -5,7 +5,10 @@ python predict.py model.onnx image.png ...
 """
 
 import json
+import os
 import sys
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or onnxruntime reports to its maker, from version 1.29 on
 
 import numpy as np
 import onnxruntime
