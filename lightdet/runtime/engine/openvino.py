@@ -1,6 +1,5 @@
 """OpenVINO on the CPU: files that end in .xml, with their weights beside them in .bin."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ class OpenVino:
 
     It computes in float32 whatever the processor prefers, unless the file says bfloat16. A file whose number of images
     is open is compiled for one image when it is loaded, which is faster than the open form (docs/int8.md); that form
-    is compiled when several come. Each thread that calls it has compiled models of its own, so that they compute at the
-    same time.
+    is compiled when several come. Threads that call it at the same time get a compiled model each, which is kept.
     """
 
     runtime = RUNTIME
@@ -45,29 +43,32 @@ class OpenVino:
                 each.get_any_name(): _lengths(each) for each in model.outputs
             }
             self._model = model
-            self._own = threading.local()  # of each thread: requests for one image, for any number
+            self._free: dict[bool, list[Any]] = {True: [], False: []}  # requests for one image, for any number
             lengths = [_lengths(each) for each in model.inputs]
             self._has_single = all(each[0] is None and None not in each[1:] for each in lengths)
-            self._request(one=self._has_single)
+            self._free[self._has_single].append(self._request(self._has_single))
         except Exception as error:  # its own kinds of error, without a common base
             raise unreadable(path, RUNTIME, error) from error
         self._order = {name: index for index, name in enumerate(self.outputs)}
 
     def run(self, outputs: Sequence[str], given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         one = self._has_single and all(len(values) == 1 for values in given.values())
-        answers = self._request(one).infer(dict(given))
-        return [np.array(answers[self._order[name]]) for name in outputs]  # a copy: the request's memory is used again
+        try:
+            request = self._free[one].pop()
+        except IndexError:  # all are computing
+            request = self._request(one)
+        try:
+            answers = request.infer(dict(given))
+            return [np.array(answers[self._order[name]]) for name in outputs]  # copies: its memory is used again
+        finally:
+            self._free[one].append(request)
 
     def _request(self, one: bool) -> Any:
-        requests: dict[str, Any] = self._own.__dict__
-        key = "one" if one else "any"
-        if key not in requests:
-            model = self._model
-            if one:
-                model = model.clone()
-                model.reshape({each.get_any_name(): [1, *_lengths(each)[1:]] for each in self._model.inputs})
-            requests[key] = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
-        return requests[key]
+        model = self._model
+        if one:
+            model = model.clone()
+            model.reshape({each.get_any_name(): [1, *_lengths(each)[1:]] for each in self._model.inputs})
+        return self._core.compile_model(model, "CPU", self._settings).create_infer_request()
 
 
 def _told(model: object, place: Sequence[str]) -> str | None:
