@@ -40,7 +40,8 @@ def program(*command: str) -> int:
         "1"  # of the fork server, which would look for modules in the working directory first
     )
     guard_output(LOST if words and words[0] in TRAINING else "")
-    keep_memory()
+    if words[:1] != ["predict"]:  # it may run for months, and memory that is never given back grows with fragments
+        keep_memory()
     end_on_signals()
     return main(words)
 
