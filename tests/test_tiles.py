@@ -95,6 +95,12 @@ def test_neighbours_and_other_classes_stay_apart() -> None:
     assert len(joined([left, right], places, 64, 168).scores) == 5
 
 
+def test_a_box_that_begins_at_the_end_of_another_ones_tile_is_not_its_continuation() -> None:
+    places = [Tile(0, 0, 96, 64), Tile(72, 0, 168, 64)]
+    left, right = whole([[50, 10, 96, 40]], [0.9]), whole([[95, 12, 130, 38]], [0.8])
+    assert joined([left, right], places, 64, 168).boxes.tolist() == [[50, 10, 96, 40], [95, 12, 130, 38]]
+
+
 def test_a_weak_box_at_a_seam_changes_no_better_one() -> None:
     places = [Tile(0, 0, 96, 64), Tile(72, 0, 168, 64)]
     left = whole([[20, 5, 96, 60]], [0.05])  # cut, and around the other

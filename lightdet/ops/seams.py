@@ -55,6 +55,7 @@ def _partners(
         sides = [_shown(pieces, first[each], first[each + 1], shown, limits) for each in (one, other)]
         (places, views, uncut), (their_places, their_views, their_uncut) = sides
         share = _overlap(views, their_views, uncut[:, None] & their_uncut)
+        share[_slivers(views, their_views, near[both].max(axis=0)[:2])] = 0
         alike = pieces.labels[places][:, None] == pieces.labels[their_places]
         for row, column in zip(*np.nonzero(alike & (share > SAME)), strict=True):
             partners[int(places[row])].append(int(their_places[column]))
@@ -97,6 +98,15 @@ def _overlap(views: np.ndarray, others: np.ndarray, uncut: np.ndarray) -> np.nda
     areas = [(each[..., 2:] - each[..., :2]).prod(axis=-1) for each in (first, second)]
     share: np.ndarray = inside / np.where(uncut, areas[0] + areas[1] - inside, np.minimum(*areas))
     return share
+
+
+def _slivers(views: np.ndarray, others: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """(M, 4), (K, 4), `near` (2,) in x and y -> (M, K): where one tile shows no more than the edge of a box, and the
+    other one more than that of its own."""
+    sizes = [views[:, None, 2:] - views[:, None, :2], others[None, :, 2:] - others[None, :, :2]]
+    thin = (np.minimum(*sizes) < near) & (np.maximum(*sizes) >= 2 * near)
+    different: np.ndarray = thin.any(axis=2)
+    return different
 
 
 def _grouped(pieces: Pieces, cut: np.ndarray, near: np.ndarray, partners: dict[int, list[int]]) -> Pieces:
