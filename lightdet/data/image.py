@@ -17,16 +17,16 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.regular import no_file
+from lightdet.data.beside_pillow import is_deep_colour, read_deep_colour, read_jpeg
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".jpe")
-JPEG_END = b"\xff\xd9"
 IMAGE_SUFFIXES = frozenset(
     {*JPEG_SUFFIXES, ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm", ".pbm", ".pnm", ".jp2"}
 )
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")  # no EPS: Pillow runs a program for it
 TWELVE_BIT_MAX = 4095
 SIXTEEN_BIT_MAX = 65535
-EXIF_ORIENTATION, BITS_PER_SAMPLE = 0x0112, 0x0102
+EXIF_ORIENTATION = 0x0112
 TIFF_STARTS = (b"II*\0", b"MM\0*")
 LARGEST = "LIGHTDET_MAX_MEGAPIXELS"  # environment variable: images with more pixels are refused
 LARGEST_MEGAPIXELS = 500.0  # where it is not set; 1.5 GB when decoded
@@ -62,17 +62,17 @@ def read_values(path: Path) -> np.ndarray:
             upright = _orientation(image) == 1
             scaled = isinstance(image, PpmImageFile) and image.mode == "I" and image.tile[0][0] == "ppm"
             plain = image.format == "JPEG" and image.mode in ("L", "RGB") and upright
-            if plain and (pixels := _read_jpeg(content)) is not None:
+            if plain and (pixels := read_jpeg(content)) is not None:
                 return pixels
             image.load()
             if scaled:  # Pillow has made 65535 of the brightest value, which the header of a PGM states
                 return to_eight_bits(np.asarray(image), 16)
-            if _is_deep_colour(image, content):
-                return _read_deep_colour(content, path)
+            if is_deep_colour(image, content):
+                return read_deep_colour(content, path)
             return to_array(image if upright else ImageOps.exif_transpose(image), path)
     except Image.UnidentifiedImageError as error:
         if content[:4] in TIFF_STARTS:  # a TIFF of 16-bit colour: Pillow has no mode for it
-            return _read_deep_colour(content, path)
+            return read_deep_colour(content, path)
         kind = f" but {OTHER_KINDS.get(content[8:12], 'a video')}" if content[4:8] == b"ftyp" else ""
         raise LightdetError(f"{path}: not a readable image{kind}; convert it to PNG or JPEG, or remove it") from error
     except UNREADABLE as error:
@@ -163,7 +163,7 @@ def is_deep(path: Path) -> bool:
             start = file.read(26)
             file.seek(0)
             with _open(file, path) as image:
-                return image.mode.startswith("I") or _is_deep_colour(image, start)
+                return image.mode.startswith("I") or is_deep_colour(image, start)
     except LightdetError:
         return False
     except UNREADABLE:
@@ -258,46 +258,6 @@ def to_eight_bits(values: np.ndarray, bits: int | None) -> np.ndarray:
         limit = TWELVE_BIT_MAX if values.max(initial=0) <= TWELVE_BIT_MAX else SIXTEEN_BIT_MAX
     scaled = (values.clip(0, limit).astype(np.float32) * (255 / limit) + 0.5).astype(np.uint8)
     return as_rgb(scaled)
-
-
-def _is_deep_colour(image: Image.Image, content: bytes) -> bool:
-    """TIFF, or PNG of colour type 2 (RGB), 4 (LA) or 6 (RGBA), in which Pillow would keep only the high bytes of 16."""
-    if isinstance(image, TiffImageFile):
-        return image.mode in ("RGB", "RGBA") and 16 in image.tag_v2.get(BITS_PER_SAMPLE, ())
-    return content.startswith(b"\x89PNG") and content[24:25] == b"\x10" and content[25:26] in (b"\2", b"\4", b"\6")
-
-
-def _read_jpeg(content: bytes) -> np.ndarray | None:
-    """The pixels that Pillow gives, in half its time. None where it is not whole: Pillow says what is wrong with it."""
-    if not content.endswith(JPEG_END):
-        return None
-    try:
-        import cv2
-    except ImportError:
-        return None
-    try:
-        how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        return cv2.imdecode(np.frombuffer(content, np.uint8), how)
-    except cv2.error:  # such as too many pixels for it
-        return None
-
-
-def _read_deep_colour(content: bytes, path: Path) -> np.ndarray:
-    try:
-        import cv2
-    except ImportError as error:
-        reason = "colour of 16 bits is read with OpenCV, which is not installed (pip install opencv-python-headless)"
-        raise LightdetError(f"{path}: {reason}") from error
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below reports it
-    try:
-        values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise LightdetError(f"{path}: broken image; replace or remove it") from error
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    if values is None or values.dtype not in (np.uint8, np.uint16):
-        raise LightdetError(f"{path}: broken or unsupported image; save it with 8 or 16 bits per channel")
-    return np.ascontiguousarray(values[..., ::-1])
 
 
 def _one_line(error: Exception) -> str:
