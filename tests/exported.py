@@ -78,13 +78,14 @@ def train_and_settle(folder: Path) -> Exported:
     assert isinstance(model, YoloDetector)
     for convolution in model.network.predictor.convs:
         torch.nn.init.normal_(convolution.weight, std=0.1)
+        torch.nn.init.zeros_(convolution.bias)  # which would hold all scores down to the size of their rounding
     for module in model.network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None  # the mean of what it sees from here
             module.reset_running_stats()
     with torch.no_grad():
         model.network.train()(images)
-        scores = torch.cat([found.scores.sort(descending=True).values[10:11] for found in model.eval().detect(images)])
+        scores = torch.cat([found.scores.sort(descending=True).values[30:31] for found in model.eval().detect(images)])
     state = torch.load(made.run.checkpoints / BEST, weights_only=True)
     state["ema"]["weights"] = model.state_dict()
     torch.save(state, made.run.checkpoints / BEST)

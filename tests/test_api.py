@@ -221,7 +221,7 @@ def test_the_command_writes_what_a_result_holds(run: Run, tmp_path: Path) -> Non
     assert main(["predict", *words]) == 0
     (entry,) = json.loads((tmp_path / "out/predictions.json").read_text())["images"]
     (result,) = lightdet.load(run, threshold=0)(tmp_path / "a.png")
-    assert entry == {"id": 1, "picture": "pictures/a.png", **result.to_dict()} and entry["boxes"]
+    assert entry == {"id": 1, "name": "a.png", "picture": "pictures/a.png", **result.to_dict()} and entry["boxes"]
     drawn = np.asarray(Image.open(tmp_path / "out/pictures/a.png"))
     np.testing.assert_array_equal(drawn, np.asarray(result.plot()))
 

@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,31 @@ def left(source: Path) -> str:
 
 def lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+
+
+def test_two_processes_do_not_predict_into_one_folder(tmp_path: Path) -> None:
+    save(tmp_path / "in" / "a.png")
+    run(tmp_path / "in", tmp_path / "out")
+    before = lines(tmp_path / "out")
+    program = (
+        "import sys; from pathlib import Path; from lightdet.core.files import locked\n"
+        f"with locked(Path({str(tmp_path / 'out' / '.lock')!r})): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        with pytest.raises(LightdetError, match=rf"another predict \(process {other.pid}\) writes there"):
+            run(tmp_path / "in", tmp_path / "out")
+        other.communicate("")
+    assert lines(tmp_path / "out") == before
+    run(tmp_path / "in", tmp_path / "out")
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    save(tmp_path / "in" / "a.png")
+    with pytest.raises(LightdetError, match="cannot be made"):
+        run(tmp_path / "in", Path("/proc/nothing"))
 
 
 @pytest.mark.parametrize(

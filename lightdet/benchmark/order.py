@@ -34,7 +34,7 @@ def disagreements(facts: Mapping[str, Any], batch: int) -> list[str]:
         slower = [
             line for row in sorted(rows, key=lambda row: row["by_flops"]) if (line := _slower(backend, row, rows))
         ]
-        if len(rows) > 1:
+        if len({row["gflops"] for row in rows}) > 1:
             lines += slower or [f"{backend}: time follows operations."]
     return lines
 

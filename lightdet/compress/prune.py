@@ -58,8 +58,8 @@ class Prune(Compression):
                 raise LightdetError(f"compress.{name}={value}: one of {', '.join(values)}")
         if (flops is None) == (parameters is None):
             raise LightdetError("compress=prune: how much is left? compress.flops=0.5 or compress.parameters=500000")
-        if flops is not None:
-            demand_share("compress.flops", flops)
+        if flops is not None and not 0 < flops <= 1:
+            raise LightdetError(f"compress.flops={flops}: give a number above 0, at most 1")
         if parameters is not None and not parameters > 0:
             raise LightdetError(f"compress.parameters={parameters}: a share, or a number of parameters, above 0")
         demand_share("compress.keep", keep)

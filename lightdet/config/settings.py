@@ -43,10 +43,16 @@ SHARES = (
     "augment.window.min_visible",
 )
 DRAWN = ("data.reader.train_images", "data.reader.val_images")  # numbers; with COCO the folders of the images
-POSITIVE = ("width", "depth", "trainer.clip_norm", "augment.window.share", "data.sampling.threshold")
+POSITIVE = (
+    *("width", "depth", "trainer.clip_norm", "augment.window.share", "data.sampling.threshold"),
+    "compress.parameters",
+)
 RANGES = ("augment.mosaic.scale", "augment.mosaic.centre")
 LIMITS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
-NONE_ALLOWED = ("trainer.patience", "trainer.clip_norm", "data.bits", *LIMITS)
+NONE_ALLOWED = (
+    *("trainer.patience", "trainer.clip_norm", "data.bits", "compress.flops", "compress.parameters"),
+    *LIMITS,
+)
 CHOICES: dict[str, tuple[str | bool | int, ...]] = {
     "channels": tuple(CHANNELS),
     "data.bits": BITS,
@@ -55,6 +61,8 @@ CHOICES: dict[str, tuple[str | bool | int, ...]] = {
     "trainer.sync_batchnorm": ("auto", True, False),
     "trainer.device": ("auto", "cpu", "cuda", "mps"),
     "trainer.progress": ("auto", "bar", "lines", "none"),
+    "compress.importance": ("magnitude", "batchnorm", "taylor"),
+    "compress.scope": ("global", "uniform"),
 }
 READERS = "lightdet.data.reader."  # of this package: their `root` is a folder, and they give no reference images
 BATCHES = "a whole number of batches from 1, or a share of them above 0.0, up to 1.0"
@@ -80,6 +88,7 @@ def check_settings(cfg: DictConfig) -> None:
     _demand(cfg, (*NOT_NEGATIVE, *gains), lambda value: 0 <= value < inf, "a number that is not negative")
     _demand(cfg, SHARES, lambda value: 0 <= value <= 1, "a number from 0 to 1")
     _demand(cfg, ("data.reader.val_share",), lambda value: 0 < value < 1, "a number between 0 and 1")
+    _demand(cfg, ("compress.flops",), lambda value: 0 < value <= 1, "a number above 0, at most 1; 1 removes nothing")
     _demand(cfg, POSITIVE, lambda value: 0 < value < inf, "a number above 0")
     _demand(cfg, LIMITS, _counts_batches, f"{BATCHES}; null: all")
     _demand(cfg, ("trainer.overfit_batches",), lambda value: value == 0 or _counts_batches(value), f"0, or {BATCHES}")

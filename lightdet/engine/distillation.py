@@ -25,7 +25,10 @@ def distillations(cfg: DictConfig, student: Model, classes: Sequence[str]) -> li
     for path in teacher_models(cfg.teacher):
         loaded = load_run(path)
         if loaded.classes != tuple(classes):
-            raise LightdetError(f"teacher={path}: it knows {', '.join(loaded.classes)}, the data {', '.join(classes)}")
+            raise LightdetError(
+                f"teacher={path}: it knows {', '.join(loaded.classes)}, and the data {', '.join(classes)}; "
+                "name a model that is trained on these"
+            )
         teachers.append(loaded.model)
     chosen = []
     for name, option in cfg.distill.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.files import holder_of
 from lightdet.data.writer.names import safe
 from lightdet.engine.image_files import ImageFile, find_images
 from lightdet.engine.picture_files import check_free
@@ -16,6 +17,8 @@ from lightdet.runtime.kinds import opened
 from lightdet.runtime.source import Files, Source
 from lightdet.runtime.sources import Original
 from lightdet.runtime.watched import Listed, Watched
+
+LOCK = ".lock"  # of the folder in which a process predicts
 
 
 class Job(NamedTuple):
@@ -93,8 +96,16 @@ def _watched(folders: Sequence[str], out: Path | None, idle_seconds: float | Non
     if out is None:
         return Jobs(Watched(folders, idle_seconds))
     check_free(out, [], [LINES])
+    if (holder := holder_of(out / LOCK)) is not None:
+        raise in_use(out, holder)
     seen, earlier = _earlier(out / LINES)
     return Jobs(Watched(folders, idle_seconds, seen, out / PICTURES), resumed=True, earlier=earlier)
+
+
+def in_use(out: Path, holder: int) -> LightdetError:
+    """What is said of a folder in which another process predicts; holder: its number, 0: unknown."""
+    who = f"another predict (process {holder})" if holder else "another predict"
+    return LightdetError(f"{out}: {who} writes there; wait for its end, or give another folder, --out")
 
 
 def _earlier(lines: Path) -> tuple[set[str], int]:

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from lightdet.core.errors import LightdetError, one_line
+from lightdet.core.files import locked
 from lightdet.core.outside import outside
 from lightdet.core.progress import watched
 from lightdet.engine.detection_result import DetectionResult
 from lightdet.engine.drawn_video import DrawnVideo
-from lightdet.engine.jobs import Job, Jobs
+from lightdet.engine.jobs import LOCK, Job, Jobs, in_use
 from lightdet.engine.picture_files import MADE_BY, check_free, is_drawn, save_picture
 from lightdet.engine.predictor import Predictor, Stopwatch
 from lightdet.engine.result import Result
@@ -60,14 +61,27 @@ def predict(predictor: Predictor, jobs: Jobs, out: Path | None, wanted: Wanted |
     Several threads read, place, predict and draw, in the order of the images and with no more of them in memory than
     threads. An image that cannot be read, or for which the model returns NaN, is skipped; the others are predicted,
     and with `wanted.verdict` each passes or fails. Where nothing more can be written, `Summary.ended` says so. Whatever
-    ends it, an interruption included, what was predicted until then stays.
+    ends it, an interruption included, what was predicted until then stays. Raises LightdetError for an `out` that
+    cannot be made, that holds files of others, or in which another process predicts.
     """
     wanted = wanted or Wanted()
-    formats = _formats(predictor, wanted) if out is not None else []
-    if out is not None:
-        further = [name for each in formats for name in each.files] + ([VIDEO] if wanted.video else [])
-        check_free(out, [], [*([] if jobs.resumed else REPORTS), *further])
+    if out is None:
+        return _predict(predictor, jobs, None, wanted, [])
+    formats = _formats(predictor, wanted)
+    further = [name for each in formats for name in each.files] + ([VIDEO] if wanted.video else [])
+    check_free(out, [], [*([] if jobs.resumed else REPORTS), *further])
+    try:
         out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LightdetError(f"{out}: cannot be made ({error.strerror or error}); give another folder, --out") from error
+    with locked(out / LOCK) as holder:
+        if holder is not None:
+            raise in_use(out, holder)
+        return _predict(predictor, jobs, out, wanted, formats)
+
+
+def _predict(predictor: Predictor, jobs: Jobs, out: Path | None, wanted: Wanted, formats: Sequence[Format]) -> Summary:
+    """The same in a folder that this process has for itself."""
     lot = Lot(f"threshold {predictor.threshold:.4g}, {predictor.threshold_from}") if wanted.verdict else None
     watch = Stopwatch(predictor.device)
     summary = Summary(out, predictor, jobs.source, jobs.found, watch, lot=lot)

@@ -31,7 +31,7 @@ def scale_of_data(data: ImageData) -> TrainedScale | None:
 
     Decodes no image.
     """
-    records = data.records["train"]
+    records = data.records.get("train", [])
     if not any(isinstance(record.annotation, Boxes) for record in records):
         return None
     scales = [min(placed.scale_x, placed.scale_y) for placed in data.placings("train")]

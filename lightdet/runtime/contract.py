@@ -63,7 +63,7 @@ def read(text: str | None, place: str) -> ExportContract:
         return _checked(content)
     except (LightdetError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         reason = str(error) if isinstance(error, LightdetError) else f"{type(error).__name__} {error}"
-        raise LightdetError(f"{place}: its contract is damaged ({shown(reason[:200])})") from None
+        raise LightdetError(f"{place}: its contract is damaged ({shown(reason[:200])}); export it again") from None
 
 
 def _checked(content: Any) -> ExportContract:

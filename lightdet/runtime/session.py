@@ -202,6 +202,6 @@ def _open(path: Path, threads: int | None) -> Engine:
     if name is None:
         raise LightdetError(f"{path}: no exported file, which ends in {', '.join(EXPORTED)}")
     if not path.is_file():
-        raise LightdetError(f"{path}: no such file")
+        raise LightdetError(f"{path}: {'a folder, and no exported file' if path.is_dir() else 'no such file'}")
     engine: Engine = named(f"lightdet.runtime.engine.{name}:open_file")(path, threads)
     return engine

@@ -96,7 +96,8 @@ class Video(Source):
         capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
         if not capture.isOpened():
             raise LightdetError(
-                f"{self.path}: no video that OpenCV can read; convert it to MP4 with H.264, or remove it"
+                f"{self.path}: no video that OpenCV can read; it may be cut off or still be written; else convert it "
+                "to MP4 with H.264"
             )
         return capture
 
