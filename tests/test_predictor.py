@@ -172,7 +172,7 @@ def test_a_promise_holds_for_its_views_alone() -> None:
     with pytest.raises(LightdetError, match="and not for whole images"):
         predictor.warm_up()
     predictor.promise = Promise("at most 5 %", 0.3)
-    with pytest.raises(LightdetError, match="holds for whole images, and not for tiles"):
+    with pytest.raises(LightdetError, match="holds for whole images without flips, and not for tiles"):
         predictor(bright_image(), tiles=64)
     predictor.threshold = 0.4  # somebody's own
     assert len(predictor(bright_image(), tiles=64)[0]) == 2

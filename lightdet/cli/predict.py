@@ -66,6 +66,7 @@ def run(words: Sequence[str]) -> int:
     stage2 = stage2_of(options.stage2, options.stage2_label)
     views = options.tiles, flips_named(options.flips)
     predictor = load_predictor(folder, *how, options.trust_modules, stage2, *views, threads=ONE)
+    predictor.require_promise()
     if predictor.flips:
         print(f"lightdet: {predictor.price_of_flips()}", file=sys.stderr)
     pictures = jobs.pictures if options.pictures is None else options.pictures

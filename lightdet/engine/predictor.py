@@ -150,8 +150,12 @@ class Predictor:
     def warm_up(self) -> None:
         """Run the model on a grey image: the first call takes longer than all others. Raises LightdetError for a
         promised threshold that holds for other views."""
-        self._promise(self.tiles)
+        self.require_promise()
         self.model.predict(self._grey())
+
+    def require_promise(self) -> None:
+        """Raises LightdetError for a promised threshold that holds for other views."""
+        self._promise(self.tiles)
 
     def _grey(self) -> Tensor:
         return torch.full((1, self.channels, *height_width(self.image_size)), 0.5, device=self.device)

@@ -42,7 +42,7 @@ class Promise:
         if views != self.views:
             raise LightdetError(
                 f"the threshold of lightdet threshold holds for {self.views}, and not for {views}: "
-                "show images as there, run lightdet threshold again, or give a threshold"
+                "show images as there, run lightdet threshold again, or give --threshold"
             )
 
     @property

@@ -28,7 +28,7 @@ class Views:
 
     def __str__(self) -> str:
         text = "whole images" if self.tiles is None else str(self.tiles)
-        return f"{text}, with {' and '.join(self.flips)} flips" if self.flips else text
+        return f"{text} with {' and '.join(self.flips)} flips" if self.flips else f"{text} without flips"
 
 
 def to_views(content: Any) -> Views:
