@@ -3,7 +3,6 @@
 The request then names the folders and the content of their weights; only the content counts in the fingerprint.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from lightdet.core.errors import LightdetError
 from lightdet.runs.find import find_model
 from lightdet.runs.folder import BEST, RunFolder
 from lightdet.runs.package import is_exported, is_package, read_contract, weights_file
+from lightdet.runs.promise import hash_of
 
 
 def settle_teachers(cfg: DictConfig) -> DictConfig:
@@ -45,8 +45,7 @@ def content_of(model: Path) -> str:
     file = weights_file(model, read_contract(model)) if package else RunFolder(model).checkpoints / BEST
     if not file.is_file():
         raise LightdetError(f"teacher: no {file.name} in {model}; name a run that is trained")
-    with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return hash_of(file)
 
 
 def _model(name: str) -> Path:

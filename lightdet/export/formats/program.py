@@ -9,7 +9,7 @@ from typing import Any
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.export.choice import Format
 from lightdet.export.source import Source
-from lightdet.runtime.engine.torchscript import NAME
+from lightdet.runtime.engine.torch_file import NAME
 
 
 def write(source: Source, precision: str, contract: Mapping[str, Any], path: Path) -> None:
