@@ -19,8 +19,8 @@ from torch import Tensor
 from torchvision.ops import MultiScaleRoIAlign
 
 from lightdet.benchmark.machine import load, machine_facts
-from lightdet.benchmark.measure import interleaved, paired_ratio, spread
 from lightdet.benchmark.report import machine_line, markdown_table, ratio_cell
+from lightdet.core.timing import interleaved, paired_ratio, spread
 from lightdet.model.region_align import RegionAlign
 
 STRIDES = (4, 8, 16, 32)  # px

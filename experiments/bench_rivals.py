@@ -21,12 +21,12 @@ import torch
 from bench.publish import EXPERIMENTS, command, publish
 
 from experiments.rivals.environment import rival_environment
-from lightdet.benchmark.backend import Call, export, onnx_call, openvino_call
 from lightdet.benchmark.candidate import PLACEHOLDER_CLASSES, candidates, patches
 from lightdet.benchmark.machine import load, machine_facts
-from lightdet.benchmark.measure import interleaved, paired_ratio, spread
 from lightdet.benchmark.report import machine_line, markdown_table, ratio_cell
 from lightdet.core.errors import LightdetError
+from lightdet.core.timing import interleaved, paired_ratio, spread
+from lightdet.nn.backend import Call, export, onnx_call, openvino_call
 
 EXPORT = EXPERIMENTS / "rivals" / "export.py"
 BACKENDS = {

@@ -30,10 +30,10 @@ from omegaconf import DictConfig
 
 from experiments.rivals.yolo_files import export_yolo
 from lightdet.benchmark.machine import load, machine_facts
-from lightdet.benchmark.measure import paired_ratio, spread
 from lightdet.benchmark.report import markdown_table, ratio_cell
 from lightdet.config.conf_folder import conf_folder
 from lightdet.core.score import monitor_of
+from lightdet.core.timing import paired_ratio, spread
 from lightdet.data.module import ImageData
 from lightdet.data.record import Reader, Record
 from lightdet.engine.load import build_model

@@ -13,15 +13,16 @@ from tiny_datasets import write_voc
 from torch import Tensor, nn
 
 from lightdet.benchmark import command
-from lightdet.benchmark.backend import BACKENDS, Prepared
 from lightdet.benchmark.candidate import _validation_image, candidates, combinations
-from lightdet.benchmark.measure import interleaved, paired_ratio, peak_bytes
+from lightdet.benchmark.memory import peak_bytes
 from lightdet.benchmark.order import disagreements, timed
 from lightdet.cli.main import main
 from lightdet.config.compose import compose_config
 from lightdet.core.errors import LightdetError
+from lightdet.core.timing import interleaved, paired_ratio
 from lightdet.engine.load import build_model
 from lightdet.engine.train import write_config
+from lightdet.nn.backend import BACKENDS, Prepared
 from lightdet.runs.folder import BEST, RunFolder
 
 SMALL = ["width=0.125", "image_size=64"]

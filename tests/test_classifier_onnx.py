@@ -10,9 +10,9 @@ from test_classifier import classifier
 from test_models import CONF, PRESETS
 from test_pretrained_lite0 import PACKAGE
 
-from lightdet.benchmark.backend import OPSET, onnx_call
 from lightdet.benchmark.candidate import patches, settle
 from lightdet.model.folded import folded
+from lightdet.nn.backend import OPSET, onnx_call
 
 SIZE = 64  # px
 CLASSIFIERS = [name for name in PRESETS if "family/classifier" in (CONF / "model" / f"{name}.yaml").read_text()]

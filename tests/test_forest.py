@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lightdet.benchmark.backend import export, onnx_call
 from lightdet.core.errors import LightdetError
+from lightdet.nn.backend import export, onnx_call
 from lightdet.nn.forest import Forest, Tree
 from lightdet.readout.contract import Readout
 from lightdet.readout.forest import RandomForest

@@ -73,7 +73,7 @@ def test_channels_that_compute_nothing_are_those_that_go(importance: str) -> Non
     before = model.network(images)
     kept = model.network.first.weight.detach().clone()[[each for each in range(16) if each not in idle]]
     share = (8 * 3 * 9 + 16 * 8 * 9 + 64) / (16 * 3 * 9 + 16 * 16 * 9 + 64)  # multiplications of a pixel
-    Prune(importance, flops=share + 1e-6).compress(model, SIZE, [Batch(images, [None, None])])  # type: ignore[list-item]
+    Prune(importance, flops=share + 1e-6).compress(model, SIZE, [Batch(images, [None, None])], {})  # type: ignore[list-item]
     assert widths_of(model.network) == {"first": [8, 3], "second": [16, 8], "last": [4, 16]}
     assert torch.equal(model.network.first.weight, kept)
     assert torch.allclose(model.network(images), before, atol=1e-6)
@@ -85,7 +85,7 @@ def test_the_target_is_reached_and_the_widths_build_the_same_network(name: str) 
     config, model = preset(name)
     whole = footprint(model.network, SIZE)
     before = widths_of(model.network)
-    Prune(flops=0.6).compress(model, SIZE, [])
+    Prune(flops=0.6).compress(model, SIZE, [], {})
     assert 0.5 < footprint(model.network, SIZE)["macs"] / whole["macs"] <= 0.6
     widths = changed_widths(model.network, before)
     assert all(width[0] % 8 == 0 for name, width in widths.items() if width[0] != before[name][0])
@@ -101,7 +101,7 @@ def test_the_target_is_reached_and_the_widths_build_the_same_network(name: str) 
 def test_parameters_as_a_number_and_the_same_share_of_every_layer() -> None:
     _, model = preset("light_classifier")
     whole = widths_of(model.network)
-    Prune(scope="uniform", parameters=150_000, round_to=1).compress(model, SIZE, [])
+    Prune(scope="uniform", parameters=150_000, round_to=1).compress(model, SIZE, [], {})
     assert 120_000 < sum(parameter.numel() for parameter in model.network.parameters()) <= 150_000
     shares = {width[0] / whole[name][0] for name, width in changed_widths(model.network, whole).items()} - {1.0}
     assert shares and max(shares) - min(shares) < 0.1
@@ -112,7 +112,9 @@ def test_parameters_as_a_number_and_the_same_share_of_every_layer() -> None:
     [
         ({}, "how much is left"),
         ({"flops": 0.5, "parameters": 10}, "how much is left"),
+        ({"flops": 0.5, "latency": 0.5}, "how much is left"),
         ({"flops": 1.5}, "compress.flops"),
+        ({"latency": 0.0}, "compress.latency"),
         ({"parameters": 0}, "compress.parameters=0"),
         ({"flops": 0.5, "importance": "luck"}, "compress.importance=luck: one of magnitude"),
         ({"flops": 0.5, "scope": "some"}, "compress.scope=some: one of global"),
@@ -125,10 +127,10 @@ def test_a_wrong_wish_is_refused(given: dict[str, Any], words: str) -> None:
 
 def test_a_target_out_of_reach_and_a_network_that_counts_its_channels() -> None:
     with pytest.raises(LightdetError, match=r"compress\.keep"):
-        Prune(flops=0.01, keep=0.5).compress(ChainModel([]), SIZE, [])
+        Prune(flops=0.01, keep=0.5).compress(ChainModel([]), SIZE, [], {})
     _, model = preset("object_attention")
     with pytest.raises(LightdetError, match="cannot be pruned"):
-        Prune(flops=0.5).compress(model, SIZE, [])
+        Prune(flops=0.5).compress(model, SIZE, [], {})
 
 
 @pytest.mark.parametrize("widths", [{"first": [20, 3]}, {"first": [8]}, {"first": "8"}, {"nowhere": [8, 3]}])

@@ -12,18 +12,19 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from lightdet.benchmark.backend import BACKENDS, Call, Prepared, network_maps
 from lightdet.benchmark.candidate import Candidate, candidates, patches
 from lightdet.benchmark.machine import load, machine_facts
-from lightdet.benchmark.measure import WARM_UP, interleaved, paired_ratio, peak_bytes, spread
+from lightdet.benchmark.memory import peak_bytes
 from lightdet.benchmark.order import disagreements
 from lightdet.benchmark.report import conditions, cost_cells, machine_line, markdown, terminal_table, time_cells
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json, write_text
+from lightdet.core.timing import WARM_UP, interleaved, paired_ratio, spread
 from lightdet.engine.load import require_device
 from lightdet.metric.footprint import footprint
 from lightdet.model.exported import as_pixels
+from lightdet.nn.backend import BACKENDS, Call, Prepared, network_maps
 from lightdet.nn.inputs import blank_image, in_channels
 from lightdet.ops.grid import COARSEST, ImageSize, check_image_size, height_width
 from lightdet.runs.jobs import finite, inside

@@ -33,6 +33,7 @@ YOUNGER_OPTION_KEYS: dict[str, Any] = {
     "model.network.readout": None,
     "model.network.pooling": None,
     "model.network.every_map": False,
+    "compress.latency": None,
 } | {
     f"model.network.{backbone}.{key}": as_before
     for backbone in ("backbone", "backbone.inner")

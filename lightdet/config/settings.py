@@ -50,7 +50,8 @@ POSITIVE = (
 RANGES = ("augment.mosaic.scale", "augment.mosaic.centre")
 LIMITS = ("trainer.limit_train_batches", "trainer.limit_val_batches")
 NONE_ALLOWED = (
-    *("trainer.patience", "trainer.clip_norm", "data.bits", "compress.flops", "compress.parameters"),
+    *("trainer.patience", "trainer.clip_norm", "data.bits"),
+    *("compress.flops", "compress.parameters", "compress.latency"),
     *LIMITS,
 )
 CHOICES: dict[str, tuple[str | bool | int, ...]] = {
@@ -64,6 +65,10 @@ CHOICES: dict[str, tuple[str | bool | int, ...]] = {
     "compress.importance": ("magnitude", "batchnorm", "taylor"),
     "compress.scope": ("global", "uniform"),
 }
+TARGETS = ("flops", "parameters", "latency")
+HOW_MUCH = (
+    "compress=prune: how much is left? One of compress.flops=0.5, compress.parameters=500000, compress.latency=0.6"
+)
 READERS = "lightdet.data.reader."  # of this package: their `root` is a folder, and they give no reference images
 BATCHES = "a whole number of batches from 1, or a share of them above 0.0, up to 1.0"
 
@@ -88,7 +93,8 @@ def check_settings(cfg: DictConfig) -> None:
     _demand(cfg, (*NOT_NEGATIVE, *gains), lambda value: 0 <= value < inf, "a number that is not negative")
     _demand(cfg, SHARES, lambda value: 0 <= value <= 1, "a number from 0 to 1")
     _demand(cfg, ("data.reader.val_share",), lambda value: 0 < value < 1, "a number between 0 and 1")
-    _demand(cfg, ("compress.flops",), lambda value: 0 < value <= 1, "a number above 0, at most 1; 1 removes nothing")
+    shares = ("compress.flops", "compress.latency")
+    _demand(cfg, shares, lambda value: 0 < value <= 1, "a number above 0, at most 1; 1 removes nothing")
     _demand(cfg, POSITIVE, lambda value: 0 < value < inf, "a number above 0")
     _demand(cfg, LIMITS, _counts_batches, f"{BATCHES}; null: all")
     _demand(cfg, ("trainer.overfit_batches",), lambda value: value == 0 or _counts_batches(value), f"0, or {BATCHES}")
@@ -104,6 +110,10 @@ def check_settings(cfg: DictConfig) -> None:
             demand_whole(name, OmegaConf.select(cfg, name), 1)
     if cfg.get("compress") and cfg.get("weights") is None:
         raise LightdetError("compress: there is no network to make smaller; weights=RUN names the one that is trained")
+    if (targets := [name for name in TARGETS if name in (cfg.get("compress") or ())]) and sum(
+        cfg.compress[name] is not None for name in targets
+    ) != 1:
+        raise LightdetError(HOW_MUCH)
     if bool(cfg.get("distill")) != (cfg.get("teacher") is not None):
         raise LightdetError("distillation needs both, what is taught and who teaches: distill=cwd teacher=RUN")
     _check_reference(cfg)

@@ -2,8 +2,11 @@
 
 import logging
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -31,14 +34,21 @@ class Parts:
     prepared: str  # what that preparation did, in words
     monitor: Monitor
     widths: Widths  # of the layers that are narrower than the configuration makes them
+    compression: Mapping[str, Any] = field(default_factory=dict)  # the facts of what `compress` did
 
 
-def build(cfg: DictConfig, device: torch.device, weights_follow: bool, start: Path | None = None) -> Parts:
+def build(
+    cfg: DictConfig,
+    device: torch.device,
+    weights_follow: bool,
+    start: Path | None = None,
+    known: Mapping[str, Any] = MappingProxyType({}),
+) -> Parts:
     """Reads the data and builds the model for it.
 
     `weights_follow`: from a checkpoint or, for other ranks, from rank 0; pretrained weights are then not fetched, nor
-    are they where `start` names a checkpoint to start from, whose network `compress` makes smaller. Raises
-    LightdetError for data or settings that cannot be trained with.
+    are they where `start` names a checkpoint to start from, whose network `compress` makes smaller, as `known` says
+    where it did so before. Raises LightdetError for data or settings that cannot be trained with.
     """
     _quiet()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -60,11 +70,13 @@ def build(cfg: DictConfig, device: torch.device, weights_follow: bool, start: Pa
     if start is not None and cfg.get("compress"):
         compression: Compression = instantiate(cfg.compress)
         batches = (batch.to("cpu") for batch in data.loader("train"))
-        print(f"  compressed {compression.compress(model, cfg.image_size, batches)}", flush=True)
+        compressed = compression.compress(model, cfg.image_size, batches, known)
+        print(f"  compressed {compressed.told}", flush=True)
+        known = compressed.facts
     labels = {label for record in data.records[validation_split(cfg)] for label in record.labels.tolist()}
     measured = [data.classes[label] for label in sorted(labels)]
     monitor = monitor_of(cfg.trainer.monitor, model.metric(data.classes).scores, measured)
-    return Parts(data, model, prepared, monitor, changed_widths(model.network, whole))
+    return Parts(data, model, prepared, monitor, changed_widths(model.network, whole), known)
 
 
 def validation_split(cfg: DictConfig) -> str:

@@ -41,6 +41,7 @@ from lightdet.runs.trained_scale import write_scale
 from lightdet.task.trainer import pick_device, shares_batchnorm
 
 WIDTHS = "widths.json"  # of the layers of a run that was pruned
+COMPRESSION = "compression.json"  # how they were chosen, and what was measured for it
 
 
 def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
@@ -66,8 +67,11 @@ def train(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     kept = folder.path / WIDTHS
     if resumes and kept.exists():
         set_widths(cfg, read_json(kept))
-    parts = build(cfg, device, weights_follow=resumes, start=start)
+    chosen = folder.path / COMPRESSION
+    parts = build(cfg, device, weights_follow=resumes, start=start, known=read_json(chosen))
     data, model = parts.data, parts.model
+    if parts.compression:
+        write_json(chosen, dict(parts.compression))
     if parts.widths:
         write_json(kept, parts.widths)
         set_widths(cfg, parts.widths)

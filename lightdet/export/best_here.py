@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from lightdet.benchmark.machine import load, machine_facts
-from lightdet.benchmark.measure import interleaved, paired_ratio
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_json
 from lightdet.core.table import to_text
+from lightdet.core.timing import interleaved, paired_ratio
 from lightdet.data.image import read_image
 from lightdet.export.choice import FLOAT32, format_names, format_of
 from lightdet.export.gate import Gate

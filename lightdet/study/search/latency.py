@@ -39,11 +39,11 @@ def main(path: str, rounds: int, threads: int) -> None:
     """Measures and writes latency.json."""
     import torch
 
-    from lightdet.benchmark.backend import eager
     from lightdet.benchmark.machine import load, machine_facts
-    from lightdet.benchmark.measure import interleaved, spread
+    from lightdet.core.timing import interleaved, spread
     from lightdet.engine.load import build_model
     from lightdet.model.folded import folded
+    from lightdet.nn.backend import eager
     from lightdet.nn.inputs import blank_image
 
     torch.set_num_threads(threads)
