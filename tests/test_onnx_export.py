@@ -61,16 +61,18 @@ def test_the_verdict_lies_beside_the_file(file: Path) -> None:
 
 
 def test_it_is_measured_and_predicts_as_a_run_does(
-    made: Exported, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Exported, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", str(file), *made.data]) == 0
-    numbers = json.loads(Path("model-evaluate-val/metrics.json").read_text())
+    numbers = json.loads(Path("model.onnx-evaluate-val/metrics.json").read_text())
     expected = made.run.read_results()["metrics"]
     assert numbers["map50_95"] == pytest.approx(expected["map50_95"], abs=1e-6)
-    assert main(["predict", str(file), str(made.image)]) == 0
+    assert main(["predict", str(file), str(made.image), "--threads", "3"]) == 0
+    assert "(cpu, onnxruntime with 1 thread, 3 images at a time)" in capsys.readouterr().out
     assert main(["predict", str(made.run.path), str(made.image), "--out", "other"]) == 0
     one, other = (json.loads(Path(out, "predictions.json").read_text()) for out in ("predictions", "other"))
+    assert (one["runtime"], one["runtime_threads"], other["runtime"]) == ("onnxruntime", 1, "torch")
     assert len(one["images"][0]["boxes"]) == len(other["images"][0]["boxes"]) > 0
 
 
@@ -252,7 +254,7 @@ def test_a_classifier_is_the_same_in_the_file(decision: str, tmp_path: Path, mon
     assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
     data = [word for word in words if word.startswith("data.reader")]
     assert main(["evaluate", str(run / "model.onnx"), "data=synthetic", "data.label=first", *data]) == 0
-    numbers = json.loads(Path("model-evaluate-val/metrics.json").read_text())
+    numbers = json.loads(Path("model.onnx-evaluate-val/metrics.json").read_text())
     expected = json.loads((run / "results.json").read_text())["metrics"]
     for name in ("accuracy", "expected_cost", "inspection"):
         assert numbers[name] == pytest.approx(expected[name], abs=1e-5)

@@ -55,7 +55,12 @@ def test_it_is_measured_as_its_run_is_on_data_that_the_command_chooses(
     assert main(["evaluate", str(made.package), *made.data]) == 0
     told = capsys.readouterr()
     assert "base-evaluate-val" in told.out and "trained on" not in told.err
-    assert json.loads((tmp_path / "base-evaluate-val/metrics.json").read_text()) == json.loads(json.dumps(of_run))
+    of_package = json.loads((tmp_path / "base-evaluate-val/metrics.json").read_text())
+    assert of_package.pop("model") == str(made.package.resolve())
+    assert of_package == json.loads(json.dumps(of_run))
+    other = copy_of(made.package, tmp_path / "elsewhere" / "base")
+    assert main(["evaluate", str(other), *made.data]) == 2
+    assert "base-evaluate-val: holds the evaluation of" in capsys.readouterr().err
     assert sorted(path.name for path in made.package.iterdir()) == sorted(FILES), "nothing is written into it"
     assert main(["evaluate", str(made.package), "split=train", *made.data]) == 0
     assert main(["evaluate", str(made.package), *made.data, "data.reader.val_images=3"]) == 0

@@ -107,6 +107,5 @@ def test_the_folder_of_an_evaluation_has_its_views_in_its_name(tmp_path: Path) -
 
 
 def test_words_that_are_no_views_are_refused_in_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["predict", str(run), "--tiles", "image.png"])
+    assert main(["predict", str(run), "--tiles", "image.png"]) == 2
     assert "'image.png' is no side of 16 to 100000 px" in capsys.readouterr().err

@@ -28,7 +28,7 @@ from lightdet.runs.exported import is_exported
 from lightdet.runs.find import RUNS_DIR, find_model
 from lightdet.runs.fingerprint import network_digest
 from lightdet.runs.jobs import Job, finite, inside, read_jobs
-from lightdet.runs.package import is_package
+from lightdet.runs.package import is_passed_on
 from lightdet.runtime.contract import ExportContract
 
 PLACEHOLDER_CLASSES = 6  # of a preset, which has seen no data
@@ -138,8 +138,8 @@ def _runs(words: Sequence[str]) -> list[tuple[str, Path]]:
         study = next((path for path in (Path(word), RUNS_DIR / word) if (path / "jobs").is_dir()), None)
         if study is None:
             path = find_model(word)
-            alone = is_package(path) or is_exported(path)
-            named.append((path.name if alone else f"{path.parent.name}/{path.name}", path))
+            name = path.name if is_passed_on(path) else f"{path.parent.name}/{path.name}"
+            named.append((name if name not in (other for other, _ in named) else str(path), path))
             continue
         jobs = [job for job in read_jobs(study) if job.state == "done" and not job.shared_with]
         if not jobs:

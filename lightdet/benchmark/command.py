@@ -20,6 +20,7 @@ from lightdet.benchmark.report import conditions, cost_cells, machine_line, mark
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json, write_json, write_text
+from lightdet.core.options import OptionParser
 from lightdet.core.timing import WARM_UP, interleaved, paired_ratio, spread
 from lightdet.engine.load import require_device
 from lightdet.metric.footprint import footprint
@@ -31,7 +32,7 @@ from lightdet.runs.jobs import finite, inside
 from lightdet.runtime.session import Exported
 
 USUAL_BACKENDS = ("eager", "channels-last", "onnxruntime")
-# The whole detection, boxes and suppression included, batch 1: of a run in eager PyTorch, of a file in its own runtime.
+# The whole detection, boxes and suppression included: of a run in eager PyTorch and batch 1, of a file in its runtime.
 DETECT = "detect"
 TRIAL_ERRORS = (RuntimeError, ImportError, ValueError, TypeError, NotImplementedError, LightdetError)
 
@@ -46,6 +47,8 @@ def benchmark(words: list[str]) -> int:
         _require_machine(options.out, machine)
     words_of_candidates, image_size = _image_size(options.what)
     compared = candidates(words_of_candidates, image_size, options.config_dir, options.trust_modules)
+    if options.device != "cpu" and (files := [each.name for each in compared if each.file is not None]):
+        raise LightdetError(f"--device {options.device}: {files[0]} is an exported file, which runs on the cpu here")
     sizes = [candidate.image_size for candidate in compared]
     same = all(height_width(size) == height_width(sizes[0]) for size in sizes)
     names = [candidate.name for candidate in compared]
@@ -85,7 +88,7 @@ def benchmark(words: list[str]) -> int:
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """The settings of a command line."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         "lightdet benchmark",
         description=__doc__,
         epilog="example: lightdet benchmark model=yolov5s,proposed attention=cbam,none image_size=640 --batch 1 16",
@@ -168,9 +171,12 @@ def _measure(facts: dict[str, Any], compared: Sequence[Candidate], batch: int, o
         _report(f"{candidate.name} is prepared ({index + 1} of {len(compared)})")
         results = facts["rows"][index]["batches"].setdefault(str(batch), {})
         if candidate.file is not None:
-            if batch == 1:
-                calls[DETECT, index] = _of_file(candidate, _image_for(candidate, compared), options.threads)
-                results[DETECT] = {"difference": None}
+            if batch > 1 and candidate.file.one_image:
+                results[DETECT] = {"reason": "the file takes one image at a time"}
+                continue
+            image = _image_for(candidate, compared).expand(batch, -1, -1, -1)
+            calls[DETECT, index] = _of_file(candidate, image, options.threads)
+            results[DETECT] = {"difference": None}
             continue
         for backend in options.backends:
             try:
@@ -196,14 +202,14 @@ def _image_for(candidate: Candidate, compared: Sequence[Candidate]) -> Tensor:
     return images[0] if images else patches(1, kind[:2], kind[2])
 
 
-def _of_file(candidate: Candidate, image: Tensor, threads: int) -> Call:
-    """The file from a placed image to its detections or probabilities."""
+def _of_file(candidate: Candidate, images: Tensor, threads: int) -> Call:
+    """The file from placed images to their detections or probabilities."""
     file = Exported(candidate.run, threads)
-    pixels = as_pixels(image.cpu())
+    pixels = as_pixels(images.cpu())
     height, width = pixels.shape[1:3]
     if file.contract.photo:
         return lambda: file.answer(pixels[0])
-    places = np.array([[1, 1, 0, 0, width, height]], np.float32)
+    places = np.tile(np.array([1, 1, 0, 0, width, height], np.float32), (len(pixels), 1))
     return lambda: file.run(pixels, places)
 
 

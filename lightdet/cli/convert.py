@@ -1,11 +1,11 @@
 """`lightdet convert`: write a dataset in another format."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.options import OptionParser
 
 KEYS = ("to", "out", "images")
 CROP_KEYS = ("margin", "least", "background", "background_seed")
@@ -15,7 +15,7 @@ FORMS = "coco, yolo, voc, labelme, datumaro or crops"
 def run(words: Sequence[str]) -> int:
     """Write the dataset that `lightdet train` would read to a new folder, in another format or as a crop of each box;
     prints how it is read."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         "lightdet convert",
         description=run.__doc__,
         epilog="to=coco|yolo|voc|labelme|datumaro out=FOLDER (a new one) images=copy|link (hard links); to=crops "

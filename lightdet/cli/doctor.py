@@ -1,14 +1,15 @@
 """`lightdet doctor`: examine a dataset before training on it, or write a mended copy of it."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
+
+from lightdet.core.options import OptionParser
 
 
 def run(words: Sequence[str]) -> int:
     """Examine the data that `lightdet train` would read; exit code 0 when clean, 1 for warnings, 2 for errors. With
     --fix a copy is examined, and the exit code is 1 also where a box or an image could not be brought into it."""
-    parser = argparse.ArgumentParser("lightdet doctor", description=run.__doc__)
+    parser = OptionParser("lightdet doctor", description=run.__doc__)
     parser.add_argument("--config-dir", "-cd", type=Path, help="a folder of further options")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--fix", type=Path, metavar="OUT", help="write a mended copy to a new folder, and examine that")

@@ -1,12 +1,12 @@
 """`lightdet evaluate`: measure a finished run again."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
+from lightdet.core.options import OptionParser
 from lightdet.core.shown import shown, shown_lines
 from lightdet.ops.flips import flips_named
 from lightdet.runs.find import MODEL_HELP, find_model
@@ -19,7 +19,7 @@ KEYS = ("split", "threshold", "checkpoint", "device", "out", "stage2", "stage2_l
 
 def run(words: Sequence[str]) -> int:
     """Measure a finished run or a model package again: the numbers, the curves and the pictures."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         "lightdet evaluate",
         description=run.__doc__,
         epilog="keys: split=val|train|test, checkpoint=best|last, threshold=0.5 (default: the best F1), device=cpu, "

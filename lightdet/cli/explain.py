@@ -8,6 +8,7 @@ from pathlib import Path
 from lightdet.cli.evaluate import split_settings
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import one_line
+from lightdet.core.options import OptionParser
 from lightdet.core.shown import shown
 from lightdet.runs.find import MODEL_HELP, find_model
 from lightdet.runs.package import measurement_folder
@@ -22,7 +23,7 @@ def run(words: Sequence[str]) -> int:
     images, those of the run's own validation on which it was most wrong. With --measure the methods are measured on the
     run's dataset instead, beside trivial maps. Exit code 0; 1 when an image was skipped or has no picture; 2 for bad
     input."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         "lightdet explain",
         description=run.__doc__,
         epilog="values of a method are words such as explain.rise.masks=500; with --measure also split=val|train|test, "

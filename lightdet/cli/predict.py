@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
+from lightdet.core.options import OptionParser
 from lightdet.core.outside import exit_code_of_interruption
 from lightdet.core.shown import shown
 from lightdet.ops.flips import flips_named
@@ -30,7 +31,7 @@ def run(words: Sequence[str]) -> int:
     images, predictions.json and predictions.coco.json at the end, and the speed. Exit code 0; 1 when an image was
     skipped, has no picture, or when nothing more could be written; 2 for bad input; 3 with --verdict when all were
     judged and some fail; 130 when it was interrupted."""
-    parser = argparse.ArgumentParser("lightdet predict", description=run.__doc__)
+    parser = OptionParser("lightdet predict", description=run.__doc__)
     parser.add_argument("run", help=MODEL_HELP)
     parser.add_argument("source", nargs="+", help=SOURCES)
     parser.add_argument("--out", type=Path, default=Path("predictions"), help=OUT)
@@ -48,7 +49,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--pictures", action=argparse.BooleanOptionalAction, help=PICTURES)
     parser.add_argument("--video", action="store_true", help="also write predictions.mp4, the frames with their boxes")
     parser.add_argument("--write", default="", metavar="FORMATS", help="also write csv, yolo, label_studio")
-    parser.add_argument("--threads", type=count, default=0, help="images worked on at a time (default: one per core)")
+    parser.add_argument("--threads", type=count, help="images worked on at a time (default: one per core)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument(WORD, action="store_true", help=HELP)
     options = parser.parse_args(words)

@@ -9,6 +9,7 @@ from typing import Any
 from lightdet.cli.evaluate import split_settings
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
+from lightdet.core.options import OptionParser
 from lightdet.core.shown import shown, shown_lines
 from lightdet.ops.flips import flips_named
 from lightdet.runs.exported import is_exported
@@ -23,7 +24,7 @@ def run(words: Sequence[str]) -> int:
     """Choose a run's threshold on held-out images, with a promise about the defective parts that pass, or of the least
     cost. It is frozen in the run: `predict` uses it and `export` passes it on. Exit code 0; 1 where the images cannot
     give what is requested, and then nothing is frozen; 2 for bad input."""
-    parser = argparse.ArgumentParser(
+    parser = OptionParser(
         "lightdet threshold",
         description=run.__doc__,
         epilog="keys: split=val|test, device=cpu, keys of the run's config under data, and other data: "

@@ -7,6 +7,7 @@ from pathlib import Path
 from lightdet.config.conf_folder import conf_folder
 from lightdet.config.words import with_full_names
 from lightdet.core.errors import LightdetError
+from lightdet.core.options import OptionParser
 from lightdet.core.shown import shown_lines
 from lightdet.engine.work import TRAINING
 
@@ -36,7 +37,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     for flag in [word.partition("=")[0] for word in words if word.startswith("-")]:
         if flag not in FLAGS:
             raise LightdetError(f"{flag}: no such flag; settings are key=value: {flag_advice(flag)}")
-    parser = argparse.ArgumentParser("lightdet train", add_help=False)
+    parser = OptionParser("lightdet train", add_help=False)
     parser.add_argument(*FLAGS[:2], dest="multirun", action="store_true")
     parser.add_argument(*FLAGS[2:], dest="config_dir", type=Path)
     parser.add_argument("override", nargs="*")
@@ -56,7 +57,7 @@ def show(words: Sequence[str]) -> int:
     from hydra._internal.utils import _run_hydra, get_args_parser
 
     parser = get_args_parser()
-    options = parser.parse_intermixed_args(words)
+    options = OptionParser("lightdet train", parents=[parser], add_help=False).parse_intermixed_args(words)
     if options.cfg or options.info:
         if options.multirun:
             raise LightdetError("Only one of --multirun, --cfg and --info can be given: they show one configuration")

@@ -20,7 +20,7 @@ from lightdet.engine.tiled import scale_of_run, tiles_of
 from lightdet.engine.two_stage import Stage2, with_stage2
 from lightdet.runs.contract import ids_digest
 from lightdet.runs.exported import is_exported
-from lightdet.runs.package import is_package, read_contract
+from lightdet.runs.package import MEASURED, METRICS, is_package, is_passed_on, read_contract
 from lightdet.runs.trained_scale import Choice
 from lightdet.runs.views import KEY as VIEWS
 from lightdet.runs.views import Views
@@ -78,7 +78,9 @@ def evaluate_run(
             report["stage2"] = {"run": str(stage2.run), "label": stage2.label}
         if views != Views():
             report |= {VIEWS: views.as_json(), "compared": compared(shows, report, len(records))}
-        write_json(new / "metrics.json", report)
+        if is_passed_on(run):
+            report[MEASURED] = str(run.resolve())
+        write_json(new / METRICS, report)
     draw(report, metric, records, folder)
     return report
 

@@ -47,7 +47,7 @@ def exported_model(
     network = FileNetwork(file.run_outputs, outputs, contract.channels, contract.one_image)
     if contract.task == DETECTION:
         detector = ExportedDetector(network, SCORE_THRESHOLD, float(output["nms_iou"]), int(output["max_detections"]))
-        detector.reentrant = file.engine.reentrant
+        detector.reentrant, detector.runtime = file.engine.reentrant, (file.engine.runtime, file.engine.threads)
         return detector.eval(), contract
     names = contract.classes
     costs: Costs = {true: dict(zip(names, row, strict=True)) for true, row in zip(names, contract.costs, strict=True)}
@@ -55,6 +55,7 @@ def exported_model(
     logits = _LogProbabilities(network, len(names))
     classifier = Classifier(logits, CrossEntropy(), costs, decision, contract.good)
     classifier.reentrant, classifier.takes_pixels = file.engine.reentrant, True
+    classifier.runtime = file.engine.runtime, file.engine.threads
     return classifier.eval(), contract
 
 

@@ -35,13 +35,18 @@ MOST_THREADS = 8  # by default; more decode and wait for one network
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is written of each image. threads: images worked on at a time; 0: one per core."""
+    """What is written of each image. threads: images worked on at a time; None: one per core, and at most eight."""
 
     pictures: bool = True
     formats: Sequence[str] = ()  # beside those that the task always has
     video: bool = False  # of the frames with their boxes
     verdict: bool = False
-    threads: int = 0
+    threads: int | None = None
+
+    @property
+    def at_a_time(self) -> int:
+        """Images worked on at a time."""
+        return self.threads or min(cores(), MOST_THREADS)
 
 
 class _Done(NamedTuple):
@@ -84,7 +89,7 @@ def _predict(predictor: Predictor, jobs: Jobs, out: Path | None, wanted: Wanted,
     """The same in a folder that this process has for itself."""
     lot = Lot(f"threshold {predictor.threshold:.4g}, {predictor.threshold_from}") if wanted.verdict else None
     watch = Stopwatch(predictor.device)
-    summary = Summary(out, predictor, jobs.source, jobs.found, watch, lot=lot)
+    summary = Summary(out, predictor, jobs.source, jobs.found, watch, lot=lot, at_a_time=wanted.at_a_time)
     predictor.warm_up()
     try:
         with _one_thread_an_image(predictor):
@@ -125,7 +130,7 @@ def _formats(predictor: Predictor, wanted: Wanted) -> list[Format]:
 def _predict_all(summary: Summary, jobs: Jobs, wanted: Wanted) -> None:
     """Counts and writes what the threads give, in order."""
     predictor, out, source = summary.predictor, summary.out, jobs.source
-    threads = wanted.threads or min(cores(), MOST_THREADS)
+    threads = summary.at_a_time
 
     def work(job: Job) -> _Done:
         return _predict_one(summary, job, wanted)

@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import cv2
 import torch
 
 from lightdet.core.files import plain
@@ -44,6 +43,7 @@ class Summary:
     undrawn: int = 0  # with a prediction and without the picture that was wanted
     first_undrawn: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_TOLD))  # a line each, the last ones
     unwritten: list[str] = field(default_factory=list)  # formats, a line each
+    at_a_time: int = 1  # images that were worked on at a time
     ended: str = ""  # why it ended before its last image
     lot: Lot | None = None  # verdicts, where they are asked for
 
@@ -69,6 +69,7 @@ class Summary:
 
     def facts(self) -> dict[str, Any]:
         """The numbers of the whole call; speeds are medians over the last images."""
+        runtime, threads = getattr(self.predictor.model, "runtime", None) or ("torch", torch.get_num_threads())
         return {
             "made_by": MADE_BY,
             "complete": not self.ended,
@@ -83,8 +84,9 @@ class Summary:
             **({"source": counts} if (counts := self.source.counts()) else {}),
             "median_ms": {step: round(median(ms), 3) for step in STEPS if (ms := self.watch.milliseconds.get(step))},
             "device": self.predictor.device,
-            "torch_threads": torch.get_num_threads(),
-            "opencv_threads": cv2.getNumThreads(),
+            "images_at_a_time": self.at_a_time,
+            "runtime": runtime,
+            "runtime_threads": threads,
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -106,8 +108,9 @@ class Summary:
             lines.append(f"written to {shown(self.out)}")
         if facts["median_ms"]:
             times = ", ".join(f"{STEPS[step]} {ms:.1f}" for step, ms in facts["median_ms"].items())
-            threads = f"{facts['torch_threads']} torch and {facts['opencv_threads']} OpenCV threads"
-            lines.append(f"median ms per image: {times} ({self.predictor.device}, {threads})")
+            threads = "" if facts["runtime_threads"] is None else f" with {counted(facts['runtime_threads'], 'thread')}"
+            how = f"{facts['runtime']}{threads}, {counted(self.at_a_time, 'image')} at a time"
+            lines.append(f"median ms per image: {times} ({self.predictor.device}, {how})")
         return "\n".join(lines)
 
     def troubles(self) -> list[str]:

@@ -1,6 +1,5 @@
 """`lightdet export`: pass a trained model on. No torch before a model is written."""
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError
+from lightdet.core.options import OptionParser
 from lightdet.export.choice import FLOAT32, FOLDER, PACKAGE, format_names, format_of, precision_names, precision_of
 from lightdet.export.verdict import Verdict
 from lightdet.runs.exported import is_exported
@@ -57,7 +57,7 @@ class Written:
 def run(words: Sequence[str]) -> int:
     """Write a finished run's model for others: a package, a folder with its weights, a contract and a model card; or
     files that run without what trained it, each of which is checked against the run before it gets its name."""
-    parser = argparse.ArgumentParser("lightdet export", description=run.__doc__)
+    parser = OptionParser("lightdet export", description=run.__doc__)
     parser.add_argument("run", help=RUN_HELP)
     formats, precisions = ", ".join([PACKAGE, *format_names()]), ", ".join(precision_names())
     parser.add_argument("--format", help=f"one or several of {formats} (default: {PACKAGE})")

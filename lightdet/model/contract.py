@@ -21,6 +21,7 @@ class Model(nn.Module, ABC):
     network: the part that turns images into raw outputs: what is counted, timed and exported.
     takes_pixels: whether `predict` takes images (B, C, H, W) uint8 as well, which saves their conversion.
     reentrant: whether several threads may call `predict` at once.
+    runtime: name of what computes the network, and by how many threads; None: torch, by those that it is set to.
     """
 
     task: str
@@ -29,6 +30,7 @@ class Model(nn.Module, ABC):
     network: nn.Module
     takes_pixels: bool = False
     reentrant: bool = False
+    runtime: tuple[str, int | None] | None = None
 
     @abstractmethod
     def losses(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:

@@ -27,7 +27,7 @@ class Flipped(Model):
     def __init__(self, model: Model, flips: Sequence[str]) -> None:
         super().__init__()
         self.model = model
-        self.flips = tuple(flips)
+        self.flips, self.runtime = tuple(flips), model.runtime
         self.task, self.annotation, self.result = model.task, model.annotation, model.result
 
     def __getattr__(self, name: str) -> Any:

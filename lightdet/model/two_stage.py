@@ -47,7 +47,7 @@ class TwoStage(Detector):
         channels = in_channels(detector.network), in_channels(classifier.network)
         if channels[0] != channels[1]:
             raise LightdetError(f"stage2: the detector takes images of {channels[0]} channels, it of {channels[1]}")
-        self.detector = detector
+        self.detector, self.runtime = detector, detector.runtime
         self.classifier = classifier
         self.image_size = image_size
         self.keeps_label = label == "detector"

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightdet.core.options import OptionParser
 from lightdet.core.shown import shown, shown_lines
 from lightdet.report.settings import add_settings, settings
 from lightdet.runs.find import find_study
@@ -35,8 +36,8 @@ def explained_first(study: Path, trust_modules: bool) -> list[str]:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Exits with 2 for unknown options, as argparse does."""
-    parser = argparse.ArgumentParser(
+    """Raises LightdetError for words that are wrong."""
+    parser = OptionParser(
         "lightdet report",
         description="Tables, figures and one HTML page of a study, from the files of its runs alone.",
         epilog="paper.yaml in the study's folder or beside the report, or --paper FILE, adds published "

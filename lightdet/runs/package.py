@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.files import read_json
 from lightdet.runs.contract import Contract, shown, to_contract
 from lightdet.runs.exported import is_exported
 
 CONTRACT, WEIGHTS, CARD = "contract.json", "model.safetensors", "README.md"
 FILES = (CONTRACT, WEIGHTS, CARD)
+METRICS, MEASURED = "metrics.json", "model"  # of an evaluation; its key with the place of what was measured
 MOST_BYTES = 2**20  # of contract.json
 COPY = "copy the package again"
 
@@ -45,19 +47,30 @@ def is_safetensors(file: Path) -> bool:
 
 
 def evaluation_folder(model: Path, split: str, **besides: object) -> Path:
-    """Where the evaluation of a run or a package goes unless a folder is given: nothing is written into a package.
+    """Where the evaluation of a run, a package or an exported file goes unless a folder is given: that of a run into
+    it, any other into the working directory.
 
-    besides: what it is evaluated with, by the name that the folder then has, such as stage2.
+    besides: what it is evaluated with, by the name that the folder then has, such as stage2. Raises LightdetError where
+    the folder has the evaluation of another model with the same name.
     """
     name = "-".join(["evaluate", split, *(name for name, given in besides.items() if given)])
-    if is_exported(model):
-        return Path(f"{model.stem}-{name}")
-    return Path(f"{model.resolve().name}-{name}") if is_package(model) else model / name
+    if not is_passed_on(model):
+        return model / name
+    folder = Path(f"{model.resolve().name}-{name}")
+    other = read_json(folder / METRICS).get(MEASURED, str(model.resolve()))
+    if other != str(model.resolve()):
+        raise LightdetError(f"{folder}: holds the evaluation of {shown(other)}; give another folder, out=FOLDER")
+    return folder
 
 
 def measurement_folder(model: Path) -> Path:
     """The same for the measurement of its explanations."""
-    return Path(f"{model.resolve().name}-explain") if is_package(model) else model / "explain"
+    return Path(f"{model.resolve().name}-explain") if is_passed_on(model) else model / "explain"
+
+
+def is_passed_on(model: Path) -> bool:
+    """Whether it is a package or an exported file, into or beside which nothing is written."""
+    return is_exported(model) or is_package(model)
 
 
 def weights_file(package: Path, contract: Contract) -> Path:

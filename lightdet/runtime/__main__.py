@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.options import OptionParser
 from lightdet.core.output import guard_output
 from lightdet.core.outside import end_on_signals, exit_code_of_interruption
 from lightdet.core.shown import shown
@@ -27,7 +28,7 @@ def run(words: Sequence[str]) -> int:
     """Predict on images with an exported file: a line of JSON for each image on standard output, as an image of
     predictions.json has it. Exit code 0; 1 when an image was skipped; 2 for bad input; 3 with --verdict when all were
     judged and some fail; 130 when it was interrupted."""
-    parser = argparse.ArgumentParser("python -m lightdet.runtime", description=run.__doc__)
+    parser = OptionParser("python -m lightdet.runtime", description=run.__doc__)
     parser.add_argument("model", help="a file of `lightdet export`")
     parser.add_argument("source", nargs="+", help="images, folders of images, or globs in quotes")
     parser.add_argument("--verdict", action="store_true", help="pass or fail for each image, and for all the exit code")

@@ -8,6 +8,7 @@ from pathlib import Path
 from lightdet.config.saved import read_config
 from lightdet.config.trust import HELP, WORD, Untrusted, composed_here, needs_word
 from lightdet.core.errors import LightdetError
+from lightdet.core.options import OptionParser
 from lightdet.logger.wandb_mode import MODES
 from lightdet.report.settings import add_settings, settings
 from lightdet.runs.find import find_study
@@ -28,15 +29,15 @@ def run(words: Sequence[str]) -> int:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The parsed arguments. Exits with code 2 for unknown ones, as argparse does."""
-    parser = argparse.ArgumentParser(
+    """The parsed arguments. Raises LightdetError for unknown ones."""
+    parser = OptionParser(
         "lightdet study",
         description="The state of every job of a study: state, epoch, best monitored value, time left, the reason of a "
         "failure and where its traceback is. In a terminal the table is refreshed while a run is trained.",
     )
     parser.set_defaults(action=_show)
     parser.add_argument("study", type=Path, help="folder of a study, or its name under runs/")
-    actions = parser.add_subparsers(metavar="retry | clean | export | publish")
+    actions = parser.add_subparsers(prog="lightdet study STUDY", metavar="retry | clean | export | publish")
 
     again = actions.add_parser("retry", help="train again only the runs that failed, were killed or never began")
     again.add_argument(WORD, action="store_true", help=HELP)

@@ -12,12 +12,14 @@ from lightdet.core.errors import LightdetError
 class Engine(Protocol):
     """A file that a runtime has loaded.
 
-    runtime: its name, for messages. metadata: the contract as the file carries it; None: it has none. inputs: by name,
-    type of the numbers and number of axes. outputs: by name, lengths of the axes; None: open. The first output is what
-    a user wants. reentrant: whether several threads may call `run` at once.
+    runtime: its name, for messages. threads: that compute an image; None: as many as the runtime chooses. metadata:
+    the contract as the file carries it; None: it has none. inputs: by name, type of the numbers and number of axes.
+    outputs: by name, lengths of the axes; None: open. The first output is what a user wants. reentrant: whether
+    several threads may call `run` at once.
     """
 
     runtime: str
+    threads: int | None
     reentrant: bool
     metadata: str | None
     inputs: Mapping[str, tuple[str, int]]

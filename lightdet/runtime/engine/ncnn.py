@@ -37,6 +37,7 @@ class Ncnn:
         options.use_fp16_arithmetic = options.use_bf16_storage = False
         if threads is not None:
             options.num_threads = threads
+        self.threads: int | None = options.num_threads
         if self._net.load_param(str(path)) or self._net.load_model(str(path.with_suffix(".bin"))):
             raise unreadable(path, RUNTIME, ValueError("a layer that it does not know, or weights that do not fit"))
 

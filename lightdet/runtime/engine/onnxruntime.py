@@ -18,6 +18,7 @@ class OnnxRuntime:
     reentrant = True
 
     def __init__(self, path: Path, threads: int | None) -> None:
+        self.threads = threads
         onnxruntime = runtime_module(path, "onnxruntime", RUNTIME, INSTALL)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3

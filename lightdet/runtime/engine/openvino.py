@@ -26,6 +26,7 @@ class OpenVino:
     reentrant = False  # one request
 
     def __init__(self, path: Path, threads: int | None) -> None:
+        self.threads = threads
         openvino = runtime_module(path, "openvino", RUNTIME, INSTALL)
         self._core = openvino.Core()
         try:

@@ -26,6 +26,7 @@ class TorchFile(ABC):
     def __init__(self, path: Path, threads: int | None) -> None:
         self.check(path)
         self._torch = torch_with(path, threads)
+        self.threads: int | None = self._torch.get_num_threads()
         told: dict[str, Any] = {NAME: ""}
         try:
             with warnings.catch_warnings():

@@ -17,6 +17,7 @@ from lightdet.config.conf_folder import conf_folder
 from lightdet.config.names import slug
 from lightdet.config.tree import digest
 from lightdet.core.errors import LightdetError, demand_whole
+from lightdet.core.options import OptionParser
 from lightdet.engine.work import TRAINING
 from lightdet.runs.commands import add_command
 from lightdet.runs.fingerprint import fingerprint
@@ -44,8 +45,8 @@ def run(words: Sequence[str], train: str = TRAINING) -> int:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The parsed arguments. Exits with code 2 for unknown ones, as argparse does."""
-    parser = argparse.ArgumentParser(
+    """The parsed arguments. Raises LightdetError for unknown ones."""
+    parser = OptionParser(
         "lightdet search",
         description="Searches for the best settings: each trial is a job and a run of a study, trained by its "
         "launcher. The same command again continues; in a second shell, or on a second machine that shares the "
