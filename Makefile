@@ -4,11 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+DOCS := .venv-docs
+DOCS_READY := $(DOCS)/.ready
+COMPILE := -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header
+EXTRA_DOCS := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")
 ARGS ?=
 BENCH := model=yolov5s,proposed --rounds 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train sweep bench test lowest lint doctor wheel lock clean
+.PHONY: help setup train sweep bench test lowest lint docs sbom licences doctor wheel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +49,22 @@ lint: $(READY) ## style, common mistakes and types
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
+$(DOCS_READY): requirements-docs.lock
+	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	@PYTHON=$(DOCS)/bin/python sh .ci/install requirements-docs.lock
+	@touch $(DOCS_READY)
+
+docs: $(DOCS_READY) ## build the documentation in site/, strictly: a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --quiet --strict $(ARGS)
+
+sbom: $(READY) $(DOCS_READY) ## dist/sbom.cdx.json: what requirements.lock installs, as CycloneDX
+	@mkdir -p dist
+	$(DOCS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o dist/sbom.cdx.json $(RUN)
+
+licences: $(READY) $(DOCS_READY) ## dist/licences.md: the licences of what requirements.lock installs
+	@mkdir -p dist
+	$(DOCS)/bin/pip-licenses --python $(RUN) --from=mixed --with-urls --order=license --format=markdown --output-file dist/licences.md
+
 doctor: $(READY) ## examine a dataset: make doctor ARGS="data=voc data.reader.root=..."
 	$(RUN) -m lightdet.cli.main doctor $(ARGS)
 
@@ -52,9 +73,9 @@ wheel: $(READY) ## build dist/*.whl
 
 lock: $(READY) ## pin the newest versions that pyproject.toml allows
 	$(RUN) -m uv --version >/dev/null 2>&1 || $(RUN) -m pip install --quiet uv
-	$(RUN) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-header --extra dev --extra export pyproject.toml -o requirements.lock
+	$(RUN) $(COMPILE) --extra dev --extra export pyproject.toml -o requirements.lock
+	$(RUN) -c '$(EXTRA_DOCS)' | $(RUN) $(COMPILE) - -o requirements-docs.lock
 
 clean: ## remove caches and build results; runs and .venv stay
-	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf dist build site .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -37,7 +37,7 @@ class Run:
     """A training on disk, done or not. Its files are read at each access."""
 
     def __init__(self, path: Path | str) -> None:
-        """`path` is a run folder, .../s<seed>."""
+        """`path` is a run folder, `.../s<seed>`."""
         self.path = Path(path)
         self._folder = RunFolder(self.path)
 

@@ -21,7 +21,7 @@ from lightdet.core.errors import LightdetError, underneath
 from lightdet.core.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
-README_FILES = ("```python\n# mine.py", "```yaml\n# @package")  # how its two files begin, caption or not
+PAGE_FILES = ("```python\n# mine.py", "```yaml\n# @package")  # how its two files begin, caption or not
 
 
 def shell(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -146,10 +146,10 @@ def test_doctor_sees_what_train_would_see(tmp_path: Path) -> None:
         compose_config([], tmp_path / "nowhere")
 
 
-def test_an_attention_from_outside_as_the_readme_tells_it(tmp_path: Path) -> None:
-    """The README's module and option file, neither of them in this project."""
-    readme = (ROOT / "README.md").read_text()
-    blocks = (readme[readme.index(start) :].split("```")[1] for start in README_FILES)
+def test_an_attention_from_outside_as_the_page_tells_it(tmp_path: Path) -> None:
+    """The module and option file of docs/parts.md, neither of them in this project."""
+    page = (ROOT / "docs/parts.md").read_text()
+    blocks = (page[page.index(start) :].split("```")[1] for start in PAGE_FILES)
     module, option = (block.partition("\n")[2] for block in blocks)  # as they are printed
     (tmp_path / "mine.py").write_text(module)
     (tmp_path / "options/attention").mkdir(parents=True)
