@@ -70,6 +70,7 @@ HOW_MUCH = (
     "compress=prune: how much is left? One of compress.flops=0.5, compress.parameters=500000, compress.latency=0.6"
 )
 READERS = "lightdet.data.reader."  # of this package: their `root` is a folder, and they give no reference images
+CLASSES_ALONE = (f"{READERS}folder.Folder", f"{READERS}csv_table.CsvTable")  # they give an image classes and no boxes
 BATCHES = "a whole number of batches from 1, or a share of them above 0.0, up to 1.0"
 
 
@@ -117,6 +118,7 @@ def check_settings(cfg: DictConfig) -> None:
     if bool(cfg.get("distill")) != (cfg.get("teacher") is not None):
         raise LightdetError("distillation needs both, what is taught and who teaches: distill=cwd teacher=RUN")
     _check_reference(cfg)
+    _check_boxes(cfg)
     wanted = OmegaConf.select(cfg, "data.per_class")
     for key, amount in wanted.items() if isinstance(wanted, DictConfig) else [("", wanted)]:
         if amount is not None:
@@ -150,6 +152,16 @@ def _check_reference(cfg: DictConfig) -> None:
         raise LightdetError(
             f"channels={channels}: half of them are those of a reference image, and "
             f"{reader.rpartition('.')[2]} reads none; set channels={channels // 2}, or take a reader of your own"
+        )
+
+
+def _check_boxes(cfg: DictConfig) -> None:
+    """Raises LightdetError for a detector on data that has no boxes."""
+    reader = str(OmegaConf.select(cfg, "data.reader._target_"))
+    if reader in CLASSES_ALONE and not _left_out(cfg, "model.score_threshold"):
+        raise LightdetError(
+            f"{reader.rpartition('.')[2]} reads classes of images, and this model is a detector, which needs boxes; "
+            "give a classifier, such as model=light_classifier recipe=classifier, or data with boxes"
         )
 
 

@@ -23,6 +23,7 @@ TOLD_CUT = 0.01  # px; what is less is the last digit of a label, and not counte
 MOST_CLASSES = 1_000_000
 MOST_SIDE = 10**9  # px; what no image has, and a float can hold
 CLASSES_SETTING = "data.reader.classes"
+MISSING = "???"  # Hydra's word for a value that is to be given
 NO_CLASS_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, and no letters at all
 Item = TypeVar("Item")
 Box = tuple[float, float, float, float]  # xyxy, original px
@@ -204,6 +205,10 @@ def checked_classes(names: Iterable[object], said_by: Path | str) -> tuple[str, 
             raise LightdetError(f"{said_by}: class {index} is {name!r} and no text; write the names in quotes{form}")
         if not name.strip() or NO_CLASS_NAME.search(name):
             raise LightdetError(f"{said_by}: class {index} has no proper name, but {name[:40]!r}; give it one")
+        if "${" in name or name == MISSING:
+            raise LightdetError(
+                f"{said_by}: class {index} is {name[:40]!r}, which a configuration takes for another value; rename it"
+            )
         if name in classes[:index]:
             raise LightdetError(f"{said_by}: class {name!r} is named twice; every class needs a different name")
     if not classes:
