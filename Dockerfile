@@ -1,0 +1,23 @@
+# Training on a CPU, without root:
+#   docker build -t lightdet .
+#   docker run --rm --shm-size=2g -v "$PWD/datasets:/data:ro" -v "$PWD/runs:/work/runs" lightdet \
+#       train data=auto data.reader.root=/data/steel model=light recipe=light image_size=320
+# The folder runs/ must be writable for user 1000, or give --user "$(id -u)". examples/runtime/Dockerfile is the image for
+# the line, which needs no torch.
+FROM python:3.12-slim
+
+# lightdet's configuration, code and licence; nothing of what was trained or downloaded beside them.
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY conf conf
+COPY lightdet lightdet
+RUN pip install --no-cache-dir uv \
+    && uv pip install --system --no-cache --torch-backend cpu '.[export]' \
+    && pip uninstall --yes uv && rm -rf /src
+
+RUN useradd --uid 1000 --home-dir /work lightdet && install --directory --mode=1777 /work /work/runs
+USER lightdet
+WORKDIR /work
+ENV HOME=/work LIGHTDET_DATA=/data LIGHTDET_CACHE=/work/.cache
+ENTRYPOINT ["lightdet"]
+CMD ["train", "--help"]
