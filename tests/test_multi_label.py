@@ -29,6 +29,7 @@ from lightdet.loss.binary_cross_entropy import BinaryCrossEntropy
 from lightdet.loss.class_weights.inverse_frequency import InverseFrequency
 from lightdet.model.multi_label_classifier import MultiLabelClassifier
 from lightdet.runs.fingerprint import fingerprint
+from lightdet.runtime import load
 
 CLASSES = ("bar", "disc")
 PLACED = Letterbox(1.0, 1.0, 0.0, 0.0, 8, 8)
@@ -226,6 +227,34 @@ def test_it_answers_from_python_from_the_prompt_and_as_a_package(trained: tuple[
     entries: dict[str, dict[str, Any]] = {Path(entry["file"]).name: entry for entry in said["images"]}
     for result, path in zip(found, images, strict=True):
         assert entries[path.name]["classes"] == result.names
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_its_file_gives_the_same_classes(
+    precision: str, trained: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    run, _ = trained
+    data = run.parents[2] / "data"
+    words = ["export", str(run), "--format", "onnx", "--precision", precision, "--out", str(tmp_path / "model.onnx")]
+    assert main(words) == 0
+    checks = json.loads((tmp_path / "model.onnx.verdict.json").read_text())["checks"]
+    assert len(checks) == 5 and "classes" in checks[1]["found"]
+    images = sorted((data / "images" / "val").glob("*.png"))
+    of_run, of_file, again = lightdet.load(run)(images), load("model.onnx")(images), lightdet.load("model.onnx")(images)
+    assert {name for result in of_run for name in result.names} == set(CLASSES)
+    alike = 0.25 if precision == "int8" else 1e-4
+    for one, other, third in zip(of_run, of_file, again, strict=True):
+        assert other.probabilities == pytest.approx(one.probabilities, abs=alike)
+        assert third.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+        if precision == "float32":
+            assert other.names == one.names == third.names
+            assert other.verdict.to_dict()["because"] == one.decision().sentence
+    assert main(["evaluate", "model.onnx", "data=yolo", f"data.reader.root={data}", "data.label=all"]) == 0
+    numbers = json.loads(Path("model.onnx-evaluate-val/metrics.json").read_text())
+    expected = json.loads((run / "results.json").read_text())["metrics"]["map"]
+    assert numbers["map"] == pytest.approx(expected, abs=0.01 if precision == "int8" else 1e-6)
 
 
 def test_it_is_measured_again_and_reported(trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,12 +7,14 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from lightdet.core.errors import LightdetError
+from lightdet.loss.binary_cross_entropy import BinaryCrossEntropy
 from lightdet.loss.cross_entropy import CrossEntropy
 from lightdet.metric.costs import Costs
-from lightdet.model.classifier import Classifier
+from lightdet.model.classifier import Classifier, ImageClassifier
 from lightdet.model.contract import Model
 from lightdet.model.exported import BOXES, SCORES, ExportedDetector, FileNetwork
-from lightdet.runtime.contract import DETECTION, ExportContract
+from lightdet.model.multi_label_classifier import MultiLabelClassifier
+from lightdet.runtime.contract import DETECTION, SEVERAL, ExportContract
 from lightdet.runtime.session import Exported
 
 SCORE_THRESHOLD, BATCH = 0.001, 16  # as detectors that are trained here have them
@@ -32,6 +34,14 @@ class _LogProbabilities(nn.Module):
         return probabilities.clamp(min=torch.finfo(torch.float32).tiny).log()
 
 
+class _LogOdds(_LogProbabilities):
+    """images (B, C, H, W) 0..1 -> logits whose sigmoid is what the file gives."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        (probabilities,) = self.network(images)
+        return probabilities.logit(eps=torch.finfo(torch.float32).eps)
+
+
 def exported_model(
     path: Path, checkpoint: str, device: str, threads: int | None = None
 ) -> tuple[Model, ExportContract]:
@@ -49,14 +59,21 @@ def exported_model(
         detector = ExportedDetector(network, SCORE_THRESHOLD, float(output["nms_iou"]), int(output["max_detections"]))
         detector.reentrant, detector.runtime = file.engine.reentrant, (file.engine.runtime, file.engine.threads)
         return detector.eval(), contract
+    classifier = _classifier(network, contract)
+    classifier.reentrant, classifier.takes_pixels = file.engine.reentrant, True
+    classifier.runtime = file.engine.runtime, file.engine.threads
+    return classifier.eval(), contract
+
+
+def _classifier(network: FileNetwork, contract: ExportContract) -> ImageClassifier:
+    """The classifier whose probabilities a file gives."""
+    if contract.task == SEVERAL:
+        return MultiLabelClassifier(_LogOdds(network, len(contract.classes)), BinaryCrossEntropy())
     names = contract.classes
     costs: Costs = {true: dict(zip(names, row, strict=True)) for true, row in zip(names, contract.costs, strict=True)}
     decision = "cheapest" if contract.by_cost else "probable"
     logits = _LogProbabilities(network, len(names))
-    classifier = Classifier(logits, CrossEntropy(), costs, decision, contract.good)
-    classifier.reentrant, classifier.takes_pixels = file.engine.reentrant, True
-    classifier.runtime = file.engine.runtime, file.engine.threads
-    return classifier.eval(), contract
+    return Classifier(logits, CrossEntropy(), costs, decision, contract.good)
 
 
 def settings(contract: ExportContract) -> DictConfig:

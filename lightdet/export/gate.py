@@ -27,6 +27,7 @@ from lightdet.export.odd_images import odd_images
 from lightdet.export.parity import Distance
 from lightdet.export.source import Source
 from lightdet.export.verdict import Check, Verdict
+from lightdet.model.classifier import ImageClassifier
 from lightdet.model.detector import DenseDetector
 from lightdet.model.exported import through_file
 from lightdet.ops.grid import COARSEST, height_width
@@ -44,7 +45,8 @@ class Gate:
         self.source = source
         self.records = source.data.records[source.split]
         loaded, selection = source.loaded, source.selection
-        least, overlap = (0.0, 0.5) if selection is None else (min(selection.thresholds), selection.overlap)
+        least = min(source.thresholds, default=0.0)
+        overlap = 0.5 if selection is None else selection.overlap
         bits = OmegaConf.select(loaded.config, "data.bits")
         self.predictor = Predictor(
             source.model, loaded.classes, loaded.image_size, least, 1.0 if overlap is None else overlap, bits, "cpu"
@@ -164,7 +166,9 @@ def _raw_difference(predictor: Predictor, images: np.ndarray, found: Sequence[np
         expected = model.scored_boxes(pixels)[1].sort(dim=1).values
         given = torch.from_numpy(found[1]).sort(dim=1).values  # two-stage detectors rank equal regions otherwise
     else:
-        expected, given = model.network(pixels).float().softmax(dim=1), torch.from_numpy(found[0]).softmax(dim=1)
+        assert isinstance(model, ImageClassifier)
+        logits = model.network(pixels).float(), torch.from_numpy(found[0])
+        expected, given = (model.probabilities(each) for each in logits)
     if expected.shape != given.shape:
         return float("inf")
     difference = float((expected - given).abs().max())

@@ -19,16 +19,17 @@ from lightdet.export.budget import Budget
 from lightdet.export.calibration import IMAGES, LEAST_ERROR, MINMAX, PERCENTILE, Activations, Run, Start, chosen, placed
 from lightdet.export.int8 import Recipe, layers, quantized, tensors
 from lightdet.export.lost import compare
-from lightdet.export.sensitivity import Effect, answers, effects, errors, probabilities
+from lightdet.export.sensitivity import Effect, answers, effects, errors
 from lightdet.export.source import Source
 from lightdet.export.verdict import Check
 from lightdet.export.whole import takes_one_image
 from lightdet.model.detector import DenseDetector
-from lightdet.model.exported import BOXES, LOGITS, SCORES, through_file
+from lightdet.model.exported import BOXES, SCORES, through_file
 from lightdet.nn.inputs import in_channels
 from lightdet.ops.letterbox import letterbox_image
 from lightdet.runs.contract import ids_digest
 from lightdet.runs.exported import EXPORTED
+from lightdet.runtime.engine.ends import PROBABILITIES
 
 TRIAL_IMAGES = 16  # on which recipes and layers are compared; no ranges are measured on them
 KINDS = (Recipe(), Recipe(weight_bits=7), Recipe(signed=True))  # the fastest first
@@ -78,7 +79,7 @@ class _Maker:
 
     def __init__(self, graph: onnx.ModelProto, source: Source, start: Start, budget: Budget, outputs: bool) -> None:
         self.graph, self.source, self.start, self.budget, self.outputs = graph, source, start, budget, outputs
-        self.raw = (BOXES, SCORES) if isinstance(source.model, DenseDetector) else (LOGITS,)
+        self.raw = (BOXES, SCORES) if isinstance(source.model, DenseDetector) else (PROBABILITIES,)
         self.records = chosen(source.data.records["train"], IMAGES + TRIAL_IMAGES)
         images = placed(self.records, self._place)
         many = len(images) > 2 * TRIAL_IMAGES
@@ -157,8 +158,6 @@ class _Maker:
     def _apart(self, run: Run) -> list[Check]:
         """The largest difference of a score on the trial images, which the gate looks at first."""
         expected, given = self.expected[-1], answers(run, self.trial, self.raw)[-1]
-        if self.raw == (LOGITS,):
-            expected, given = probabilities(expected), probabilities(given)
         largest = float(np.abs(expected - given).max())
         return [Check("raw outputs", largest <= self.budget.score, f"{largest:.2g} of score", "")]
 

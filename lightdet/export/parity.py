@@ -18,9 +18,10 @@ class Distance:
     budget: Budget = field(default_factory=Budget)
     pixels: float = 0.0
     score: float = 0.0
-    lost: int = 0  # boxes of the model that the file does not give
-    extra: int = 0  # boxes that the file alone gives
-    boxes: int = 0
+    what: str = "boxes"  # or classes, or expected costs: what is counted in
+    lost: int = 0  # those of the model that the file does not give
+    extra: int = 0  # those that the file alone gives
+    boxes: int = 0  # or classes, of the model
     images: int = 0
     worst: str = ""  # the image with the first fault or, without one, the largest difference of a score
     classes: set[str] = field(default_factory=set)  # of boxes that are lost or extra
@@ -32,14 +33,30 @@ class Distance:
         if "probabilities" in model:
             pairs = [(value, file["probabilities"].get(key, 0.0)) for key, value in model["probabilities"].items()]
             self._differ(*(one - other for one, other in pairs))
-            margin = abs(model["expected_cost"] - file["expected_cost"])
-            if not margin <= self.budget.score * max(1.0, model["expected_cost"]):
-                self.lost += 1
-                self.classes.add(str(model["class"]))
+            if self.thresholds:
+                self._add_classes(model, file)
+            else:
+                self._add_cost(model, file)
         else:
             self._add_boxes(model["boxes"], file["boxes"])
         if (self.pixels, self.score, self.lost, self.extra) != before:
             self.worst = name
+
+    def _add_cost(self, model: Mapping[str, Any], file: Mapping[str, Any]) -> None:
+        self.what = "expected costs"
+        margin = abs(model["expected_cost"] - file["expected_cost"])
+        if not margin <= self.budget.score * max(1.0, model["expected_cost"]):
+            self.lost += 1
+            self.classes.add(str(model["class"]))
+
+    def _add_classes(self, model: Mapping[str, Any], file: Mapping[str, Any]) -> None:
+        """Classes of an image that one of them alone gives."""
+        self.what = "classes"
+        self.boxes += len(model["classes"])
+        for kind, one, other in (("lost", model, file), ("extra", file, model)):
+            for name, label in zip(one["classes"], one["labels"], strict=True):
+                if name not in other["classes"]:
+                    self._missed({"class": name, "label": label, "score": one["probabilities"][name]}, kind)
 
     def _add_boxes(self, model: Sequence[Mapping[str, Any]], file: Sequence[Mapping[str, Any]]) -> None:
         left, alone = list(file), []
@@ -82,12 +99,13 @@ class Distance:
 
     def text(self) -> str:
         """Such as "34 images, 128 boxes: 0.18 px, 0.0008 of score"."""
-        what = "boxes" if self.thresholds else "expected costs"
-        lost = f", {self.lost} {what} lost, {self.extra} extra" if self.lost or self.extra else ""
-        if self.thresholds and not self.boxes and not self.extra:
-            return f"{self.images} images, no box reaches the threshold: nothing to compare"
-        boxes = f", {self.boxes} boxes: {self.pixels:.2g} px," if self.thresholds else ":"
-        return f"{self.images} images{boxes} {self.score:.2g} of score{lost}"
+        lost = f", {self.lost} {self.what} lost, {self.extra} extra" if self.lost or self.extra else ""
+        if self.what == "boxes":
+            if not self.boxes and not self.extra:
+                return f"{self.images} images, no box reaches the threshold: nothing to compare"
+            return f"{self.images} images, {self.boxes} boxes: {self.pixels:.2g} px, {self.score:.2g} of score{lost}"
+        counted = f", {self.boxes} classes:" if self.what == "classes" else ":"
+        return f"{self.images} images{counted} {self.score:.2g} of score{lost}"
 
     def numbers(self) -> dict[str, Any]:
         return {

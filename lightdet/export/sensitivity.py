@@ -55,7 +55,7 @@ def errors(expected: Sequence[np.ndarray], given: Sequence[np.ndarray]) -> np.nd
     mean shift of a corner in sides of its box, each box counted by its score. Infinite where an output is no number.
     """
     if len(expected) == 1:
-        wanted, found = (probabilities(each[0])[:, None] for each in (expected, given))
+        wanted, found = (each[0][:, None] for each in (expected, given))
     else:
         wanted, found = expected[1], given[1]
     power = np.maximum((wanted.astype(np.float64) ** 2).sum((0, 1)), 1e-12)
@@ -66,9 +66,3 @@ def errors(expected: Sequence[np.ndarray], given: Sequence[np.ndarray]) -> np.nd
         shift = np.abs(given[0] - boxes).mean(-1) / sides
         apart = apart + (wanted * shift[..., None]).sum((0, 1)) / np.maximum(wanted.sum((0, 1)), 1e-12)
     return np.where(np.isfinite(apart), apart, np.inf)
-
-
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """(B, C) logits -> the same as shares of 1."""
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))

@@ -14,6 +14,7 @@ from lightdet.export.whole import takes_one_image
 from lightdet.metric.contract import Metric
 from lightdet.metric.costs import cost_matrix
 from lightdet.metric.footprint import footprint
+from lightdet.model.classifier import Classifier
 from lightdet.model.contract import Model
 from lightdet.model.detector import DenseDetector
 from lightdet.model.folded import folded
@@ -58,16 +59,22 @@ class Source:
         return folded(self.loaded.model, self.image_size)
 
     @cached_property
+    def thresholds(self) -> tuple[float, ...]:
+        """Least score of each class; () for a classifier that decides one class."""
+        if isinstance(self.loaded.model, Classifier):
+            return ()
+        count = len(self.loaded.classes)
+        if self.loaded.promise is not None:
+            return tuple(self.loaded.promise.least(count))
+        return (NO_THRESHOLD if self.loaded.threshold is None else self.loaded.threshold,) * count
+
+    @cached_property
     def selection(self) -> Selection | None:
         """How scored boxes become detections; None for a classifier."""
         model = self.loaded.model
         if not isinstance(model, DenseDetector):
             return None
-        count = len(self.loaded.classes)
-        least = [NO_THRESHOLD if self.loaded.threshold is None else self.loaded.threshold] * count
-        if self.loaded.promise is not None:
-            least = self.loaded.promise.least(count)
-        return Selection(tuple(least), model.nms_iou, OVERLAP, model.max_detections)
+        return Selection(self.thresholds, model.nms_iou, OVERLAP, model.max_detections)
 
     @cached_property
     def scores(self) -> Metric:
@@ -120,6 +127,8 @@ class Source:
                 "max_detections": self.selection.max_detections,
             }
         model: Any = self.loaded.model
+        if self.thresholds:
+            return {"name": "probabilities", "thresholds": list(self.thresholds)}
         return {
             "name": "probabilities",
             "costs": cost_matrix(model.costs, self.loaded.classes).tolist(),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lightdet.core.errors import LightdetError
-from lightdet.model.classifier import Classifier
+from lightdet.model.classifier import ImageClassifier
 from lightdet.model.contract import Model
 from lightdet.model.detector import DenseDetector
 from lightdet.nn.inputs import in_channels
@@ -22,10 +22,9 @@ class Whole(nn.Module):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        if not isinstance(model, DenseDetector | Classifier):
+        if not isinstance(model, DenseDetector | ImageClassifier):
             raise LightdetError(
-                f"{type(model).__name__} has no exported form yet: classifiers of one class for an image have one, and "
-                "detectors of scored boxes"
+                f"{type(model).__name__} has no exported form yet: classifiers have one, and detectors of scored boxes"
             )
         self.model = model.eval()
 
@@ -36,7 +35,7 @@ class Whole(nn.Module):
         """pixels (B, channels, H, W) float32, 0..255."""
         if isinstance(self.model, DenseDetector):
             return self.model.scored_boxes(pixels / 255)
-        assert isinstance(self.model, Classifier)
+        assert isinstance(self.model, ImageClassifier)
         logits = self.model.network(pixels / 255).float()
         return self.model.probabilities(logits), logits
 

@@ -13,7 +13,7 @@ from lightdet.core.options import OptionParser
 from lightdet.core.output import guard_output
 from lightdet.core.outside import end_on_signals, exit_code_of_interruption
 from lightdet.core.shown import shown
-from lightdet.runtime.contract import DETECTION
+from lightdet.runtime.contract import CLASSIFICATION
 from lightdet.runtime.found import Found
 from lightdet.runtime.pipeline import in_order
 from lightdet.runtime.session import Exported
@@ -67,7 +67,7 @@ def run(words: Sequence[str]) -> int:
 def _require_good(model: Exported) -> None:
     """Raises LightdetError for a classifier that can pass no part."""
     contract = model.contract
-    if contract.task != DETECTION and contract.good not in contract.classes:
+    if contract.task == CLASSIFICATION and contract.good not in contract.classes:
         raise LightdetError(f"--verdict: {model.path} knows no class of good parts, so it can pass none")
 
 

@@ -19,6 +19,7 @@ PLACED, PHOTO = "placed", "photo"  # what the file takes: images that are placed
 METADATA = "lightdet"  # key of the contract in a file's metadata
 MOST_SIDE, MOST_CLASSES, LONGEST_NAME, MOST_COST = 16384, 1000, 200, 1e12
 DETECTION, CLASSIFICATION = "detection", "classification"
+SEVERAL = "multi_label_classification"  # several classes of an image, or none
 FILE, RUNTIME = "file", "lightdet.runtime"  # by whom the boxes of a file are selected
 
 
@@ -26,12 +27,12 @@ FILE, RUNTIME = "file", "lightdet.runtime"  # by whom the boxes of a file are se
 class ExportContract:
     """What a program must know to run the file.
 
-    task: detection or classification. classes: names by label. image_size: px of the input, side or [height, width].
-    channels: 3 RGB, 1 grey. bits: of the camera, for images of more than 8 bits; None: 12 or 16, by the image.
-    photo: the file takes an image as it is and places it itself. one_image: the file takes a single image at a time.
-    thresholds: of each class of a detector, least score of a detection. costs: (C, C) of a classifier, [true][decided];
-    by_cost: it decides for the least expected cost, else for the most probable class. good: name of the class of sound
-    parts.
+    task: detection, classification or multi_label_classification. classes: names by label. image_size: px of the
+    input, side or [height, width]. channels: 3 RGB, 1 grey. bits: of the camera, for images of more than 8 bits;
+    None: 12 or 16, by the image. photo: the file takes an image as it is and places it itself. one_image: the file
+    takes a single image at a time. thresholds: least score of a detection of each class, or least probability with
+    which an image of several classes has it. costs: (C, C) of a classifier, [true][decided]; by_cost: it decides for
+    the least expected cost, else for the most probable class. good: name of the class of sound parts.
     """
 
     task: str
@@ -72,7 +73,7 @@ def _checked(content: Any) -> ExportContract:
     if content.get("schema") is not SCHEMA:
         raise LightdetError(f"schema {content.get('schema')}, and this lightdet reads {SCHEMA}: update lightdet")
     classes, given, output, task = content["classes"], content["input"], content["output"], content["task"]
-    _demand(task in (DETECTION, CLASSIFICATION), "task")
+    _demand(task in (DETECTION, CLASSIFICATION, SEVERAL), "task")
     _demand(isinstance(classes, list) and 0 < len(classes) <= MOST_CLASSES, "classes")
     _demand(all(isinstance(name, str) and _is_name(name) for name in classes), "classes")
     _demand(len(set(classes)) == len(classes), "classes: a name comes twice")
@@ -85,12 +86,13 @@ def _checked(content: Any) -> ExportContract:
     form = given.get("form", PLACED)
     _demand(form == PLACED or (form == PHOTO and one_image), "input.form")
     thresholds, costs = output.get("thresholds", []), output.get("costs", [])
-    if task == DETECTION:
+    if task != CLASSIFICATION:
         _demand(len(thresholds) == len(classes) and all(_is_number(each, 1) for each in thresholds), "thresholds")
+    if task == DETECTION:
         _demand(_is_number(output["nms_iou"], 1) and type(output["max_detections"]) is int, "output")
         _demand(output.get("overlap") is None or _is_number(output["overlap"], 1), "output.overlap")
         _demand(output.get("selected_by", FILE) in (FILE, RUNTIME), "output.selected_by")
-    else:
+    elif task == CLASSIFICATION:
         _demand(len(costs) == len(classes) and all(len(row) == len(classes) for row in costs), "output.costs")
         _demand(all(_is_number(value, MOST_COST) for row in costs for value in row), "output.costs")
     least = tuple(map(float, thresholds))

@@ -21,7 +21,7 @@ from lightdet.runs.views import Views
 from lightdet.runtime.contract import DETECTION, ExportContract, read
 from lightdet.runtime.engine.contract import Engine
 from lightdet.runtime.engine.ends import BOXES, DETECTIONS, LOGITS, PROBABILITIES, SCORES
-from lightdet.runtime.result import Found, Judged, found, judged
+from lightdet.runtime.result import MAKERS, Answer
 from lightdet.runtime.rows_in_tiles import rows_in_tiles
 from lightdet.runtime.selection import select
 from lightdet.runtime.sources import ImageLike, Original, originals
@@ -48,7 +48,7 @@ class Exported:
         self.tiles: Tiles | None = None  # in which larger images are shown, unless a call says otherwise
         self._check_ends()
 
-    def __call__(self, images: ImageLike | Iterable[ImageLike], tiles: Choice = None) -> list[Found | Judged]:
+    def __call__(self, images: ImageLike | Iterable[ImageLike], tiles: Choice = None) -> list[Answer]:
         """One result per image, in order. `tiles`: a detector is shown what is larger than a tile in tiles; True: as
         large as the training images; a number: the longer side of a tile, original px; None: as `self.tiles` says.
 
@@ -65,7 +65,7 @@ class Exported:
         idle_seconds: float | None = None,
         failed: "Failed | None" = None,
         threads: int | None = None,
-    ) -> Iterator[Found | Judged]:
+    ) -> Iterator[Answer]:
         """The result of each image or frame of a source, one after the other: see `lightdet.runtime.stream.stream`.
 
         Each image is computed by the threads of the file, so load it with `threads=1`. Raises LightdetError where
@@ -79,11 +79,11 @@ class Exported:
         predict = partial(self._predict, tiles=self.tiles)
         return stream(source, predict, self.contract.bits, watch, idle_seconds, failed, threads)
 
-    def _predict(self, original: Original, tiles: Tiles | None) -> Found | Judged:
+    def _predict(self, original: Original, tiles: Tiles | None) -> Answer:
         pixels = original.pixels
-        make: Any = found if self.contract.task == DETECTION else judged
+        make: Any = MAKERS[self.contract.task]
         answer = self.answer(pixels) if tiles is None else self._answer_in_tiles(pixels, tiles, original.name)
-        result: Found | Judged = make(answer, original.path, pixels.shape[:2], self.contract, original.name)
+        result: Answer = make(answer, original.path, pixels.shape[:2], self.contract, original.name)
         original.release()
         return replace(result, frame=original.frame)
 

@@ -7,7 +7,8 @@ from typing import Any
 from lightdet.runtime.contract import ExportContract
 
 PASS, FAIL = "pass", "fail"
-OWN_THRESHOLD = "the best F1 on the validation images"  # where the threshold of a run without a promise comes from
+# where the threshold of a run without a promise comes from: of a detector, of a classifier of several labels
+OWN_THRESHOLD, AS_MEASURED = "the best F1 on the validation images", "as on the validation images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,18 @@ def of_boxes(scores: Sequence[float], contract: ExportContract) -> Verdict:
     if len(scores):
         return Verdict(False, f"score {float(scores[0]):.2f} >= {rule}", tuple(range(len(scores))))
     return Verdict(True, f"no box has a score >= {rule}", ())
+
+
+def of_classes(probabilities: Mapping[str, float], names: Sequence[str], contract: ExportContract) -> Verdict:
+    """Of the classes that reach their thresholds, and all probabilities, both the most probable first: a part with a
+    class is rejected."""
+    promise = contract.promise
+    least = min(contract.thresholds) if promise is None else promise.threshold
+    rule = f"{least:.2f}, {AS_MEASURED if promise is None else promise.said}"
+    if names:
+        return Verdict(False, f"{', '.join(f'{name} {probabilities[name]:.2f}' for name in names)} >= {rule}")
+    best, value = next(iter(probabilities.items()))
+    return Verdict(True, f"no class has a probability >= {rule}; {best} has {value:.2f}")
 
 
 def of_class(name: str, probabilities: Mapping[str, float], cost: float, contract: ExportContract) -> Verdict | None:
