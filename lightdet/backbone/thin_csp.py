@@ -18,7 +18,8 @@ class ThinCsp(Staged):
     """(B, in_channels, H, W) -> [C3, C4, C5] at strides 8, 16 and 32, with `.channels` each.
 
     `channels`: of the maps at strides 2, 4, 8, 16 and 32. `counts`: bottlenecks at strides 4, 8, 16 and 32.
-    `activation`: silu, hardswish or relu. Raises LightdetError for another one, and for another number of the others.
+    `activation`: silu, hardswish, relu or relu6. Raises LightdetError for another one, and for another number of the
+    others.
     """
 
     def __init__(

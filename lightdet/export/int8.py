@@ -15,10 +15,10 @@ import onnx
 from onnx import helper, numpy_helper
 
 from lightdet.core.errors import LightdetError
+from lightdet.ops.steps import LEAST_SCALE, steps
 
 OPERATION = "Conv"
 FOLLOWERS = {"Relu", "Clip", "LeakyRelu"}  # kernels compute them with the convolution, before its output is rounded
-LEAST_SCALE = 1e-8  # of a channel or tensor that is all zeros
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +175,6 @@ class _Writer:
     def _constant(self, name: str, values: Any) -> str:
         self.graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
         return name
-
-
-def steps(low: float, high: float, signed: bool) -> tuple[float, int]:
-    """Scale and zero point with which 256 steps hold low..high, and 0 exactly."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = max((high - low) / 255, LEAST_SCALE)
-    return scale, round(-low / scale) - (128 if signed else 0)
 
 
 def lost_on_average(lost: np.ndarray, means: np.ndarray) -> np.ndarray:

@@ -13,7 +13,12 @@ BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.03
 
 Activation = Callable[[], nn.Module]
-ACTIVATIONS: dict[str, Activation] = {"silu": nn.SiLU, "hardswish": nn.Hardswish, "relu": nn.ReLU}
+ACTIVATIONS: dict[str, Activation] = {
+    "silu": nn.SiLU,
+    "hardswish": nn.Hardswish,
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+}
 
 
 def activation_named(name: str) -> Activation:

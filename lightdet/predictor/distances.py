@@ -23,7 +23,7 @@ class Distances(PerCell):
     """[(B, C_i, H_i, W_i)] -> raw maps [(B, 4 bins + num_classes, H_i, W_i)]: left, top, right, bottom, classes.
 
     Class and box have separate branches, of `convolutions` 3x3 convolutions with `hidden` channels (0: as many as
-    the finest map has); `depthwise` splits those. `activation`: silu, hardswish or relu.
+    the finest map has); `depthwise` splits those. `activation`: silu, hardswish, relu or relu6.
     """
 
     def __init__(
