@@ -91,12 +91,16 @@ def check_settings(cfg: DictConfig) -> None:
         _check_untrained(cfg)
     criterion = OmegaConf.select(cfg, "model.criterion") or ()
     gains = [f"model.criterion.{key}" for key in criterion if str(key).endswith("_gain")]
+    taught = [f"distill.{option}.{key}" for option, each in (cfg.get("distill") or {}).items() for key in each or ()]
+    gains += [name for name in taught if name.endswith("gain")]
+    shares = (*SHARES, *(name for name in taught if name.endswith((".masked", ".least"))))
     _demand(cfg, (*NOT_NEGATIVE, *gains), lambda value: 0 <= value < inf, "a number that is not negative")
-    _demand(cfg, SHARES, lambda value: 0 <= value <= 1, "a number from 0 to 1")
+    _demand(cfg, shares, lambda value: 0 <= value <= 1, "a number from 0 to 1")
     _demand(cfg, ("data.reader.val_share",), lambda value: 0 < value < 1, "a number between 0 and 1")
-    shares = ("compress.flops", "compress.latency")
-    _demand(cfg, shares, lambda value: 0 < value <= 1, "a number above 0, at most 1; 1 removes nothing")
-    _demand(cfg, POSITIVE, lambda value: 0 < value < inf, "a number above 0")
+    left = ("compress.flops", "compress.latency")
+    _demand(cfg, left, lambda value: 0 < value <= 1, "a number above 0, at most 1; 1 removes nothing")
+    temperatures = (name for name in taught if name.endswith(".temperature"))
+    _demand(cfg, (*POSITIVE, *temperatures), lambda value: 0 < value < inf, "a number above 0")
     _demand(cfg, LIMITS, _counts_batches, f"{BATCHES}; null: all")
     _demand(cfg, ("trainer.overfit_batches",), lambda value: value == 0 or _counts_batches(value), f"0, or {BATCHES}")
     for name in RANGES:

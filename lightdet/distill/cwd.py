@@ -1,13 +1,8 @@
 """Channel-wise distillation. Shu et al. 2021, arXiv 2011.13256."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
-from lightdet.core.errors import LightdetError
 from lightdet.distill.contract import MapDistillation
-from lightdet.model.contract import Model
-from lightdet.ops.grid import ImageSize
 
 
 class Cwd(MapDistillation):
@@ -16,20 +11,11 @@ class Cwd(MapDistillation):
 
     name = "cwd"
 
-    def __init__(
-        self,
-        student: Model,
-        teachers: Sequence[Model],
-        image_size: ImageSize,
-        gain: float = 5.0,
-        temperature: float = 4.0,
-    ) -> None:
-        super().__init__(student, teachers, image_size, gain)
-        if not temperature > 0:
-            raise LightdetError(f"distill.cwd.temperature={temperature}: a number above 0")
+    def __init__(self, gain: float = 5.0, temperature: float = 4.0) -> None:
+        super().__init__(gain)
         self.temperature = temperature
 
-    def distance(self, student: Tensor, teacher: Tensor, number: int, level: int) -> Tensor:
+    def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         batch, channels = student.shape[:2]
         own = (student.flatten(2) / self.temperature).log_softmax(dim=2)
         their = (teacher.flatten(2) / self.temperature).log_softmax(dim=2)

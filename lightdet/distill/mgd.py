@@ -1,15 +1,9 @@
 """Masked generative distillation. Yang et al. 2022, arXiv 2205.01529."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from lightdet.core.errors import demand_share
 from lightdet.distill.contract import MapDistillation
-from lightdet.model.contract import Model
-from lightdet.ops.grid import ImageSize
 
 
 class Mgd(MapDistillation):
@@ -21,33 +15,29 @@ class Mgd(MapDistillation):
 
     name = "mgd"
 
-    def __init__(
-        self,
-        student: Model,
-        teachers: Sequence[Model],
-        image_size: ImageSize,
-        gain: float = 1.0,
-        masked: float = 0.65,
-    ) -> None:
-        super().__init__(student, teachers, image_size, gain)
-        demand_share("distill.mgd.masked", masked)
+    def __init__(self, gain: float = 5.0, masked: float = 0.65) -> None:
+        super().__init__(gain)
         self.masked = masked
-        channels = [[adapter.out_channels for adapter in adapters] for adapters in _lists(self.adapters)]
-        self.generators = nn.ModuleList(nn.ModuleList(map(_generator, each)) for each in channels)
 
-    def distance(self, student: Tensor, teacher: Tensor, number: int, level: int) -> Tensor:
-        seen = torch.rand(len(student), 1, *student.shape[-2:], device=student.device) >= self.masked
-        made = _lists(self.generators)[number][level](student * seen)
-        spread = teacher.var().clamp(min=1e-6)
-        return (made - teacher).square().mean() / spread
+    def adapter(self, own: int, their: int) -> nn.Module:
+        return Generator(own, their, self.masked)
+
+    def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return (student - teacher).square().mean() / teacher.var().clamp(min=1e-6)
 
 
-def _generator(channels: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(channels, channels, 3, padding=1)
-    )
+class Generator(nn.Sequential):
+    """(B, own, H, W) -> (B, their, H, W), from some places; `masked`: the share of hidden ones."""
 
+    def __init__(self, own: int, their: int, masked: float) -> None:
+        first, second = (nn.Conv2d(their, their, 3, padding=1) for _ in range(2))
+        super().__init__(nn.Conv2d(own, their, 1), first, nn.ReLU(inplace=True), second)
+        self.masked = masked
 
-def _lists(modules: nn.ModuleList) -> Any:
-    """A list of lists of modules, which torch's types do not know."""
-    return modules
+    def forward(self, features: Tensor) -> Tensor:
+        aligned, *generator = self
+        seen = torch.rand(len(features), 1, *features.shape[-2:], device=features.device) >= self.masked
+        made = aligned(features) * seen
+        for part in generator:
+            made = part(made)
+        return made

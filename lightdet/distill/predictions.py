@@ -1,17 +1,17 @@
 """Distillation of what a teacher predicts: scores and boxes of each cell, or the probabilities of a classifier."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.types import Batch
 from lightdet.distill.contract import Distillation
+from lightdet.distill.watched import Teacher, Watched
 from lightdet.model.classifier import ImageClassifier
-from lightdet.model.contract import Model
 from lightdet.model.detector import DenseDetector
 from lightdet.ops.boxes import paired_iou
+from lightdet.ops.grid import ImageSize
 
 EPSILON = 1e-6
 
@@ -28,36 +28,27 @@ class Predictions(Distillation):
 
     name = "predictions"
 
-    def __init__(
-        self,
-        student: Model,
-        teachers: Sequence[Model],
-        image_size: Any,
-        gain: float = 1.0,
-        box_gain: float = 2.0,
-        temperature: float = 4.0,
-    ) -> None:
-        super().__init__(student, teachers, gain)
-        kinds = (DenseDetector, ImageClassifier)
-        for teacher in teachers:
-            if not any(isinstance(student, kind) and isinstance(teacher, kind) for kind in kinds):
-                names = f"{type(teacher).__name__} and {type(student).__name__}"
-                raise LightdetError(f"distill=predictions: {names} do not predict alike; take distill=cwd")
+    def __init__(self, gain: float = 1.0, box_gain: float = 2.0, temperature: float = 4.0) -> None:
+        super().__init__(gain)
         self.box_gain, self.temperature = box_gain, temperature
-        self._outputs: dict[str, Any] = {}
-        student.network.register_forward_hook(lambda _network, _images, output: self._outputs.update(last=output))
 
-    def term(self, student: Model, teacher: Model, number: int, images: Tensor) -> Tensor:
-        if isinstance(student, ImageClassifier):
-            with torch.no_grad():
-                their = teacher.network(images).float() / self.temperature
-            own = self._outputs["last"].float() / self.temperature
+    def begin(self, student: Watched, teachers: Sequence[Teacher], image_size: ImageSize) -> None:
+        super().begin(student, teachers, image_size)
+        for teacher in teachers:
+            alike = (
+                isinstance(student.model, k) and isinstance(teacher.model, k) for k in (DenseDetector, ImageClassifier)
+            )
+            if not any(alike):
+                names = f"{type(teacher.model or teacher.network).__name__} and {type(student.model).__name__}"
+                raise LightdetError(f"distill=predictions: {names} do not predict alike; take distill=cwd or relation")
+
+    def term(self, number: int, batch: Batch) -> Tensor:
+        student, teacher = self.student, self.teachers[number]
+        if isinstance(student.model, ImageClassifier):
+            own, their = (each.raw.float() / self.temperature for each in (student, teacher))
             difference = their.log_softmax(1) - own.log_softmax(1)
             return (their.softmax(1) * difference).sum(dim=1).mean() * self.temperature**2
-        assert isinstance(student, DenseDetector) and isinstance(teacher, DenseDetector)
-        with torch.no_grad():
-            boxes, scores = (each.float() for each in teacher.scored_boxes(images))
-        own_boxes, own_scores = (each.float() for each in student.decoded(self._outputs["last"]))
+        (own_boxes, own_scores), (boxes, scores) = (_predicted(each) for each in (student, teacher))
         if own_scores.shape != scores.shape:
             raise LightdetError(
                 f"distill=predictions: the teacher scores {scores.shape[1]} boxes of {scores.shape[2]} classes, the "
@@ -70,3 +61,9 @@ class Predictions(Distillation):
         of_class = (cross * (scores - own_scores).square()).sum() / total
         overlap = paired_iou(own_boxes.flatten(0, 1), boxes.flatten(0, 1)).view_as(best)
         return of_class + self.box_gain * ((1 - overlap) * best).sum() / total
+
+
+def _predicted(watched: Watched) -> tuple[Tensor, Tensor]:
+    assert isinstance(watched.model, DenseDetector)
+    boxes, scores = watched.model.decoded(watched.raw)
+    return boxes.float(), scores.float()

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from lightdet.core.errors import LightdetError
 from lightdet.distill.contract import Distillation
+from lightdet.distill.watched import Teacher, layers_of, watched
 from lightdet.engine.load import load_run
 from lightdet.model.contract import Model
 from lightdet.runs.teachers import teacher_models
@@ -29,11 +30,13 @@ def distillations(cfg: DictConfig, student: Model, classes: Sequence[str]) -> li
                 f"teacher={path}: it knows {', '.join(loaded.classes)}, and the data {', '.join(classes)}; "
                 "name a model that is trained on these"
             )
-        teachers.append(loaded.model)
+        teachers.append(Teacher(loaded.model.network, layers_of(loaded.model), loaded.model))
+    own = watched(student)
     chosen = []
     for name, option in cfg.distill.items():
-        made = instantiate(option, student, teachers, cfg.image_size, _convert_="all")
+        made = instantiate(option, _convert_="all")
         if not isinstance(made, Distillation):
             raise LightdetError(f"distill.{name}: {type(made).__name__} is no Distillation (lightdet.distill.contract)")
+        made.begin(own, teachers, cfg.image_size)
         chosen.append(made)
     return chosen
