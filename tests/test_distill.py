@@ -165,7 +165,7 @@ def test_relations_are_those_of_the_annotated_boxes() -> None:
 
 
 def test_relations_between_images_of_a_classifier() -> None:
-    student, teacher = model_of("light_classifier", "width=0.125"), model_of("light_classifier", seed=1)
+    student, teacher = model_of("light_classifier"), model_of("light_classifier", seed=1)
     batch = Batch(torch.rand(4, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)), [target([], [])] * 4)
     assert float(value_of(begun(Relation(), student, teacher), student, batch).detach()) > 0
 

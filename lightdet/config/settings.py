@@ -69,6 +69,7 @@ TARGETS = ("flops", "parameters", "latency")
 HOW_MUCH = (
     "compress=prune: how much is left? One of compress.flops=0.5, compress.parameters=500000, compress.latency=0.6"
 )
+SELF = "self"  # as a teacher: the moving average of the training's own weights
 READERS = "lightdet.data.reader."  # of this package: their `root` is a folder, and they give no reference images
 CLASSES_ALONE = (f"{READERS}folder.Folder", f"{READERS}csv_table.CsvTable")  # they give an image classes and no boxes
 BATCHES = "a whole number of batches from 1, or a share of them above 0.0, up to 1.0"
@@ -121,6 +122,7 @@ def check_settings(cfg: DictConfig) -> None:
         raise LightdetError(HOW_MUCH)
     if bool(cfg.get("distill")) != (cfg.get("teacher") is not None):
         raise LightdetError("distillation needs both, what is taught and who teaches: distill=cwd teacher=RUN")
+    _check_average(cfg)
     _check_reference(cfg)
     _check_boxes(cfg)
     wanted = OmegaConf.select(cfg, "data.per_class")
@@ -146,6 +148,26 @@ def _check_untrained(cfg: DictConfig) -> None:
     for name, none in (("trainer.devices", 1), ("trainer.nodes", 1), ("trainer.overfit_batches", 0)):
         if OmegaConf.select(cfg, name) != none:
             raise LightdetError(f"{EPOCHS}=0: no step is trained, so {name} changes nothing; take {name}={none}")
+
+
+def average_teaches_from(cfg: DictConfig) -> float:
+    """The fraction of a training from which on `teacher=self` teaches: the end of the warm-up of the learning rate."""
+    return float((OmegaConf.select(cfg, "schedule.warmup_epochs") or 0) / OmegaConf.select(cfg, EPOCHS))
+
+
+def _check_average(cfg: DictConfig) -> None:
+    """Raises LightdetError for a training's own average as its teacher where it never teaches."""
+    teacher = cfg.get("teacher")
+    given = teacher.get("models") if isinstance(teacher, DictConfig) else teacher
+    if SELF not in (given if isinstance(given, ListConfig) else [given]):
+        return
+    if not OmegaConf.select(cfg, "trainer.ema_decay"):
+        raise LightdetError("teacher=self: with trainer.ema_decay=0 the average is the student itself")
+    if OmegaConf.select(cfg, EPOCHS) and average_teaches_from(cfg) >= 1:
+        raise LightdetError(
+            f"teacher=self: the average teaches after the warm-up of {cfg.schedule.warmup_epochs} epochs "
+            f"(schedule.warmup_epochs), and the training has {OmegaConf.select(cfg, EPOCHS)}"
+        )
 
 
 def _check_reference(cfg: DictConfig) -> None:

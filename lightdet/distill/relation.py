@@ -1,4 +1,4 @@
-"""Relational distillation: how objects lie to each other in a teacher's features. Park et al. 2019, arXiv 1904.05068."""
+"""Relational distillation: how objects lie to each other in features. Park et al. 2019, arXiv 1904.05068."""
 
 from collections.abc import Sequence
 

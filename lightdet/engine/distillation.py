@@ -1,10 +1,13 @@
 """The distillations of a training, with their teachers."""
 
 from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from lightdet.config.settings import SELF, average_teaches_from
 from lightdet.core.errors import LightdetError
 from lightdet.distill.contract import Distillation
 from lightdet.distill.watched import Teacher, layers_of, watched
@@ -24,14 +27,20 @@ def distillations(cfg: DictConfig, student: Model, classes: Sequence[str]) -> li
         return []
     teachers = []
     for path in teacher_models(cfg.teacher):
-        loaded = load_run(path)
+        if path == SELF:
+            average = deepcopy(student)
+            teachers.append(
+                Teacher(average.network, layers_of(average), average, average_teaches_from(cfg), averages=True)
+            )
+            continue
+        loaded = load_run(Path(path))
         if loaded.classes != tuple(classes):
             raise LightdetError(
                 f"teacher={path}: it knows {', '.join(loaded.classes)}, and the data {', '.join(classes)}; "
                 "name a model that is trained on these"
             )
         teachers.append(Teacher(loaded.model.network, layers_of(loaded.model), loaded.model))
-    own = watched(student)
+    own = watched(student)  # after its copy, which would else leave its own passes here
     chosen = []
     for name, option in cfg.distill.items():
         made = instantiate(option, _convert_="all")

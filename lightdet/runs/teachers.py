@@ -1,6 +1,7 @@
-"""Resolves `teacher=RUN|PACKAGE`, from which a training learns, when the training is requested. No torch here.
+"""Resolves `teacher=RUN|PACKAGE|self`, from which a training learns, when the training is requested. No torch here.
 
-The request then names the folders and the content of their weights; only the content counts in the fingerprint.
+The request then names the folders and the content of their weights; only the content counts in the fingerprint. The
+word `self`, the moving average of the training's own weights, stays in both places.
 """
 
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from lightdet.config.settings import SELF
 from lightdet.core.errors import LightdetError
 from lightdet.runs.find import find_model
 from lightdet.runs.folder import BEST, RunFolder
@@ -23,24 +25,27 @@ def settle_teachers(cfg: DictConfig) -> DictConfig:
     if given is None or isinstance(given, dict):
         return cfg
     names = given if isinstance(given, list) else [given]
-    models = [_model(str(name)) for name in names]
+    models = [str(name) if name == SELF else _model(str(name)) for name in names]
     settled = cfg.copy()
     OmegaConf.set_struct(settled, False)
     settled.teacher = {"models": [str(model) for model in models], "sha256": [content_of(model) for model in models]}
     return settled
 
 
-def teacher_models(teacher: Any) -> list[Path]:
-    """The folders of resolved teachers. Raises LightdetError for one that is gone or has changed."""
-    models = [Path(model) for model in teacher.models]
+def teacher_models(teacher: Any) -> list[str]:
+    """The folders of resolved teachers, and `SELF`. Raises LightdetError for one that is gone or has changed."""
+    models = [str(model) for model in teacher.models]
     for model, known in zip(models, teacher.sha256, strict=True):
         if content_of(model) != known:
             raise LightdetError(f"teacher: the weights of {model} have changed since the training was requested")
     return models
 
 
-def content_of(model: Path) -> str:
-    """sha256 of a model's weights. Raises LightdetError where there are none."""
+def content_of(teacher: str | Path) -> str:
+    """sha256 of the weights of a model, a folder; `SELF` is its own. Raises LightdetError where there are none."""
+    if teacher == SELF:
+        return SELF
+    model = Path(teacher)
     package = is_package(model)
     file = weights_file(model, read_contract(model)) if package else RunFolder(model).checkpoints / BEST
     if not file.is_file():

@@ -1,6 +1,7 @@
 """The contract of what may be trained beside a model: a distiller's adapters, a discriminator of domains."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
@@ -26,3 +27,7 @@ class ExtraTraining(nn.Module, ABC):
 
     def set_progress(self, progress: float) -> None:
         """Called before each training step with the fraction of epochs completed, as `Model.set_progress` is."""
+
+    def set_average(self, weights: Mapping[str, Tensor]) -> None:
+        """Called when a training begins or is resumed, with the moving average of the model's weights by their names;
+        after each step the same tensors hold the new average."""

@@ -11,6 +11,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightdet.callback.ema import Ema
 from lightdet.core.errors import LightdetError
 from lightdet.core.score import logged, primary_of
 from lightdet.core.types import Batch
@@ -71,8 +72,16 @@ class TrainingTask(LightningModule):
         }
 
     def on_train_start(self) -> None:
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Ema):
+                self._show_average(callback)
         self._restore_random_states()
         self._validate_last_epoch()  # a training that is resumed inside the last epoch does not start it
+
+    def _show_average(self, average: Ema) -> None:
+        for extra in self.extras:
+            assert isinstance(extra, ExtraTraining)
+            extra.set_average(average.weights)
 
     def on_train_epoch_start(self) -> None:
         self._validate_last_epoch()
