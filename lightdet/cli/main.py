@@ -22,6 +22,7 @@ COMMANDS = {  # name, which is a module's: (its words, what it does)
     "threshold": ("RUN [--escape 0.01]", "choose the threshold that bounds what escapes, and freeze it"),
     "explain": ("RUN IMAGE ... [--method A,B]", "heat maps of where a model finds what it predicts"),
     "export": ("RUN [--out DIR]", "write a finished model as a folder to pass on, without code"),
+    "compress": ("RUN --latency 0.6", "a smaller model from a finished run: cut, taught, exported, judged"),
     "search": ("SPACE [key=value ...]", "look for the best settings in many short trainings"),
     "study": ("STUDY [retry|clean|...]", "the state of every run of a sweep, live; and what to do about it"),
     "report": ("STUDY [--baseline CHOICES]", "tables, figures and one HTML page of a study"),
@@ -30,7 +31,7 @@ COMMANDS = {  # name, which is a module's: (its words, what it does)
     "benchmark": ("[model=A,B ...] [RUN ...]", "parameters, operations, memory and time of detectors"),
 }
 BAD_INPUT = 2  # exit code: something in the input is wrong, and one line names it
-TRAINING = ("train", "search")  # commands that go on when the reader of their output has ended
+TRAINING = ("train", "compress", "search")  # commands that go on when the reader of their output has ended
 
 
 def program(*command: str) -> int:

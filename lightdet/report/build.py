@@ -12,6 +12,7 @@ from lightdet.core.paths import is_inside
 from lightdet.core.score import primary_of
 from lightdet.core.table import as_text
 from lightdet.draw.attempt import drawn
+from lightdet.report.chain import chain_table, plot_chain, read_chain
 from lightdet.report.comparison import Comparer, find_row
 from lightdet.report.cost import read_costs
 from lightdet.report.details import details
@@ -78,9 +79,13 @@ def report_study(study: Path, out: Path, settings: Settings) -> Written:
     if search is not None:
         tables.insert(0, search_table(search, rows))
         figures = plot_search(search, out) | figures
+    chain, torn = read_chain(study)
+    if chain is not None:
+        tables.insert(0, chain_table(chain))
+        figures = drawn({"Chain: score and time": lambda: plot_chain(chain, out / "chain.png")}) | figures
     gallery = Gallery(out, round(settings.megabytes * 1e6))
     content = details(rows, comparisons, gallery)
-    troubles = broken + unread + damaged + unreadable(rows, gallery)
+    troubles = broken + torn + unread + damaged + unreadable(rows, gallery)
     notes = page_notes(baseline, gallery, settings, bool(paper.published), troubles)
     pictures = {title: path.read_bytes() for title, path in figures.items()}
     title = f"lightdet: {study.resolve().name}"

@@ -4,24 +4,29 @@ One image at a time, of one size; it gives scored boxes, of which `lightdet.runt
 converts end the process that runs them: both are done in a process of their own first.
 """
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import write_text
 from lightdet.export.choice import Format
-from lightdet.export.source import Source
+
+if TYPE_CHECKING:
+    from lightdet.export.source import Source
 
 SECONDS = 300  # that a conversion or a trial may take
 TRIAL = """
 import sys
 import numpy as np
 from lightdet.runtime import load
+
 file = load(sys.argv[1])
 file.run_outputs(np.zeros((1, *map(int, sys.argv[2:])), np.uint8), file.raw_outputs)
 """

@@ -1,12 +1,16 @@
 """ONNX: one file with the network, its decoding, the selection of boxes and the contract in its metadata."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightdet.core.files import write_bytes
 from lightdet.export.choice import Format
-from lightdet.export.source import Source
+
+if TYPE_CHECKING:
+    from lightdet.export.source import Source
 
 
 def write(source: Source, precision: str, contract: Mapping[str, Any], path: Path) -> None:

@@ -1,13 +1,17 @@
 """OpenVINO: an .xml with its weights beside it in .bin, made from the ONNX graph; the contract is in its rt_info."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightdet.export.choice import Format
-from lightdet.export.source import Source
 from lightdet.runtime.engine.openvino import CONTRACT, PRECISION
+
+if TYPE_CHECKING:
+    from lightdet.export.source import Source
 
 HINTS = {"bfloat16": "bf16"}  # the precision of the computation where it is not f32
 

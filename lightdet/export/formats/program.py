@@ -1,15 +1,19 @@
 """torch.export: one .pt2 for torch and its compilers; it gives scored boxes, of which `lightdet.runtime` selects."""
 
+from __future__ import annotations
+
 import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.export.choice import Format
-from lightdet.export.source import Source
 from lightdet.runtime.engine.torch_file import NAME
+
+if TYPE_CHECKING:
+    from lightdet.export.source import Source
 
 
 def write(source: Source, precision: str, contract: Mapping[str, Any], path: Path) -> None:

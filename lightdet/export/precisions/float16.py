@@ -1,6 +1,8 @@
 """Weights in half the bytes; the computation stays in float32, as processors without half precision need it anyway."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -8,7 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from lightdet.export.budget import Budget
 from lightdet.export.choice import Precision
-from lightdet.export.source import Source
+
+if TYPE_CHECKING:
+    from lightdet.export.source import Source
 
 SMALLEST = 64  # numbers; constants of the decoding and of the selection are smaller, and keep their precision
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")

@@ -1,12 +1,16 @@
 """The numbers of the training."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import onnx
 
 from lightdet.export.budget import Budget
 from lightdet.export.choice import Precision
-from lightdet.export.source import Source
+
+if TYPE_CHECKING:
+    from lightdet.export.source import Source
 
 
 def convert(graph: onnx.ModelProto, source: Source, ending: str) -> tuple[onnx.ModelProto, dict[str, Any]]:

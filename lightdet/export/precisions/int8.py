@@ -1,12 +1,16 @@
 """Weights and activations of convolutions in 8 bits, made after training."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import onnx
 
 from lightdet.export.budget import Budget
 from lightdet.export.choice import Precision
-from lightdet.export.source import Source
+
+if TYPE_CHECKING:
+    from lightdet.export.source import Source
 
 # How well boxes fit is told by the scores on all images; a single box that two defects share may move far.
 BUDGET = Budget(overall=1.0, pixels=64.0, score=0.25, near=0.25, missed=0.1, noise=False)
