@@ -1,4 +1,4 @@
-"""Resolves `weights=RUN|PACKAGE|FILE`, which a training starts from, when the training is requested. No torch here.
+"""Resolves `weights=RUN|PACKAGE|FILE|builtin`, which a training starts from, when the training is requested. No torch here.
 
 The request then names the file and its content; the run folder gets the file itself, so that it can be trained on any
 machine.
@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightdet.core.errors import LightdetError
 from lightdet.core.paths import is_inside
+from lightdet.runs.builtin_weights import BUILTIN, builtin_weights
 from lightdet.runs.find import LAST, find_run, last_run
 from lightdet.runs.folder import BEST, RunFolder
 from lightdet.runs.package import is_package, is_safetensors, read_contract, weights_file
@@ -27,6 +28,7 @@ def settle_weights(cfg: DictConfig) -> DictConfig:
     or where there are none.
 
     `weights` is a checkpoint file, a model package or what `find_run` accepts; of a run its best checkpoint counts.
+    `builtin` are those of the package for this backbone.
     `last` passes over runs that were themselves started with `weights=last`, so that the same command finds the same
     weights again. Raises LightdetError for no such file, a damaged package, a run without a checkpoint, and one that is
     being trained.
@@ -34,7 +36,8 @@ def settle_weights(cfg: DictConfig) -> DictConfig:
     given = cfg.get("weights")
     if given is None or OmegaConf.is_config(given):
         return cfg
-    file = _checkpoint(str(given), Path(cfg.get("runs_dir") or "runs")).resolve()
+    found = builtin_weights(cfg) if given == BUILTIN else _checkpoint(str(given), Path(cfg.get("runs_dir") or "runs"))
+    file = found.resolve()
     status = file.stat()
     settled = cfg.copy()
     OmegaConf.set_struct(settled, False)
