@@ -153,7 +153,9 @@ def _pits(rng: Rng, size: int) -> Grey:
     for _ in range(int(rng.integers(6, 60))):
         x, y = centre[0] + rng.normal(0, spread[0]), centre[1] + rng.normal(0, spread[1])
         radius = rng.uniform(0.6, 3.2)
-        cv2.circle(ink, (round(x * 16), round(y * 16)), round(radius * 16), int(rng.integers(120, 256)), -1, cv2.LINE_AA, 4)
+        cv2.circle(
+            ink, (round(x * 16), round(y * 16)), round(radius * 16), int(rng.integers(120, 256)), -1, cv2.LINE_AA, 4
+        )
     return cv2.GaussianBlur(ink.astype(np.float32) / 255, (0, 0), 0.6)
 
 
@@ -165,7 +167,9 @@ def _strokes(rng: Rng, size: int) -> Grey:
     for _ in range(int(rng.choice([1, 1, 2, 3, 8]))):
         shift = rng.normal(0, 0.03, 2) * size
         turn = heading + rng.normal(0, 0.08)
-        ends = [(centre[i] + shift[i] + sign * reach * f(turn)) for sign in (-1, 1) for i, f in ((0, np.cos), (1, np.sin))]
+        ends = [
+            (centre[i] + shift[i] + sign * reach * f(turn)) for sign in (-1, 1) for i, f in ((0, np.cos), (1, np.sin))
+        ]
         x1, y1, x2, y2 = (round(end * 16) for end in ends)
         cv2.line(ink, (x1, y1), (x2, y2), int(rng.integers(140, 256)), int(rng.integers(1, 4)), cv2.LINE_AA, 4)
     return cv2.GaussianBlur(ink.astype(np.float32) / 255, (0, 0), rng.uniform(0.3, 1.2))
@@ -173,16 +177,22 @@ def _strokes(rng: Rng, size: int) -> Grey:
 
 def _streak(rng: Rng, size: int) -> Grey:
     """A long soft band, as rolling and drawing leave it."""
-    along, across = turned(*coordinates(size), _spot(rng, size), float(rng.choice([0, np.pi / 2, rng.uniform(0, np.pi)])))
+    along, across = turned(
+        *coordinates(size), _spot(rng, size), float(rng.choice([0, np.pi / 2, rng.uniform(0, np.pi)]))
+    )
     length, width = rng.uniform(0.1, 0.5) * size, rng.uniform(1.2, 7)
     ragged = np.float32(width) * (1 + np.float32(0.4) * clouds(rng, size, 12))
-    return coverage(np.abs(across) - ragged, 2.0) * coverage(np.abs(along) - np.float32(length), float(rng.uniform(2, 20)))
+    return coverage(np.abs(across) - ragged, 2.0) * coverage(
+        np.abs(along) - np.float32(length), float(rng.uniform(2, 20))
+    )
 
 
 def _patch(rng: Rng, size: int) -> Grey:
     """A region of ragged islands."""
     along, across = turned(*coordinates(size), _spot(rng, size, 0.15), rng.uniform(0, np.pi))
-    region = coverage(blob(along / np.float32(rng.uniform(1, 2.5)), across, rng.uniform(0.07, 0.25) * size, 0.2, rng), 4.0)
+    region = coverage(
+        blob(along / np.float32(rng.uniform(1, 2.5)), across, rng.uniform(0.07, 0.25) * size, 0.2, rng), 4.0
+    )
     islands = _spectrum(rng, size) * 3 + np.float32(rng.uniform(-2, 2))
     return region * np.clip(islands, 0, 1)
 
@@ -190,7 +200,9 @@ def _patch(rng: Rng, size: int) -> Grey:
 def _ring(rng: Rng, size: int) -> Grey:
     """A closed or half-open outline: an edge of a scale, a dent's rim, a water mark."""
     along, across = turned(*coordinates(size), _spot(rng, size, 0.15), rng.uniform(0, np.pi))
-    outline = blob(along / np.float32(rng.uniform(1, 2)), across, rng.uniform(0.04, 0.2) * size, rng.uniform(0, 0.3), rng)
+    outline = blob(
+        along / np.float32(rng.uniform(1, 2)), across, rng.uniform(0.04, 0.2) * size, rng.uniform(0, 0.3), rng
+    )
     cover = coverage(np.abs(outline) - np.float32(rng.uniform(0.8, 3)), 1.5)
     if rng.random() < 0.5:
         cover = cover * (np.arctan2(across, along) > np.float32(rng.uniform(-2.5, 0.5)))

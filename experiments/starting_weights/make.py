@@ -46,7 +46,9 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor() as pool:
             samples = list(pool.map(partial(_drawn, folder), range(start, start + count), chunksize=64))
-        samples += [each for number, board in enumerate(listed) for each in _windows(folder, board, number, args.windows)]
+        samples += [
+            each for number, board in enumerate(listed) for each in _windows(folder, board, number, args.windows)
+        ]
         annotations = args.folder / "annotations"
         annotations.mkdir(exist_ok=True)
         (annotations / f"instances_{split}.json").write_text(json.dumps(_coco(samples, classes)))

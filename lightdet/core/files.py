@@ -1,6 +1,7 @@
 """Atomic reads and writes, and locks that end with the process that holds them. No torch here."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -83,6 +84,12 @@ def _take(file: Any, wait: bool, shared: bool) -> bool:
         except (BlockingIOError, PermissionError):
             time.sleep(0.0 if shared else 0.05 * (attempt + 1))
     return False
+
+
+def sha256_of(file: Path) -> str:
+    """Of a file's content, in hexadecimal."""
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def now() -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lightdet.core.files import now, write_json
+from lightdet.core.files import now, sha256_of, write_json
 from lightdet.draw.attempt import attempt
 from lightdet.draw.threshold_curve import plot_curve, write_curve
 from lightdet.metric.escape_curve import Share
@@ -15,7 +15,7 @@ from lightdet.metric.exact_interval import upper_bound
 from lightdet.metric.image_scores import ImageScores
 from lightdet.metric.promised import IMAGE, Asked, Chosen, choose, missed_share, per_class_lines, rejected, right_boxes
 from lightdet.runs.folder import BEST, RunFolder
-from lightdet.runs.promise import FILE, FOLDER, KEY, Promise, hash_of
+from lightdet.runs.promise import FILE, FOLDER, KEY, Promise
 from lightdet.runs.views import Views
 
 FORMAT = "lightdet threshold"
@@ -85,7 +85,7 @@ def _content(
     return {
         "format": FORMAT,
         KEY: promise.as_json(),
-        "weights_sha256": hash_of(RunFolder(run).checkpoints / BEST),
+        "weights_sha256": sha256_of(RunFolder(run).checkpoints / BEST),
         "asked": asdict(asked),
         "images": {"from": dict(origin), "all": len(scores.image_ids)},
         "escapes": outcome.escapes.as_json(),

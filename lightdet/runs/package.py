@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.core.errors import LightdetError
-from lightdet.core.files import read_json
+from lightdet.core.files import read_json, sha256_of
 from lightdet.runs.contract import Contract, shown, to_contract
 from lightdet.runs.exported import is_exported
 
@@ -76,8 +76,7 @@ def is_passed_on(model: Path) -> bool:
 def weights_file(package: Path, contract: Contract) -> Path:
     """The package's file of weights. Raises LightdetError unless it is the one that the contract describes."""
     path = _existing(package / WEIGHTS)
-    with open(path, "rb") as content:
-        _demand_hash(path, hashlib.file_digest(content, "sha256").hexdigest(), contract)
+    _demand_hash(path, sha256_of(path), contract)
     return path
 
 

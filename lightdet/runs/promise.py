@@ -3,7 +3,6 @@
 It lies in RUN/threshold/threshold.json under "promise", and exported models carry the same section.
 """
 
-import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.core.errors import LightdetError
-from lightdet.core.files import read_json
+from lightdet.core.files import read_json, sha256_of
 from lightdet.core.shown import shown
 from lightdet.runs.views import KEY as VIEWS
 from lightdet.runs.views import Views, to_views
@@ -98,17 +97,11 @@ def read_promise(run: Path, weights: Path, classes: Sequence[str]) -> Promise | 
     if not content:
         return None
     promise = to_promise(content.get(KEY), classes, str(file))
-    if promise is not None and content.get("weights_sha256") != hash_of(weights):
+    if promise is not None and content.get("weights_sha256") != sha256_of(weights):
         told = f"{file}: its promise is that of other weights than {weights.name}, and is not used"
         print(f"lightdet: {shown(told)}; run `lightdet threshold` again", file=sys.stderr)
         return None
     return promise
-
-
-def hash_of(file: Path) -> str:
-    """sha256 of a file."""
-    with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _share(value: Any) -> float:

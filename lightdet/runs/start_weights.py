@@ -1,10 +1,9 @@
-"""Resolves `weights=RUN|PACKAGE|FILE|builtin`, which a training starts from, when the training is requested. No torch here.
+"""Resolves `weights=RUN|PACKAGE|FILE|builtin`, which a training starts from, when it is requested. No torch here.
 
 The request then names the file and its content; the run folder gets the file itself, so that it can be trained on any
 machine.
 """
 
-import hashlib
 import os
 import shutil
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from lightdet.core.errors import LightdetError
+from lightdet.core.files import sha256_of
 from lightdet.core.paths import is_inside
 from lightdet.runs.builtin_weights import BUILTIN, builtin_weights
 from lightdet.runs.find import LAST, find_run, last_run
@@ -93,6 +93,5 @@ def _checkpoint(given: str, runs_dir: Path) -> Path:
 
 @lru_cache(maxsize=64)
 def _sha256(file: Path, mtime_ns: int, size: int) -> str:
-    """Of a file's content; the other arguments are those of the file, and make it read again when it changes."""
-    with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    """As `sha256_of`; the other arguments are those of the file, and make it read again when it changes."""
+    return sha256_of(file)

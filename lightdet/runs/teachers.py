@@ -11,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightdet.config.settings import SELF
 from lightdet.core.errors import LightdetError
+from lightdet.core.files import sha256_of
 from lightdet.runs.find import find_model
 from lightdet.runs.folder import BEST, RunFolder
 from lightdet.runs.package import is_exported, is_package, read_contract, weights_file
-from lightdet.runs.promise import hash_of
 
 
 def settle_teachers(cfg: DictConfig) -> DictConfig:
@@ -50,7 +50,7 @@ def content_of(teacher: str | Path) -> str:
     file = weights_file(model, read_contract(model)) if package else RunFolder(model).checkpoints / BEST
     if not file.is_file():
         raise LightdetError(f"teacher: no {file.name} in {model}; name a run that is trained")
-    return hash_of(file)
+    return sha256_of(file)
 
 
 def _model(name: str) -> Path:
