@@ -31,6 +31,21 @@ def test_ctrl_c_ends_the_whole_sweep_and_the_same_command_goes_on(conf: Path, la
     assert stand_in.trained() == ["head-76/s0", "head-38/s0", "head-38/s0", "head-19/s0"]
 
 
+def test_a_second_signal_ends_at_once_what_the_first_one_does_not_reach(conf: Path) -> None:
+    """Only the parent is signalled, twice, while its child is stopped and answers nothing."""
+    first = script(conf, ["-m", "head=76,38,19", "study.name=s"], HANG_IN="head-38/s0")
+    wait_for("hanging")
+    pid = int(stand_in.TRAINED.read_text().split()[-1])
+    os.kill(pid, signal.SIGSTOP)
+    first.send_signal(signal.SIGINT)
+    time.sleep(2)
+    first.send_signal(signal.SIGINT)
+    shown, _ = first.communicate(timeout=30)  # alone, the first one takes 35 s
+    assert first.returncode != 0, shown
+    assert not Path(f"/proc/{pid}").exists()
+    assert states("s") == ["done", "killed", "queued"], shown
+
+
 def test_kill_in_the_middle_then_the_same_command(conf: Path) -> None:
     """Only the parent is killed; the child must not live on and hold the run."""
     words = ["-m", *SIX]

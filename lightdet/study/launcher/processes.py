@@ -133,18 +133,26 @@ class Processes:
             note_failure(one.folder, "failed", reason, details)
 
     def _leave(self, children: list[_Child]) -> None:
-        """After Ctrl-C, which the children receive too: interrupts a child that still runs, then kills it."""
-        for seconds, send in ((LEAVE / 6, signal.SIGINT), (LEAVE, signal.SIGKILL)):
-            until = time.monotonic() + seconds
-            for one in children:
-                one.process.join(max(0.0, until - time.monotonic()))
+        """After Ctrl-C, which the children receive too: interrupts a child that still runs, then kills it; at a second
+        Ctrl-C at once. Without its end the interpreter would wait for it for ever."""
+        with contextlib.suppress(KeyboardInterrupt):
+            _join(children, LEAVE / 6)
             for one in children:
                 if one.process.exitcode is None and one.process.pid is not None:
-                    os.kill(one.process.pid, send)
+                    os.kill(one.process.pid, signal.SIGINT)
+            _join(children, LEAVE)
+        for one in children:
+            one.process.kill()
         for one in children:
             one.process.join()
             if one.folder.is_running():
                 one.folder.write_status("killed", reason="interrupted")
+
+
+def _join(children: Sequence[_Child], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    for one in children:
+        one.process.join(max(0.0, until - time.monotonic()))
 
 
 def _context(train: str) -> Any:
