@@ -55,7 +55,7 @@ $(DOCS_READY): requirements-docs.lock
 	@touch $(DOCS_READY)
 
 docs: $(DOCS_READY) ## build the documentation in site/, strictly: a dead link fails
-	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --quiet --strict $(ARGS)
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict $(ARGS)
 
 sbom: $(READY) $(DOCS_READY) ## dist/sbom.cdx.json: what requirements.lock installs, as CycloneDX
 	@mkdir -p dist
