@@ -13,7 +13,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff", "Dockerfile"]
+OTHERS = ["CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "Dockerfile", "LICENSE", "lightdet/weights/README.md"]
 FOLDERS = ["experiments", "examples"]
 SUFFIXES = {".md", ".png", ".jpg", ".csv", ".json", ".yaml", ".py", ".cpp", ".ipynb", ".txt"}
 LINK = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
@@ -22,7 +22,7 @@ LINK = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds what lies outside of docs/."""
     inside = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*")) if _shown(path)]
-    for path in [*(ROOT / name for name in PAGES), *inside]:
+    for path in [ROOT / "README.md", *(ROOT / name for name in OTHERS), *inside]:
         place = _on_site(path.relative_to(ROOT).as_posix())
         files.append(File.generated(config, place, abs_src_path=str(path)))
     return files
