@@ -15,7 +15,7 @@ from lightdet.cli.main import main
 from lightdet.core.errors import LightdetError
 from lightdet.runs.folder import RunFolder
 from lightdet.runs.jobs import read_jobs
-from lightdet.study.chain import command, finish, work
+from lightdet.study.chain import command, finish, lessons, work
 from lightdet.study.chain.plan import Plan
 from lightdet.study.chain.wish import Wish, cuts, steps_for, wish_of
 
@@ -150,3 +150,19 @@ def test_the_plan_tells_what_each_step_leaves(whole: RunFolder, wish: str, given
     made: Any = plan(whole, f"--{wish}", given).steps
     assert [step.name for step in made] == ["1-prune", "2-prune"] and [step.start for step in made] == ["", "1-prune"]
     assert str(made[0].of_all) == f"0.707 of the {'FLOPs' if wish == 'flops' else 'latency'}"
+
+
+def test_what_teachers_can_teach_is_tried_once(
+    made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = made.run.path.resolve()
+    lessons.main(str(run), str(tmp_path / lessons.FILE_NAME), str(run))
+    monkeypatch.setattr(lessons.subprocess, "run", lambda *given, **how: pytest.fail("it is known"))
+    assert lessons.lessons_of(run, [run], tmp_path, False) == ["cwd", "predictions"]
+    known = {"teachers": [str(run)], "lessons": [], "unfit": {"cwd": "other classes"}}
+    (tmp_path / lessons.FILE_NAME).write_text(json.dumps(known))
+    with pytest.raises(LightdetError, match="it can teach nothing: other classes"):
+        lessons.lessons_of(run, [run], tmp_path, False)
+    (tmp_path / lessons.FILE_NAME).write_text(json.dumps({**known, "lessons": ["predictions"]}))
+    assert lessons.lessons_of(run, [run], tmp_path, False) == ["predictions"]
+    assert "left out: other classes" in capsys.readouterr().out

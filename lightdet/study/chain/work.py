@@ -32,8 +32,6 @@ def work(plan: Plan, words: Sequence[str], train: str) -> int:
     if plan.teachers:
         print("lightdet: looking for what the teacher can teach", flush=True)
         lessons = lessons_of(plan.run.path, plan.teachers, plan.study_path, plan.trust_modules)
-        if not lessons:
-            print("lightdet: it can teach nothing: student and teacher compute nothing alike", flush=True)
     add_command(plan.study_path, list(words))
     done: dict[str, list[RunFolder]] = {}
     for number, step in enumerate(plan.steps):
