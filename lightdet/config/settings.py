@@ -70,6 +70,7 @@ HOW_MUCH = (
     "compress=prune: how much is left? One of compress.flops=0.5, compress.parameters=500000, compress.latency=0.6"
 )
 SELF = "self"  # as a teacher: the moving average of the training's own weights
+LITE0 = "pretrained_lite0"  # as a teacher: maps of an ImageNet network that comes as a package
 READERS = "lightdet.data.reader."  # of this package: their `root` is a folder, and they give no reference images
 CLASSES_ALONE = (f"{READERS}folder.Folder", f"{READERS}csv_table.CsvTable")  # they give an image classes and no boxes
 BATCHES = "a whole number of batches from 1, or a share of them above 0.0, up to 1.0"

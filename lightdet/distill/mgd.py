@@ -9,8 +9,8 @@ from lightdet.distill.contract import MapDistillation
 class Mgd(MapDistillation):
     """Two convolutions generate the teacher's map from the student's, of which random places are hidden.
 
-    Differs: the mean of the squared differences, over the teacher's variance, in place of their sum times 2e-5, so that
-    the gain does not depend on the size of the maps.
+    Differs: the mean of the squared differences, over that of the teacher's map, in place of their sum times 2e-5, so
+    that the gain depends neither on the size of the maps nor on their scale.
     """
 
     name = "mgd"
@@ -23,7 +23,7 @@ class Mgd(MapDistillation):
         return Generator(own, their, self.masked)
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
-        return (student - teacher).square().mean() / teacher.var().clamp(min=1e-6)
+        return (student - teacher).square().mean() / teacher.square().mean().clamp(min=1e-6)
 
 
 class Generator(nn.Sequential):

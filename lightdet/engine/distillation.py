@@ -7,13 +7,16 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from lightdet.config.settings import SELF, average_teaches_from
+from lightdet.backbone.pretrained_lite0 import GIVEN, PretrainedLite0
+from lightdet.config.settings import LITE0, SELF, average_teaches_from
 from lightdet.core.errors import LightdetError
 from lightdet.distill.contract import Distillation
 from lightdet.distill.watched import Teacher, layers_of, watched
 from lightdet.engine.load import load_run
 from lightdet.model.contract import Model
 from lightdet.runs.teachers import teacher_models
+
+OF_DETECTORS = 32  # px, the coarsest stride
 
 
 def distillations(cfg: DictConfig, student: Model, classes: Sequence[str]) -> list[Distillation]:
@@ -25,21 +28,7 @@ def distillations(cfg: DictConfig, student: Model, classes: Sequence[str]) -> li
     """
     if not cfg.get("distill"):
         return []
-    teachers = []
-    for path in teacher_models(cfg.teacher):
-        if path == SELF:
-            average = deepcopy(student)
-            teachers.append(
-                Teacher(average.network, layers_of(average), average, average_teaches_from(cfg), averages=True)
-            )
-            continue
-        loaded = load_run(Path(path))
-        if loaded.classes != tuple(classes):
-            raise LightdetError(
-                f"teacher={path}: it knows {', '.join(loaded.classes)}, and the data {', '.join(classes)}; "
-                "name a model that is trained on these"
-            )
-        teachers.append(Teacher(loaded.model.network, layers_of(loaded.model), loaded.model))
+    teachers = [_teacher(name, cfg, student, classes) for name in teacher_models(cfg.teacher)]
     own = watched(student)  # after its copy, which would else leave its own passes here
     chosen = []
     for name, option in cfg.distill.items():
@@ -49,3 +38,19 @@ def distillations(cfg: DictConfig, student: Model, classes: Sequence[str]) -> li
         made.begin(own, teachers, cfg.image_size)
         chosen.append(made)
     return chosen
+
+
+def _teacher(name: str, cfg: DictConfig, student: Model, classes: Sequence[str]) -> Teacher:
+    if name == SELF:
+        average, teaches_from = deepcopy(student), average_teaches_from(cfg)
+        return Teacher(average.network, layers_of(average), average, teaches_from, averages=True)
+    if name == LITE0:  # no model: it predicts nothing here
+        maps = GIVEN[OF_DETECTORS]
+        return Teacher(PretrainedLite0(cfg.channels, OF_DETECTORS), [f"stages.{stage}" for stage in maps])
+    loaded = load_run(Path(name))
+    if loaded.classes != tuple(classes):
+        raise LightdetError(
+            f"teacher={name}: it knows {', '.join(loaded.classes)}, and the data {', '.join(classes)}; "
+            "name a model that is trained on these"
+        )
+    return Teacher(loaded.model.network, layers_of(loaded.model), loaded.model)

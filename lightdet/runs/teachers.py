@@ -1,7 +1,7 @@
-"""Resolves `teacher=RUN|PACKAGE|self`, from which a training learns, when the training is requested. No torch here.
+"""Resolves `teacher=RUN|PACKAGE|WORD`, from which a training learns, when the training is requested. No torch here.
 
-The request then names the folders and the content of their weights; only the content counts in the fingerprint. The
-word `self`, the moving average of the training's own weights, stays in both places.
+The request then names the folders and the content of their weights; only the content counts in the fingerprint. A word
+stays what it is: `self`, the moving average of the training's own weights, and `pretrained_lite0`.
 """
 
 from pathlib import Path
@@ -9,9 +9,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lightdet.config.settings import SELF
+from lightdet.config.settings import LITE0, SELF
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import sha256_of
+from lightdet.core.pretrained_package import lite0_weights
 from lightdet.runs.find import find_model
 from lightdet.runs.folder import BEST, RunFolder
 from lightdet.runs.package import is_exported, is_package, read_contract, weights_file
@@ -25,7 +26,7 @@ def settle_teachers(cfg: DictConfig) -> DictConfig:
     if given is None or isinstance(given, dict):
         return cfg
     names = given if isinstance(given, list) else [given]
-    models = [str(name) if name == SELF else _model(str(name)) for name in names]
+    models = [str(name) if name in (SELF, LITE0) else _model(str(name)) for name in names]
     settled = cfg.copy()
     OmegaConf.set_struct(settled, False)
     settled.teacher = {"models": [str(model) for model in models], "sha256": [content_of(model) for model in models]}
@@ -33,7 +34,7 @@ def settle_teachers(cfg: DictConfig) -> DictConfig:
 
 
 def teacher_models(teacher: Any) -> list[str]:
-    """The folders of resolved teachers, and `SELF`. Raises LightdetError for one that is gone or has changed."""
+    """The folders of resolved teachers, and words. Raises LightdetError for one that is gone or has changed."""
     models = [str(model) for model in teacher.models]
     for model, known in zip(models, teacher.sha256, strict=True):
         if content_of(model) != known:
@@ -45,6 +46,8 @@ def content_of(teacher: str | Path) -> str:
     """sha256 of the weights of a model, a folder; `SELF` is its own. Raises LightdetError where there are none."""
     if teacher == SELF:
         return SELF
+    if teacher == LITE0:
+        return sha256_of(lite0_weights("teacher"))
     model = Path(teacher)
     package = is_package(model)
     file = weights_file(model, read_contract(model)) if package else RunFolder(model).checkpoints / BEST
