@@ -68,13 +68,15 @@ class Verdict:
         machine = "".join(f"<tr><td>{escape(name)}<td>{escape(value)}" for name, value in self.machine.items())
         headers = "".join(f"<th>{escape(name)}" for name in HEADER)
         result = "passed every check" if self.passed else "REJECTED"
+        reasons = "".join(f"<p class=bad>{escape(reason)}" for reason in self.reasons())
         return (
             "<!doctype html><meta charset=utf-8><meta http-equiv=Content-Security-Policy content=\"default-src 'none'; "
             "style-src 'unsafe-inline'\"><meta name=viewport content='width=device-width'>"
             f"<title>{escape(self.file)}</title><style>body{{font:15px/1.5 system-ui;margin:2em auto;max-width:60em;"
-            "padding:0 1em;color:#222}td,th{text-align:left;padding:.3em .8em;border-bottom:1px solid #ddd;"
-            "vertical-align:top}.bad{background:#fbe3df}</style>"
-            f"<h1>{escape(self.file)}: {result}</h1><p>{escape(self.form)}, measured on this machine:"
+            "padding:0 1em;color:#222}table{border-collapse:collapse}td,th{text-align:left;padding:.3em .8em;"
+            "border-bottom:1px solid #ddd;vertical-align:top}h1{font-size:1.6em;overflow-wrap:anywhere}"
+            "p.bad{padding:.4em .8em}.bad{background:#fbe3df}</style>"
+            f"<h1>{escape(self.file)}: {result}</h1>{reasons}<p>{escape(self.form)}, measured on this machine:"
             f"<table><tr>{headers}{rows}</table><h2>Machine</h2><table>{machine}</table>"
         )
 
