@@ -1,6 +1,7 @@
 """How long a network takes beside the one that it was cut from, measured on this machine."""
 
 import copy
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,8 +22,9 @@ ROUNDS = 40
 
 
 class Stopwatch:
-    """Times networks for one image of `image_size` px, BatchNorm folded, beside `whole`: in ONNX Runtime where it is
-    installed, else in PyTorch, with as many threads as PyTorch has."""
+    """Times networks for one image of `image_size` px, BatchNorm folded, beside `whole`: in ONNX Runtime with one
+    thread where it is installed, else in PyTorch. The time is that of the processor: on a busy machine the time of the
+    wall is that of the others, and a search would follow it."""
 
     def __init__(self, whole: nn.Module, image_size: ImageSize) -> None:
         self.runtime = "ONNX Runtime" if all(map(find_spec, ("onnx", "onnxruntime"))) else "PyTorch"
@@ -36,17 +38,16 @@ class Stopwatch:
         rounds, in each of which both are timed. Its weights are filled."""
         _fill(narrower, self.whole)
         calls = {"whole": self.reference, "narrower": self._call(narrower)}
-        times = interleaved(calls, ROUNDS)
+        times = interleaved(calls, ROUNDS, clock=time.process_time)
         return paired_ratio(times["narrower"], times["whole"])["median"]
 
     def _call(self, network: nn.Module) -> Callable[[], Any]:
         with in_mode(False, network):
             folded = fold(copy.deepcopy(network).cpu(), self.blank.cpu())
-        threads = torch.get_num_threads()
         if self.runtime == "PyTorch":
-            return eager(folded, self.image, threads).call
+            return eager(folded, self.image, torch.get_num_threads()).call
         with TemporaryDirectory() as folder:
-            return onnx_call(export(folded, self.image, Path(folder)), self.image, threads)
+            return onnx_call(export(folded, self.image, Path(folder)), self.image, threads=1)
 
 
 def _fill(narrower: nn.Module, whole: nn.Module) -> None:

@@ -15,8 +15,11 @@ def interleaved(
     rounds: int,
     warm_up: int = WARM_UP,
     report: Callable[[str], None] = lambda words: None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[Key, list[float]]:
-    """Milliseconds of every call in every round; each round begins with another call. `report` gets the progress."""
+    """Milliseconds of every call in every round; each round begins with another call. `report` gets the progress.
+    `clock`: seconds; that of the wall, or `time.process_time`, in which time that other programs take does not count.
+    """
     report(f"{len(calls)} calls are warmed up {warm_up} times")
     for call in calls.values():
         for _ in range(warm_up):
@@ -26,9 +29,9 @@ def interleaved(
     for number in range(rounds):
         report(f"round {number + 1} of {rounds}")
         for key in order:
-            began = time.perf_counter()
+            began = clock()
             calls[key]()
-            times[key].append((time.perf_counter() - began) * 1e3)
+            times[key].append((clock() - began) * 1e3)
         order = order[1:] + order[:1]
     return times
 

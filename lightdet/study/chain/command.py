@@ -82,6 +82,8 @@ def plan_of(given: argparse.Namespace) -> Plan:
     _require_formats(given.format, given.precision)
     if find_spec("torch_pruning") is None:
         raise LightdetError("compress needs torch-pruning, which is not installed; pip install 'lightdet[prune]'")
+    out = given.out or RUNS_DIR / f"{_name(folder)}-{target}-{text}"
+    study_name(out.name)
     plan = Plan(
         folder,
         wish,
@@ -89,7 +91,7 @@ def plan_of(given: argparse.Namespace) -> Plan:
         teachers,
         seeds,
         epochs,
-        given.out or RUNS_DIR / study_name(f"{_name(folder)}-{target}-{text}"),
+        out,
         given.format,
         given.precision,
         given.setting,

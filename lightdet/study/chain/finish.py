@@ -52,7 +52,7 @@ def finish(plan: Plan, done: Mapping[str, Sequence[RunFolder]]) -> int:
     lines = _lines(plan, done, last, best, score)
     told = {**_timed(plan, lines), "run": str(plan.run.path), "wish": str(plan.wish)}
     told |= {"score": {"title": score.title, "higher_is_better": score.higher_is_better}}
-    told["rows"] = [_row(plan, line, lines[0] if lines[0].name == WHOLE else lines[1]) for line in lines]
+    told["rows"] = [_row(line, lines[0]) for line in lines]
     verdict, fulfilled = _verdict(plan, lines, last, score)
     write_json(plan.study_path / FILE_NAME, {**told, "verdict": verdict})
     _write(plan.study_path)
@@ -109,7 +109,7 @@ def _timed(plan: Plan, lines: Sequence[Line]) -> dict[str, Any]:
     return kept
 
 
-def _row(plan: Plan, line: Line, whole: Line) -> dict[str, Any]:
+def _row(line: Line, whole: Line) -> dict[str, Any]:
     cost = line.runs[0].read_results().get("footprint")
     made, place = line.made, line.made.place if line.made is not None else None
     return {
