@@ -234,8 +234,8 @@ def test_costs_are_weighed_afterwards(trained: tuple[Path, str], tmp_path: Path)
 def test_a_detector_asks_for_boxes(trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
     folder = trained[0].parents[2]
     words = ["model=light", "data=folder", f"data.reader.root={folder}/data", f"runs_dir={folder}/other", "logger=none"]
-    assert main(["train", *words]) != 0
-    assert "has class label, and this model needs boxes" in capsys.readouterr().err
+    assert main(["train", *words]) == 2
+    assert "this model is a detector, which needs boxes; give a classifier" in capsys.readouterr().err
 
 
 def test_its_data_are_examined_and_its_time_is_measured(
