@@ -50,9 +50,10 @@ def test_it_finds_what_the_run_finds(form: str, made: Exported, tmp_path: Path) 
 def test_a_benchmark_times_a_file_beside_its_run(made: Exported, tmp_path: Path) -> None:
     file = written(made, "torchscript", "float32", tmp_path).place
     words = ["benchmark", str(made.run.path), str(file), "--rounds", "2", "--backends", "eager", "--threads", "1"]
+    words += ["--against", str(file)]
     assert main([*words, "--out", str(tmp_path / "times")]) == 0
     of_run, of_file = json.loads((tmp_path / "times/benchmark.json").read_text())["rows"]
-    assert of_file["batches"]["1"].keys() == {"detect"} and of_file["batches"]["1"]["detect"]["ratio"]["median"] > 0
+    assert of_file["batches"]["1"].keys() == {"detect"} and of_file["batches"]["1"]["detect"]["ratio"]["median"] == 1
     assert of_file["footprint"] == of_run["footprint"] and of_file["peak_bytes"] is None
     assert main([*words, "image_size=96"]) == 2
 

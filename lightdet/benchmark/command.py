@@ -52,7 +52,8 @@ def benchmark(words: list[str]) -> int:
     sizes = [candidate.image_size for candidate in compared]
     same = all(height_width(size) == height_width(sizes[0]) for size in sizes)
     names = [candidate.name for candidate in compared]
-    against = options.against or names[0]
+    as_given = dict(zip(options.what, names, strict=True)) if len(options.what) == len(names) else {}
+    against = as_given.get(options.against, options.against or names[0])
     if against not in names:
         raise LightdetError(f"--against {against}: not one of {', '.join(names)}")
     facts: dict[str, Any] = {
