@@ -7,7 +7,7 @@ from lightdet.distill.contract import MapDistillation
 
 class Cwd(MapDistillation):
     """Each channel of a map as a distribution over its places; the term is T^2 / C times the Kullback-Leibler
-    divergence from the teacher's to the student's (equations 3 and 4), mean over the batch and the maps."""
+    divergence from the teacher's to the student's, mean over the batch and the maps."""
 
     name = "cwd"
 

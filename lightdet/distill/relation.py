@@ -1,4 +1,5 @@
-"""Relational distillation: how objects lie to each other in features. Park et al. 2019, arXiv 1904.05068."""
+"""Relational distillation: how objects lie to each other in features. Our reading of Park et al. 2019, arXiv 1904.05068,
+whose text could not be read here."""
 
 from collections.abc import Sequence
 
@@ -21,8 +22,7 @@ LEAST = 1e-3  # of lengths and distances: below it differences of products are r
 
 class Relation(Distillation):
     """The Huber distance between student and teacher of the distances between the vectors of two objects, each over the
-    mean of all (equations 4 to 6), and of the cosines of the angles between three (equations 7 and 8), times
-    `angle_gain`.
+    mean of all, and of the cosines of the angles between three, times `angle_gain`.
 
     Objects are the ground-truth boxes of a batch, and whole images where a model needs no boxes; the vector of one is
     the mean of each map in its box, all maps in a row, each over its mean length, so that all count alike. Only
