@@ -11,6 +11,7 @@ from importlib import import_module
 
 from lightdet.core.allocator import keep_memory
 from lightdet.core.import_path import share_import_path
+from lightdet.core.openmp import sleep_at_barriers
 from lightdet.core.output import LOST, guard_output
 from lightdet.core.outside import end_on_signals, exit_code_of_interruption
 from lightdet.core.temporary import settle_temporary_folder
@@ -41,6 +42,7 @@ def program(*command: str) -> int:
         "1"  # of the fork server, which would look for modules in the working directory first
     )
     guard_output(LOST if words and words[0] in TRAINING else "")
+    sleep_at_barriers()
     if words[:1] != ["predict"]:  # it may run for months, and memory that is never given back grows with fragments
         keep_memory()
     end_on_signals()

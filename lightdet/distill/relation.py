@@ -1,5 +1,7 @@
-"""Relational distillation: how objects lie to each other in features. Our reading of Park et al. 2019, arXiv 1904.05068,
-whose text could not be read here."""
+"""Relational distillation: how objects lie to each other in features.
+
+Our reading of Park et al. 2019, arXiv 1904.05068, whose text could not be read here.
+"""
 
 from collections.abc import Sequence
 

@@ -20,6 +20,7 @@ from lightdet.config.saved import read_config
 from lightdet.config.trust import WORD, composed_here, needs_word
 from lightdet.core.allocator import keep_memory
 from lightdet.core.errors import Ended, LightdetError, one_line
+from lightdet.core.openmp import sleep_at_barriers
 from lightdet.core.output import guard_output
 from lightdet.core.outside import end_on_signals, outside
 from lightdet.core.shown import shown
@@ -141,5 +142,6 @@ def main(words: list[Any]) -> int:
 
 
 if __name__ == "__main__":
+    sleep_at_barriers()
     keep_memory()
     sys.exit(main(sys.argv[1:]))
