@@ -1,6 +1,6 @@
 """How strong each term of a distillation is beside the detector's own loss, on augmented training batches.
 
-    python experiments/distill_gains.py data=neu_det model=light recipe=light image_size=224 width=0.09375 \
+    python experiments/distill/gains.py data=neu_det model=light recipe=light image_size=224 width=0.09375 \
         "distill=[cwd,predictions]" teacher=RUN --student checkpoints/last.ckpt --adapters 80
 
 Of each term: its value, the length of its gradient in the student's backbone and neck over that of the detector's own
