@@ -3,7 +3,8 @@
     python experiments/int8/every_layer.py RUN [RUN ...]
 
 For each run a line of JSON: its scores in float32, in int8 by the recipe that an export would take, and the largest
-loss of a class in points. It shows what fine-tuning for int8 gives where the export itself would keep layers in float32.
+loss of a class in points. It shows what fine-tuning for int8 gives where the export itself would keep layers in
+float32.
 """
 
 import json
