@@ -70,6 +70,8 @@ REFUSED = (
     (("whole", "--flops", "0.5", "--format", "package"), "--format package"),
     (("whole", "--flops", "0.5", "trainer.max_epochs=3"), "take --epochs"),
     (("whole", "--flops", "0.5", "trainer.epochs=3"), "no such setting"),
+    (("whole", "--flops", "0.5", "model=yolov5s"), "model stays that of the run"),
+    (("whole", "--flops", "0.5", "--latency", "0.5"), "not allowed with argument"),
     (("whole", "--flops", "0.5", "compress.importance=luck"), "compress.importance=luck: one of"),
 )
 
@@ -92,6 +94,13 @@ def test_a_run_that_is_not_done_is_refused(whole: RunFolder, capsys: pytest.Capt
     whole.write_status("killed")
     assert main(["compress", "whole", "--flops", "0.5"]) == 2
     assert "this run is killed" in capsys.readouterr().err
+
+
+def test_the_study_of_somebody_else_is_not_written_into(whole: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    (whole.path.parent.parent / "jobs").mkdir()
+    (whole.path.parent.parent / "jobs" / "light__s3.json").write_text("{}")
+    assert main(["compress", "whole", "--flops", "0.5", "--out", "runs/whole"]) == 2
+    assert "--out runs/whole: it holds another study" in capsys.readouterr().err
 
 
 def test_it_goes_on_where_it_was_stopped_and_repeats_nothing(

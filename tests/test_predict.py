@@ -216,7 +216,7 @@ def test_speed_is_printed_per_step_with_the_threads(tmp_path: Path) -> None:
     facts = summary.as_json()
     assert list(facts["median_ms"]) == ["read", "letterbox", "detect", "draw"]
     assert all(ms >= 0 for ms in facts["median_ms"].values())
-    assert f"{torch.get_num_threads()} torch" in summary.as_text()
+    assert f"torch with {torch.get_num_threads()} thread" in summary.as_text()
     assert "model " in summary.as_text()
 
 

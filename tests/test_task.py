@@ -38,7 +38,7 @@ def batch() -> Batch:
 
 def task_of(detector: Detector, folder: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingTask:
     task = TrainingTask(detector, ["dent"], torch.optim.SGD, SimpleNamespace(), folder)  # type: ignore[arg-type]
-    trainer = SimpleNamespace(current_epoch=0, max_epochs=9, global_step=0, world_size=1, global_rank=0)
+    trainer = SimpleNamespace(current_epoch=0, max_epochs=9, global_step=0, world_size=1, global_rank=0, callbacks=())
     task._trainer = trainer  # type: ignore[assignment]
     monkeypatch.setattr(task, "log", lambda *_, **__: None)
     return task

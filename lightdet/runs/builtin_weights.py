@@ -27,4 +27,7 @@ def builtin_weights(cfg: DictConfig) -> Path:
         if all(own.get(key) == value for key, value in entry["backbone"].items()):
             return FOLDER / file
     models = " and ".join(f"model={Path(file).stem}" for file in index)
-    raise LightdetError(f"weights={BUILTIN}: the package has starting weights for {models}, and none for this backbone")
+    raise LightdetError(
+        f"weights={BUILTIN}: the package has starting weights for {models}, and none for this backbone; take that, or "
+        f"recipe=light in place of recipe=few, which starts from them"
+    )

@@ -37,7 +37,7 @@ def train_words(words: Sequence[str], config_dir: Path | None = None, train: str
     require_data({request.fingerprint: missing_folder(cfg)}, Path(cfg.runs_dir) / study)
     (folder,) = register(Path(cfg.runs_dir), study, [request])
     assert folder is not None
-    if cfg.name is not None and folder.path.parent.name != request.slug:
+    if cfg.get("name") is not None and folder.path.parent.name != request.slug:
         own = folder.path.parent.name
         print(f"lightdet: name={cfg.name}: these settings have a run, named {own}, which is taken", flush=True)
     if folder.is_done(request.fingerprint):

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from lightdet.config.trust import HELP, WORD
 from lightdet.core.errors import LightdetError, demand_whole
+from lightdet.core.options import OptionParser
 from lightdet.engine.work import TRAINING
 from lightdet.export.choice import FLOAT32, PACKAGE, format_names, format_of, precision_names, precision_of
 from lightdet.runs.find import RUN_HELP, find_model, find_run
 from lightdet.runs.folder import BEST, RunFolder
 from lightdet.runs.jobs import inside
 from lightdet.runs.names import study_name
+from lightdet.runs.study_files import jobs_folder
 from lightdet.runs.teachers import content_of
 from lightdet.study.chain.lessons import LESSONS
 from lightdet.study.chain.plan import OURS, Plan, steps_of
@@ -32,8 +34,8 @@ def run(words: Sequence[str], train: str = TRAINING) -> int:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """The parsed arguments. Exits with code 2 for unknown ones, as argparse does."""
-    parser = argparse.ArgumentParser("lightdet compress", description=run.__doc__)
+    """The parsed arguments. Raises LightdetError for unknown ones."""
+    parser = OptionParser("lightdet compress", description=run.__doc__)
     parser.add_argument("run", help=RUN_HELP)
     wish = parser.add_mutually_exclusive_group(required=True)
     wish.add_argument("--latency", metavar="SHARE", help="of the time of one image on this machine that is left: 0.6")
@@ -84,6 +86,9 @@ def plan_of(given: argparse.Namespace) -> Plan:
         raise LightdetError("compress needs torch-pruning, which is not installed; pip install 'lightdet[prune]'")
     out = given.out or RUNS_DIR / f"{_name(folder)}-{target}-{text}"
     study_name(out.name)
+    jobs = jobs_folder(out)
+    if jobs.exists() and any(jobs.iterdir()) and not any(jobs.glob("1-prune__*")):
+        raise LightdetError(f"--out {out}: it holds another study; name a new folder")
     plan = Plan(
         folder,
         wish,

@@ -95,6 +95,8 @@ class Plan:
                 missing = object()
                 if "=" not in word or OmegaConf.select(cfg, key, default=missing) is missing:
                     raise LightdetError(f"{word}: {self.run.path} has no such setting")
+                if OmegaConf.is_config(OmegaConf.select(cfg, key)):
+                    raise LightdetError(f"{word}: {key} stays that of the run; settings are values: {key}.NAME=VALUE")
                 try:
                     cfg.merge_with_dotlist([word])
                 except OmegaConfBaseException as error:
