@@ -32,6 +32,7 @@ def finish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     whole = chain_standin.finished(tmp_path / "runs" / "whole" / "light" / "s3")
     study = tmp_path / "runs" / "chain"
     runs = [add_job(study, {"step": "1-prune"}, seed=seed) for seed in (0, 1)]
+    (study / "1-prune").mkdir()
     for run, score in zip(runs, (0.7, 0.76), strict=True):
         cost = {"parameters": 500_000, "gflops": 0.001}
         run.write_results({**run.read_results(), "metrics": {**run.read_results()["metrics"], "map50": score}})

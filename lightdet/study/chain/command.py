@@ -14,10 +14,10 @@ from lightdet.runs.find import RUN_HELP, find_model, find_run
 from lightdet.runs.folder import BEST, RunFolder
 from lightdet.runs.jobs import inside
 from lightdet.runs.names import study_name
-from lightdet.runs.study_files import jobs_folder
+from lightdet.runs.study_files import job_files
 from lightdet.runs.teachers import content_of
 from lightdet.study.chain.lessons import LESSONS
-from lightdet.study.chain.plan import OURS, Plan, steps_of
+from lightdet.study.chain.plan import FIRST, OURS, Plan, steps_of
 from lightdet.study.chain.wish import NAMES, steps_for, wish_of
 
 RUNS_DIR = Path("runs")
@@ -86,8 +86,7 @@ def plan_of(given: argparse.Namespace) -> Plan:
         raise LightdetError("compress needs torch-pruning, which is not installed; pip install 'lightdet[prune]'")
     out = given.out or RUNS_DIR / f"{_name(folder)}-{target}-{text}"
     study_name(out.name)
-    jobs = jobs_folder(out)
-    if jobs.exists() and any(jobs.iterdir()) and not any(jobs.glob("1-prune__*")):
+    if job_files(out) and not (out / FIRST).exists():
         raise LightdetError(f"--out {out}: it holds another study; name a new folder")
     plan = Plan(
         folder,

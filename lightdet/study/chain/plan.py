@@ -17,6 +17,8 @@ from lightdet.runs.registration import JobRequest, request_job
 from lightdet.study.chain.wish import Wish, cuts
 
 OPTIONS = ("compress.", "distill.", "launcher")  # words that are composed as for `lightdet train`
+CUT = "-prune"  # names of steps: 1-prune, 2-prune
+FIRST = f"1{CUT}"
 OURS = {  # settings that the chain decides -> the option that says how
     "trainer.max_epochs": "--epochs",
     "seed": "--seeds",
@@ -117,7 +119,7 @@ def steps_of(wish: Wish, share: float, count: int, taught: bool, untaught_too: b
     """The cuts in order; last, where it is wanted, the last one again without a teacher."""
     steps: list[Step] = []
     for number, (left, of_all) in enumerate(cuts(wish, share, count), start=1):
-        steps.append(Step(f"{number}-prune", steps[-1].name if steps else "", left, of_all, taught))
+        steps.append(Step(f"{number}{CUT}", steps[-1].name if steps else "", left, of_all, taught))
     if untaught_too:
         steps.append(replace(steps[-1], name=f"{count}-untaught", taught=False))
     return steps
