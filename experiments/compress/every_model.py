@@ -73,7 +73,7 @@ def one(folder: Path, model: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """0 when every model that was asked for got through."""
+    """0 when every requested model passed."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     rows = []

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 
+from lightdet.core.cores import cores
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.core.files import locked
 from lightdet.core.outside import outside
@@ -27,7 +28,6 @@ from lightdet.engine.summary import LINES, Summary
 from lightdet.engine.verdict import Lot
 from lightdet.runtime.found import PICTURES, REPORTS
 from lightdet.runtime.pipeline import in_order
-from lightdet.runtime.stream import cores
 
 VIDEO = "predictions.mp4"
 MOST_THREADS = 8  # by default; more decode and wait for one network

@@ -49,8 +49,11 @@ def content_of(teacher: str | Path) -> str:
     if teacher == LITE0:
         return sha256_of(lite0_weights("teacher"))
     model = Path(teacher)
-    package = is_package(model)
-    file = weights_file(model, read_contract(model)) if package else RunFolder(model).checkpoints / BEST
+    if is_package(model):
+        contract = read_contract(model)
+        weights_file(model, contract)  # has the hash of the contract, or is refused
+        return contract.weights_sha256
+    file = RunFolder(model).checkpoints / BEST
     if not file.is_file():
         raise LightdetError(f"teacher: no {file.name} in {model}; name a run that is trained")
     return sha256_of(file)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
+from lightdet.core.cores import cores
 from lightdet.core.errors import LightdetError
 from lightdet.runtime.found import Found
 from lightdet.runtime.kinds import opened
@@ -20,11 +21,6 @@ Failed = Callable[[str, str], None]  # name of an image, and the reason
 class _Failure(NamedTuple):
     name: str
     reason: str
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def stream(

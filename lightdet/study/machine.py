@@ -1,16 +1,13 @@
-"""CPU cores, GPUs and memory of this machine. No torch here: a parent process that only waits stays small."""
+"""GPUs and memory of this machine. No torch here: a parent process that only waits stays small."""
 
 import functools
 import os
 import shutil
 import subprocess
 
+from lightdet.core.cores import cores
+
 GIGABYTES_PER_WORKER = 4  # of memory: a training with its images, its libraries and its pictures
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache

@@ -1,6 +1,5 @@
 """The exported files of a chain's runs: made and judged once, and timed beside each other in one process."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lightdet.core.cores import cores
 from lightdet.core.errors import LightdetError
 from lightdet.core.files import read_json
 from lightdet.core.timing import interleaved
@@ -99,7 +99,7 @@ def _made(place: Path, verdict: Mapping[str, Any]) -> Made:
 def timed(files: Mapping[str, Path], source: Source) -> tuple[dict[str, list[float]], int]:
     """Milliseconds of one validation image of `source` in every round, each round running every file once; and the
     threads, all that this process may use."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = cores()
     record = source.data.records[source.split][0]
     pixels = read_image(record.path, record.bits)
     calls = {name: _call(Exported(path, threads), pixels) for name, path in files.items()}

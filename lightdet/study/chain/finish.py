@@ -1,6 +1,5 @@
 """The end of a chain: its files, their times side by side, the table, and whether the wish is fulfilled."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lightdet.benchmark.machine import load, machine_facts
-from lightdet.core.files import read_json, write_json, write_text
+from lightdet.core.files import read_json, sha256_of, write_json, write_text
 from lightdet.core.score import Score, best_of, primary_of
 from lightdet.core.shown import shown, shown_lines
 from lightdet.core.table import to_text
@@ -94,7 +93,7 @@ def _score(folder: RunFolder, score: Score) -> float | None:
 def _timed(plan: Plan, lines: Sequence[Line]) -> dict[str, Any]:
     """Fills in the times, of an earlier call for the same files where there is one; returns what is kept of them."""
     places = {line.name: line.made.place for line in lines if line.made is not None and line.made.place is not None}
-    hashes = {name: hashlib.sha256(place.read_bytes()).hexdigest() for name, place in places.items()}
+    hashes = {name: sha256_of(place) for name, place in places.items()}
     known = read_json(plan.study_path / FILE_NAME)
     times, kept = known.get("times"), {}
     if known.get("files") == hashes and isinstance(times, dict) and times.keys() == hashes.keys():

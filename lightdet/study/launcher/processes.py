@@ -11,10 +11,11 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from lightdet.core.cores import cores
 from lightdet.core.errors import demand_whole
 from lightdet.runs.folder import RunFolder
 from lightdet.study.launcher.queue import Queue
-from lightdet.study.machine import cores, gpus, workers_that_fit
+from lightdet.study.machine import gpus, workers_that_fit
 from lightdet.study.process_end import last_sign, note_failure, note_process_end, out_of_memory_kills
 from lightdet.study.worker import DUMP_STACKS, HELD, STACKS, Share, child
 

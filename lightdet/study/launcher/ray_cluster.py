@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from lightdet.config.trust import COMPOSED
+from lightdet.core.cores import cores
 from lightdet.core.errors import LightdetError, one_line
 from lightdet.study.launcher.ray_node import Mailbox
-from lightdet.study.machine import cores
 
 CONNECT = 5.0  # seconds for a cluster to answer
 
